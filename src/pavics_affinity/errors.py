@@ -1,0 +1,308 @@
+"""Every error of pavics-affinity, in one tree.
+
+Each also derives from what OWSLib, requests or Python itself raise in that
+case, so that the ``except`` clauses of an existing script go on working::
+
+    AffinityError
+    ├── InvalidMachineId (ValueError)        an id that cannot stand in a header
+    ├── MachineIdConflict (ValueError)       two ids for one workflow
+    ├── WorkflowClosed (RuntimeError)        used after its ``with`` block
+    ├── MissingExtra (ImportError)           a package of an extra is not installed
+    ├── TopologyError (ValueError)           nodes and services that make no sense
+    │   ├── UnknownNode (LookupError)
+    │   └── UnknownService (LookupError)
+    ├── NginxConfigError (ValueError)        nginx files that cannot be used
+    ├── InvalidPlacement (ValueError)        a ``hash`` or ``server`` line that nginx refuses
+    ├── PlacementUndetermined (LookupError)  what nginx would do cannot be predicted
+    ├── SteeringImpossible (LookupError)     no routing key leads to the node
+    ├── InvalidRequest (ValueError)          refused before anything was sent
+    │   ├── UnknownProcess (LookupError)
+    │   ├── UnknownInput (LookupError)
+    │   ├── UnknownOutput (LookupError)
+    │   └── ReferenceRefused                 an input that the service could not fetch
+    ├── JournalError (ValueError)
+    │   └── JournalLocked (BlockingIOError)
+    ├── TransportError (requests.RequestException)
+    │   ├── ServiceUnreachable (requests.ConnectionError)
+    │   ├── BackendUnavailable (requests.ConnectionError)
+    │   ├── ExecuteOutcomeUnknown (requests.ConnectionError)
+    │   ├── ExecuteRedirected
+    │   ├── AffinityLost                     another node answered
+    │   ├── OutOfScope (requests.InvalidURL)
+    │   ├── OutputUnavailable (requests.HTTPError)
+    │   └── DownloadFailed (OSError)
+    └── ServiceError (owslib.util.ServiceException)
+        ├── NotAService                      the URL answers, but not as this kind of service
+        ├── ExecutionFailed                  the process raised; the server's own words
+        ├── ExecutionTimeout (TimeoutError)
+        └── StatusLost                       the status document is gone
+
+``AffinityWarning`` is the one category of our warnings.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+from owslib.util import ServiceException
+
+
+class AffinityWarning(UserWarning):
+    """Affinity is at risk, and the caller asked to go on (or nothing can be lost yet)."""
+
+
+class AffinityError(Exception):
+    """Base of every error that pavics-affinity raises.
+
+    Attributes
+    ----------
+    machineid : str or None
+        The workflow's id, where one is concerned.
+    node : str or None
+        Name of the node concerned, as the topology has it.
+    url : str or None
+        The URL concerned, as the caller knows it.
+    attempts : int or None
+        Requests or connections tried, the first included.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        machineid: str | None = None,
+        node: str | None = None,
+        url: str | None = None,
+        attempts: int | None = None,
+        **details: Any,
+    ) -> None:
+        super().__init__(message)
+        self.machineid = machineid
+        self.node = node
+        self.url = url
+        self.attempts = attempts
+        for name, value in details.items():
+            setattr(self, name, value)
+
+    def __str__(self) -> str:
+        # LookupError's children would show the repr, OSError's an errno.
+        return str(self.args[0]) if self.args else type(self).__name__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Batches hand errors from process to process; a response does not travel.
+        state = {k: v for k, v in self.__dict__.items() if k not in ("request", "response")}
+        return _rebuild, (type(self), str(self), state)
+
+
+def _rebuild(cls: type[AffinityError], message: str, state: dict[str, Any]) -> AffinityError:
+    error = cls(message)
+    error.__dict__.update(state)
+    return error
+
+
+class InvalidMachineId(AffinityError, ValueError):
+    """The value cannot be a machineid: 1 to 200 of ``A-Z a-z 0-9 - . _``."""
+
+
+class MachineIdConflict(AffinityError, ValueError):
+    """A header names another machineid than the workflow's; only one can be sent."""
+
+
+class WorkflowClosed(AffinityError, RuntimeError):
+    """The workflow was used after it was closed."""
+
+
+class MissingExtra(AffinityError, ImportError):
+    """A package is missing that only one of our extras brings.
+
+    Attributes
+    ----------
+    extra : str
+        Name of the extra, as ``pip install 'pavics-affinity[extra]'`` takes it.
+    """
+
+    extra: str
+
+    @classmethod
+    def of(cls, extra: str, wanted_for: str) -> MissingExtra:
+        """Make the error for an extra, with the command that installs it."""
+        return cls(
+            f"{wanted_for} needs packages that are not installed; "
+            f"run: pip install 'pavics-affinity[{extra}]'",
+            extra=extra,
+        )
+
+
+class TopologyError(AffinityError, ValueError):
+    """A description of nodes and services that cannot be right.
+
+    Attributes
+    ----------
+    file : str or None
+        The file that holds it.
+    key : str or None
+        Dotted path of the offending key.
+    line : int or None
+        Its line, from 1.
+    """
+
+    file: str | None = None
+    key: str | None = None
+    line: int | None = None
+
+
+class UnknownNode(TopologyError, LookupError):
+    """No node has this name."""
+
+
+class UnknownService(TopologyError, LookupError):
+    """No service has this name, or none covers this URL."""
+
+
+class NginxConfigError(AffinityError, ValueError):
+    """Nginx files that do not parse, or hold nothing that can be used.
+
+    Attributes
+    ----------
+    file : str or None
+        The file, as given or as an ``include`` names it.
+    line : int or None
+        The line, from 1.
+    """
+
+    file: str | None = None
+    line: int | None = None
+
+
+class InvalidPlacement(AffinityError, ValueError):
+    """A ``hash`` directive, a ``server`` line or a weight that makes no placement."""
+
+
+class PlacementUndetermined(AffinityError, LookupError):
+    """What nginx would do with this key cannot be predicted; the message says why."""
+
+
+class SteeringImpossible(AffinityError, LookupError):
+    """No routing key makes the proxy choose the node; the message says why."""
+
+
+class InvalidRequest(AffinityError, ValueError):
+    """A request was refused before anything was sent."""
+
+
+class UnknownProcess(InvalidRequest, LookupError):
+    """The service offers no process of this name; the message lists the near ones."""
+
+
+class UnknownInput(InvalidRequest, LookupError):
+    """The process has no input of this name; the message lists the near ones."""
+
+
+class UnknownOutput(InvalidRequest, LookupError):
+    """The process has no output of this name; the message lists the near ones."""
+
+
+class ReferenceRefused(InvalidRequest):
+    """The service could not be sure to fetch this input from the workflow's node."""
+
+
+class JournalError(AffinityError, ValueError):
+    """A journal that cannot be read or continued."""
+
+
+class JournalLocked(JournalError, BlockingIOError):
+    """Another process writes this journal."""
+
+
+class TransportError(AffinityError, requests.RequestException):
+    """A request did not bring what was asked for."""
+
+
+class ServiceUnreachable(TransportError, requests.ConnectionError):
+    """Nothing answers at the service's address; nothing was executed."""
+
+
+class BackendUnavailable(TransportError, requests.ConnectionError):
+    """The workflow's node did not answer, and its files are nowhere else.
+
+    Raised once the node is pinned. Nothing was sent to another node.
+    """
+
+
+class ExecuteOutcomeUnknown(TransportError, requests.ConnectionError):
+    """An Execute was sent, and no answer came: it may have run, or not.
+
+    It was not sent again. The message names what is known.
+    """
+
+
+class ExecuteRedirected(TransportError):
+    """An Execute was answered 301, 302 or 303; following would turn it into a GET.
+
+    Attributes
+    ----------
+    location : str
+        Where the service says that it is now.
+    """
+
+    location: str
+
+
+class AffinityLost(TransportError):
+    """Another node than the workflow's answered, or none can be proved to have.
+
+    Attributes
+    ----------
+    answered_by : str or None
+        The node, or the address, that answered; None where the promised
+        evidence was missing.
+    """
+
+    answered_by: str | None = None
+
+
+class OutOfScope(TransportError, requests.exceptions.InvalidURL):
+    """A URL that the workflow's requests must not go to."""
+
+
+class OutputUnavailable(TransportError, requests.HTTPError):
+    """An output's URL answers with an error."""
+
+
+class DownloadFailed(TransportError):
+    """A download broke off; nothing stands under the final name."""
+
+
+class ServiceError(AffinityError, ServiceException):  # type: ignore[misc]  # OWSLib is untyped
+    """A service's answer says that it could not do what was asked."""
+
+
+class NotAService(ServiceError):
+    """The URL answers, but not as the service that it was taken for."""
+
+
+class ExecutionFailed(ServiceError):
+    """The process failed; the message is the server's own.
+
+    Attributes
+    ----------
+    code : str or None
+        The OWS exception code, such as ``InvalidParameterValue``.
+    locator : str or None
+        What the server names as the cause, often an input.
+    """
+
+    code: str | None = None
+    locator: str | None = None
+
+
+class ExecutionTimeout(ServiceError, TimeoutError):
+    """The execution did not end within the time that ``wait`` was given.
+
+    It goes on at the server: ``wait`` may be called again.
+    """
+
+
+class StatusLost(ServiceError):
+    """The status document is gone; the node that wrote it may be, too."""
