@@ -1,0 +1,1 @@
+"""Clients of WPS and OGC API services, each standing on a session."""

@@ -1,0 +1,1 @@
+"""The operator's side: read, check, render and probe a proxy."""

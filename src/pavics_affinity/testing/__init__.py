@@ -1,0 +1,1 @@
+"""Real WPS nodes on loopback, for demonstrations and for anyone's tests."""

@@ -1,0 +1,1 @@
+"""The pytest plugin: fixtures that come with the package."""
