@@ -1,0 +1,159 @@
+"""Machineids: mint a fresh one, derive a stable one, validate a given one."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import unicodedata
+from typing import Protocol
+
+import mmh3
+
+from .errors import InvalidMachineId, SteeringImpossible
+
+MAX_LENGTH = 200
+"""Longest machineid, in characters; nginx takes header values of up to some 8,000 bytes."""
+
+_VALID = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_LENGTH}}}", re.ASCII)
+_MINT_LIMIT = 100_000
+
+
+class Places(Protocol):
+    """What minting needs of a topology: the node that a bare key lands on."""
+
+    def first_node(self, service: str | None, key: str) -> str:
+        """Name the node that the service's proxy, or our own hash, chooses for the key."""
+
+    def can_place_on(self, service: str | None, node: str) -> None:
+        """Raise if no key can land on the node."""
+
+
+def mint_machineid(
+    *, node: str | None = None, topology: Places | None = None, service: str | None = None
+) -> str:
+    """Make a fresh machineid of 128 random bits.
+
+    Parameters
+    ----------
+    node : str, optional
+        Name of a node: the id is minted so that, bare, it lands there. Other
+        tools that send the same id then reach the same node.
+    topology : Topology, optional
+        The site; required with `node`.
+    service : str, optional
+        Name of the service whose hash decides; by default the topology's first.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits. Nothing of the host or the user is in it.
+
+    Raises
+    ------
+    UnknownNode, UnknownService
+        The topology has no such node or service.
+    SteeringImpossible
+        No id lands on that node, for instance because it is marked down.
+    ValueError
+        `node` without `topology`.
+    """
+    if node is None:
+        return secrets.token_hex(16)
+    if topology is None:
+        raise ValueError(f"minting for node {node!r} needs a topology that has it; give topology=")
+    topology.can_place_on(service, node)
+    for _ in range(_MINT_LIMIT):
+        machineid = secrets.token_hex(16)
+        if topology.first_node(service, machineid) == node:
+            return machineid
+    raise SteeringImpossible(
+        f"none of {_MINT_LIMIT} fresh machineids landed on node {node!r}; its weight is too small "
+        "against the others', or it takes no requests",
+        node=node,
+    )
+
+
+def derive_machineid(*parts: str | bytes | int | os.PathLike[str]) -> str:
+    """Derive a machineid from names: the same parts give the same id everywhere.
+
+    The same on every platform and Python, so a user, a project or a file can
+    have a machineid of its own without anybody keeping it. **It is not a
+    secret**: whoever knows the parts knows the id.
+
+    Parameters
+    ----------
+    *parts : str, bytes, int or path
+        At least one, not all empty. Text is taken in Unicode's NFC form (file systems
+        differ there), a path with forward slashes. ``("a", "bc")`` and
+        ``("ab", "c")`` give different ids.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits: MurmurHash3, x64, 128 bits, seed 0, over the
+        parts in UTF-8, each preceded by its length in bytes and a colon.
+
+    Raises
+    ------
+    InvalidMachineId
+        No parts, only empty ones, or one of another type.
+
+    Examples
+    --------
+    >>> derive_machineid("alice", "heat-waves")
+    '8c0d7f5ba1a3b3bd5c93bd4fbbafeef0'
+    """
+    encoded = [_as_bytes(part) for part in parts]
+    if not any(encoded):
+        raise InvalidMachineId(
+            f"cannot derive a machineid from {parts!r}: expected at least one part that is not "
+            "empty, such as a user or project name"
+        )
+    data = b"".join(b"%d:%b" % (len(part), part) for part in encoded)
+    return format(mmh3.hash128(data, 0, True, False), "032x")
+
+
+def _as_bytes(part: str | bytes | int | os.PathLike[str]) -> bytes:
+    if isinstance(part, bytes):
+        return part
+    if isinstance(part, int) and not isinstance(part, bool):
+        return b"%d" % part
+    if isinstance(part, os.PathLike):
+        part = os.fspath(part).replace(os.sep, "/")
+    if isinstance(part, str):
+        return unicodedata.normalize("NFC", part).encode("utf-8", "surrogatepass")
+    raise InvalidMachineId(
+        f"cannot derive a machineid from {part!r} of type {type(part).__name__}: "
+        "expected str, bytes, int or a path"
+    )
+
+
+def validate_machineid(value: object) -> str:
+    """Return the value if it can be a machineid.
+
+    Parameters
+    ----------
+    value : object
+        1 to 200 of RFC 3986's unreserved characters without ``~``, which marks
+        steering: ``A-Z a-z 0-9 - . _``. ASCII bytes are taken too.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InvalidMachineId
+        It is anything else; line breaks above all.
+    """
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    if isinstance(value, str) and _VALID.fullmatch(value):
+        return value
+    shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:77] + "..."
+    raise InvalidMachineId(
+        f"{shown} cannot be a machineid: expected 1 to {MAX_LENGTH} characters of "
+        "A-Z a-z 0-9 - . _ ; use mint_machineid() for a fresh one or "
+        "derive_machineid('user', 'project') for a stable one"
+    )
