@@ -102,7 +102,7 @@ def derive_machineid(*parts: str | bytes | int | os.PathLike[str]) -> str:
     Examples
     --------
     >>> derive_machineid("alice", "heat-waves")
-    '8c0d7f5ba1a3b3bd5c93bd4fbbafeef0'
+    'efabdf06d4b8154ee79b08448d86ab5e'
     """
     encoded = [_as_bytes(part) for part in parts]
     if not any(encoded):
@@ -111,7 +111,7 @@ def derive_machineid(*parts: str | bytes | int | os.PathLike[str]) -> str:
             "empty, such as a user or project name"
         )
     data = b"".join(b"%d:%b" % (len(part), part) for part in encoded)
-    return format(mmh3.hash128(data, 0, True, False), "032x")
+    return format(mmh3.hash128(data, seed=0, x64arch=True, signed=False), "032x")
 
 
 def _as_bytes(part: str | bytes | int | os.PathLike[str]) -> bytes:

@@ -1,0 +1,251 @@
+"""The topology file: TOML in and out, each mistake with its file, key and line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import TopologyError
+from .model import Backend, Node, Outputs, Service, Topology
+
+_NUMBER = (int, float)
+_TOP: dict[str, tuple[type, ...]] = {
+    "header": (str,),
+    "evidence": (str,),
+    "site": (str,),
+    "proxy": (str,),
+    "direct": (bool,),
+    "workers": (int, str),
+    "connections": (int,),
+}
+_NODE: dict[str, tuple[type, ...]] = {"host": (str,), "weight": _NUMBER, "drain": (bool,)}
+_SERVICE: dict[str, tuple[type, ...]] = {
+    "url": (str,),
+    "port": (int,),
+    "publish": (int,),
+    "listen": (int, str),
+    "path": (str,),
+    "outputs": (dict,),
+    "aliases": (list,),
+    "method": (str,),
+    "backends": (list,),
+    "tls": (bool,),
+}
+_OUTPUTS: dict[str, tuple[type, ...]] = {"public": (str,), "backend": (str,)}
+_BACKEND: dict[str, tuple[type, ...]] = {
+    "node": (str,),
+    "address": (str,),
+    "weight": _NUMBER,
+    "down": (bool,),
+    "backup": (bool,),
+}
+_TYPE_NAMES = {
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    dict: "a table",
+    list: "a list",
+}
+
+
+def load(path: str | os.PathLike[str]) -> Topology:
+    """Read a topology file; see `Topology.load`."""
+    name = os.fspath(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as bad:
+        raise TopologyError(f"cannot read the topology file {name!r}: {bad}", file=name) from bad
+    return loads(text, file=name)
+
+
+def loads(text: str, *, file: str) -> Topology:
+    """Read a topology from text; see `Topology.loads`."""
+    try:
+        data = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as bad:
+        line = re.search(r"at line (\d+)", str(bad))
+        raise TopologyError(
+            f"{file}: no valid TOML: {bad}", file=file, line=int(line[1]) if line else None
+        ) from bad
+    return _Reader(text, file).topology(data)
+
+
+def dump(topology: Topology, path: str | os.PathLike[str]) -> None:
+    """Write a topology file, all or nothing; see `Topology.dump`."""
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(dumps(topology))
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+class _Reader:
+    def __init__(self, text: str, file: str) -> None:
+        self.lines = text.splitlines()
+        self.file = file
+
+    def topology(self, data: Mapping[str, Any]) -> Topology:
+        self.check(data, {**_TOP, "nodes": (dict,), "services": (dict,)}, ())
+        nodes = [
+            self.node(name, values, ("nodes", name))
+            for name, values in data.get("nodes", {}).items()
+        ]
+        services = [
+            self.service(name, values, ("services", name))
+            for name, values in data.get("services", {}).items()
+        ]
+        top = {key: data[key] for key in _TOP if key in data}
+        return self.made((), Topology, nodes=tuple(nodes), services=tuple(services), **top)
+
+    def node(self, name: str, values: Any, path: tuple[str, ...]) -> Node:
+        self.check(self.table(values, path), _NODE, path)
+        return self.made(path, Node, name=name, **values)
+
+    def service(self, name: str, values: Any, path: tuple[str, ...]) -> Service:
+        self.check(self.table(values, path), _SERVICE, path)
+        values = dict(values)
+        if "outputs" in values:
+            inner = (*path, "outputs")
+            self.check(values["outputs"], _OUTPUTS, inner)
+            values["outputs"] = self.made(inner, Outputs, **values["outputs"])
+        aliases = values.get("aliases", [])
+        if not all(isinstance(alias, str) for alias in aliases):
+            self.fail((*path, "aliases"), f"{aliases!r} should be a list of strings")
+        if "backends" in values:
+            inner = (*path, "backends")
+            if not values["backends"]:
+                self.fail(inner, "a service without backends answers nobody; name at least one")
+            values["backends"] = tuple(self.backend(b, inner) for b in values["backends"])
+        return self.made(path, Service, name=name, **values)
+
+    def backend(self, value: Any, path: tuple[str, ...]) -> Backend:
+        if isinstance(value, str):
+            return self.made(path, Backend, node=value)
+        self.check(self.table(value, path), _BACKEND, path)
+        return self.made(path, Backend, **value)
+
+    def table(self, values: Any, path: tuple[str, ...]) -> Mapping[str, Any]:
+        if not isinstance(values, dict):
+            self.fail(path, f"{values!r} should be a table, such as {{ host = '10.0.0.1' }}")
+        return values  # type: ignore[no-any-return]  # checked above
+
+    def check(
+        self,
+        values: Mapping[str, Any],
+        known: Mapping[str, tuple[type, ...]],
+        path: tuple[str, ...],
+    ) -> None:
+        for key, value in values.items():
+            if key not in known:
+                self.fail((*path, key), f"unknown key; expected one of: {', '.join(known)}")
+            wrong = not isinstance(value, known[key])
+            if wrong or (isinstance(value, bool) and bool not in known[key]):
+                expected = " or ".join(_TYPE_NAMES[kind] for kind in known[key])
+                self.fail((*path, key), f"{value!r} should be {expected}")
+
+    def made(self, path: tuple[str, ...], kind: Any, **values: Any) -> Any:
+        """Build the object; what it refuses gets file, key and line."""
+        try:
+            return kind(**values)
+        except TopologyError as bad:
+            place, line = self.place(path)
+            error = type(bad)(f"{place}: {bad}", node=bad.node, file=self.file, line=line)
+            error.key = ".".join(path) or None
+            raise error from bad
+        except TypeError as bad:
+            self.fail(path, str(bad).replace("__init__() ", ""))
+
+    def fail(self, path: tuple[str, ...], message: str) -> None:
+        key = ".".join(path)
+        place, line = self.place(path)
+        raise TopologyError(f"{place}: {key}: {message}", file=self.file, key=key, line=line)
+
+    def place(self, path: tuple[str, ...]) -> tuple[str, int | None]:
+        line = self.line_of(path)
+        return (self.file if line is None else f"{self.file}, line {line}"), line
+
+    def line_of(self, path: tuple[str, ...]) -> int | None:
+        """Find the line of a key: tomllib keeps none.
+
+        Good enough for a message: headers are followed, then the key is
+        looked for on the left of an equals sign, the longest match first.
+        """
+        header: tuple[str, ...] = ()
+        best: tuple[int, int] | None = None
+        for number, line in enumerate(self.lines, 1):
+            table = re.match(r"\s*\[+([^\]]+)\]+", line)
+            if table:
+                header = tuple(part.strip(" \"'") for part in table[1].split("."))
+                here = header
+            else:
+                key = re.match(r"\s*([\w.\"'-]+)\s*=", line)
+                if not key:
+                    continue
+                here = header + tuple(part.strip(" \"'") for part in key[1].split("."))
+            shared = len(here)
+            if here == path[:shared] and shared > (best[0] if best else 0):
+                best = (shared, number)
+        return best[1] if best else None
+
+
+def dumps(topology: Topology) -> str:
+    """Write a topology as TOML; see `Topology.dumps`."""
+    lines = [
+        f"{key} = {_value(value)}"
+        for key in _TOP
+        if (value := getattr(topology, key)) != getattr(_DEFAULTS, key)
+        or (key == "header" and value is not None)
+    ]
+    lines += ["", "[nodes]"]
+    for node in topology.nodes:
+        lines.append(f"{node.name} = {_table(_changed(node, _NODE, Node('x')))}")
+    for service in topology.services:
+        lines += ["", f"[services.{service.name}]"]
+        for key, value in _changed(service, _SERVICE, Service("x", port=1), "port").items():
+            lines.append(f"{key} = {_value(value)}")
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+_DEFAULTS = Topology(nodes=(Node("x"),))
+
+
+def _changed(
+    thing: object, keys: Mapping[str, Any], default: object, *always: str
+) -> dict[str, Any]:
+    return {
+        key: value
+        for key in keys
+        if (value := getattr(thing, key)) is not None
+        and (key in always or value != getattr(default, key))
+    }
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Outputs):
+        return _table({"public": value.public, "backend": value.backend})
+    if isinstance(value, Backend):
+        changed = _changed(value, _BACKEND, Backend(value.node), "node")
+        return _value(value.node) if len(changed) == 1 else _table(changed)
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    if isinstance(value, float) and value == int(value):
+        value = int(value)
+    # For strings, numbers and booleans, JSON is TOML, but for DEL.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _table(values: Mapping[str, Any]) -> str:
+    inner = ", ".join(f"{key} = {_value(value)}" for key, value in values.items())
+    return f"{{ {inner} }}" if inner else "{}"
