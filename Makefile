@@ -1,0 +1,80 @@
+# From a fresh clone with nothing but python3 (3.11 or newer, with venv and pip):
+#
+#   make demo            the problem and the cure, on real servers on this machine
+#   make test            everything that CI's tests run; PYTEST_ARGS=tests/placement for a part
+#   make lint            style, types and layers
+#   make docs            the manual, in docs/_build/html
+#   make notebooks       execute the notebooks
+#   make bench           side by side with the alternatives; bench-quick in under two minutes
+#   make clean           remove what the above made, the virtual environment included
+#
+# Each target makes .venv and installs into it once, and again when pyproject.toml changes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?=
+DEMO_ARGS ?=
+BENCH_ARGS ?=
+
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
+DEMO := $(VENV)/.installed-demo
+DEV := $(VENV)/.installed-dev
+
+.PHONY: help demo test lint docs notebooks bench bench-quick clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+$(BIN)/pip:
+	@command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON); give one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$$("$(PYTHON)" --version) is too old; give 3.11 or newer: make PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no venv; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Making $(VENV) with $$("$(PYTHON)" --version)"
+	@"$(PYTHON)" -m venv "$(VENV)"
+
+$(DEMO): pyproject.toml | $(BIN)/pip
+	@echo "Installing pavics-affinity[testing] into $(VENV); this takes a minute"
+	@$(PIP_INSTALL) '.[testing]'
+	@touch $@
+
+$(DEV): pyproject.toml | $(BIN)/pip
+	@echo "Installing pavics-affinity[dev] into $(VENV); this takes some minutes"
+	@$(PIP_INSTALL) '.[dev]'
+	@touch $@ $(DEMO)
+
+demo: $(DEMO)
+	@$(BIN)/pavics-affinity demo $(DEMO_ARGS)
+
+test: $(DEV)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(DEV)
+	$(BIN)/ruff check --output-format concise .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(DEV)
+	@$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@echo "The manual is in docs/_build/html/index.html"
+
+notebooks: $(DEV)
+	@found=$$(find notebooks -name '*.ipynb' -not -path '*/.*' | sort); \
+	if [ -z "$$found" ]; then echo "There are no notebooks"; \
+	else $(BIN)/python -m pytest --nbmake --nbmake-timeout=300 --timeout=600 $$found; fi
+
+bench: $(DEV)
+	@$(BIN)/python -m benchmarks.run $(BENCH_ARGS)
+
+bench-quick: $(DEV)
+	@$(BIN)/python -m benchmarks.run --quick $(BENCH_ARGS)
+
+clean:
+	rm -rf "$(VENV)" docs/_build build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find src tests benchmarks notebooks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,67 @@
+"""What users import from the package, and nothing else."""
+
+import inspect
+import types
+
+import pytest
+
+import pavics_affinity
+
+PUBLIC = [
+    "Backend",
+    "NginxConsistentHash",
+    "NginxHash",
+    "Node",
+    "Rendezvous",
+    "Service",
+    "Topology",
+    "WebProcessingService",
+    "Workflow",
+    "current_workflow",
+    "derive_machineid",
+    "discover",
+    "map_workflows",
+    "mint_machineid",
+    "pin_session",
+    "read_nginx",
+]
+
+
+def test_all_is_what_was_promised():
+    assert sorted(pavics_affinity.__all__) == PUBLIC
+
+
+def test_all_is_sorted():
+    assert list(pavics_affinity.__all__) == sorted(pavics_affinity.__all__)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_each_name_is_there_and_documented(name):
+    thing = getattr(pavics_affinity, name)
+    assert inspect.isclass(thing) or inspect.isfunction(thing)
+    assert inspect.getdoc(thing)
+
+
+def test_dir_shows_each_name():
+    assert set(PUBLIC) <= set(dir(pavics_affinity))
+
+
+def test_star_import_brings_exactly_these():
+    namespace: dict[str, object] = {}
+    exec("from pavics_affinity import *", namespace)
+    namespace.pop("__builtins__")
+    assert sorted(namespace) == PUBLIC
+
+
+def test_no_other_name_looks_public():
+    others = {
+        name
+        for name, value in vars(pavics_affinity).items()
+        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+    }
+    assert others - set(PUBLIC) - {"annotations"} == set()
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="WorkFlow"):
+        pavics_affinity.WorkFlow  # noqa: B018  # the access is the test

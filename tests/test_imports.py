@@ -1,0 +1,70 @@
+"""The core is light: an extra is loaded by who uses it, not by who imports the package."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+EXTRAS = {
+    # extra: the top-level modules that it brings
+    "cli": {"click", "rich", "tqdm"},
+    "nginx": {"crossplane"},
+    "testing": {"gunicorn", "pywps", "werkzeug", "xarray", "netCDF4", "iris_sample_data", "pytest"},
+    "birdy": {"birdy", "metalink"},
+    "notebook": {"IPython", "ipywidgets"},
+    "plot": {"matplotlib"},
+    "dask": {"dask", "distributed"},
+}
+HEAVY = {"numpy", "pandas"}  # of no extra by themselves, but of several in the end
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Run a statement in a fresh interpreter and name the top-level modules it loaded."""
+    code = (
+        f"import json, sys\n{statement}\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    return set(json.loads(finished.stdout))
+
+
+def extras_among(modules: set[str]) -> set[str]:
+    return modules & (HEAVY | set().union(*EXTRAS.values()))
+
+
+@pytest.fixture(scope="module")
+def names() -> list[str]:
+    import pavics_affinity
+
+    return list(pavics_affinity.__all__)
+
+
+def test_import_of_the_package_loads_no_extra():
+    assert extras_among(loaded_by("import pavics_affinity")) == set()
+
+
+def test_import_of_every_public_name_loads_no_extra(names):
+    statement = "from pavics_affinity import " + ", ".join(names)
+    assert extras_among(loaded_by(statement)) == set()
+
+
+def test_making_a_workflow_loads_no_extra():
+    statement = "from pavics_affinity import Workflow\nwith Workflow() as wf: wf.session"
+    assert extras_among(loaded_by(statement)) == set()
+
+
+def test_the_core_loads_what_it_depends_on():
+    """Guard of the tests above: the probe does see what is loaded."""
+    loaded = loaded_by("from pavics_affinity import WebProcessingService, derive_machineid")
+    assert {"requests", "owslib", "mmh3", "pavics_affinity"} <= loaded
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_modules_listed_for_an_extra_are_real(extra):
+    """Guard of the tests above: a misspelt module would never be found loaded."""
+    from importlib.util import find_spec
+
+    assert {name for name in EXTRAS[extra] if find_spec(name) is None} == set()
