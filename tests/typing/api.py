@@ -38,11 +38,11 @@ assert_type(Rendezvous({"node1": 1, "node2": 2.5}).place("a1b2", unreachable=("n
 
 # ---- topology ----
 topology = Topology(
-    nodes=[Node("node1", host="10.0.0.1"), Node("node2", "10.0.0.2", weight=2, drain=True)],
-    services=[
-        Service("flyingpigeon", url=URL, port=8093, aliases=["http://proxy.internal:8093"]),
-        Service("malleefowl", port=8091, backends=[Backend("node1", "10.0.0.1:9091")]),
-    ],
+    nodes=(Node("node1", host="10.0.0.1"), Node("node2", "10.0.0.2", weight=2, drain=True)),
+    services=(
+        Service("flyingpigeon", url=URL, port=8093, aliases=("http://proxy.internal:8093",)),
+        Service("malleefowl", port=8091, backends=(Backend("node1", "10.0.0.1:9091"),)),
+    ),
     evidence="X-Pavics-Node",
 )
 topology.dump("site.toml")
