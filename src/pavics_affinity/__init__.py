@@ -1,3 +1,29 @@
-"""Keep a chain of WPS processes on the machine that holds its files."""
+"""Keep a chain of WPS processes on the machine that holds its files.
+
+>>> with Workflow() as wf:  # doctest: +SKIP
+...     malleefowl = wf.wps("http://proxy:58091/wps")
+...     flyingpigeon = wf.wps("http://proxy:58093/wps")
+"""
+
+from .clients.wps import WebProcessingService
+from .machineid import derive_machineid, mint_machineid
+from .placement import NginxConsistentHash, NginxHash, Rendezvous
+from .topology import Backend, Node, Service, Topology
+from .workflow import Workflow, current_workflow
+
+__all__ = [
+    "Backend",
+    "NginxConsistentHash",
+    "NginxHash",
+    "Node",
+    "Rendezvous",
+    "Service",
+    "Topology",
+    "WebProcessingService",
+    "Workflow",
+    "current_workflow",
+    "derive_machineid",
+    "mint_machineid",
+]
 
 __version__ = "0.1.0"

@@ -16,7 +16,7 @@ case, so that the ``except`` clauses of an existing script go on working::
     ├── PlacementUndetermined (LookupError)  what nginx would do cannot be predicted
     ├── SteeringImpossible (LookupError)     no routing key leads to the node
     ├── InvalidRequest (ValueError)          refused before anything was sent
-    │   ├── UnknownProcess (LookupError)
+    │   ├── UnknownProcess (LookupError, owslib.util.ServiceException)
     │   ├── UnknownInput (LookupError)
     │   ├── UnknownOutput (LookupError)
     │   └── ReferenceRefused                 an input that the service could not fetch
@@ -25,6 +25,7 @@ case, so that the ``except`` clauses of an existing script go on working::
     ├── TransportError (requests.RequestException)
     │   ├── ServiceUnreachable (requests.ConnectionError)
     │   ├── BackendUnavailable (requests.ConnectionError)
+    │   │   └── NoAnswer (requests.ReadTimeout)
     │   ├── ExecuteOutcomeUnknown (requests.ConnectionError)
     │   ├── ExecuteRedirected
     │   ├── AffinityLost                     another node answered
@@ -32,7 +33,7 @@ case, so that the ``except`` clauses of an existing script go on working::
     │   ├── OutputUnavailable (requests.HTTPError)
     │   └── DownloadFailed (OSError)
     └── ServiceError (owslib.util.ServiceException)
-        ├── NotAService                      the URL answers, but not as this kind of service
+        ├── NotAService (requests.HTTPError) the URL answers, but not as this kind of service
         ├── ExecutionFailed                  the process raised; the server's own words
         ├── ExecutionTimeout (TimeoutError)
         └── StatusLost                       the status document is gone
@@ -191,7 +192,7 @@ class InvalidRequest(AffinityError, ValueError):
     """A request was refused before anything was sent."""
 
 
-class UnknownProcess(InvalidRequest, LookupError):
+class UnknownProcess(InvalidRequest, LookupError, ServiceException):
     """The service offers no process of this name; the message lists the near ones."""
 
 
@@ -228,6 +229,10 @@ class BackendUnavailable(TransportError, requests.ConnectionError):
 
     Raised once the node is pinned. Nothing was sent to another node.
     """
+
+
+class NoAnswer(BackendUnavailable, requests.ReadTimeout):
+    """The request was accepted, and silence followed until the read time-out."""
 
 
 class ExecuteOutcomeUnknown(TransportError, requests.ConnectionError):
@@ -274,11 +279,11 @@ class DownloadFailed(TransportError):
     """A download broke off; nothing stands under the final name."""
 
 
-class ServiceError(AffinityError, ServiceException):  # type: ignore[misc]  # OWSLib is untyped
+class ServiceError(AffinityError, ServiceException):
     """A service's answer says that it could not do what was asked."""
 
 
-class NotAService(ServiceError):
+class NotAService(ServiceError, requests.HTTPError):
     """The URL answers, but not as the service that it was taken for."""
 
 

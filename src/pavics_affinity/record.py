@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 LOGGER = logging.getLogger("pavics_affinity")
+LOGGER.addHandler(logging.NullHandler())
 
 NodeKnown = Literal["unknown", "predicted", "proved"]
 
@@ -116,7 +117,7 @@ class Record:
         with self._lock:
             self._entries.append(entry)
             self._seen += 1
-        level = logging.WARNING if entry.error else logging.DEBUG
+        level = logging.INFO if entry.error else logging.DEBUG
         if LOGGER.isEnabledFor(level):
             LOGGER.log(
                 level,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
 from ..errors import TopologyError
+from .lookup import default_topology_path
 from .model import Topology
 
 
@@ -15,7 +17,7 @@ class TopologySource(Protocol):
 
     current: Topology
 
-    def renew(self) -> bool:
+    def renew(self, *, thorough: bool = False) -> bool:
         """Read again if it has changed; return whether `current` is another one now."""
 
 
@@ -25,7 +27,7 @@ class FixedSource:
     def __init__(self, topology: Topology) -> None:
         self.current = topology
 
-    def renew(self) -> bool:
+    def renew(self, *, thorough: bool = False) -> bool:
         """Return False: there is nothing to read again."""
         return False
 
@@ -44,7 +46,7 @@ class FileSource:
         self._stamp = self._read_stamp()
         self.current = Topology.load(self.path)
 
-    def renew(self) -> bool:
+    def renew(self, *, thorough: bool = False) -> bool:
         """Read the file again if its time, size or inode changed.
 
         A file that has vanished, or does not make sense at this instant, is
@@ -68,3 +70,37 @@ class FileSource:
         except OSError:
             return None
         return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def sources_of(
+    topology: Topology | str | os.PathLike[str] | Iterable[Topology | str | os.PathLike[str]],
+) -> list[TopologySource]:
+    """Make sources of what a user gives as topology: one or several, built or on file.
+
+    Raises
+    ------
+    TopologyError
+        A file makes no sense, or the value is neither a topology nor a path.
+    """
+    if isinstance(topology, Topology):
+        return [FixedSource(topology)]
+    if isinstance(topology, str | os.PathLike):
+        return [FileSource(topology)]
+    try:
+        several = list(topology)
+    except TypeError:
+        raise TopologyError(
+            f"{topology!r} is no topology: expected a Topology, the path of a TOML file, or "
+            "several of these"
+        ) from None
+    return [source for one in several for source in sources_of(one)]
+
+
+def default_sources() -> list[TopologySource]:
+    """Return the topology that the user has configured, if any.
+
+    From ``PAVICS_AFFINITY_TOPOLOGY``, else the user's configuration directory; never
+    from the working directory, where a file may have come with somebody's notebook.
+    """
+    path = default_topology_path()
+    return [] if path is None else [FileSource(path)]

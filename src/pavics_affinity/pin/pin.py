@@ -1,0 +1,399 @@
+"""The pin of one workflow: decides the route of each request, judges each answer."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from ..errors import AffinityLost, AffinityWarning, TopologyError, UnknownNode
+from ..machineid import validate_machineid
+from ..record import NodeKnown
+from ..topology import Match, TopologySource
+from ..topology.urls import origin_of
+from .site import Site, Target
+
+Route = Literal["auto", "proxy", "direct"]
+
+_GATEWAY = frozenset({502, 503, 504})
+
+
+class Pin:
+    """Machineid and node of one workflow, at each site that it uses.
+
+    Parameters
+    ----------
+    machineid : str
+        Validated here.
+    given : bool
+        Whether the user gave it, rather than it having been minted.
+    node : str, optional
+        Node that the user asks for, at the first site that is used.
+    sources : iterable of TopologySource
+        What is known of sites from the start.
+    route : {"auto", "proxy", "direct"}
+        How requests travel; see the design.
+    strict : bool
+        Whether a wrong turn raises; else it warns.
+    header : str
+        Name of the routing header where no topology names one.
+    """
+
+    def __init__(
+        self,
+        machineid: str,
+        *,
+        given: bool,
+        node: str | None = None,
+        sources: Iterable[TopologySource] = (),
+        route: Route = "auto",
+        strict: bool = True,
+        header: str = "machineid",
+    ) -> None:
+        self.machineid = validate_machineid(machineid)
+        self.given = given
+        self.route_policy: Route = route
+        self.strict = strict
+        self.header = header
+        self._wanted = node
+        self._lock = threading.RLock()
+        self._scope: set[str] = set()
+        self._known: list[Site] = []
+        self._bare: dict[str, Site] = {}
+        self._used: list[Site] = []
+        self._warned: set[str] = set()
+        sources = list(sources)
+        if node is not None and sources:
+            self._check_wanted(node, sources)
+        for source in sources:
+            self.add_source(source)
+        if route == "direct" and not sources:
+            raise TopologyError(
+                "route='direct' needs a topology that names the nodes; give topology="
+            )
+
+    @staticmethod
+    def _check_wanted(node: str, sources: list[TopologySource]) -> None:
+        names = [n.name for source in sources for n in source.current.nodes]
+        if node not in names:
+            raise UnknownNode(f"no node {node!r} here; there are: {', '.join(names)}", node=node)
+
+    # ---- what is known ----
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The sites used so far, in the order of their first use; else those that are known."""
+        with self._lock:
+            return tuple(self._used or self._known)
+
+    @property
+    def node(self) -> str | None:
+        """Node at the first site that was used; None while it is not known."""
+        for site in self.sites:
+            return site.node
+        return self._wanted
+
+    @property
+    def node_known(self) -> NodeKnown:
+        """How the node is known."""
+        for site in self.sites:
+            return site.known if site.node is not None else "unknown"
+        return "unknown" if self._wanted is None else "predicted"
+
+    @property
+    def pinned(self) -> bool:
+        """Whether something was executed, or a node asked for, so that the node stays."""
+        return any(site.pinned for site in self.sites)
+
+    def add_source(self, source: TopologySource) -> None:
+        """Learn a site's topology; a site in use as a bare proxy keeps its state."""
+        with self._lock:
+            hosts = source.current.service_hosts
+            for host in [h for h in self._bare if h in hosts]:
+                site = self._bare.pop(host)
+                site.source = source
+                self._known.append(site)
+                return
+            takes = self._wanted is not None and any(
+                n.name == self._wanted for n in source.current.nodes
+            )
+            first = not any(site.pinned for site in self._known)
+            wanted = self._wanted if takes and first else None
+            self._known.append(Site(self.machineid, source, wanted=wanted, given=self.given))
+
+    def add_scope(self, url_or_host: str) -> None:
+        """Let a host be told the machineid, on every port."""
+        origin = origin_of(url_or_host)
+        with self._lock:
+            self._scope.add(origin.host if origin else url_or_host.rstrip(".").lower())
+
+    def in_scope(self, url: str) -> bool:
+        """Tell whether the URL's host may be told the machineid."""
+        origin = origin_of(url)
+        if origin is None:
+            return False
+        return origin.host in self._scope or any(
+            site.topology is not None and origin.host in site.topology.service_hosts
+            for site in self._known
+        )
+
+    def adopt(self, machineid: str) -> bool:
+        """Take a machineid that an existing script brings.
+
+        Returns
+        -------
+        bool
+            False if the workflow has another one that it must keep: the user
+            gave it, or something has been sent under it.
+        """
+        with self._lock:
+            if machineid == self.machineid:
+                return True
+            if self.given or self._used:
+                return False
+            self.machineid, self.given = machineid, True
+            for site in [*self._known, *self._bare.values()]:
+                site.rename(machineid)
+            return True
+
+    def state(self) -> dict[str, Any]:
+        """Return what is needed to make an equal pin in another process."""
+        return {
+            "machineid": self.machineid,
+            "node": self.node,
+            "sources": [site.source for site in self._known if site.source is not None],
+            "route": self.route_policy,
+            "strict": self.strict,
+            "header": self.header,
+            "scope": sorted(self._scope),
+        }
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Pin:
+        """Make a pin from another one's `state`."""
+        options = dict(state)
+        scope = options.pop("scope")
+        pin = cls(given=True, **options)
+        for host in scope:
+            pin.add_scope(host)
+        return pin
+
+    # ---- the way out ----
+
+    def route(self, url: str, *, execute: bool = False) -> Target:
+        """Decide where a request goes and which routing key it carries.
+
+        Parameters
+        ----------
+        url : str
+            As the caller knows it.
+        execute : bool
+            Whether it executes something: then the topology is looked at
+            thoroughly, and the node is settled for good once it is sent.
+
+        Raises
+        ------
+        AffinityLost
+            The URL names another node than the workflow's.
+        BackendUnavailable, SteeringImpossible, TopologyError
+            No way leads to the workflow's node.
+        """
+        site, match = self._find(url)
+        if match is None or site is None or site.topology is None:
+            return self._plain(url, site)
+        if site.renew(thorough=execute):
+            match = site.topology.covering(url) or match
+        self._mark_used(site)
+        site.choose(match)
+        site.backend_must_exist(match)
+        if match.node is not None:
+            self._compare(site, match.node, site.pinned, url)
+            return self._to_node(site, match, url)
+        if self.route_policy == "direct" or site.direct:
+            direct = site.topology.to_node(url, site.node) if site.node else None
+            if direct is not None:
+                return self._to_node(site, match, direct)
+            if self.route_policy == "direct":
+                raise TopologyError(
+                    f"route='direct', but no address of service {match.service.name!r} on node "
+                    f"{site.node!r} is known; give the node a host and the service a port",
+                    url=url,
+                    node=site.node,
+                )
+        return Target(
+            url=url,
+            header=site.topology.header,
+            key=site.key_for(match),
+            node=site.node,
+            route="proxy",
+            service=match.service.name,
+            site=site,
+            pinned=site.pinned,
+        )
+
+    def can_go_direct(self, url: str, target: Target) -> bool:
+        """Tell whether the node itself may be asked, now that the proxy does not answer.
+
+        Never from https to http, and only where the topology names the
+        node's address.
+        """
+        site = target.site
+        if self.route_policy != "auto" or target.route != "proxy" or site is None:
+            return False
+        if site.topology is None or site.node is None:
+            return False
+        public, direct = origin_of(url), site.topology.to_node(url, site.node)
+        origin = origin_of(direct) if direct else None
+        if public is None or origin is None or origin == public:
+            return False
+        return not (public.scheme == "https" and origin.scheme == "http")
+
+    def sent(self, target: Target) -> None:
+        """Note that an Execute leaves: from now on the node stays."""
+        if target.site is not None:
+            target.site.pinned = True
+
+    # ---- the way back ----
+
+    def judge(self, target: Target, status: int, headers: Mapping[str, str], url: str) -> bool:
+        """Compare the node that answered with the workflow's.
+
+        Parameters
+        ----------
+        target : Target
+            How the request was sent.
+        status : int
+            HTTP status of the answer.
+        headers : mapping
+            Its headers, names in any case.
+        url : str
+            As the caller knows it, for the message.
+
+        Returns
+        -------
+        bool
+            False if another node answered and the topology turned out to have
+            changed: the request may be repeated, if it is one that may.
+
+        Raises
+        ------
+        AffinityLost
+            Another node answered, or promised evidence is missing.
+        """
+        site = target.site
+        if site is None or site.topology is None or status in _GATEWAY:
+            return True
+        if target.route == "direct":
+            if target.node is not None and site.node == target.node:
+                site.known = "proved"
+            return True
+        name = site.topology.evidence
+        if name is None:
+            return True
+        value = headers.get(name)
+        if value is None:
+            if 200 <= status < 300 and site.node is not None:
+                self._lost(site, None, f"no {name} header came with the answer", url)
+            return True
+        answered = site.topology.node_of_evidence(value)
+        if answered is None and site.renew(thorough=True):
+            answered = site.topology.node_of_evidence(value)
+        if answered is None:
+            self._lost(site, value, f"the answer came from {value!r}, which is no node here", url)
+            return True
+        wrong = target.node is not None and answered != target.node == site.node
+        if wrong and target.pinned and site.renew(thorough=True):
+            return False
+        self._compare(site, answered, target.pinned or site.node != target.node, url)
+        return True
+
+    def note_reference(self, url: str) -> None:
+        """Take the origin of a status location or output as evidence, where it names a node."""
+        for site in self.sites:
+            node = site.topology.node_of_url(url) if site.topology is not None else None
+            if node is not None:
+                self._compare(site, node, site.pinned and site.known == "proved", url)
+                return
+
+    def _compare(self, site: Site, answered: str, pinned: bool, url: str) -> None:
+        with site.lock:
+            if site.node == answered or site.node is None or not pinned:
+                site.settle(answered, "proved")
+                return
+        self._lost(site, answered, f"node {answered!r} answered", url)
+
+    def _lost(self, site: Site, answered: str | None, what: str, url: str) -> None:
+        message = (
+            f"{what}, and the files of workflow {self.machineid!r} are on node {site.node!r} "
+            f"({url}); the proxy sent the request astray: its server list may have changed, or it "
+            "has marked the node as failed for a while (nginx: fail_timeout, 10 s). "
+            "Nothing of the answer was used; try again later, or run the chain anew"
+        )
+        if self.strict:
+            raise AffinityLost(
+                message, machineid=self.machineid, node=site.node, url=url, answered_by=answered
+            )
+        warnings.warn(message, AffinityWarning, stacklevel=2)
+
+    def warn_once(self, topic: str, message: str) -> None:
+        """Warn, but only once per workflow and topic."""
+        with self._lock:
+            if topic in self._warned:
+                return
+            self._warned.add(topic)
+        warnings.warn(message, AffinityWarning, stacklevel=2)
+
+    def close(self) -> None:
+        """Give the places on the nodes back."""
+        for site in {*self._known, *self._bare.values()}:
+            site.close()
+
+    # ---- inside ----
+
+    def _find(self, url: str) -> tuple[Site | None, Match | None]:
+        with self._lock:
+            for site in self._known:
+                match = site.topology.covering(url) if site.topology is not None else None
+                if match is not None:
+                    return site, match
+            origin = origin_of(url)
+            if origin is None or not self.in_scope(url):
+                return None, None
+            for site in self._known:
+                if site.topology is not None and origin.host in site.topology.service_hosts:
+                    return site, None
+            if origin.host not in self._bare:
+                wanted = self._wanted if not self._bare and not self._known else None
+                self._bare[origin.host] = Site(
+                    self.machineid, None, wanted=wanted, given=self.given
+                )
+            return self._bare[origin.host], None
+
+    def _plain(self, url: str, site: Site | None) -> Target:
+        """Route what no topology covers: with the bare id in scope, without it elsewhere."""
+        if site is None:
+            return Target(url)
+        self._mark_used(site)
+        header = site.topology.header if site.topology is not None else self.header
+        key = site.uncovered_key()
+        return Target(url, header, key, site.node, "proxy", site=site, pinned=site.pinned)
+
+    def _to_node(self, site: Site, match: Match, url: str) -> Target:
+        topology = site.topology
+        return Target(
+            url=url,
+            header=topology.header if topology is not None else self.header,
+            key=self.machineid,
+            node=match.node or site.node,
+            route="direct",
+            service=match.service.name,
+            site=site,
+            pinned=site.pinned,
+        )
+
+    def _mark_used(self, site: Site) -> None:
+        if site not in self._used:
+            with self._lock:
+                if site not in self._used:
+                    self._used.append(site)

@@ -1,0 +1,15 @@
+"""The one place that opens connections."""
+
+from .adapter import AffinityAdapter
+from .ambient import ambient_session, use_session
+from .session import AffinitySession
+from .times import DEFAULT_DEADLINE, Seconds
+
+__all__ = [
+    "DEFAULT_DEADLINE",
+    "AffinityAdapter",
+    "AffinitySession",
+    "Seconds",
+    "ambient_session",
+    "use_session",
+]

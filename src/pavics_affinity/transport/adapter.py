@@ -1,0 +1,134 @@
+"""The one adapter: every request of a workflow leaves through it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+
+from ..errors import WorkflowClosed
+from ..pin import Pin
+from ..record import Record
+from .exchange import Exchange
+from .origins import Origins
+from .times import DEFAULT_DEADLINE, Timeout
+from .wire import WireRequest
+
+
+class WireAdapter(HTTPAdapter):
+    """What opens the connections; knows nothing but the name a certificate must have."""
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: bool | str, cert: Any = None
+    ) -> tuple[Any, Any]:
+        """Ask a node that is reached by its address for the service's certificate."""
+        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
+        options: dict[str, Any] = {**pool}
+        name = getattr(request, "tls_name", None)
+        if name is not None:
+            options["server_hostname"] = options["assert_hostname"] = name
+        return host, options
+
+
+class AffinityAdapter(BaseAdapter):
+    """Sends each request where its workflow's files are.
+
+    It works on a copy of the request. The response keeps the caller's request
+    and URL, and this adapter, so that redirects, cookies and authentication
+    behave as if there were no routing, and no redirect carries the id away.
+
+    Parameters
+    ----------
+    pin : Pin
+        Decides and judges.
+    record : Record
+        Takes an entry per request.
+    timeout : float, timedelta or (connect, read), optional
+        For requests that come without one. By default 10 s to connect, 60 s
+        of silence, an hour of silence after an Execute.
+    deadline : float or timedelta, default 10 s
+        For how long a request that may be repeated is repeated.
+    """
+
+    def __init__(
+        self,
+        pin: Pin,
+        record: Record,
+        *,
+        timeout: Timeout = None,
+        deadline: float = DEFAULT_DEADLINE,
+    ) -> None:
+        super().__init__()
+        self.pin = pin
+        self.record = record
+        self.origins = Origins()
+        self.timeout = timeout
+        self.deadline = deadline
+        self.closed = False
+        self._lock = threading.Lock()
+        self._pool = WireAdapter()
+        self._process = os.getpid()
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: bool | str = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> requests.Response:
+        """Send a request, as requests' own adapter does.
+
+        Raises
+        ------
+        WorkflowClosed
+            The workflow has ended.
+        TransportError
+            One of its kinds; see `pavics_affinity.errors`.
+        """
+        if self.closed:
+            raise WorkflowClosed(
+                f"workflow {self.pin.machineid!r} is closed; make a new one, with "
+                f"Workflow({self.pin.machineid!r}) if its files are still needed",
+                machineid=self.pin.machineid,
+                url=request.url,
+            )
+        return Exchange(self, request, stream, timeout, verify, cert, proxies).run()
+
+    def transmit(self, wire: WireRequest, *, fresh: bool, **options: Any) -> requests.Response:
+        """Put a request onto the wire, once.
+
+        Parameters
+        ----------
+        wire : WireRequest
+            As it shall leave.
+        fresh : bool
+            On a connection of its own, that no server can have closed before.
+        **options
+            As `requests.adapters.HTTPAdapter.send` takes them.
+        """
+        if not fresh:
+            return self._pooled().send(wire, **options)
+        single = WireAdapter(pool_connections=1, pool_maxsize=1)
+        try:
+            return single.send(wire, **options)
+        finally:
+            single.close()
+
+    def _pooled(self) -> WireAdapter:
+        if self._process != os.getpid():
+            with self._lock:
+                # A connection that two processes use would mix up their answers.
+                self._pool = WireAdapter()
+                self._process = os.getpid()
+        return self._pool
+
+    def close(self) -> None:
+        """Close the pooled connections and refuse further requests."""
+        self.closed = True
+        self._pooled().close()
+        self.pin.close()

@@ -1,0 +1,451 @@
+"""One request of a caller's with all its attempts."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import requests
+
+from ..errors import (
+    AffinityError,
+    AffinityLost,
+    BackendUnavailable,
+    ExecuteOutcomeUnknown,
+    ExecuteRedirected,
+    MachineIdConflict,
+    NoAnswer,
+    OutOfScope,
+    ServiceUnreachable,
+    TransportError,
+)
+from ..pin import Target
+from ..placement import split_key
+from ..record import Request, current_operation
+from ..topology.urls import Origin, origin_of
+from . import faults
+from .origins import NOTHING
+from .times import (
+    CONNECT_TIMEOUT,
+    EXECUTE_TIMEOUT,
+    READ_TIMEOUT,
+    Patience,
+    as_timeout,
+    current_deadline,
+)
+from .wire import SECRET_HEADERS, WireRequest, is_execute, label_of, shown, without_secrets
+
+if TYPE_CHECKING:
+    from .adapter import AffinityAdapter
+
+_GATEWAY = frozenset({502, 503, 504})
+_MISDIRECTED = 421
+_TURNED_INTO_GET = frozenset({301, 302, 303})
+CONNECTED_HEADER = "X-Pavics-Connect"
+"""In a strict proxy's answers: nginx's ``$upstream_connect_time``, ``-`` if never connected."""
+
+
+class Exchange:
+    """Sends one request until it is answered, or must not or cannot be sent again."""
+
+    def __init__(
+        self,
+        adapter: AffinityAdapter,
+        request: requests.PreparedRequest,
+        stream: bool,
+        timeout: Any,
+        verify: bool | str,
+        cert: Any,
+        proxies: Any,
+    ) -> None:
+        self.adapter = adapter
+        self.pin = adapter.pin
+        self.request = request
+        self.url = request.url or ""
+        self.stream = stream
+        self.verify = verify
+        self.cert = cert
+        self.proxies = proxies
+        self.execute = is_execute(request)
+        self.timeout = self._timeout(timeout)
+        self.attempts = 0
+        self.patience = Patience(current_deadline(adapter.deadline))
+
+    def run(self) -> requests.Response:
+        """Return the answer of the right node, or raise."""
+        started = time.time()
+        target: Target | None = None
+        response: requests.Response | None = None
+        error: BaseException | None = None
+        try:
+            while response is None:
+                target = self.pin.route(self.url, execute=self.execute)
+                response = self._attempt(target)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self._record(started, target, response, error)
+        return response
+
+    # ---- one attempt ----
+
+    def _attempt(self, target: Target) -> requests.Response | None:
+        """Send once; None means that it may be, and is to be, sent again."""
+        wire = self._wire(target)
+        self.attempts += 1
+        try:
+            response = self._transmit(wire)
+        except requests.RequestException as fault:
+            self._after_fault(fault, target)
+            return None
+        if self.execute:
+            refused = self._refused_behind_proxy(response, target)
+            if not refused:
+                self.pin.sent(target)
+        try:
+            arrived = self.pin.judge(target, response.status_code, response.headers, self.url)
+            if arrived and not self.stream:
+                # Read while a fault can still be told from an answer.
+                response.content  # noqa: B018  # the property reads the body
+        except AffinityError:
+            response.close()
+            raise
+        except requests.RequestException as fault:
+            response.close()
+            self._after_fault(fault, target)
+            return None
+        if not arrived:
+            response.close()
+            self._astray(target)
+            return None
+        if self._is_final(response, target):
+            return response
+        response.close()
+        return None
+
+    def _wire(self, target: Target) -> WireRequest:
+        wire = WireRequest.copy_of(self.request, target.url)
+        headers = wire.headers
+        self._drop_own_key(headers, target)
+        if target.key is not None:
+            headers[target.header] = target.key
+        rewritten = target.url != self.url
+        settings = self.adapter.origins.of(self.url)
+        if rewritten:
+            public, actual = origin_of(self.url), origin_of(target.url)
+            if public and actual and actual.scheme == "https":
+                wire.tls_name = public.host
+            settings = self._settings_off_the_proxy(wire, public, actual)
+        for name, value in settings.headers.items():
+            headers.setdefault(name, value)
+        self._tls = (
+            self.verify if settings.verify is None else settings.verify,
+            settings.cert if self.cert is None else self.cert,
+        )
+        if self.execute:
+            headers["Connection"] = "close"
+        return wire
+
+    def _settings_off_the_proxy(
+        self, wire: WireRequest, public: Origin | None, actual: Origin | None
+    ) -> Any:
+        """Keep credentials to whom they were given when a node is asked itself."""
+        given = self.adapter.origins.of(self.url)
+        if self.pin.route_policy == "direct":
+            secret = given.has_credentials or any(name in wire.headers for name in SECRET_HEADERS)
+            if secret and public and actual and public.scheme == "https" != actual.scheme:
+                raise OutOfScope(
+                    f"the credentials for {public} will not be sent in clear to {actual}; give "
+                    "the service tls = true if its nodes speak https, or use route='proxy'",
+                    machineid=self.pin.machineid,
+                    url=self.url,
+                )
+            return given
+        without_secrets(wire.headers)
+        settings = self.adapter.origins.of(wire.url or "") or NOTHING
+        if callable(settings.auth):
+            settings.auth(wire)
+        if settings.verify is None and given.verify is not None:
+            self.verify = given.verify
+        return settings
+
+    def _drop_own_key(self, headers: Any, target: Target) -> None:
+        """Take away a machineid that the caller set: ours is the one that travels."""
+        for name in {target.header, self.pin.header}:
+            value = headers.get(name)
+            if value is None:
+                continue
+            text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+            if target.key is not None and split_key(text)[0] != self.pin.machineid:
+                raise MachineIdConflict(
+                    f"the request has {name}: {text!r}, and the workflow's machineid is "
+                    f"{self.pin.machineid!r}; leave the header out, or make the workflow with "
+                    f"Workflow({text!r})",
+                    machineid=self.pin.machineid,
+                    url=self.url,
+                )
+            if target.key is not None or split_key(text)[0] == self.pin.machineid:
+                del headers[name]
+
+    def _transmit(self, wire: WireRequest) -> requests.Response:
+        verify, cert = self._tls
+        proxies = self.proxies
+        if wire.url != self.url:
+            proxies = requests.utils.get_environ_proxies(wire.url or "")
+        response = self.adapter.transmit(
+            wire,
+            fresh=self.execute,
+            stream=True,
+            timeout=self.timeout,
+            verify=verify,
+            cert=cert,
+            proxies=proxies,
+        )
+        response.request = self.request
+        response.url = self.url
+        response.connection = self.adapter  # type: ignore[assignment]  # any adapter will do
+        return response
+
+    # ---- what to make of it ----
+
+    def _after_fault(self, fault: requests.RequestException, target: Target) -> None:
+        """Return if the request is to be sent again; raise otherwise."""
+        not_sent = faults.was_not_sent(fault)
+        if self.execute and not not_sent:
+            self.pin.sent(target)
+            raise self._error(
+                ExecuteOutcomeUnknown,
+                target,
+                f"the Execute was sent to {self._place(target)} and {faults.in_words(fault)} "
+                f"before an answer came, after {self.patience.seconds:.1f} s: it may have run, or "
+                "not. It was not sent again; look at the service's jobs, or run the chain anew if "
+                "running twice does no harm",
+            ) from fault
+        if not_sent and self._go_direct(target):
+            return
+        if faults.is_final(fault):
+            self._give_up(fault, target, not_sent)
+        if isinstance(fault, requests.ReadTimeout):
+            raise self._error(
+                NoAnswer,
+                target,
+                f"{self._place(target)} accepted the request and stayed silent for "
+                f"{self._read_timeout():.0f} s ({self.url})",
+            ) from fault
+        if not_sent and target.route == "direct" and self._next_node(target):
+            return
+        if not self.patience.wait():
+            self._give_up(fault, target, not_sent)
+
+    def _is_final(self, response: requests.Response, target: Target) -> bool:
+        """Tell whether the answer is for the caller; raise if there is none to wait for."""
+        status = response.status_code
+        if target.site is None:
+            final = status not in _GATEWAY or self.execute
+            return final or not self.patience.wait()
+        if self.execute and status in _TURNED_INTO_GET:
+            self._redirected(response, target)
+        if status == _MISDIRECTED and target.site.topology is not None:
+            return self._unknown_to_proxy(target)
+        if status not in _GATEWAY:
+            return True
+        if self.execute:
+            return self._execute_at_gateway(response, target)
+        if status != 503 and self._next_node(target):
+            return False
+        if self.patience.wait():
+            return False
+        if target.site.pinned:
+            raise self._unavailable(target, f"the proxy answered {status}")
+        return True
+
+    def _execute_at_gateway(self, response: requests.Response, target: Target) -> bool:
+        if "xml" in response.headers.get("Content-Type", ""):
+            return True
+        if self._refused_behind_proxy(response, target):
+            if self._next_node(target) or self.patience.wait():
+                return False
+            raise self._unavailable(target, "it refused the proxy's connections")
+        status = response.status_code
+        if self._answers_again(target):
+            raise self._error(
+                ExecuteOutcomeUnknown,
+                target,
+                f"the proxy answered the Execute with {status}, and {self._place(target)} answers "
+                "other requests: the Execute may have run, or not. It was not sent again",
+            )
+        raise self._unavailable(
+            target,
+            f"the proxy answered the Execute with {status}; whether it ran before is not known, "
+            "and it was not sent again",
+        )
+
+    def _refused_behind_proxy(self, response: requests.Response, target: Target) -> bool:
+        """Tell whether a strict proxy says that it never reached the node."""
+        topology = target.site.topology if target.site else None
+        if topology is None or topology.proxy != "strict" or response.status_code not in _GATEWAY:
+            return False
+        connected = response.headers.get(CONNECTED_HEADER, "")
+        return bool(connected) and not connected.strip("-, :")
+
+    def _answers_again(self, target: Target) -> bool:
+        """Ask the node something harmless until it answers or patience ends."""
+        probe = WireRequest.copy_of(self.request, target.url.partition("?")[0])
+        probe.method, probe.body = "GET", None
+        probe.url = f"{probe.url}?service=WPS&request=GetCapabilities"
+        for name in ("Content-Length", "Content-Type", "Transfer-Encoding"):
+            probe.headers.pop(name, None)
+        if target.key is not None:
+            probe.headers[target.header] = target.key
+        verify, cert = self._tls
+        while True:
+            try:
+                answer = self.adapter.transmit(
+                    probe,
+                    fresh=True,
+                    stream=True,
+                    timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                    verify=verify,
+                    cert=cert,
+                    proxies=self.proxies,
+                )
+            except requests.RequestException:
+                pass
+            else:
+                answer.close()
+                if answer.status_code not in _GATEWAY:
+                    return True
+            if not self.patience.wait():
+                return False
+
+    def _redirected(self, response: requests.Response, target: Target) -> NoReturn:
+        location = requests.compat.urljoin(self.url, response.headers.get("Location", ""))
+        raise self._error(
+            ExecuteRedirected,
+            target,
+            f"the Execute was answered {response.status_code}: the service is now at "
+            f"{location!r}. Nothing ran; make the client with that URL",
+            location=location,
+        )
+
+    def _unknown_to_proxy(self, target: Target) -> bool:
+        site = target.site
+        if site is not None and site.renew(thorough=True) and self.patience.wait():
+            return False
+        if self._next_node(target):
+            return False
+        raise self._unavailable(target, "the proxy does not know the node (421)")
+
+    def _astray(self, target: Target) -> None:
+        """Another node answered, and the server list has changed meanwhile."""
+        if self.execute or not self.patience.wait():
+            raise self._error(
+                AffinityLost,
+                target,
+                f"the proxy's server list changed, and the request to {self.url} reached another "
+                f"node than {target.node!r}"
+                + ("; the Execute ran there, where the workflow's files are not" * self.execute),
+            )
+
+    def _go_direct(self, target: Target) -> bool:
+        """Leave the proxy aside for this site, if that is possible and safe."""
+        if target.site is None or not self.pin.can_go_direct(self.url, target):
+            return False
+        target.site.direct = True
+        message = (
+            f"the proxy at {origin_of(self.url)} does not answer; the requests of workflow "
+            f"{self.pin.machineid!r} go to node {target.node!r} itself from now on"
+        )
+        self.adapter.record.note(message)
+        self.pin.warn_once(f"direct {origin_of(self.url)}", message)
+        return True
+
+    def _next_node(self, target: Target) -> bool:
+        return target.site is not None and target.site.pass_over(target.node)
+
+    # ---- what to say ----
+
+    def _give_up(
+        self, fault: requests.RequestException, target: Target, not_sent: bool
+    ) -> NoReturn:
+        words = faults.in_words(fault)
+        pinned = target.site is not None and target.site.pinned
+        at_proxy = target.route != "direct" and not_sent
+        if pinned and not at_proxy:
+            raise self._unavailable(target, words) from fault
+        who = "the service's proxy" if pinned else "the service"
+        raise self._error(
+            ServiceUnreachable,
+            target,
+            f"{who} at {origin_of(self.url)} does not answer: {words}, {self.attempts} times in "
+            f"{self.patience.seconds:.1f} s. Nothing was executed; check the URL {self.url!r}, and "
+            "whether the service is up",
+        ) from fault
+
+    def _unavailable(self, target: Target, what: str) -> BackendUnavailable:
+        error: BackendUnavailable = self._error(
+            BackendUnavailable,
+            target,
+            f"{self._place(target)} does not answer: {what}, {self.attempts} times in "
+            f"{self.patience.seconds:.1f} s. The files of workflow {self.pin.machineid!r} are "
+            "there only, and nothing was sent to another node. Start it again and repeat the step, or "
+            "run the chain anew",
+        )
+        return error
+
+    def _error(
+        self, kind: type[TransportError], target: Target, message: str, **details: Any
+    ) -> Any:
+        return kind(
+            message,
+            machineid=self.pin.machineid,
+            node=target.node,
+            url=self.url,
+            attempts=self.attempts,
+            **details,
+        )
+
+    def _place(self, target: Target) -> str:
+        if target.node is None:
+            return f"the node behind {origin_of(self.url)}"
+        at = f" ({origin_of(target.url)})" if target.route == "direct" else ""
+        return f"node {target.node!r}{at}"
+
+    # ---- bookkeeping ----
+
+    def _timeout(self, given: Any) -> Any:
+        for value in (given, self.adapter.timeout):
+            if value is not None:
+                return as_timeout(value)
+        return (CONNECT_TIMEOUT, EXECUTE_TIMEOUT if self.execute else READ_TIMEOUT)
+
+    def _read_timeout(self) -> float:
+        read = self.timeout[1] if isinstance(self.timeout, tuple) else self.timeout
+        return float(read or 0)
+
+    def _record(
+        self,
+        started: float,
+        target: Target | None,
+        response: requests.Response | None,
+        error: BaseException | None,
+    ) -> None:
+        length = response.headers.get("Content-Length", "") if response is not None else ""
+        site = target.site if target else None
+        entry = Request(
+            started=started,
+            seconds=self.patience.seconds,
+            method=self.request.method or "",
+            operation=current_operation() or label_of(self.request),
+            url=shown(self.url),
+            service=target.service if target else None,
+            node=site.node if site else None,
+            node_known=site.known if site and site.node else "unknown",
+            route=target.route if target else "outside",
+            status=response.status_code if response is not None else None,
+            bytes=int(length) if length.isdigit() else None,
+            attempts=self.attempts,
+            error=type(error).__name__ if error is not None else None,
+        )
+        self.adapter.record.add(entry, self.pin.machineid)

@@ -1,0 +1,65 @@
+"""What a failed attempt tells: whether the request can have reached anybody."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import requests
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    NameResolutionError,
+    NewConnectionError,
+    ProxyError,
+)
+from urllib3.exceptions import SSLError as TransportSSLError
+
+_NOT_SENT = (NewConnectionError, ConnectTimeoutError, ProxyError, TransportSSLError)
+
+
+def was_not_sent(error: requests.RequestException) -> bool:
+    """Tell whether no connection was made, so that nobody can have seen the request."""
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError):
+        return True
+    return any(isinstance(cause, _NOT_SENT) for cause in _causes(error))
+
+
+def is_final(error: requests.RequestException) -> bool:
+    """Tell whether trying again is pointless: no such host, or no trust in its certificate."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return True
+    for cause in _causes(error):
+        if isinstance(cause, socket.gaierror):
+            return cause.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None))
+        if isinstance(cause, NameResolutionError):
+            return "Temporary" not in str(cause)
+    return False
+
+
+def in_words(error: requests.RequestException) -> str:
+    """Say in a few words what went wrong."""
+    for cause in _causes(error):
+        if isinstance(cause, socket.gaierror | NameResolutionError):
+            return "its host name is not known"
+        if isinstance(cause, ConnectionRefusedError):
+            return "it refused the connection"
+        if isinstance(cause, ConnectTimeoutError):
+            return "it did not accept the connection in time"
+        if isinstance(cause, TransportSSLError):
+            return f"the TLS handshake failed ({cause})"
+    if isinstance(error, requests.Timeout):
+        return "it stayed silent"
+    return "the connection broke"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Walk through what an exception of requests wraps: arguments, reasons, causes."""
+    seen: set[int] = set()
+    queue: list[object] = [error]
+    while queue:
+        item = queue.pop(0)
+        if not isinstance(item, BaseException) or id(item) in seen:
+            continue
+        seen.add(id(item))
+        yield item
+        queue += [getattr(item, "reason", None), item.__cause__, item.__context__, *item.args]

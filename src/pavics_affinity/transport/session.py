@@ -1,0 +1,194 @@
+"""The session of one workflow: a `requests.Session` whose every request is pinned."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+from requests.auth import HTTPBasicAuth
+
+from ..errors import MachineIdConflict, OutOfScope
+from ..machineid import validate_machineid
+from ..pin import Pin
+from ..placement import split_key
+from ..record import NodeKnown, Record
+from .adapter import AffinityAdapter
+from .origins import OriginSettings
+from .times import DEFAULT_DEADLINE, Seconds, Timeout, as_timeout, deadline, in_seconds
+
+
+class AffinitySession(requests.Session):
+    """A `requests.Session` that keeps to its workflow's node.
+
+    Parameters
+    ----------
+    pin : Pin
+        The workflow's machineid and node.
+    record : Record, optional
+        Where each request is noted; by default one of its own.
+    timeout : float, timedelta or (connect, read), optional
+        In seconds, for requests that come without one.
+    deadline : float or timedelta, default 10 s
+        For how long a request that may be repeated is repeated.
+    """
+
+    def __init__(
+        self,
+        pin: Pin,
+        *,
+        record: Record | None = None,
+        timeout: Timeout = None,
+        deadline: Seconds = DEFAULT_DEADLINE,
+    ) -> None:
+        super().__init__()
+        self.affinity = AffinityAdapter(
+            pin,
+            Record() if record is None else record,
+            timeout=as_timeout(timeout),
+            deadline=in_seconds(deadline),
+        )
+        for adapter in self.adapters.values():
+            adapter.close()
+        self.adapters.clear()
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, self.affinity)
+
+    @property
+    def pin(self) -> Pin:
+        """Machineid and node per site."""
+        return self.affinity.pin
+
+    @property
+    def record(self) -> Record:
+        """What each request did."""
+        return self.affinity.record
+
+    @property
+    def machineid(self) -> str:
+        """The workflow's identity."""
+        return self.pin.machineid
+
+    @property
+    def node(self) -> str | None:
+        """The workflow's node, where it is known."""
+        return self.pin.node
+
+    @property
+    def node_known(self) -> NodeKnown:
+        """How the node is known: ``"unknown"``, ``"predicted"`` or ``"proved"``."""
+        return self.pin.node_known
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session refuses further requests."""
+        return self.affinity.closed
+
+    def bind(
+        self,
+        url: str,
+        *,
+        auth: Any = None,
+        verify: bool | str | None = None,
+        cert: str | tuple[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Make a service known: its host joins the scope, its secrets stay with its origin.
+
+        Parameters
+        ----------
+        url : str
+            The service's URL.
+        auth : tuple or requests auth, optional
+            Sent to exactly this scheme, host and port.
+        verify : bool or path, optional
+            As requests takes it; for this origin only.
+        cert : path or (path, path), optional
+            Client certificate; for this origin only.
+        headers : mapping, optional
+            Added to each request to this origin. A machineid among them is
+            adopted as the workflow's. The mapping is not changed.
+
+        Raises
+        ------
+        InvalidMachineId, MachineIdConflict
+            The machineid among the headers cannot be the workflow's.
+        """
+        extra = {}
+        for name, value in (headers or {}).items():
+            if name.lower() == self.pin.header.lower():
+                self.adopt(value)
+            elif name.lower() != "content-type":
+                # OWSLib leaves its Content-Type behind in a caller's dict.
+                extra[name] = value
+        if isinstance(auth, tuple | list):
+            auth = HTTPBasicAuth(*auth)
+        self.affinity.origins.put(
+            url, OriginSettings(auth=auth, verify=verify, cert=cert, headers=extra)
+        )
+        self.pin.add_scope(url)
+
+    def adopt(self, machineid: Any) -> None:
+        """Take the machineid of a script that sets the header itself.
+
+        Raises
+        ------
+        MachineIdConflict
+            The workflow has another one already, or has begun.
+        """
+        text = machineid.decode("latin-1") if isinstance(machineid, bytes) else machineid
+        bare = validate_machineid(split_key(text)[0] if isinstance(text, str) else text)
+        if not self.pin.adopt(bare):
+            raise MachineIdConflict(
+                f"the headers name machineid {bare!r}, and the workflow's is "
+                f"{self.machineid!r}; leave the header out, or make the workflow with "
+                f"Workflow({bare!r})",
+                machineid=self.machineid,
+            )
+
+    def deadline(self, seconds: Seconds | None) -> contextlib.AbstractContextManager[None]:
+        """Bound the repeating of the requests that are made inside; see `times.deadline`."""
+        return deadline(seconds)
+
+    def note_reference(self, url: str) -> None:
+        """Take a status location or output that names a node as evidence.
+
+        Raises
+        ------
+        AffinityLost
+            It names another node than the workflow's.
+        """
+        self.pin.note_reference(url)
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """Prepare a request, with the credentials of its origin where it brings none."""
+        if request.auth is None and isinstance(request.url, str):
+            auth = self.affinity.origins.of(request.url).auth
+            if auth is not None:
+                request.auth = auth
+        return super().prepare_request(request)
+
+    def get_adapter(self, url: str | bytes) -> Any:
+        """Return the adapter for a URL; only http and https have one."""
+        text = url.decode("latin-1") if isinstance(url, bytes) else url
+        if text.lower().startswith(("http://", "https://")):
+            return super().get_adapter(text)
+        scheme = text.partition(":")[0]
+        raise OutOfScope(
+            f"{text[:200]!r} is not fetched: expected an http or https URL, not {scheme!r}",
+            machineid=self.machineid,
+            url=text,
+        )
+
+    def close(self) -> None:
+        """Close the connections; further requests raise `WorkflowClosed`. May be repeated."""
+        super().close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A session's locks and connections do not travel; what it stands for does.
+        return _rebuild, (self.pin.state(), self.affinity.timeout, self.affinity.deadline)
+
+
+def _rebuild(state: Mapping[str, Any], timeout: Any, deadline: float) -> AffinitySession:
+    return AffinitySession(Pin.of(state), timeout=timeout, deadline=deadline)

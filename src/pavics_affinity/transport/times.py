@@ -1,0 +1,123 @@
+"""Times: seconds or timedelta, and the waits between two attempts."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from datetime import timedelta
+
+Seconds = float | timedelta
+Timeout = Seconds | tuple[Seconds | None, Seconds | None] | None
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds that making a connection may take."""
+
+READ_TIMEOUT = 60.0
+"""Seconds that a server may be silent."""
+
+EXECUTE_TIMEOUT = 3600.0
+"""Seconds that a server may be silent after an Execute: it may run the process at once."""
+
+DEFAULT_DEADLINE = 10.0
+"""Seconds for which a request that may be repeated is repeated."""
+
+_FIRST_WAIT = 0.05
+_LONGEST_WAIT = 1.0
+
+
+def in_seconds(value: Seconds) -> float:
+    """Return a duration in seconds.
+
+    Parameters
+    ----------
+    value : float or timedelta
+        Seconds, or a timedelta; above 0.
+
+    Raises
+    ------
+    ValueError
+        It is 0 or below, or no duration.
+    """
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+        raise ValueError(f"{value!r} is no duration: expected seconds above 0, or a timedelta")
+    return float(seconds)
+
+
+def as_timeout(value: Timeout) -> tuple[float | None, float | None] | float | None:
+    """Return a time-out as requests takes it."""
+    if isinstance(value, tuple):
+        connect, read = value
+        return (
+            None if connect is None else in_seconds(connect),
+            None if read is None else in_seconds(read),
+        )
+    return None if value is None else in_seconds(value)
+
+
+_DEADLINE: ContextVar[float | None] = ContextVar("pavics_affinity_deadline", default=None)
+
+
+@contextlib.contextmanager
+def deadline(seconds: Seconds | None) -> Iterator[None]:
+    """Repeat the requests that are made inside for no longer than this.
+
+    Parameters
+    ----------
+    seconds : float, timedelta or None
+        From each request's first attempt; None changes nothing.
+    """
+    token = _DEADLINE.set(_DEADLINE.get() if seconds is None else in_seconds(seconds))
+    try:
+        yield
+    finally:
+        _DEADLINE.reset(token)
+
+
+def current_deadline(usual: float) -> float:
+    """Return the innermost `deadline`, at most the usual one."""
+    inner = _DEADLINE.get()
+    return usual if inner is None else min(usual, inner)
+
+
+class Patience:
+    """How long a request is repeated, and how long it waits in between.
+
+    The n-th wait is ``min(1, 0.05 * 2**n)`` seconds, times a random factor of
+    0.5 to 1, so that clients whose server comes back do not all knock at once.
+
+    Parameters
+    ----------
+    deadline : float
+        Seconds from the first attempt.
+    """
+
+    def __init__(
+        self,
+        deadline: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._clock, self._sleep = clock, sleep
+        self.begun = clock()
+        self._end = self.begun + deadline
+        self._waits = 0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the first attempt."""
+        return self._clock() - self.begun
+
+    def wait(self) -> bool:
+        """Wait before the next attempt; return False if there is no time for one."""
+        left = self._end - self._clock()
+        if left <= 0:
+            return False
+        pause = min(_LONGEST_WAIT, _FIRST_WAIT * 2**self._waits)
+        self._waits += 1
+        self._sleep(min(left, pause * random.uniform(0.5, 1)))  # noqa: S311  # spreads load only
+        return True

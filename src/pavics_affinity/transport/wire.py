@@ -1,0 +1,70 @@
+"""The copy of a request that goes onto the wire."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+import requests
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SECRET_HEADERS = ("Authorization", "Cookie", "Proxy-Authorization")
+
+
+class WireRequest(requests.PreparedRequest):
+    """A prepared request with what only the transport knows.
+
+    Attributes
+    ----------
+    tls_name : str or None
+        The name that the server's certificate must have, where it is not the
+        URL's host: a node reached by its address shows the service's.
+    """
+
+    tls_name: str | None = None
+
+    @classmethod
+    def copy_of(cls, request: requests.PreparedRequest, url: str) -> WireRequest:
+        """Copy a request for another URL; the caller's is left as it is."""
+        wire = cls()
+        wire.method = request.method
+        wire.url = url
+        wire.headers = request.headers.copy() if request.headers is not None else None  # type: ignore[assignment]  # as PreparedRequest.copy
+        wire._cookies = None  # the Cookie header is set already
+        wire.body = request.body
+        wire.hooks = {"response": []}
+        wire._body_position = getattr(request, "_body_position", None)  # type: ignore[attr-defined]  # as PreparedRequest.copy
+        return wire
+
+
+def is_execute(request: requests.PreparedRequest) -> bool:
+    """Tell whether a request makes something happen, so that it must not be repeated.
+
+    Every method but GET, HEAD and OPTIONS, and WPS's Execute by GET, whose
+    key and value may be written in any case.
+    """
+    if (request.method or "").upper() not in SAFE_METHODS:
+        return True
+    query = urlsplit(request.url or "").query
+    return any(
+        key.lower() == "request" and value.strip().lower() == "execute"
+        for key, value in parse_qsl(query, keep_blank_values=True)
+    )
+
+
+def label_of(request: requests.PreparedRequest) -> str:
+    """Say what a request is for, as far as its query tells."""
+    query = {k.lower(): v for k, v in parse_qsl(urlsplit(request.url or "").query)}
+    return " ".join(filter(None, (query.get("request"), query.get("identifier"))))
+
+
+def shown(url: str) -> str:
+    """Return a URL as it may stand in a log: without user information, query and fragment."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def without_secrets(headers: MutableMapping[str, str]) -> None:
+    """Take away what must not leave the origin it was given for."""
+    for name in SECRET_HEADERS:
+        headers.pop(name, None)
