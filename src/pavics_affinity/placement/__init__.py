@@ -1,0 +1,22 @@
+"""Placement: pure functions from a key to backends, and steering through them.
+
+Nothing here does any I/O: names are resolved by a callable that the caller hands in.
+"""
+
+from .keys import key_for
+from .nginx import NginxConsistentHash, NginxHash, nginx_placement
+from .protocol import Placement
+from .rendezvous import Rendezvous
+from .steering import name_key, split_key, steer
+
+__all__ = [
+    "NginxConsistentHash",
+    "NginxHash",
+    "Placement",
+    "Rendezvous",
+    "key_for",
+    "name_key",
+    "nginx_placement",
+    "split_key",
+    "steer",
+]

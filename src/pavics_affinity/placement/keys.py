@@ -1,0 +1,228 @@
+"""The key that nginx hashes: what a ``hash`` directive makes of a request."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from ..errors import InvalidPlacement, PlacementUndetermined
+
+_TOKEN = re.compile(
+    r"""\s*(?:"(?P<double>(?:\\.|[^"\\])*)"|'(?P<single>(?:\\.|[^'\\])*)'"""
+    r"""|(?P<plain>[^\s;"'][^\s;]*))(?=[\s;]|$)""",
+    re.DOTALL,
+)
+_ESCAPE = re.compile(r"""\\(["'\\trn])""")
+_CONTROL = {"t": "\t", "r": "\r", "n": "\n"}
+_PART = re.compile(r"\$(?:\{(?P<braced>[A-Za-z0-9_]+)\}|(?P<bare>[A-Za-z0-9_]+))|(?P<text>[^$]+)")
+
+OF_THE_URI = frozenset({"request_uri", "uri", "document_uri", "args", "query_string", "is_args"})
+"""Variables that differ from one request of a workflow to the next."""
+
+
+class Part(NamedTuple):
+    """A piece of a key: literal text, or the name of a variable in lower case."""
+
+    text: str
+    is_variable: bool
+
+
+class HashDirective(NamedTuple):
+    """A ``hash`` directive, read.
+
+    Attributes
+    ----------
+    parts : tuple of Part
+        The key, piece by piece.
+    consistent : bool
+        Whether the ketama ring is used.
+    """
+
+    parts: tuple[Part, ...]
+    consistent: bool
+
+
+def parse_hash(directive: str) -> HashDirective:
+    """Read a ``hash`` directive.
+
+    Parameters
+    ----------
+    directive : str
+        Its text, with or without the semicolon, such as
+        ``"hash $http_machineid consistent;"``.
+
+    Returns
+    -------
+    HashDirective
+
+    Raises
+    ------
+    InvalidPlacement
+        It is another directive, or nginx would refuse it.
+    """
+    match _tokens(directive):
+        case ["hash", key]:
+            return HashDirective(_parts(key, directive), consistent=False)
+        case ["hash", key, "consistent"]:
+            return HashDirective(_parts(key, directive), consistent=True)
+        case _:
+            raise _refused(directive, "it is no hash directive")
+
+
+def key_for(
+    directive: str,
+    machineid: str,
+    uri: str | None = None,
+    host: str | None = None,
+    *,
+    header: str = "machineid",
+) -> str:
+    """Evaluate the key of a ``hash`` directive for one request.
+
+    Parameters
+    ----------
+    directive : str
+        Text of the directive, such as ``"hash $http_machineid$request_uri;"``.
+    machineid : str
+        The value of the header: a machineid or a routing key.
+    uri : str, optional
+        The request's path and query as they are sent, beginning with ``/``.
+    host : str, optional
+        The request's ``Host`` header, with its port if it has one.
+    header : str, default: "machineid"
+        Name of the header that carries the machineid.
+
+    Returns
+    -------
+    str
+        The key; its UTF-8 bytes are what nginx hashes.
+
+    Raises
+    ------
+    PlacementUndetermined
+        The key holds a variable whose value cannot be known here.
+    InvalidPlacement
+        The directive is none that nginx takes, or ``uri`` is not a path.
+    """
+    mine = header_variable(header)
+    return "".join(
+        machineid if part == (mine, True) else evaluate(part, uri, host)
+        for part in parse_hash(directive).parts
+    )
+
+
+def header_variable(header: str) -> str:
+    """Give the name of nginx's variable for a request header.
+
+    Parameters
+    ----------
+    header : str
+        Name of the header, such as ``"X-Machine-Id"``.
+
+    Returns
+    -------
+    str
+        Without the dollar, such as ``"http_x_machine_id"``.
+    """
+    return "http_" + header.lower().replace("-", "_")
+
+
+def evaluate(part: Part, uri: str | None, host: str | None) -> str:
+    """Give the text of one part of a key, for a request to this URI and host.
+
+    Parameters
+    ----------
+    part : Part
+        The part.
+    uri, host : str or None
+        As for `key_for`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    PlacementUndetermined
+        It is a variable whose value cannot be known here.
+    InvalidPlacement
+        ``uri`` is not a path.
+    """
+    if not part.is_variable:
+        return part.text
+    name = part.text
+    if name in OF_THE_URI:
+        if uri is None:
+            raise PlacementUndetermined(f"the key holds ${name}: pass the request's path as uri=")
+        return _of_uri(name, uri)
+    if name in {"host", "http_host"}:
+        if host is None:
+            raise PlacementUndetermined(f"the key holds ${name}: pass the Host header as host=")
+        return host if name == "http_host" else _host_name(host)
+    raise PlacementUndetermined(
+        f"the key holds ${name}, whose value is not known to a client; "
+        "only the machineid's header, the URI's variables, $host and $http_host are"
+    )
+
+
+def _tokens(directive: str) -> list[str]:
+    if not isinstance(directive, str):
+        raise _refused(directive, "it is no text")
+    tokens = []
+    position = 0
+    while match := _TOKEN.match(directive, position):
+        raw = match["double"] or match["single"] or match["plain"] or ""
+        tokens.append(_ESCAPE.sub(lambda found: _CONTROL.get(found[1], found[1]), raw))
+        position = match.end()
+    if directive[position:].strip() not in {"", ";"}:
+        raise _refused(directive, f"{directive[position:].strip()!r} cannot stand there")
+    return tokens
+
+
+def _parts(key: str, directive: str) -> tuple[Part, ...]:
+    parts = []
+    position = 0
+    while match := _PART.match(key, position):
+        variable = match["braced"] or match["bare"]
+        # nginx looks variables up without regard to case.
+        parts.append(Part(variable.lower(), True) if variable else Part(match["text"], False))
+        position = match.end()
+    if position < len(key):
+        raise _refused(directive, f"{key[position:]!r} is no variable")
+    return tuple(parts)
+
+
+def _refused(directive: object, reason: str) -> InvalidPlacement:
+    return InvalidPlacement(
+        f"directive {directive!r}: {reason}; "
+        "expected 'hash $http_machineid;' or 'hash $http_machineid consistent;'"
+    )
+
+
+def _of_uri(name: str, uri: str) -> str:
+    if not uri.startswith("/"):
+        raise InvalidPlacement(
+            f"uri is {uri!r}; expected the path and query that are sent, such as '/wps?service=WPS'"
+        )
+    path, question, query = uri.partition("?")
+    if name == "request_uri":
+        return uri
+    if name in {"args", "query_string"}:
+        return query
+    if name == "is_args":
+        return "?" if question and query else ""
+    if any(mark in path for mark in ("%", "//", "/.")):
+        raise PlacementUndetermined(
+            f"the key holds ${name}, and nginx would normalise the path {path!r}; "
+            "send it without escapes, dots and double slashes"
+        )
+    return path
+
+
+def _host_name(host: str) -> str:
+    name = host.lower()
+    if not name.startswith("["):
+        name = name.partition(":")[0]
+    elif "]" in name:
+        name = name.partition("]")[0] + "]"
+    return name.removesuffix(".")

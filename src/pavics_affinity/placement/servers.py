@@ -1,0 +1,287 @@
+"""The ``server`` lines of an nginx upstream, read as nginx reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import AddressValueError, IPv6Address
+from typing import NamedTuple
+
+from ..errors import InvalidPlacement
+
+Resolve = Callable[[str], Sequence[str]]
+"""Name of a host to its addresses, without ports, in the order that nginx gets them."""
+
+DEFAULT_PORT = 80
+LONGEST_SOCKET_PATH = 107  # sun_path holds 108 bytes, the last of them NUL
+
+_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
+_TIME = re.compile(
+    r"(?=[0-9])(?:[0-9]+y *)?(?:[0-9]+M *)?(?:[0-9]+w *)?(?:[0-9]+d *)?"
+    r"(?:[0-9]+h *)?(?:[0-9]+m *)?(?:[0-9]+s? *)?",
+    re.ASCII,
+)
+_NUMERIC_PARAMETERS = ("weight", "max_conns", "max_fails")
+
+
+class Server(NamedTuple):
+    """One ``server`` line.
+
+    Attributes
+    ----------
+    text : str
+        The address as it is written; ``hash ... consistent`` hashes this text.
+    host : str
+        Name, IPv4 address or bracketed IPv6 address; for a unix socket its path.
+    port : int or None
+        The port; None for a unix socket.
+    weight : int
+        Its weight, 1 by default.
+    down : bool
+        Marked ``down`` (or ``drain``): keeps its share of the keys, gets no request.
+    backup : bool
+        Used only when no other server is left.
+    at_run_time : str or None
+        ``"resolve"`` where nginx looks the name up again and again while it runs,
+        ``"service"`` where it asks for SRV records; else None.
+    """
+
+    text: str
+    host: str
+    port: int | None
+    weight: int = 1
+    down: bool = False
+    backup: bool = False
+    at_run_time: str | None = None
+
+
+class Peer(NamedTuple):
+    """One address behind a ``server`` line: what nginx chooses among.
+
+    Attributes
+    ----------
+    address : str or None
+        As nginx prints it in ``$upstream_addr``; None where the name's addresses are
+        not known.
+    server : Server
+        The line it comes from; its weight counts for each of its addresses.
+    """
+
+    address: str | None
+    server: Server
+
+
+def parse_server(line: str) -> Server:
+    """Read the parameters of one ``server`` line.
+
+    Parameters
+    ----------
+    line : str
+        What stands between ``server`` and the semicolon, such as
+        ``"10.0.0.1:8093 weight=2 max_fails=0"``.
+
+    Returns
+    -------
+    Server
+
+    Raises
+    ------
+    InvalidPlacement
+        nginx would refuse the line.
+    """
+    words = line.split() if isinstance(line, str) else []
+    if not words:
+        raise InvalidPlacement(
+            f"server line {line!r} has no address; expected something like '10.0.0.1:8093 weight=2'"
+        )
+    text, *parameters = words
+    weight = 1
+    flags = set()
+    for parameter in parameters:
+        name, equals, value = parameter.partition("=")
+        if not _is_valid(name, equals, value):
+            raise InvalidPlacement(
+                f"server line {line!r}: nginx refuses the parameter {parameter!r} beside a hash; "
+                "expected weight=, max_conns=, max_fails=, fail_timeout=, backup, down or resolve"
+            )
+        if name == "weight":
+            weight = int(value)
+        flags.add(name)
+    host, port = _host_and_port(text, line)
+    return Server(
+        text=text,
+        host=host,
+        port=port,
+        weight=weight,
+        down=not flags.isdisjoint({"down", "drain"}),
+        backup="backup" in flags,
+        at_run_time=next((name for name in ("service", "resolve") if name in flags), None),
+    )
+
+
+def parse_servers(lines: Iterable[str]) -> tuple[Server, ...]:
+    """Read the ``server`` lines of one upstream.
+
+    Parameters
+    ----------
+    lines : iterable of str
+        The parameters of each line, in the order of the file.
+
+    Returns
+    -------
+    tuple of Server
+
+    Raises
+    ------
+    InvalidPlacement
+        nginx would refuse a line, or there is none that is not a backup.
+    """
+    if isinstance(lines, str | bytes):
+        raise InvalidPlacement(
+            f"servers is {lines!r}; expected a list with the parameters of each server line"
+        )
+    servers = tuple(parse_server(line) for line in lines)
+    if all(server.backup for server in servers):
+        raise InvalidPlacement(
+            "nginx refuses an upstream without servers that are not backups: "
+            f"add a server line to {[server.text for server in servers]!r}"
+        )
+    return servers
+
+
+def peers_of(server: Server, resolve: Resolve | None) -> tuple[Peer, ...]:
+    """Give the peers that nginx makes of a server line.
+
+    Parameters
+    ----------
+    server : Server
+        The line.
+    resolve : callable or None
+        Name to addresses; nginx makes one peer of each.
+
+    Returns
+    -------
+    tuple of Peer
+        A single one without address if the name cannot be resolved.
+
+    Raises
+    ------
+    InvalidPlacement
+        ``resolve`` gave something that is no address.
+    """
+    literal = _literal_address(server)
+    if literal is not None:
+        return (Peer(literal, server),)
+    try:
+        found = list(resolve(server.host) or ()) if resolve is not None else []
+    except (OSError, LookupError):
+        found = []
+    if not found:
+        return (Peer(None, server),)
+    return tuple(Peer(_join(address, server), server) for address in found)
+
+
+def _is_valid(name: str, equals: str, value: str) -> bool:
+    if name in _NUMERIC_PARAMETERS:
+        return bool(_NUMBER.fullmatch(value)) and not (name == "weight" and int(value) == 0)
+    if name == "fail_timeout":
+        return bool(_TIME.fullmatch(value))
+    if name in {"service", "route"}:
+        return bool(value)
+    return name in {"down", "drain", "backup", "resolve"} and not equals
+
+
+def _host_and_port(text: str, line: str) -> tuple[str, int | None]:
+    def refused(reason: str) -> InvalidPlacement:
+        return InvalidPlacement(
+            f"server line {line!r}: {reason}; expected HOST, HOST:PORT, [IPv6]:PORT or unix:PATH"
+        )
+
+    if text[:5].lower() == "unix:":
+        path = text[5:]
+        if not path:
+            raise refused("no path of a socket")
+        if len(path.encode()) > LONGEST_SOCKET_PATH:
+            raise refused(f"the path is longer than {LONGEST_SOCKET_PATH} bytes")
+        return path, None
+    if text.startswith("["):
+        inside, bracket, rest = text[1:].partition("]")
+        host = f"[{inside}]"
+        if not bracket or _ipv6(inside) is None:
+            raise refused("no IPv6 address in the brackets")
+        if rest and not rest.startswith(":"):
+            raise refused("only a port may follow the bracket")
+        colon, port = rest[:1], rest[1:]
+    else:
+        host, colon, port = text.partition(":")
+        if not host or not {"/", "?"}.isdisjoint(text):
+            raise refused("no valid host")
+    if not colon:
+        return host, DEFAULT_PORT
+    if not _NUMBER.fullmatch(port) or not 1 <= int(port) <= 65535:
+        raise refused(f"no valid port {port!r}")
+    return host, int(port)
+
+
+def _literal_address(server: Server) -> str | None:
+    if server.port is None:
+        return server.text
+    if server.host.startswith("["):
+        return _join(server.host[1:-1], server)
+    address = _ipv4(server.host)
+    return None if address is None else f"{address}:{server.port}"
+
+
+def _join(address: str, server: Server) -> str:
+    # nginx prints the binary address: canonical, however it was written.
+    ipv4 = _ipv4(address)
+    if ipv4 is not None:
+        return f"{ipv4}:{server.port}"
+    ipv6 = _ipv6(address)
+    if ipv6 is not None:
+        return f"[{_print_ipv6(ipv6)}]:{server.port}"
+    raise InvalidPlacement(
+        f"{server.host!r} resolves to {address!r}; expected IPv4 or IPv6 addresses without a port"
+    )
+
+
+def _ipv4(text: str) -> str | None:
+    # nginx counts three dots and reads digits, so that 127.0.0.02 and 127..0.2 pass.
+    octets = text.split(".")
+    if len(octets) != 4 or not set(text) <= set("0123456789."):
+        return None
+    values = [int(octet or "0") for octet in octets]
+    return None if max(values) > 255 else ".".join(map(str, values))
+
+
+def _ipv6(text: str) -> IPv6Address | None:
+    try:
+        address = IPv6Address(text)
+    except AddressValueError:
+        return None
+    return None if address.scope_id else address
+
+
+def _print_ipv6(address: IPv6Address) -> str:
+    groups = [int.from_bytes(address.packed[i : i + 2]) for i in range(0, 16, 2)]
+    runs = re.finditer("0{2,}", "".join("0" if group == 0 else "x" for group in groups))
+    longest = max(runs, key=lambda run: len(run.group()), default=None)
+    if longest is None:
+        return ":".join(f"{group:x}" for group in groups)
+    start, stop = longest.span()
+    head = ":".join(f"{group:x}" for group in groups[:start])
+    tail = ":".join(f"{group:x}" for group in groups[stop:])
+    if start == 0 and _ends_in_ipv4(stop, groups):
+        dotted = ".".join(str(byte) for byte in address.packed[12:])
+        tail = f"ffff:{dotted}" if stop == 5 else dotted
+    return f"{head}::{tail}"
+
+
+def _ends_in_ipv4(zeros: int, groups: Sequence[int]) -> bool:
+    # The very conditions of ngx_inet6_ntop, which are its own and not RFC 5952's.
+    high, low = divmod(groups[7], 256)
+    return (
+        (zeros == 5 and groups[5] == 0xFFFF)
+        or zeros == 6
+        or (zeros == 7 and high != 0 and low != 1)
+    )

@@ -1,0 +1,177 @@
+"""Steering: the routing key that makes a proxy choose a node."""
+
+from __future__ import annotations
+
+import re
+from math import ceil, log
+
+from ..errors import InvalidMachineId, InvalidPlacement, SteeringImpossible
+from .keys import OF_THE_URI, Part, evaluate, header_variable, parse_hash
+from .protocol import Placement
+
+ODDS_OF_FAILURE = 1e-12
+MOST_TRIES = 1 << 20
+
+_NODE_NAME = re.compile(r"[a-z][a-z0-9-]*", re.ASCII)
+_SUFFIX = re.compile(r"[1-9][0-9]*|[a-z][a-z0-9-]*", re.ASCII)
+
+
+def steer(
+    placement: Placement,
+    machineid: str,
+    target: str,
+    *,
+    directive: str = "hash $http_machineid;",
+    host: str | None = None,
+    header: str = "machineid",
+) -> str:
+    """Give the least routing key that a placement sends to a backend.
+
+    The keys ``machineid``, ``machineid~1``, ``machineid~2``, ... are tried in turn. Each
+    goes to a backend with the probability of its share s, so it takes 1 / s tries on
+    average. After ``ceil(ln(1e-12) / ln(1 - s))`` tries (but at most 2**20) the search
+    ends; for s above 3e-5 a backend that could be reached is missed in one search of
+    10**12.
+
+    Parameters
+    ----------
+    placement : Placement
+        What the proxy does.
+    machineid : str
+        The workflow's id, without suffix.
+    target : str
+        The backend wanted, as the placement's ``addresses`` has it.
+    directive : str, optional
+        The proxy's ``hash`` directive, where the key holds more than the machineid.
+    host : str, optional
+        The ``Host`` header of the requests, if the key holds it.
+    header : str, default: "machineid"
+        Name of the header that carries the routing key.
+
+    Returns
+    -------
+    str
+        The routing key: the bare machineid if that goes there.
+
+    Raises
+    ------
+    SteeringImpossible
+        No key goes there: the backend is down, a backup or unknown, or the key holds
+        the request's URI.
+    PlacementUndetermined
+        The key holds a variable whose value is not known.
+    InvalidMachineId
+        The machineid is empty or has a suffix already.
+    """
+    _check_bare(machineid)
+    head, tail = _around_the_id(directive, header, host)
+    obstacle = placement.obstacle(target)
+    tries = 0 if obstacle is not None else _tries(placement.share(target))
+    if obstacle is not None:
+        # Keys of servers that are down are passed on, and may be its only ones.
+        passed_on = 1 - sum(map(placement.share, placement.addresses))
+        if target in placement.addresses and passed_on > ODDS_OF_FAILURE:
+            tries = _tries(passed_on / len(placement.addresses))
+    number = placement.least_number(head + machineid, tail, target, tries)
+    if number is None:
+        raise SteeringImpossible(
+            f"no routing key of machineid {machineid!r} leads to {target!r}: "
+            f"{obstacle or f'none of {tries:,} did'}; choose another node, or none",
+            machineid=machineid,
+            node=target,
+        )
+    return machineid if number == 0 else f"{machineid}~{number}"
+
+
+def name_key(machineid: str, node: str) -> str:
+    """Give the routing key that names a node, for a proxy that takes names.
+
+    Parameters
+    ----------
+    machineid : str
+        The workflow's id, without suffix.
+    node : str
+        Name of the node: lower-case letters, digits and hyphens, a letter first.
+
+    Returns
+    -------
+    str
+        ``"machineid~node"``.
+
+    Raises
+    ------
+    InvalidPlacement
+        The name is not of this form.
+    InvalidMachineId
+        The machineid is empty or has a suffix already.
+    """
+    _check_bare(machineid)
+    if not _NODE_NAME.fullmatch(node):
+        raise InvalidPlacement(
+            f"node name {node!r}; expected lower-case letters, digits and hyphens, a letter first",
+            node=node,
+        )
+    return f"{machineid}~{node}"
+
+
+def split_key(routing_key: str) -> tuple[str, str | None]:
+    """Part a routing key into machineid and suffix.
+
+    Parameters
+    ----------
+    routing_key : str
+        ``"a1b2"``, ``"a1b2~3"`` or ``"a1b2~node2"``.
+
+    Returns
+    -------
+    machineid : str
+        The workflow's id.
+    suffix : str or None
+        A number from 1 or a node's name; None for the bare machineid.
+
+    Raises
+    ------
+    InvalidMachineId
+        It is no routing key.
+    """
+    machineid, tilde, suffix = routing_key.partition("~")
+    if not machineid or (tilde and not _SUFFIX.fullmatch(suffix)):
+        raise InvalidMachineId(
+            f"routing key {routing_key!r}; expected a machineid, alone or with ~NUMBER or ~NODE"
+        )
+    return machineid, suffix if tilde else None
+
+
+def _tries(share: float) -> int:
+    if share >= 1:
+        return 1
+    return min(MOST_TRIES, ceil(log(ODDS_OF_FAILURE) / log(1 - share)))
+
+
+def _check_bare(machineid: str) -> None:
+    if not machineid or "~" in machineid:
+        raise InvalidMachineId(
+            f"machineid {machineid!r}; expected one that is not empty and has no suffix",
+            machineid=machineid,
+        )
+
+
+def _around_the_id(directive: str, header: str, host: str | None) -> tuple[str, str]:
+    parts = parse_hash(directive).parts
+    mine = Part(header_variable(header), True)
+    varying = [f"${part.text}" for part in parts if part.is_variable and part.text in OF_THE_URI]
+    if varying:
+        raise SteeringImpossible(
+            f"the key of {directive!r} holds {', '.join(varying)}: each URI goes its own way and "
+            f"no suffix fits all; hash ${mine.text} alone on the proxy"
+        )
+    if parts.count(mine) != 1:
+        raise SteeringImpossible(
+            f"the key of {directive!r} holds ${mine.text} {parts.count(mine)} times; "
+            "only a key that holds it once can be steered"
+        )
+    i = parts.index(mine)
+    head, tail = (
+        "".join(evaluate(part, None, host) for part in side) for side in (parts[:i], parts[i + 1 :])
+    )
+    return head, tail
