@@ -389,8 +389,8 @@ class Exchange:
             target,
             f"{self._place(target)} does not answer: {what}, {self.attempts} times in "
             f"{self.patience.seconds:.1f} s. The files of workflow {self.pin.machineid!r} are "
-            "there only, and nothing was sent to another node. Start it again and repeat the step, or "
-            "run the chain anew",
+            "there only, and nothing was sent to another node. Start it again and repeat the "
+            "step, or run the chain anew",
         )
         return error
 
