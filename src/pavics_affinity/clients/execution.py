@@ -1,0 +1,446 @@
+"""An execution of a WPS process: asked about, waited for, and its outputs."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+import owslib.wps
+from lxml import etree
+
+from ..errors import (
+    ExecuteOutcomeUnknown,
+    ExecutionFailed,
+    ExecutionTimeout,
+    InvalidRequest,
+    NotAService,
+    OutOfScope,
+    ServiceError,
+    UnknownOutput,
+)
+from ..record import operation
+from . import polling, xml
+from .answers import BodyBroken, expect, given, read
+from .descriptions import near
+from .outputs import Output
+from .progress import bar
+from .status import LEAST_PAUSE, StatusDocument
+from .urls import web_url
+
+if TYPE_CHECKING:
+    from ..transport import AffinitySession
+
+_ASYNC_TIMEOUT = (10.0, 60.0)
+_FILE_MISSING = re.compile(
+    r"(?i)no such file|not found|not exist|not in the cache|cannot open|file://"
+)
+
+
+class Execution(owslib.wps.WPSExecution):
+    """One execution, with OWSLib's attributes and methods, and without their traps.
+
+    Made by `WebProcessingService.execute` and `.attach`. Parameters are OWSLib's.
+
+    Parameters
+    ----------
+    session : AffinitySession
+        All requests go through it.
+
+    Attributes
+    ----------
+    status : str
+        ``ProcessAccepted``, ``ProcessStarted``, ``ProcessPaused``,
+        ``ProcessSucceeded``, ``ProcessFailed``, or ``Exception`` after a failure.
+    percentCompleted : int
+        As the server says.
+    statusMessage : str or None
+        As the server says.
+    statusLocation : str or None
+        URL of the status document; what `WebProcessingService.attach` takes.
+    processOutputs : list of Output
+        The outputs of a finished execution.
+    errors : list
+        The exceptions of the last document, each with ``code``, ``locator``, ``text``.
+    """
+
+    def __init__(
+        self,
+        version: str = owslib.wps.WPS_DEFAULT_VERSION,
+        url: str | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        verify: bool | str | None = None,
+        cert: Any = None,
+        timeout: Any = None,
+        auth: Any = None,
+        language: str | None = None,
+        *,
+        session: AffinitySession,
+    ) -> None:
+        super().__init__(
+            version=version,
+            url=url,
+            username=username,
+            password=password,
+            headers=headers,
+            verify=verify,
+            cert=cert,
+            timeout=timeout,
+            auth=auth,
+            language=language,
+        )
+        self.session = session
+        self.response: Any = None  # OWSLib: an element after submitting, bytes after asking
+        self._submitted = time.monotonic()
+        self._asked: float | None = None
+
+    def __repr__(self) -> str:
+        node = f" on {self.session.node}" if self.session.node else ""
+        return f"<{type(self).__name__} {self._name}: {self.status}{node}>"
+
+    # ---- what it came to ----
+
+    def wait(self, timeout: float | timedelta | None = None, progress: bool | None = None) -> Self:
+        """Wait for the end of the process.
+
+        The pause between two questions grows as `pavics_affinity.clients.polling`
+        has it: from 0.1 s to a twentieth of the process's age, at most 10 s.
+
+        Parameters
+        ----------
+        timeout : float or timedelta, optional
+            Seconds from now; by default there is no limit.
+        progress : bool, optional
+            Show a progress bar; by default in a notebook only.
+
+        Returns
+        -------
+        Execution
+            This one, succeeded.
+
+        Raises
+        ------
+        ExecutionFailed
+            The process failed, with the server's words.
+        ExecutionTimeout
+            It goes on at the server; wait again.
+        StatusLost
+            Its status document is gone, or cannot be read any more.
+        BackendUnavailable, ServiceUnreachable, AffinityLost
+            As every request.
+        """
+        limit = polling.seconds(timeout)
+        if not self._ended:
+            self._wait(limit, progress)
+        if not self.isSucceeded():
+            raise self._failure()
+        return self
+
+    def output(self, identifier: str) -> Output:
+        """Return the output of this name.
+
+        Raises
+        ------
+        InvalidRequest
+            The process is still running.
+        ExecutionFailed
+            It failed.
+        UnknownOutput
+            It has no such output; the message lists those that there are.
+        """
+        self._check_succeeded()
+        outputs: list[Output] = self.processOutputs
+        for output in outputs:
+            if getattr(output, "identifier", None) == identifier:
+                return output
+        names = [str(getattr(o, "identifier", "")) for o in outputs]
+        raise UnknownOutput(
+            f"{self._name} gave no output {identifier!r}; {near(identifier, names, 'output')}",
+            url=self.statusLocation,
+            output=identifier,
+        )
+
+    def getOutput(  # noqa: N802 - OWSLib's name
+        self, filepath: str | os.PathLike[str] | None = None, identifier: str | None = None
+    ) -> None:
+        """Write an output to a file, fetched or as the response holds it.
+
+        Parameters
+        ----------
+        filepath : path, optional
+            By default the server's name for it, cleaned, or ``wps.out`` for one
+            that the response holds, in the working directory.
+        identifier : str, optional
+            By default the first.
+
+        Raises
+        ------
+        InvalidRequest, ExecutionFailed, UnknownOutput
+            As `output` has it.
+        OutputUnavailable, DownloadFailed
+            As `Output.download` has it.
+        """
+        self._check_succeeded()
+        if identifier is None and not self.processOutputs:
+            return
+        output = self.processOutputs[0] if identifier is None else self.output(identifier)
+        if output.reference is None and filepath is None:
+            filepath = "wps.out"
+        output.download(filepath)
+
+    # ---- what OWSLib asks and parses ----
+
+    def submitRequest(self, request: str | bytes) -> etree._Element:  # noqa: N802 - OWSLib's name
+        """Send an Execute document, once, and return the root of the answer.
+
+        Raises
+        ------
+        InvalidRequest
+            The document is no XML.
+        ExecutionFailed
+            The service refuses it, or the process failed; where OWSLib raises.
+        ExecuteOutcomeUnknown
+            It was sent and no whole answer came. It is not sent again.
+        NotAService
+            The answer is no WPS response.
+        """
+        form = _Form.of(request)
+        self.request = request
+        url = self.url
+        timeout = self.timeout
+        if timeout is None and form.asynchronous and self.session.affinity.timeout is None:
+            timeout = _ASYNC_TIMEOUT
+        doing = f"Execute {form.process}"
+        self._submitted = time.monotonic()
+        with operation(doing):
+            response = self.session.post(
+                url,
+                data=request.encode() if isinstance(request, str) else request,
+                headers={"Content-Type": "text/xml"},
+                timeout=timeout,
+                stream=True,
+            )
+        try:
+            answer = read(response, url=url)
+        except BodyBroken as error:
+            raise ExecuteOutcomeUnknown(
+                f"the answer to {doing} broke off ({error}): the service took it, and it may have "
+                "run, or not. It was not sent again; look at the service's jobs, or run the chain "
+                "anew if running twice does no harm",
+                **self._details(url),
+            ) from error
+        root = expect(
+            answer,
+            "ExecuteResponse",
+            doing=doing,
+            service="WPS",
+            asker=self.session,
+            execute=True,
+        )
+        self.response = root
+        self._asked = time.monotonic()
+        return root
+
+    def parseResponse(self, response: etree._Element) -> None:  # noqa: N802 - OWSLib's name
+        """Take over what a response or status document says.
+
+        Parameters
+        ----------
+        response : lxml.etree._Element
+            Its root.
+
+        Raises
+        ------
+        NotAService
+            It is no valid WPS response.
+        """
+        self.errors[:] = []  # OWSLib appends those of each document
+        try:
+            super().parseResponse(response)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise NotAService(
+                f"{self.url} sent a document that is no valid WPS response: "
+                f"<{xml.local_name(response)}> ({error})",
+                **self._details(self.url),
+            ) from error
+        if xml.local_name(response) == "ExecuteResponse":
+            wps = f"{{{etree.QName(response).namespace}}}"
+            self.processOutputs[:] = [
+                Output(element, session=self.session, service=self.url or "")
+                for element in response.iterfind(f"{wps}ProcessOutputs/{wps}Output")
+            ]
+
+    def note_evidence(self) -> None:
+        """Hold what the document names, status location and outputs, against the node.
+
+        Raises
+        ------
+        AffinityLost
+            One names another node than the workflow's.
+        """
+        named = [(self.statusLocation, "the status document")]
+        named += [(o.reference, f"output {o!r}") for o in self.processOutputs]
+        for url, what in named:
+            if url:
+                try:
+                    absolute = web_url(url, base=self.url or "", what=what)
+                except OutOfScope:
+                    continue  # raised when it is asked for
+                self.session.note_reference(absolute)
+
+    def checkStatus(  # noqa: N802 - OWSLib's name
+        self,
+        url: str | None = None,
+        response: str | bytes | None = None,
+        sleepSecs: float = 60,  # noqa: N803 - OWSLib's name
+    ) -> None:
+        """Ask once how far the process is, and take over what the status document says.
+
+        Parameters
+        ----------
+        url : str, optional
+            Another status location than that of the response.
+        response : str or bytes, optional
+            A status document got elsewhere; nothing is asked, and nothing slept.
+        sleepSecs : float
+            Seconds to sleep afterwards if the process is not at its end.
+
+        Raises
+        ------
+        StatusLost, BackendUnavailable, ServiceUnreachable, AffinityLost
+            As `wait` has it; OWSLib logs them and says nothing.
+        """
+        if response is not None:
+            root = given(response)
+            self.response = etree.tostring(root)
+            self.parseResponse(root)
+            return
+        if url is not None:
+            self.statusLocation = url
+        self._refresh()
+        if not self.isComplete():
+            time.sleep(max(0.0, sleepSecs))
+
+    # ---- how ----
+
+    @property
+    def _name(self) -> str:
+        name = getattr(self.process, "identifier", None)
+        return f"process {name!r}" if name else "the process"
+
+    @property
+    def _ended(self) -> bool:
+        return self.status is not None and bool(self.isComplete())
+
+    def _details(self, url: str | None) -> dict[str, Any]:
+        return {"url": url, "machineid": self.session.machineid, "node": self.session.node}
+
+    def _check_succeeded(self) -> None:
+        if not self._ended:
+            raise InvalidRequest(
+                f"{self._name} has not ended (status {self.status}): call .wait() first",
+                **self._details(self.statusLocation),
+            )
+        if not self.isSucceeded():
+            raise self._failure()
+
+    def _failure(self) -> ExecutionFailed:
+        said = "\n".join(e.text.strip() for e in self.errors if e.text and e.text.strip())
+        said = said or (self.statusMessage or "").strip()
+        first = self.errors[0] if self.errors else None
+        code, locator = getattr(first, "code", None), getattr(first, "locator", None)
+        words = xml.OWSException(said, code, locator)
+        on = f" on node {self.session.node!r}" if self.session.node else ""
+        hint = (
+            ". If it looked for a file that an earlier step wrote: that file is only on the node "
+            "that ran the step. The node may be down, or the proxy may have chosen another one "
+            "since; run the chain anew, in one workflow"
+            if _FILE_MISSING.search(said) or b"file://" in _as_bytes(self.request)
+            else ""
+        )
+        return ExecutionFailed(
+            f"{self._name} failed{on}: {words}{hint}",
+            code=words.code,
+            locator=words.locator,
+            text=said,
+            **self._details(self.statusLocation or self.url),
+        )
+
+    def _wait(self, limit: float | None, progress: bool | None) -> None:
+        with bar(progress, total=100, desc=self._name, unit="%") as move:
+
+            def done(left: float | None) -> bool:
+                if self._refresh(left):
+                    move(self.percentCompleted, self.statusMessage)
+                return self._ended
+
+            polling.wait_until(
+                done,
+                submitted=self._submitted,
+                asked=self._asked,
+                timeout=limit,
+                expired=self._expired,
+            )
+
+    def _expired(self, waited: float) -> ExecutionTimeout:
+        return ExecutionTimeout(
+            f"{self._name} has not ended after {waited:.1f} s (status {self.status}, "
+            f"{self.percentCompleted} %). It goes on at the server: wait again, or come back later "
+            f"with .attach({self.statusLocation!r})",
+            **self._details(self.statusLocation),
+        )
+
+    def _refresh(self, left: float | None = None) -> bool:
+        """Take over the status document; return False if none came within the time."""
+        if self._asked is not None:
+            time.sleep(max(0.0, self._asked + LEAST_PAUSE - time.monotonic()))
+        document = StatusDocument(
+            self.session, self._status_url(), process=self._name, timeout=self.timeout
+        )
+        try:
+            root = document.fetch(left)
+        finally:
+            self._asked = time.monotonic()
+        if root is None:
+            return False
+        self.response = etree.tostring(root)
+        self.parseResponse(root)
+        self.note_evidence()
+        return True
+
+    def _status_url(self) -> str:
+        if not self.statusLocation:
+            state = "was not submitted" if self.status is None else f"is {self.status}"
+            raise ServiceError(
+                f"{self._name} {state}, and the service named no status location to ask; "
+                "run it with mode=SYNC",
+                **self._details(self.url),
+            )
+        return web_url(self.statusLocation, base=self.url or "", what="the status document")
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What an Execute document asks for."""
+
+    process: str
+    asynchronous: bool
+
+    @classmethod
+    def of(cls, request: str | bytes) -> _Form:
+        root = given(request)
+        form = root.find("{*}ResponseForm/{*}ResponseDocument")
+        identifier = root.findtext("{*}Identifier") or ""
+        return cls(identifier.strip(), form is not None and form.get("status") == "true")
+
+
+def _as_bytes(request: Any) -> bytes:
+    if isinstance(request, bytes):
+        return request
+    return request.encode() if isinstance(request, str) else b""

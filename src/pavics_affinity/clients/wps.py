@@ -1,0 +1,440 @@
+"""A drop-in for `owslib.wps.WebProcessingService` that keeps to the workflow's node.
+
+Every document goes through the session; OWSLib parses what it is handed and
+opens no connection of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import owslib.wps
+import requests
+from lxml import etree
+from owslib.util import Authentication, build_get_url
+from owslib.wps import ASYNC, AUTO, SYNC
+
+from ..errors import (
+    InvalidRequest,
+    OutOfScope,
+    ServiceError,
+    ServiceUnreachable,
+    UnknownProcess,
+)
+from ..record import operation
+from ..transport import ambient_session
+from . import xml
+from .answers import Answer, BodyBroken, expect, given, read
+from .descriptions import Description, Descriptions, near, values
+from .execution import Execution
+
+if TYPE_CHECKING:
+    from ..transport import AffinitySession
+
+__all__ = ["ASYNC", "AUTO", "SYNC", "WebProcessingService"]
+
+_ATTEMPTS = 3  # of a document whose answer breaks off
+
+
+class WebProcessingService(owslib.wps.WebProcessingService):
+    """A WPS, with OWSLib's arguments, attributes and methods.
+
+    Parameters
+    ----------
+    url : str
+        Base URL of the service.
+    version : str, default "1.0.0"
+        Of the WPS standard.
+    username, password, verify, cert
+        Deprecated by OWSLib; use `auth`.
+    skip_caps : bool, default False
+        Don't ask for the capabilities now.
+    headers : mapping, optional
+        Sent to the service's own origin, and nowhere else. A machineid among
+        them is adopted as the workflow's.
+    timeout : float, timedelta or (connect, read), optional
+        Seconds, for each request. By default 10 s to connect and 60 s of
+        silence, and an hour of silence after an Execute that runs at once.
+    auth : owslib.util.Authentication, (user, password) or requests auth, optional
+        Sent to the service's own origin, and nowhere else.
+    language : str, optional
+        As the service lists them in its capabilities.
+    session : AffinitySession, optional
+        The workflow's. By default that of the innermost ``with Workflow()``,
+        else the one of this Python process.
+
+    Raises
+    ------
+    NotAService
+        The URL answers, but not as a WPS.
+    ServiceUnreachable
+        Nothing answers there.
+    OutOfScope
+        It is no http or https URL.
+    MachineIdConflict
+        The headers name another machineid than the workflow's.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        version: str = owslib.wps.WPS_DEFAULT_VERSION,
+        username: str | None = None,
+        password: str | None = None,
+        skip_caps: bool = False,
+        headers: Mapping[str, str] | None = None,
+        verify: bool | str | None = None,
+        cert: Any = None,
+        timeout: float | timedelta | tuple[float, float] | None = None,
+        auth: Any = None,
+        language: str | None = None,
+        *,
+        session: AffinitySession | None = None,
+    ) -> None:
+        _check_url(url)
+        super().__init__(
+            url,
+            version=version,
+            username=username,
+            password=password,
+            skip_caps=True,
+            headers=headers,
+            verify=verify,
+            cert=cert,
+            timeout=timeout,
+            auth=_authentication(auth),
+            language=language,
+        )
+        self.session = ambient_session() if session is None else session
+        self._bound: dict[str, Any] | None = None
+        self._bind()
+        if not skip_caps:
+            self.getcapabilities()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.url}>"
+
+    def getcapabilities(self, xml: str | bytes | None = None) -> None:
+        """Ask for the capabilities, and take over what they say.
+
+        Parameters
+        ----------
+        xml : str or bytes, optional
+            A document got elsewhere; nothing is asked.
+
+        Raises
+        ------
+        NotAService
+            The URL answers, but not as a WPS.
+        ServiceError
+            The service refuses.
+        """
+        super().getcapabilities(xml=_checked(xml) if xml else self._capabilities_document())
+
+    def describeprocess(self, identifier: str, xml: str | bytes | None = None) -> Any:
+        """Ask for the description of a process, or of all.
+
+        Parameters
+        ----------
+        identifier : str
+            The process; ``"all"`` for the list of all.
+        xml : str or bytes, optional
+            A document got elsewhere; nothing is asked.
+
+        Returns
+        -------
+        owslib.wps.Process or list of owslib.wps.Process
+
+        Raises
+        ------
+        UnknownProcess
+            There is none of this name; the message lists the near ones.
+        ServiceError
+            The service refuses.
+        """
+        if not xml:
+            return super().describeprocess(identifier, xml=self._description_document(identifier))
+        return super().describeprocess(identifier, xml=_checked(xml))
+
+    def execute(
+        self,
+        identifier: str,
+        inputs: Iterable[tuple[str, Any]] | Mapping[str, Any],
+        output: str | list[Any] | None = None,
+        mode: str = ASYNC,
+        lineage: bool = False,
+        request: str | bytes | None = None,
+        response: str | bytes | None = None,
+    ) -> Execution:
+        """Run a process, after a check of everything against its description.
+
+        Parameters
+        ----------
+        identifier : str
+            The process.
+        inputs : iterable of (str, value)
+            Strings, numbers, booleans, dates, or OWSLib's input objects. One
+            that takes several values is given several times.
+        output : str or list of tuple, optional
+            Outputs wanted: names, or ``(name, as_reference)``, or ``(name,
+            as_reference, mimetype)``. By default all, as the service has them.
+        mode : {ASYNC, SYNC, AUTO}
+            ASYNC is asynchronous also without `output`. A process that cannot
+            keep its status runs synchronously.
+        lineage : bool
+            Have inputs repeated in the response.
+        request : str or bytes, optional
+            A request document; it is sent as it is, without a check.
+        response : str or bytes, optional
+            A response document got elsewhere; nothing is sent.
+
+        Returns
+        -------
+        Execution
+            Accepted, running or finished; call its `wait`.
+
+        Raises
+        ------
+        UnknownProcess, UnknownInput, UnknownOutput
+            There is none of this name; the message lists the near ones.
+            Nothing was executed.
+        InvalidRequest
+            An input is missing, given too often or not of its type. Nothing
+            was executed.
+        ExecutionFailed
+            The service answered with an exception where OWSLib raises, too.
+        ExecuteOutcomeUnknown
+            It was sent, and no whole answer came. It is not sent again.
+        """
+        execution = Execution(
+            version=self.version,
+            url=self.url,
+            headers=self.headers,
+            timeout=self.timeout,
+            auth=self.auth,
+            language=self.language,
+            session=self.session,
+        )
+        if request is None and response is None:
+            described = self._description(identifier)
+            built = _request(execution, described, identifier, inputs, output, mode, lineage)
+            request = etree.tostring(built)
+        elif request is None:
+            # as OWSLib: the request is kept beside the response that stands in for its answer
+            request = etree.tostring(
+                execution.buildRequest(identifier, values(inputs), output, mode, lineage)
+            )
+        execution.request = request
+        if response is not None:
+            execution.parseResponse(given(response))
+            return execution
+        self._bind()
+        execution.parseResponse(execution.submitRequest(request))
+        execution.note_evidence()
+        return execution
+
+    def attach(self, status_url: str) -> Execution:
+        """Take up an execution that was started earlier, here or elsewhere.
+
+        Parameters
+        ----------
+        status_url : str
+            Its status location: `Execution.statusLocation`.
+
+        Raises
+        ------
+        OutOfScope
+            It is no http or https URL.
+        StatusLost
+            There is no status document any more.
+        AffinityLost
+            It names another node than the workflow's.
+        """
+        execution = Execution(
+            version=self.version,
+            url=self.url,
+            headers=self.headers,
+            timeout=self.timeout,
+            auth=self.auth,
+            language=self.language,
+            session=self.session,
+        )
+        self._bind()
+        execution.checkStatus(url=status_url, sleepSecs=0)
+        return execution
+
+    # ---- how ----
+
+    @property
+    def _service(self) -> tuple[str | None, ...]:
+        return (self.url, self.version, self.language)
+
+    def _bind(self) -> None:
+        """Tell the session what goes to this service only; again if it was changed since."""
+        auth: Authentication = self.auth
+        login = auth.auth_delegate
+        if login is None and auth.username and auth.password:
+            login = (auth.username, auth.password)
+        settings = {
+            "auth": login,
+            "verify": auth.verify,
+            "cert": auth.cert,
+            "headers": dict(self.headers or {}),
+        }
+        if settings != self._bound:
+            self.session.bind(self.url, **settings)
+            self._bound = settings
+
+    def _get(self, request: str, **parameters: str) -> Answer:
+        """Ask for a document; again if its answer breaks off."""
+        self._bind()
+        query = {"service": "WPS", "request": request, "version": self.version, **parameters}
+        if self.language:
+            query["language"] = self.language
+        url = build_get_url(self.url, query, overwrite=True)
+        for _ in range(_ATTEMPTS):
+            with operation(request):
+                response = self.session.get(url, stream=True, timeout=self.timeout)
+            try:
+                return read(response, url=self.url)
+            except BodyBroken as error:
+                broken = error
+        raise ServiceUnreachable(
+            f"the answer to {request} broke off {_ATTEMPTS} times ({broken}); try again later",
+            url=self.url,
+            machineid=self.session.machineid,
+            node=self.session.node,
+            attempts=_ATTEMPTS,
+        ) from broken
+
+    def _expect(self, answer: Answer, name: str, doing: str) -> etree._Element:
+        return expect(answer, name, doing=doing, service="WPS", asker=self.session)
+
+    def _capabilities_document(self) -> bytes:
+        answer = self._get("GetCapabilities")
+        self._expect(answer, "Capabilities", "GetCapabilities")
+        return answer.body
+
+    def _description_document(self, identifier: str) -> bytes:
+        doing = f"DescribeProcess {identifier}"
+        answer = self._get("DescribeProcess", identifier=identifier)
+        try:
+            root = self._expect(answer, "ProcessDescriptions", doing)
+        except ServiceError as error:
+            if getattr(error, "code", None) == "InvalidParameterValue":
+                raise self._unknown(identifier) from error
+            raise
+        known = Descriptions.of(self.session)
+        known.learn(self._service, root)
+        if identifier != "all" and known.get(*self._service, identifier) is None:
+            raise self._unknown(identifier)
+        return answer.body
+
+    def _description(self, identifier: str) -> Description | None:
+        """Return the description, or None where the service will not give it to this user."""
+        known = Descriptions.of(self.session)
+        if known.get(*self._service, identifier) is None:
+            try:
+                self._description_document(identifier)
+            except ServiceError as error:
+                status = getattr(getattr(error, "response", None), "status_code", None)
+                if status not in (401, 403):
+                    raise
+                self.session.pin.warn_once(
+                    f"describe {self.url}",
+                    f"{self.url} refuses DescribeProcess ({error}); the inputs of "
+                    f"{identifier!r} go there unchecked",
+                )
+        return known.get(*self._service, identifier)
+
+    def _unknown(self, identifier: str) -> UnknownProcess:
+        names = [p.identifier for p in self.processes if p.identifier]
+        if self._capabilities is None:
+            root = xml.parse(self._capabilities_document())
+            names = [
+                e.findtext("{*}Identifier") or ""
+                for e in root.iterfind("{*}ProcessOfferings/{*}Process")
+            ]
+        return UnknownProcess(
+            f"{self.url} offers no process {identifier!r}; {near(identifier, names, 'process')} "
+            "Nothing was executed",
+            url=self.url,
+            machineid=self.session.machineid,
+            process=identifier,
+        )
+
+
+def _request(
+    execution: Execution,
+    described: Description | None,
+    identifier: str,
+    inputs: Any,
+    output: Any,
+    mode: str,
+    lineage: bool,
+) -> Any:
+    """Build a request that the process takes, or raise."""
+    if mode not in (ASYNC, SYNC, AUTO):
+        raise InvalidRequest(f"mode is {mode!r}; expected {ASYNC!r}, {SYNC!r} or {AUTO!r}")
+    listed = values(inputs)
+    wanted = _outputs(output)
+    asynchronous = mode != SYNC
+    if described is not None:
+        described.check_inputs(listed)
+        described.check_outputs(name for name, *_ in wanted or [])
+        # asked for what it does not support, the server would refuse
+        asynchronous = asynchronous and described.asynchronous
+    if asynchronous and wanted is None:
+        wanted = []  # both flags stand on the ResponseDocument: without one it runs at once
+    try:
+        return execution.buildRequest(
+            identifier, listed, wanted, mode=ASYNC if asynchronous else SYNC, lineage=lineage
+        )
+    except (ValueError, TypeError) as error:  # lxml: control characters, NUL
+        raise InvalidRequest(
+            f"the inputs of {identifier!r} cannot be written as XML: {error}"
+        ) from error
+
+
+def _outputs(output: Any) -> list[tuple[Any, ...]] | None:
+    """Return the wanted outputs as OWSLib's tuples."""
+    if output is None:
+        return None
+    listed = [output] if isinstance(output, str) else output
+    result: list[tuple[Any, ...]] = []
+    if isinstance(listed, list | tuple):
+        for item in listed:
+            entry = (item, None) if isinstance(item, str) else tuple(item)
+            if len(entry) not in (2, 3) or not isinstance(entry[0], str):
+                break
+            result.append(entry)
+        else:
+            return result
+    raise InvalidRequest(
+        f"output is {output!r}; expected a name, or a list of names, of (name, as_reference) or "
+        "of (name, as_reference, mimetype)"
+    )
+
+
+def _authentication(auth: Any) -> Any:
+    """Return what OWSLib expects: an `Authentication`."""
+    if isinstance(auth, tuple | list):
+        return Authentication(*auth)
+    if isinstance(auth, requests.auth.AuthBase):
+        return Authentication(auth_delegate=auth)
+    return auth
+
+
+def _check_url(url: Any) -> None:
+    parts = urlsplit(url) if isinstance(url, str) else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise OutOfScope(f"the service's URL is {url!r}; expected an http or https URL", url=url)
+
+
+def _checked(document: str | bytes) -> bytes:
+    """Return a document for OWSLib to parse, which was parsed safely before."""
+    root = given(document)
+    return document if isinstance(document, bytes) else etree.tostring(root)

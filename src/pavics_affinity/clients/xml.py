@@ -1,0 +1,101 @@
+"""Reading XML that somebody else wrote.
+
+OWSLib parses what it is given; here is decided what it is given. Entities are
+never expanded, nothing is fetched, depth and amplification stay within
+libxml2's own limits, and a document that declares entities is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lxml import etree
+
+from ..errors import NotAService
+
+
+@dataclass(frozen=True)
+class OWSException:
+    """What an OWS ``ExceptionReport`` says.
+
+    Attributes
+    ----------
+    text : str
+        The server's own words; several exceptions are joined by newlines.
+    code : str or None
+        The ``exceptionCode`` of the first, such as ``InvalidParameterValue``.
+    locator : str or None
+        The ``locator`` of the first: what the server names as the cause.
+    """
+
+    text: str
+    code: str | None
+    locator: str | None
+
+    def __str__(self) -> str:
+        details = [
+            f"{name} {value}"
+            for name, value in (("code", self.code), ("locator", self.locator))
+            if value
+        ]
+        words = self.text or "no reason given"
+        return f"{words} ({', '.join(details)})" if details else words
+
+
+def parse(text: str | bytes) -> etree._Element:
+    """Parse a document without resolving anything.
+
+    Parameters
+    ----------
+    text : str or bytes
+        The document. A str may declare an encoding; it is not looked at.
+
+    Returns
+    -------
+    lxml.etree._Element
+        The root element.
+
+    Raises
+    ------
+    lxml.etree.XMLSyntaxError
+        It is not well-formed: empty, cut short, or not XML at all.
+    NotAService
+        It declares XML entities, which no OGC service does.
+    """
+    encoding = "utf-8" if isinstance(text, str) else None
+    data = text.encode() if isinstance(text, str) else text
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        encoding=encoding,
+    )
+    root = etree.fromstring(data, parser)
+    dtd: Any = root.getroottree().docinfo.internalDTD  # the stubs lack iterentities
+    if dtd is not None and next(dtd.iterentities(), None) is not None:
+        raise NotAService(
+            "an XML document that declares entities was refused: "
+            "no OGC service needs them, and attacks are made of them"
+        )
+    return root
+
+
+def local_name(element: etree._Element) -> str:
+    """Return the element's name without its namespace."""
+    return etree.QName(element).localname
+
+
+def exception_of(root: etree._Element) -> OWSException | None:
+    """Return what an ``ExceptionReport`` says, or None if the root is something else."""
+    if local_name(root) not in ("ExceptionReport", "ServiceExceptionReport"):
+        return None
+    exceptions = list(root.iterchildren("{*}Exception", "{*}ServiceException"))
+    texts = [" ".join(" ".join(str(t) for t in e.itertext()).split()) for e in exceptions]
+    first = exceptions[0] if exceptions else root
+    return OWSException(
+        text="\n".join(t for t in texts if t),
+        code=first.get("exceptionCode") or first.get("code"),
+        locator=first.get("locator") or None,
+    )
