@@ -1,0 +1,519 @@
+"""LocalCluster: a site of several nodes on one machine."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from ..errors import MissingExtra, UnknownService
+from ..topology import Topology
+from .control import AddressInUse, ClusterError
+from .dataserver import DataRequest, DataServer
+from .live import Live, Plan
+from .nginx import ProxyRequest, Upstream, find_nginx
+from .nodes import Execution, NodeRequest
+from .site import ProxyConfig
+
+_PACKAGES = ("gunicorn", "netCDF4", "pywps", "werkzeug", "xarray")
+_MOST_NODES = 150
+_START_TRIES = 3
+_SAMPLE = "E1_north_america.nc"
+
+
+class LocalCluster:
+    """Several real WPS nodes on loopback, with a real nginx in front where there is one.
+
+    Every node has an address and a disk of its own and runs real PyWPS
+    services under gunicorn; a file that one node wrote is visible on no
+    other. Nothing is left behind, however the owner ends. Use it as a
+    context manager, or call `start` and `stop`.
+
+    Parameters
+    ----------
+    nodes : int, default 3
+        How many; they are called ``node1``, ``node2`` ...
+    proxy : {"auto", "nginx", "none"}, default "auto"
+        ``"auto"`` takes nginx where it is found. Without a proxy, nothing
+        answers at the services' public URLs.
+    services : sequence of str, default ("malleefowl", "flyingpigeon")
+        Names. malleefowl offers ``download``, flyingpigeon ``subset_bbox``
+        and ``subset_bbox_complex``, any other name all of these; all offer
+        ``sleep``, ``echo``, ``fail``, ``produce``, ``multiple_outputs`` and
+        ``wordcounter``.
+    workers : int, default 2
+        Requests that a backend answers at a time.
+    directive : str, default "hash $http_machineid;"
+        Of every upstream.
+    upstreams : mapping of str to Upstream, optional
+        What differs, by service: another order of servers, weights, another
+        directive.
+    weights : mapping of str to int, optional
+        Nodes' weights; 1 where not given.
+    drain : sequence of str, default ()
+        Nodes that take no new workflows.
+    evidence : str, optional
+        Response header in which nginx names the node that answered.
+    announce : {"proxy", "node"}, default "proxy"
+        Whose address the nodes write into their documents: the public one, as
+        sites do, or their own.
+    proxy_config : path, mapping or callable, optional
+        Configuration files for nginx instead of the cluster's: a directory
+        that holds ``nginx.conf`` or ``conf.d/*.conf`` (also below
+        ``config/proxy``), a mapping of relative path to text, or a callable
+        that takes the topology and returns either.
+    proxy_style : {"plain", "strict"}, default "plain"
+        What the topology says of the proxy; ``"strict"`` needs a
+        `proxy_config` that is.
+    proxy_workers : int, default 1
+        nginx's ``worker_processes``.
+    parallelprocesses, maxprocesses : int, default 4 and 30
+        PyWPS's own: jobs that a backend runs at a time, and queues.
+
+    Raises
+    ------
+    MissingExtra
+        Packages of the extra ``testing`` are not installed.
+    ClusterError
+        ``proxy="nginx"`` and there is none, or a system without fork.
+
+    Examples
+    --------
+    >>> with LocalCluster() as cluster:  # doctest: +SKIP
+    ...     cluster.url("flyingpigeon")
+    'http://127.77.12.1:58093/wps'
+    """
+
+    def __init__(
+        self,
+        nodes: int = 3,
+        *,
+        proxy: Literal["auto", "nginx", "none"] = "auto",
+        services: Sequence[str] = ("malleefowl", "flyingpigeon"),
+        workers: int = 2,
+        directive: str = "hash $http_machineid;",
+        upstreams: Mapping[str, Upstream] | None = None,
+        weights: Mapping[str, int] | None = None,
+        drain: Sequence[str] = (),
+        evidence: str | None = None,
+        announce: Literal["proxy", "node"] = "proxy",
+        proxy_config: ProxyConfig | None = None,
+        proxy_style: Literal["plain", "strict"] = "plain",
+        proxy_workers: int = 1,
+        parallelprocesses: int = 4,
+        maxprocesses: int = 30,
+    ) -> None:
+        if any(importlib.util.find_spec(name) is None for name in _PACKAGES):
+            raise MissingExtra.of("testing", "LocalCluster")
+        if not hasattr(os, "fork"):
+            raise ClusterError("LocalCluster needs a system that can fork; use Linux or macOS")
+        if not 1 <= nodes <= _MOST_NODES:
+            raise ClusterError(f"{nodes} nodes: expected 1 to {_MOST_NODES}")
+        if proxy not in {"auto", "nginx", "none"}:
+            raise ClusterError(f"proxy={proxy!r}: expected 'auto', 'nginx' or 'none'")
+        if proxy == "nginx" and find_nginx() is None:
+            raise ClusterError("nginx was not found; install it, or use proxy='none'")
+        if unknown := set(upstreams or ()) - set(services):
+            raise UnknownService(
+                f"upstreams for {', '.join(sorted(unknown))}: the services are "
+                f"{', '.join(services)}"
+            )
+        self._plan = Plan(
+            nodes=nodes,
+            services=tuple(services),
+            nginx=proxy == "nginx" or (proxy == "auto" and find_nginx() is not None),
+            upstreams={name: Upstream(directive) for name in services} | dict(upstreams or {}),
+            weights=dict(weights or {}),
+            drain=frozenset(drain),
+            evidence=evidence,
+            announce=announce,
+            proxy_config=proxy_config,
+            proxy_style=proxy_style,
+            proxy_workers=proxy_workers,
+            workers=workers,
+            parallelprocesses=parallelprocesses,
+            maxprocesses=maxprocesses,
+        )
+        self._running: Live | None = None
+
+    # ---- life ----
+
+    def start(self, node: str | None = None) -> LocalCluster:
+        """Start the cluster, or one node of it again, and wait until it answers.
+
+        A node that is started again has its old address and its old disk.
+
+        Parameters
+        ----------
+        node : str, optional
+            A node that was killed.
+
+        Returns
+        -------
+        LocalCluster
+            Itself.
+
+        Raises
+        ------
+        ClusterError
+            Something does not come up, or runs already.
+        """
+        if node is not None:
+            self._live.start_node(self._live.site.node(node))
+            return self
+        if self._running is not None:
+            raise ClusterError("the cluster is running already")
+        for left in reversed(range(_START_TRIES)):
+            try:
+                self._running = Live(self._plan)
+                break
+            except AddressInUse:
+                # Chosen as free, and taken since: choose again.
+                if not left:
+                    raise
+        return self
+
+    def stop(self) -> None:
+        """End every process and remove every file; safe to call twice."""
+        live, self._running = self._running, None
+        if live is not None:
+            live.close()
+
+    def __enter__(self) -> LocalCluster:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # ---- what clients need ----
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Names of the nodes, running or not."""
+        return tuple(self._live.site.nodes)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Names of the services."""
+        return self._plan.services
+
+    @property
+    def proxy(self) -> str | None:
+        """``"nginx"``, or None where there is no proxy."""
+        return "nginx" if self._plan.nginx else None
+
+    @property
+    def directory(self) -> Path:
+        """Everything that the cluster writes; gone when it stops."""
+        return self._live.directory
+
+    def url(self, service: str) -> str:
+        """Return a service's public URL, whether a proxy answers there or not.
+
+        Parameters
+        ----------
+        service : str
+            Its name.
+        """
+        return f"{self._live.site.origin(service)}/wps"
+
+    def outputs_url(self, service: str) -> str:
+        """Return the public URL prefix of a service's outputs and status documents.
+
+        Parameters
+        ----------
+        service : str
+            Its name.
+        """
+        return f"{self._live.site.origin(service)}/outputs"
+
+    def node_url(self, node: str, service: str) -> str:
+        """Return the URL of a service on a node itself.
+
+        Parameters
+        ----------
+        node, service : str
+            Their names.
+        """
+        self._live.site.origin(service)
+        return f"http://{self._live.site.node(node).address(service)}/wps"
+
+    @property
+    def topology(self) -> Topology:
+        """What an operator would write of this site, as the proxy has it now.
+
+        Raises
+        ------
+        TopologyError
+            An upstream's directive is no hash of a header.
+        """
+        return self._live.site.topology()
+
+    def topology_toml(self) -> str:
+        """Return the topology as TOML text."""
+        return self.topology.dumps()
+
+    def dump_topology(self, path: str | os.PathLike[str]) -> Path:
+        """Write the topology to a TOML file.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+
+        Returns
+        -------
+        pathlib.Path
+            The same.
+        """
+        self.topology.dump(path)
+        return Path(path)
+
+    # ---- faults and changes ----
+
+    def kill(self, node: str, service: str | None = None) -> None:
+        """Kill a node as a power cut does; return when nothing of it runs.
+
+        Its disk stays, its address refuses connections, running jobs are lost.
+
+        Parameters
+        ----------
+        node : str
+            Its name.
+        service : str, optional
+            Only this service's processes.
+        """
+        self._live.kill(node, service)
+
+    def pause(self, node: str, service: str | None = None) -> None:
+        """Stop a node's processes: it accepts connections and never answers.
+
+        Parameters
+        ----------
+        node : str
+            Its name.
+        service : str, optional
+            Only this service's processes.
+        """
+        self._live.signal(node, service, signal.SIGSTOP)
+
+    def resume(self, node: str, service: str | None = None) -> None:
+        """Let a paused node go on.
+
+        Parameters
+        ----------
+        node : str
+            Its name.
+        service : str, optional
+            Only this service's processes.
+        """
+        self._live.signal(node, service, signal.SIGCONT)
+
+    def add_node(self, *, reload: bool = True) -> str:
+        """Start one node more.
+
+        Parameters
+        ----------
+        reload : bool, default True
+            Append it to every upstream, and have the proxy read its files
+            again. Without it no upstream knows the node, until a `reload`
+            with `servers` that name it.
+
+        Returns
+        -------
+        str
+            Its name.
+        """
+        node = self._live.add_node(listed=reload)
+        if reload:
+            self.reload()
+        return node.name
+
+    def reload(
+        self,
+        *,
+        servers: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+        directive: str | Mapping[str, str] | None = None,
+        parameters: str | None = None,
+        upstreams: Mapping[str, Upstream] | None = None,
+        proxy_config: ProxyConfig | None = None,
+    ) -> None:
+        """Change the proxy's configuration as an operator would: write, test, reload.
+
+        Returns when only nginx's new workers take connections. Without a
+        proxy only the topology changes; a stopped one starts with the new
+        files.
+
+        Parameters
+        ----------
+        servers : sequence of str, or mapping of str to it, optional
+            Nodes with their parameters, in nginx's order, as
+            ``["node2", "node1 weight=5"]``; for all services or by service.
+        directive : str, or mapping of str to str, optional
+            For all services or by service.
+        parameters : str, optional
+            Added to every server line.
+        upstreams : mapping of str to Upstream, optional
+            Whole upstreams, by service.
+        proxy_config : optional
+            Other files, as for the cluster itself.
+
+        Raises
+        ------
+        ClusterError
+            nginx refuses the configuration, and serves the old one.
+        """
+        site = self._live.site
+        changed = site.upstreams | dict(upstreams or {})
+        for service, upstream in changed.items():
+            own = servers.get(service) if isinstance(servers, Mapping) else servers
+            line = directive.get(service) if isinstance(directive, Mapping) else directive
+            changed[service] = dataclasses.replace(
+                upstream,
+                servers=upstream.servers if own is None else tuple(own),
+                directive=upstream.directive if line is None else line,
+                parameters=upstream.parameters if parameters is None else parameters,
+            )
+        config = site.proxy_config if proxy_config is None else proxy_config
+        self._live.change_proxy(changed, config)
+
+    def stop_proxy(self) -> None:
+        """Kill the proxy at once; its address refuses connections."""
+        self._live.stop_proxy()
+
+    def start_proxy(self) -> None:
+        """Start the proxy again, at its old address."""
+        self._live.start_proxy()
+
+    # ---- what happened ----
+
+    def requests(
+        self, node: str | None = None, *, machineid: str | None = None
+    ) -> list[NodeRequest]:
+        """Return the requests that a node saw, or all nodes did, by time of arrival.
+
+        Parameters
+        ----------
+        node : str, optional
+            Its name.
+        machineid : str, optional
+            Only those whose header is this machineid, steered (``~``) or not.
+        """
+        site = self._live.site
+        names = site.nodes if node is None else (node,)
+        seen = [request for name in names for request in site.node(name).requests()]
+        if machineid is not None:
+            seen = [request for request in seen if _is_of(request.machineid, machineid)]
+        return sorted(seen, key=lambda request: request.time)
+
+    def executions(
+        self, node: str | None = None, *, identifier: str | None = None
+    ) -> list[Execution]:
+        """Return what a node ran, or all nodes did, by time of start.
+
+        One entry is one run of a process, counted where it ran; an Execute
+        that was refused is none, one that was sent twice is two.
+
+        Parameters
+        ----------
+        node : str, optional
+            Its name.
+        identifier : str, optional
+            Only this process.
+        """
+        site = self._live.site
+        names = site.nodes if node is None else (node,)
+        runs = [run for name in names for run in site.node(name).executions()]
+        if identifier is not None:
+            runs = [run for run in runs if run.identifier == identifier]
+        return sorted(runs, key=lambda run: run.started)
+
+    def proxy_requests(self, *, machineid: str | None = None) -> list[ProxyRequest]:
+        """Return the proxy's access log, in order of answer.
+
+        Parameters
+        ----------
+        machineid : str, optional
+            Only those whose header is this machineid, steered (``~``) or not.
+        """
+        site = self._live.site
+        seen = self._live.nginx.requests(site.services_by_port(), site.nodes_by_address())
+        if machineid is not None:
+            seen = [request for request in seen if _is_of(request.machineid, machineid)]
+        return seen
+
+    def proxy_errors(self) -> str:
+        """Return the proxy's error log, at level notice."""
+        return self._live.nginx.errors()
+
+    def cache(self, node: str) -> Path:
+        """Return the directory into which a node downloads.
+
+        Parameters
+        ----------
+        node : str
+            Its name.
+        """
+        return self._live.site.node(node).disk / "cache"
+
+    def log(self, node: str) -> str:
+        """Return what a node's processes printed and logged.
+
+        Parameters
+        ----------
+        node : str
+            Its name.
+        """
+        return self._live.site.node(node).log()
+
+    # ---- data to download ----
+
+    def serve(self, directory: str | os.PathLike[str]) -> DataServer:
+        """Serve files from an address that is neither a node's nor the proxy's.
+
+        Parameters
+        ----------
+        directory : str or path
+            What is served, until the cluster stops.
+        """
+        return self._live.serve(directory)
+
+    @property
+    def data_url(self) -> str:
+        """URL, without a slash at the end, of the directory of iris-sample-data."""
+        with contextlib.suppress(KeyError):
+            return self._live.data[_sample_directory()].url
+        return self._live.serve(_sample_directory()).url
+
+    @property
+    def sample_url(self) -> str:
+        """URL of a real climate model's output, 1.8 MB of NetCDF over North America."""
+        return f"{self.data_url}/{_SAMPLE}"
+
+    def data_requests(self) -> list[DataRequest]:
+        """Return what all data servers were asked, by time."""
+        seen = [request for server in self._live.data.values() for request in server.requests]
+        return sorted(seen, key=lambda request: request.time)
+
+    @property
+    def _live(self) -> Live:
+        if self._running is None:
+            raise ClusterError("the cluster is not running; use it as a context manager")
+        return self._running
+
+
+def _sample_directory() -> str:
+    try:
+        import iris_sample_data
+    except ImportError as error:
+        raise MissingExtra.of("testing", "LocalCluster.data_url") from error
+    return os.fspath(iris_sample_data.path)
+
+
+def _is_of(header: str | None, machineid: str) -> bool:
+    return header is not None and header.split("~")[0] == machineid

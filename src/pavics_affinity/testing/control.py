@@ -1,0 +1,134 @@
+"""The owner's side of the warden, the process that holds all others of a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO, Any, cast
+
+from ..errors import AffinityError
+
+_STOP_SECONDS = 30.0
+
+
+class ClusterError(AffinityError, RuntimeError):
+    """The local cluster could not do what was asked; the message says why."""
+
+
+class AddressInUse(ClusterError):
+    """Something else listens on an address that the cluster chose."""
+
+
+class Warden:
+    """A process that starts, signals and ends the others.
+
+    It imports PyWPS once and forks each backend. It ends when its standard
+    input does, so that no exit of the owner leaves anything behind.
+
+    Parameters
+    ----------
+    directory : pathlib.Path
+        The cluster's; the warden removes it in the end.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._owner = os.getpid()
+        self._lock = threading.Lock()
+        self._log = directory / "warden.log"
+        environment = {
+            key: value
+            for key, value in os.environ.items()
+            # PyWPS would read its configuration from there, and requests its proxies.
+            if key not in {"PYWPS_CFG", "PYTHONSTARTUP"}
+        } | {
+            "NO_PROXY": "*",
+            "OPENBLAS_NUM_THREADS": "1",  # threads do not survive a fork
+            "OMP_NUM_THREADS": "1",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        }
+        reader, writer = os.pipe()
+        module = "pavics_affinity.testing.warden"
+        with self._log.open("wb") as log:
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", module, str(directory), str(writer)],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    env=environment,
+                    pass_fds=[writer],
+                    start_new_session=True,  # Ctrl-C is for the owner
+                )
+            finally:
+                os.close(writer)
+        self._answers = os.fdopen(reader, "rb")
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Send a command and return the answer.
+
+        Parameters
+        ----------
+        do : str
+            A method of `pavics_affinity.testing.warden.Warden` with ``do_`` before it.
+        **arguments
+            Its arguments, as JSON can hold them.
+
+        Raises
+        ------
+        ClusterError
+            The warden is gone, or says that it failed.
+        """
+        if os.getpid() != self._owner:
+            raise ClusterError("this cluster belongs to the process that this one was forked from")
+        commands = cast("IO[bytes]", self._process.stdin)
+        with self._lock:
+            try:
+                commands.write(json.dumps({"do": do, **arguments}).encode() + b"\n")
+                commands.flush()
+                line = self._answers.readline()
+            except (OSError, ValueError):
+                line = b""
+        if not line:
+            raise ClusterError(f"the cluster is not running (its warden said: {self.tail()})")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            kind = AddressInUse if answer.get("in_use") else ClusterError
+            raise kind(answer["error"])
+        return answer
+
+    def stop(self) -> None:
+        """End every process and remove the directory; safe to call twice."""
+        if os.getpid() != self._owner:
+            return
+        with contextlib.suppress(OSError):
+            cast("IO[bytes]", self._process.stdin).close()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._answers.close()
+
+    def tail(self, characters: int = 2000) -> str:
+        """Return the end of the warden's log.
+
+        Parameters
+        ----------
+        characters : int, default 2000
+            At most so many.
+        """
+        try:
+            return self._log.read_text(errors="replace")[-characters:].strip() or "nothing"
+        except OSError:
+            return "nothing"

@@ -1,0 +1,396 @@
+"""The cluster's nginx: its configuration files, its life, its access log."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .control import AddressInUse, ClusterError, Warden
+from .services import journal
+
+_SERVER_DIRECTORIES = ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/bin")
+_NAME = "proxy"
+_START_SECONDS = 30.0
+_RELOAD_SECONDS = 30.0
+_QUIET_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """How nginx's upstream of one service looks.
+
+    Parameters
+    ----------
+    directive : str, default "hash $http_machineid;"
+        Chooses the server; empty for round robin.
+    servers : tuple of str, optional
+        Names of nodes in nginx's order, each with its parameters, as
+        ``"node3 weight=5 max_fails=0"``. By default all nodes, with their
+        weights.
+    parameters : str, default ""
+        Added to every server line.
+    upstream, location, server : str, default ""
+        Further directives in these blocks.
+    """
+
+    directive: str = "hash $http_machineid;"
+    servers: tuple[str, ...] | None = None
+    parameters: str = ""
+    upstream: str = ""
+    location: str = ""
+    server: str = ""
+
+    def render(self, name: str, addresses: Mapping[str, str], listen: str, headers: str) -> str:
+        """Write the file of one service, in the form that the deployment's manual has it.
+
+        Parameters
+        ----------
+        name : str
+            Name of the service.
+        addresses : mapping of str to str
+            The servers' addresses, by node.
+        listen : str
+            Address and port of the proxy.
+        headers : str
+            Directives that add headers to the answer.
+        """
+        lines = [f"upstream {name} {{"]
+        lines += [f"  {line}" for line in (self.directive, self.upstream) if line]
+        for entry in self.servers or ():
+            node, *parameters = entry.split()
+            words = ["server", addresses[node], *parameters, *self.parameters.split()]
+            lines.append(f"  {' '.join(words)};")
+        lines += ["}", "server {", f"  listen {listen};"]
+        lines += [f"  {line}" for line in (headers, self.server) if line]
+        inner = " ".join(word for word in (f"proxy_pass http://{name};", self.location) if word)
+        lines += [f"  location / {{ {inner} }}", "}", ""]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class ProxyRequest:
+    """One request as the proxy logged it, after it was answered.
+
+    Attributes
+    ----------
+    time : float
+        Seconds since the epoch, at the end.
+    service, node : str or None
+        By the port it came to, and by the last upstream address.
+    method, uri : str
+        As they came; the query is part of the URI.
+    status : int
+        What the client was answered.
+    machineid : str or None
+        As nginx's ``$http_machineid`` has it; the nodes' logs tell whether
+        there was more than one.
+    upstreams : tuple of str
+        Addresses tried, in order.
+    upstream_status : tuple of str
+        What each of them said.
+    seconds : float
+        From the first byte of the request to the last of the answer.
+    bytes : int
+        Length of the answer's body.
+    """
+
+    time: float
+    service: str | None
+    node: str | None
+    method: str
+    uri: str
+    status: int
+    machineid: str | None
+    upstreams: tuple[str, ...]
+    upstream_status: tuple[str, ...]
+    seconds: float
+    bytes: int
+
+
+_LOG_FIELDS = {
+    "time": "$msec",
+    "port": "$server_port",
+    "method": "$request_method",
+    "uri": "$request_uri",
+    "status": "$status",
+    "machineid": "$http_machineid",
+    "upstreams": "$upstream_addr",
+    "upstream_status": "$upstream_status",
+    "seconds": "$request_time",
+    "bytes": "$body_bytes_sent",
+}
+
+
+def find_nginx() -> str | None:
+    """Return the path of nginx, looked for where servers are, too; None if there is none."""
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), *_SERVER_DIRECTORIES))
+    return shutil.which("nginx", path=path)
+
+
+class Nginx:
+    """A real nginx, started from files in a directory of its own.
+
+    Parameters
+    ----------
+    warden : Warden
+        Starts and signals it.
+    directory : pathlib.Path
+        Of its files and logs; made.
+    workers : int
+        Its ``worker_processes``, where the configuration is the cluster's.
+    """
+
+    def __init__(self, warden: Warden, directory: Path, workers: int) -> None:
+        found = find_nginx()
+        if found is None:
+            raise ClusterError(
+                "nginx was not found; install it (Debian: apt-get install nginx-light; "
+                "macOS: brew install nginx), or use proxy='none'"
+            )
+        self._nginx = found
+        self._warden = warden
+        self._directory = directory
+        self._workers = workers
+        self._logs = directory / "logs"
+        self._error_log = self._logs / "error.log"
+        self._access_log = self._logs / "access.jsonl"
+        self._begin = 0
+        for made in (directory, self._logs, directory / "temp"):
+            made.mkdir(exist_ok=True)
+
+    @property
+    def configuration(self) -> Path:
+        """The main file that nginx reads."""
+        return self._directory / "nginx.conf"
+
+    def write(self, files: Mapping[str, str]) -> None:
+        """Put configuration files in place of those that are there, and have nginx test them.
+
+        Parameters
+        ----------
+        files : mapping of str to str
+            Text by path below nginx's directory. ``nginx.conf`` may be among
+            them: then its paths are moved here, and its user, pid and logs
+            are the cluster's. Without it, ``conf.d/*.conf`` are included.
+
+        Raises
+        ------
+        ClusterError
+            nginx refuses them; the message holds its words. Those before are
+            in place again.
+        """
+        before = self._read()
+        self._replace({name: self._moved(text) for name, text in files.items()})
+        main = files.get("nginx.conf")
+        self.configuration.write_text(self._main() if main is None else self._adapted(main))
+        test = subprocess.run(
+            [*self._command(), "-t"], capture_output=True, text=True, timeout=60, check=False
+        )
+        if test.returncode:
+            self._replace(before)
+            raise ClusterError(f"nginx refuses the configuration: {test.stderr.strip()}")
+
+    def start(self, listens: Iterable[tuple[str, int]]) -> None:
+        """Start it and wait until it serves.
+
+        Parameters
+        ----------
+        listens : iterable of (str, int)
+            Host and port; a connection to each must succeed.
+
+        Raises
+        ------
+        AddressInUse, ClusterError
+            It does not come up; the message holds its words.
+        """
+        mark = self._begin = _size(self._error_log)
+        argv = [*self._command(), "-g", "daemon off;"]
+        self._warden.ask("program", name=_NAME, argv=argv, log=str(self._logs / "stderr.log"))
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            said = self._errors(mark)
+            if "start worker process" in said and all(map(_accepts, listens)):
+                return
+            if self._warden.ask("status", name=_NAME)["exit"] is not None or (
+                time.monotonic() > deadline
+            ):
+                self.kill()
+                said = said or (self._logs / "stderr.log").read_text(errors="replace")
+                kind = AddressInUse if "Address already in use" in said else ClusterError
+                raise kind(f"nginx did not start: {said.strip()[-2000:]}")
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._warden.ask("kill", names=[_NAME])
+
+    def reload(self) -> None:
+        """Make it read its files again; return when only new workers take connections.
+
+        Raises
+        ------
+        ClusterError
+            It is not running, or the old workers serve on.
+        """
+        mark = _size(self._error_log)
+        old = _serving_workers(self._errors(self._begin))
+        self._warden.ask("signal", name=_NAME, number=signal.SIGHUP, group=False)
+        deadline = time.monotonic() + _RELOAD_SECONDS
+        while True:
+            said = self._errors(mark)
+            if "start worker process" in said and not (
+                old & _serving_workers(self._errors(self._begin))
+            ):
+                return
+            if time.monotonic() > deadline:
+                raise ClusterError(f"nginx did not reload: {said.strip()[-2000:]}")
+            time.sleep(0.01)
+
+    def requests(self, services: Mapping[int, str], nodes: Mapping[str, str]) -> list[ProxyRequest]:
+        """Read the access log, once it has been quiet for a moment.
+
+        nginx logs a request after the client has the answer.
+
+        Parameters
+        ----------
+        services : mapping of int to str
+            Service by the proxy's port.
+        nodes : mapping of str to str
+            Node by address.
+        """
+        size = -1
+        while size != (size := _size(self._access_log)):
+            time.sleep(_QUIET_SECONDS)
+        return [_proxy_request(entry, services, nodes) for entry in journal.read(self._access_log)]
+
+    def errors(self) -> str:
+        """Return the error log, at level notice."""
+        return self._errors(0)
+
+    def _command(self) -> list[str]:
+        prefix = f"{self._directory}{os.sep}"
+        # Before the configuration is read, nginx logs to the place compiled in.
+        return [self._nginx, "-p", prefix, "-c", str(self.configuration), "-e", "stderr"]
+
+    def _main(self) -> str:
+        return "\n".join(
+            [
+                *self._own_directives(),
+                f"worker_processes {self._workers};",
+                "events { worker_connections 1024; }",
+                "http {",
+                *self._own_http_directives(),
+                "  default_type application/octet-stream;",
+                "  client_max_body_size 1g;",
+                f"  include {self._directory}/conf.d/*.conf;",
+                "}",
+                "",
+            ]
+        )
+
+    def _adapted(self, main: str) -> str:
+        text = re.sub(r"(?m)^\s*(user|pid|error_log|daemon)\s[^;]*;", "", self._moved(main))
+        http = "\n".join(["http {", *self._own_http_directives()])
+        return "\n".join(
+            [*self._own_directives(), re.sub(r"\bhttp\s*\{", lambda _: http, text, count=1)]
+        )
+
+    def _moved(self, text: str) -> str:
+        text = text.replace("/etc/nginx/", f"{self._directory}/")
+        return text.replace("/var/log/nginx/", f"{self._logs}/")
+
+    def _own_directives(self) -> list[str]:
+        lines = [f"pid {self._directory}/nginx.pid;", f"error_log {self._error_log} notice;"]
+        if os.geteuid() == 0:
+            import grp
+            import pwd
+
+            # As root, nginx gives its workers to nobody, who may not enter the directory.
+            user = pwd.getpwuid(0).pw_name
+            lines.append(f"user {user} {grp.getgrgid(os.getegid()).gr_name};")
+        return lines
+
+    def _own_http_directives(self) -> list[str]:
+        fields = ",".join(f'"{name}":"{variable}"' for name, variable in _LOG_FIELDS.items())
+        lines = [
+            f"  log_format local_cluster escape=json '{{{fields}}}';",
+            f"  access_log {self._access_log} local_cluster;",
+        ]
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"):
+            lines.append(f"  {kind}_temp_path {self._directory}/temp/{kind};")
+        return lines
+
+    def _read(self) -> dict[str, str]:
+        return {
+            str(path.relative_to(self._directory)): path.read_text()
+            for pattern in ("nginx.conf", "conf.d/*")
+            for path in self._directory.glob(pattern)
+        }
+
+    def _replace(self, files: Mapping[str, str]) -> None:
+        for name in set(self._read()) - set(files):
+            (self._directory / name).unlink()
+        for name, text in files.items():
+            path = self._directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    def _errors(self, start: int) -> str:
+        try:
+            return self._error_log.read_bytes()[start:].decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+
+def _serving_workers(log: str) -> set[str]:
+    workers: set[str] = set()
+    for line in log.splitlines():
+        if started := re.search(r"start worker process (\d+)", line):
+            workers.add(started[1])
+        elif ended := re.search(r"(\d+)#\d+: (?:gracefully shutting down|exiting)", line):
+            workers.discard(ended[1])
+        elif ended := re.search(r"worker process (\d+) exited", line):
+            workers.discard(ended[1])
+    return workers
+
+
+def _proxy_request(
+    entry: dict[str, Any], services: Mapping[int, str], nodes: Mapping[str, str]
+) -> ProxyRequest:
+    upstreams = tuple(re.findall(r"[^,:\s]+:\d+", entry["upstreams"]))
+    return ProxyRequest(
+        time=float(entry["time"]),
+        service=services.get(int(entry["port"])),
+        node=nodes.get(upstreams[-1]) if upstreams else None,
+        method=entry["method"],
+        uri=entry["uri"],
+        status=int(entry["status"]),
+        machineid=entry["machineid"] or None,
+        upstreams=upstreams,
+        upstream_status=tuple(re.findall(r"[^,:\s]+", entry["upstream_status"])),
+        seconds=float(entry["seconds"]),
+        bytes=int(entry["bytes"]),
+    )
+
+
+def _accepts(address: tuple[str, int]) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(address, timeout=5):
+        return True
+    return False
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,146 @@
+"""What the nodes of a cluster saw and ran."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .services import journal
+
+
+@dataclass(frozen=True)
+class NodeRequest:
+    """One request as a node saw it.
+
+    Attributes
+    ----------
+    node, service : str
+        Who saw it.
+    time : float
+        Seconds since the epoch, on arrival.
+    method, path, query : str
+        As they came.
+    headers : tuple of (str, str)
+        Every header line, in order; names in lower case.
+    operation : str
+        ``"GetCapabilities"``, ``"DescribeProcess"``, ``"Execute"``,
+        ``"status"``, ``"output"``, or nothing.
+    identifier : str or None
+        The process, of DescribeProcess and Execute.
+    """
+
+    node: str
+    service: str
+    time: float
+    method: str
+    path: str
+    query: str
+    headers: tuple[tuple[str, str], ...]
+    operation: str
+    identifier: str | None
+
+    def values(self, header: str) -> list[str]:
+        """Return the value of each line of a header, so that two of them are seen as two.
+
+        Parameters
+        ----------
+        header : str
+            Its name, in any case.
+        """
+        return [value for name, value in self.headers if name == header.lower()]
+
+    @property
+    def machineid(self) -> str | None:
+        """The first ``machineid`` header; the routing key, as it came."""
+        return next(iter(self.values("machineid")), None)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One run of a process on a node: not a request, but work done.
+
+    Attributes
+    ----------
+    node, service, identifier : str
+        What ran where.
+    uuid : str
+        PyWPS's number of it; status document and outputs bear it.
+    inputs : dict of str to list
+        The literal ones.
+    started : float
+        Seconds since the epoch.
+    ended : float or None
+        None while it runs, or if it was killed.
+    error : str or None
+        What the process raised.
+    """
+
+    node: str
+    service: str
+    identifier: str
+    uuid: str
+    inputs: dict[str, list[Any]]
+    started: float
+    ended: float | None = None
+    error: str | None = None
+
+
+@dataclass
+class NodeState:
+    """A node as the cluster keeps it.
+
+    Attributes
+    ----------
+    name, host : str
+        Name and address.
+    ports : dict of str to int
+        By service.
+    disk : pathlib.Path
+        Its own.
+    """
+
+    name: str
+    host: str
+    ports: dict[str, int]
+    disk: Path
+
+    def address(self, service: str) -> str:
+        """Return ``host:port`` of a service."""
+        return f"{self.host}:{self.ports[service]}"
+
+    def log(self) -> str:
+        """Return what its processes printed and logged."""
+        files = [self.disk / f"{service}.log" for service in self.ports]
+        files += [self.disk / service / "pywps.log" for service in self.ports]
+        return "\n".join(path.read_text(errors="replace") for path in files if path.is_file())
+
+    def requests(self) -> list[NodeRequest]:
+        """Return what the node saw, in order of arrival."""
+        return [
+            NodeRequest(
+                node=self.name,
+                **{**entry, "headers": tuple((name, value) for name, value in entry["headers"])},
+            )
+            for entry in journal.read(self.disk / "requests.jsonl")
+        ]
+
+    def executions(self) -> list[Execution]:
+        """Return what the node ran, in order of start."""
+        runs: dict[str, Execution] = {}
+        for entry in journal.read(self.disk / "executions.jsonl"):
+            if entry["event"] == "start":
+                runs[entry["uuid"]] = Execution(
+                    node=self.name,
+                    service=entry["service"],
+                    identifier=entry["identifier"],
+                    uuid=entry["uuid"],
+                    inputs=entry["inputs"],
+                    started=entry["time"],
+                )
+            else:
+                runs[entry["uuid"]] = dataclasses.replace(
+                    runs[entry["uuid"]], ended=entry["time"], error=entry["error"]
+                )
+        return list(runs.values())

@@ -1,0 +1,102 @@
+"""Cut a box out of a NetCDF file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import xarray
+
+_LATITUDES = {"lat", "latitude"}
+_LONGITUDES = {"lon", "longitude"}
+
+
+class NothingToSubset(ValueError):
+    """The file or the box leaves nothing to write; the message says why."""
+
+
+def subset_bbox(
+    source: Path,
+    target: Path,
+    *,
+    lon0: float,
+    lon1: float,
+    lat0: float,
+    lat1: float,
+    start: str | None = None,
+    end: str | None = None,
+    variables: Sequence[str] = (),
+) -> None:
+    """Write the part of a NetCDF file whose grid points lie in a box.
+
+    Longitudes are compared modulo 360 degrees, so a box of -80 to -60 finds
+    280 to 300; the result has them as the box does.
+
+    Parameters
+    ----------
+    source, target : pathlib.Path
+        The file and where the part of it is written.
+    lon0, lon1, lat0, lat1 : float
+        Edges of the box in degrees, included. A `lon1` below `lon0` goes
+        round by the east.
+    start, end : str, optional
+        First and last time, ISO 8601, included.
+    variables : sequence of str, default ()
+        Only these; all where empty.
+
+    Raises
+    ------
+    NothingToSubset
+        No NetCDF, no such variable, no grid along latitude and longitude, or
+        no grid point within.
+    """
+    import xarray
+
+    try:
+        # Times as numbers are copied unchanged; decoding is for choosing among them.
+        dataset = xarray.open_dataset(source, engine="netcdf4", decode_times=bool(start or end))
+    except (OSError, ValueError) as error:
+        raise NothingToSubset(f"{source.name} is not NetCDF: {error}") from error
+    with dataset:
+        missing = [name for name in variables if name not in dataset]
+        if missing:
+            raise NothingToSubset(f"{source.name} has no variable {', '.join(missing)}")
+        chosen = dataset[list(variables)] if variables else dataset
+        box = _box(chosen, lon0, lon1, lat0, lat1)
+        if start or end:
+            if "time" not in box.dims:
+                raise NothingToSubset(f"{source.name} has no time to choose from")
+            box = box.sel(time=slice(start, end))
+            if not box.sizes["time"]:
+                raise NothingToSubset(f"no time between {start} and {end} in {source.name}")
+        box.to_netcdf(target, engine="netcdf4")
+
+
+def _box(
+    dataset: xarray.Dataset, lon0: float, lon1: float, lat0: float, lat1: float
+) -> xarray.Dataset:
+    latitude = _axis(dataset, _LATITUDES)
+    longitude = _axis(dataset, _LONGITUDES)
+    rows = ((latitude >= lat0) & (latitude <= lat1)).values.nonzero()[0]
+    east = (longitude.values.astype(float) - lon0) % 360
+    width = 360.0 if abs(lon1 - lon0) >= 360 else (lon1 - lon0) % 360
+    columns = east.argsort(kind="stable")
+    columns = columns[east[columns] <= width]
+    if not len(rows) or not len(columns):
+        raise NothingToSubset(f"no grid point in lon {lon0}..{lon1}, lat {lat0}..{lat1}")
+    box = dataset.isel({latitude.dims[0]: rows, longitude.dims[0]: columns})
+    values = (lon0 + east[columns]).astype(longitude.dtype)
+    return box.assign_coords(
+        {longitude.name: (longitude.dims, values, longitude.attrs)}  # in the box's convention
+    )
+
+
+def _axis(dataset: xarray.Dataset, names: set[str]) -> xarray.DataArray:
+    for name, coordinate in dataset.coords.items():
+        standard = {str(name), coordinate.attrs.get("standard_name")}
+        if coordinate.ndim == 1 and standard & names:
+            return coordinate
+    raise NothingToSubset(f"no one-dimensional coordinate called {' or '.join(sorted(names))}")

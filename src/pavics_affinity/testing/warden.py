@@ -1,0 +1,224 @@
+"""The process that holds all others of a local cluster.
+
+Started as ``python -m pavics_affinity.testing.warden DIRECTORY FD``. It takes
+commands as JSON lines from standard input, answers on the descriptor, and
+ends, with everything that it started, when the input does or when its parent
+is another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+# One import for all backends. Not only an optimisation: on a loaded machine
+# six interpreters that import at once are what makes a cluster slow to start.
+import netCDF4  # noqa: F401 - imported for the forks
+import xarray  # noqa: F401 - imported for the forks
+
+from .services.backend import serve
+from .services.settings import BackendSettings
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_WATCH_SECONDS = 0.5
+_GONE_SECONDS = 20.0
+_BACKLOG = 512
+
+
+class Warden:
+    """Process groups by name.
+
+    Parameters
+    ----------
+    directory : pathlib.Path
+        The cluster's.
+    private : tuple of int
+        Descriptors that the others must not hold.
+    """
+
+    def __init__(self, directory: Path, private: tuple[int, ...]) -> None:
+        self._directory = directory
+        self._private = private
+        self._groups: dict[str, int] = {}
+        self._exits: dict[int, int] = {}
+
+    def do_ready(self) -> dict[str, Any]:
+        """Answer, once everything is imported."""
+        return {}
+
+    def do_backend(
+        self, name: str, host: str, port: int, log: str, settings: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Open a backend's socket and fork the process tree that serves it."""
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            listener.close()
+            return {
+                "error": f"cannot listen on {host}:{port}: {error}",
+                "in_use": error.errno == errno.EADDRINUSE,
+            }
+        with listener:
+            return self._fork(name, log, lambda: serve(BackendSettings(**settings), listener))
+
+    def do_program(self, name: str, argv: list[str], log: str) -> dict[str, Any]:
+        """Start a program."""
+        return self._fork(name, log, lambda: os.execv(argv[0], argv))
+
+    def do_signal(self, name: str, number: int, group: bool = True) -> dict[str, Any]:
+        """Send a signal to a process group, or to its leader only."""
+        pid = self._groups.get(name)
+        if pid is None:
+            return {"error": f"{name} is not running"}
+        try:
+            (os.killpg if group else os.kill)(pid, number)
+        except ProcessLookupError:
+            return {"error": f"{name} is not running"}
+        return {}
+
+    def do_kill(self, names: list[str]) -> dict[str, Any]:
+        """Kill process groups and return when every process of them is gone."""
+        pids = [self._groups[name] for name in names if name in self._groups]
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+        deadline = time.monotonic() + _GONE_SECONDS
+        while any(_group_exists(pid) for pid in pids):
+            self.reap()
+            if time.monotonic() > deadline:
+                return {"error": f"{', '.join(names)}: still there after SIGKILL"}
+            time.sleep(0.002)
+        for name in names:
+            self._groups.pop(name, None)
+        return {}
+
+    def do_status(self, name: str) -> dict[str, Any]:
+        """Tell whether a group's leader runs, and its exit status if not."""
+        self.reap()
+        pid = self._groups.get(name)
+        return {"pid": pid, "exit": self._exits.get(pid) if pid else None}
+
+    def reap(self) -> None:
+        """Collect what has ended, grandchildren included where the system hands them over."""
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                self._exits[pid] = os.waitstatus_to_exitcode(status)
+
+    def close(self) -> None:
+        """Kill everything and remove the directory."""
+        self.do_kill(list(self._groups))
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _fork(self, name: str, log: str, run: Callable[[], object]) -> dict[str, Any]:
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            _become(parent, self._private, log, run)
+        # By parent and child, so that neither sees the other without the group.
+        with contextlib.suppress(OSError):
+            os.setpgid(pid, pid)
+        self._groups[name] = pid
+        return {"pid": pid}
+
+
+def _become(parent: int, private: tuple[int, ...], log: str, run: Callable[[], object]) -> NoReturn:
+    code = 1
+    try:
+        for descriptor in private:
+            os.close(descriptor)
+        os.setpgid(0, 0)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
+        os.close(descriptor)
+        run()
+        code = 0
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    except BaseException:  # noqa: BLE001 - whatever it is, the fork must not go on as the warden
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _group_exists(pid: int) -> bool:
+    try:
+        os.killpg(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # macOS says so of a group of zombies
+        return False
+    return True
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def main(directory: Path, answers: int) -> None:
+    """Obey until the input ends.
+
+    Parameters
+    ----------
+    directory : pathlib.Path
+        The cluster's; removed in the end.
+    answers : int
+        Descriptor that takes the answers.
+    """
+    parent = os.getppid()
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    commands = os.dup(0)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.set_inheritable(answers, False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    warden = Warden(directory, (commands, answers))
+    pending = b""
+    try:
+        while os.getppid() == parent:
+            warden.reap()
+            if not select.select([commands], [], [], _WATCH_SECONDS)[0]:
+                continue
+            data = os.read(commands, 1 << 16)
+            if not data:
+                return
+            *lines, pending = (pending + data).split(b"\n")
+            for line in lines:
+                command = json.loads(line)
+                answer = getattr(warden, f"do_{command.pop('do')}")(**command)
+                os.write(answers, json.dumps(answer).encode() + b"\n")
+    finally:
+        warden.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
