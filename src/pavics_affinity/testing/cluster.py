@@ -512,7 +512,7 @@ def _sample_directory() -> str:
         import iris_sample_data
     except ImportError as error:
         raise MissingExtra.of("testing", "LocalCluster.data_url") from error
-    return os.fspath(iris_sample_data.path)
+    return str(iris_sample_data.path)
 
 
 def _is_of(header: str | None, machineid: str) -> bool:

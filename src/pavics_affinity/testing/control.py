@@ -56,7 +56,7 @@ class Warden:
         module = "pavics_affinity.testing.warden"
         with self._log.open("wb") as log:
             try:
-                self._process = subprocess.Popen(
+                self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our module
                     [sys.executable, "-m", module, str(directory), str(writer)],
                     stdin=subprocess.PIPE,
                     stdout=log,

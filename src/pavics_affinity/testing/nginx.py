@@ -23,6 +23,7 @@ _NAME = "proxy"
 _START_SECONDS = 30.0
 _RELOAD_SECONDS = 30.0
 _QUIET_SECONDS = 0.05
+_ENDED = re.compile(r"(\d+)#\d+: (?:gracefully shutting down|exiting)|worker process (\d+) exited")
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ class Nginx:
         self._replace({name: self._moved(text) for name, text in files.items()})
         main = files.get("nginx.conf")
         self.configuration.write_text(self._main() if main is None else self._adapted(main))
-        test = subprocess.run(
+        test = subprocess.run(  # noqa: S603 - the nginx that was found
             [*self._command(), "-t"], capture_output=True, text=True, timeout=60, check=False
         )
         if test.returncode:
@@ -357,10 +358,8 @@ def _serving_workers(log: str) -> set[str]:
     for line in log.splitlines():
         if started := re.search(r"start worker process (\d+)", line):
             workers.add(started[1])
-        elif ended := re.search(r"(\d+)#\d+: (?:gracefully shutting down|exiting)", line):
-            workers.discard(ended[1])
-        elif ended := re.search(r"worker process (\d+) exited", line):
-            workers.discard(ended[1])
+        elif ended := _ENDED.search(line):
+            workers.discard(ended[1] or ended[2])
     return workers
 
 

@@ -15,6 +15,9 @@ _RESERVED_HOST = 254
 _LOWEST, _HIGHEST = 20_000, 32_000
 _TRIES = 50
 
+# Apart from the generator that test runners seed: clusters of two runs must differ.
+_RANDOM = random.SystemRandom()
+
 
 class AddressBlock:
     """256 loopback addresses of which no other cluster on this machine uses one.
@@ -62,7 +65,7 @@ class AddressBlock:
         """
         hosts = set(hosts)
         candidates = [preferred] if preferred and self.distinct else []
-        candidates += random.sample(range(_LOWEST, _HIGHEST), _TRIES)
+        candidates += _RANDOM.sample(range(_LOWEST, _HIGHEST), _TRIES)
         for port in candidates:
             if all(_can_bind(host, port) for host in hosts):
                 return port
@@ -77,7 +80,7 @@ class AddressBlock:
     def _reserve(self) -> None:
         for _ in range(_TRIES):
             # Low second bytes are taken: 127.0.0.53 and 127.0.1.1 have users.
-            prefix = f"127.{random.randint(32, 250)}.{random.randint(1, 254)}"
+            prefix = f"127.{_RANDOM.randint(32, 250)}.{_RANDOM.randint(1, 254)}"
             reservation = socket.socket()
             try:
                 reservation.bind((f"{prefix}.{_RESERVED_HOST}", _RESERVATION))

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
-from werkzeug.utils import send_file
 from werkzeug.security import safe_join
+from werkzeug.utils import send_file
 
 from . import journal
 from .settings import READY_PATH
@@ -85,7 +85,10 @@ class NodeApp:
         found = safe_join(str(self._outputs), name)
         if found is None:
             raise NotFound
-        path = Path(found).resolve()
+        try:
+            path = Path(found).resolve()
+        except ValueError:  # a NUL in it
+            raise NotFound from None
         if not path.is_relative_to(self._outputs) or not path.is_file():
             raise NotFound
         return send_file(path, environ, conditional=True, etag=True)

@@ -69,7 +69,11 @@ def subset_bbox(
         if start or end:
             if "time" not in box.dims:
                 raise NothingToSubset(f"{source.name} has no time to choose from")
-            box = box.sel(time=slice(start, end))
+            try:
+                box = box.sel(time=slice(start, end))
+            except (ValueError, KeyError) as error:
+                # A model's year may have 360 days: no 31st of December.
+                raise NothingToSubset(f"{start} to {end} in {source.name}: {error}") from error
             if not box.sizes["time"]:
                 raise NothingToSubset(f"no time between {start} and {end} in {source.name}")
         box.to_netcdf(target, engine="netcdf4")
@@ -89,14 +93,12 @@ def _box(
         raise NothingToSubset(f"no grid point in lon {lon0}..{lon1}, lat {lat0}..{lat1}")
     box = dataset.isel({latitude.dims[0]: rows, longitude.dims[0]: columns})
     values = (lon0 + east[columns]).astype(longitude.dtype)
-    return box.assign_coords(
-        {longitude.name: (longitude.dims, values, longitude.attrs)}  # in the box's convention
-    )
+    return box.assign_coords({longitude.name: (longitude.dims, values, longitude.attrs)})
 
 
 def _axis(dataset: xarray.Dataset, names: set[str]) -> xarray.DataArray:
-    for name, coordinate in dataset.coords.items():
-        standard = {str(name), coordinate.attrs.get("standard_name")}
-        if coordinate.ndim == 1 and standard & names:
+    for name in dataset.coords:
+        coordinate: xarray.DataArray = dataset.coords[name]
+        if coordinate.ndim == 1 and {str(name), coordinate.attrs.get("standard_name")} & names:
             return coordinate
     raise NothingToSubset(f"no one-dimensional coordinate called {' or '.join(sorted(names))}")
