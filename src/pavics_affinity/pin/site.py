@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ..errors import BackendUnavailable, PlacementUndetermined, SteeringImpossible, UnknownNode
-from ..placement import Rendezvous, name_key, steer
+from ..errors import BackendUnavailable, PlacementUndetermined, UnknownNode
+from ..placement import name_key
 from ..record import NodeKnown
 from ..topology import Match, Topology, TopologySource
 from . import usage
@@ -192,22 +192,9 @@ class Site:
         if self.node is None:
             return self.machineid
         try:
-            placement = topology.placement(match.service)
+            return topology.routing_key(match.service, self.machineid, self.node)
         except PlacementUndetermined:
             return self.machineid
-        if isinstance(placement, Rendezvous):
-            return self.machineid
-        topology.can_place_on(match.service.name, self.node)
-        address = next(
-            b.address
-            for b in topology.backends(match.service)
-            if b.node == self.node and not b.down and not b.backup and b.address is not None
-        )
-        try:
-            return steer(placement, self.machineid, address)
-        except SteeringImpossible as error:
-            error.node = self.node
-            raise
 
     def backend_must_exist(self, match: Match) -> None:
         """Raise if the pinned node does not offer the service (any more)."""

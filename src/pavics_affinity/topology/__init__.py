@@ -1,6 +1,8 @@
 """A site's nodes and services: frozen data, TOML in and out."""
 
-from .model import Backend, Match, Node, Outputs, Service, Topology
+from .coverage import Match
+from .model import Topology
+from .parts import Backend, Node, Outputs, Service
 from .source import FileSource, FixedSource, TopologySource
 
 __all__ = [

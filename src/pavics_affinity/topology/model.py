@@ -1,11 +1,11 @@
-"""Backend, Node, Service and Topology."""
+"""Topology: the nodes and services of one site, and what they say of a URL or a key."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -16,217 +16,16 @@ from ..errors import (
     UnknownNode,
     UnknownService,
 )
-from ..placement import NginxConsistentHash, NginxHash, Rendezvous, nginx_placement
-from . import urls
-from .urls import Origin
+from ..placement import NginxConsistentHash, NginxHash, Rendezvous, name_key
+from .coverage import Coverage, Match
+from .parts import Backend, Node, Service
+from .placing import Placing, Resolve
+from .urls import join_host, split_address
 
-Method = Literal["hash", "hash consistent", "rendezvous"]
 ProxyStyle = Literal["plain", "strict"]
 
-_NODE_NAME = re.compile(r"[a-z][a-z0-9-]*", re.ASCII)
-_SERVICE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
-
-
-@dataclass(frozen=True, kw_only=False)
-class Node:
-    """One machine: it runs several services and sees only its own files.
-
-    Parameters
-    ----------
-    name : str
-        Lower-case letters, digits and hyphens; a letter first.
-    host : str, optional
-        Host name or address. A discovered node may have none: it is reached
-        through the proxy only.
-    weight : int or float, default 1
-        Share of the workflows, against the other nodes' weights; above 0.
-        Whole numbers where nginx's hash decides.
-    drain : bool, default False
-        Keeps its workflows and gets no new ones.
-    """
-
-    name: str
-    host: str | None = None
-    weight: float = 1
-    drain: bool = False
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NODE_NAME.fullmatch(self.name):
-            raise TopologyError(
-                f"{self.name!r} is no node name: expected lower-case letters, digits and hyphens, "
-                "a letter first, such as 'node1'"
-            )
-        _check_weight(self.weight, f"node {self.name!r}")
-        if self.host is not None:
-            parsed = urls.split_address(urls.join_host(self.host, 80)) if self.host else None
-            if parsed is None:
-                raise TopologyError(
-                    f"node {self.name!r}: {self.host!r} is no host: expected a name or an address "
-                    "without a port"
-                )
-
-
-@dataclass(frozen=True)
-class Backend:
-    """One service on one node.
-
-    Parameters
-    ----------
-    node : str
-        Name of the node.
-    address : str, optional
-        ``host:port``, as nginx's ``server`` line has it. By default the node's
-        host and the service's port.
-    weight : int or float, optional
-        By default the node's.
-    down, backup : bool, default False
-        As on nginx's ``server`` line.
-    """
-
-    node: str
-    address: str | None = None
-    weight: float | None = None
-    down: bool = False
-    backup: bool = False
-
-    def __post_init__(self) -> None:
-        if self.weight is not None:
-            _check_weight(self.weight, f"backend on node {self.node!r}")
-        if self.address is not None:
-            urls.split_address(self.address)
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Where a service's outputs and status documents are.
-
-    Parameters
-    ----------
-    public : str
-        URL prefix that the service writes into its documents.
-    backend : str
-        The same place on a node: a path, below the backend's own address.
-    """
-
-    public: str
-    backend: str
-
-    def __post_init__(self) -> None:
-        if urls.origin_of(self.public) is None:
-            raise TopologyError(f"outputs: {self.public!r} is no http or https URL")
-        if not self.backend.startswith("/"):
-            raise TopologyError(
-                f"outputs: {self.backend!r} is no path on the backend: expected one that "
-                "starts with '/', such as '/outputs'"
-            )
-
-
-@dataclass(frozen=True)
-class Service:
-    """A WPS (or OGC API) that every node offers.
-
-    Parameters
-    ----------
-    name : str
-        Its name, also that of nginx's upstream.
-    url : str, optional
-        The public URL, the proxy's. Without it the service is recognised by
-        the port that the proxy listens on.
-    port : int, optional
-        On each node; needed where `backends` gives no addresses and the
-        nodes' addresses are to be known.
-    publish : int, optional
-        Port under which the proxy's container is published.
-    listen : int or str, optional
-        The proxy's own port, or address and port, where it is not `port`.
-    path : str, optional
-        Path of the backend, where it differs from the URL's.
-    outputs : Outputs, optional
-        Where its outputs are, if elsewhere than below the URL's origin.
-    aliases : tuple of str, default ()
-        Other names that the service writes into its documents: an origin, or
-        a URL that stands for `url`.
-    method : {"hash", "hash consistent", "rendezvous"}, default "hash"
-        Who chooses the node for a key: nginx's hashes, or our own.
-    backends : tuple of Backend, default ()
-        Only where they differ from all nodes, in order, at `port`.
-    tls : bool, default False
-        The nodes themselves speak https.
-    """
-
-    name: str
-    url: str | None = None
-    port: int | None = None
-    publish: int | None = None
-    listen: int | str | None = None
-    path: str | None = None
-    outputs: Outputs | None = None
-    aliases: tuple[str, ...] = ()
-    method: Method = "hash"
-    backends: tuple[Backend, ...] = ()
-    tls: bool = False
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "aliases", tuple(self.aliases))
-        object.__setattr__(self, "backends", tuple(self.backends))
-        where = f"service {self.name!r}"
-        if not isinstance(self.name, str) or not _SERVICE_NAME.fullmatch(self.name):
-            raise TopologyError(
-                f"{self.name!r} is no service name: expected letters, digits, '-' and '_', "
-                "a letter first"
-            )
-        if self.url is not None and urls.origin_of(self.url) is None:
-            raise TopologyError(f"{where}: url {self.url!r} is no http or https URL")
-        if self.url is None and self.listen is None and self.port is None:
-            raise TopologyError(f"{where} has neither a url nor a port to recognise it by")
-        for port in (self.port, self.publish):
-            if port is not None and not 0 < port < 65536:
-                raise TopologyError(f"{where}: {port} is no port: expected 1 to 65535")
-        if self.method not in get_args(Method):
-            raise TopologyError(
-                f"{where}: unknown method {self.method!r}: expected one of "
-                + ", ".join(repr(m) for m in get_args(Method))
-            )
-        if self.path is not None and not self.path.startswith("/"):
-            raise TopologyError(f"{where}: path {self.path!r} does not start with '/'")
-        for alias in self.aliases:
-            if urls.origin_of(alias) is None:
-                raise TopologyError(f"{where}: alias {alias!r} is no http or https URL")
-
-    @property
-    def backend_path(self) -> str:
-        """Path of the service on a node."""
-        if self.path is not None:
-            return self.path
-        return urls.urlsplit(self.url).path if self.url else ""
-
-    @property
-    def listen_port(self) -> int | None:
-        """Port that the proxy listens on."""
-        listen = self.port if self.listen is None else self.listen
-        if isinstance(listen, str):
-            return int(listen.rsplit(":", 1)[-1])
-        return listen
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """How a URL belongs to a service.
-
-    Attributes
-    ----------
-    service : Service
-        The service.
-    path : str
-        Path, query and fragment of the same resource on a backend.
-    node : str or None
-        The node, where the URL's origin is that of a backend.
-    """
-
-    service: Service
-    path: str
-    node: str | None = None
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -254,12 +53,17 @@ class Topology:
         Worker processes of nginx.
     connections : int, default 1024
         Connections per worker.
+    resolve : callable, optional
+        Name of a host to the list of its addresses. nginx hashes over the
+        addresses of a name; without this, or where it finds none, each name
+        counts as one. It is asked when a placement is first needed, is no
+        part of the file, and does not count in comparisons.
 
     Raises
     ------
     TopologyError
-        No node, two of one name, a backend on a node that is not there, a
-        weight of 0 or below, a service without backends ...
+        No node, two of one name, a backend on a node that is not there, one
+        address for two nodes, one URL for two services ...
     """
 
     nodes: tuple[Node, ...]
@@ -271,6 +75,7 @@ class Topology:
     direct: bool = False
     workers: int | Literal["auto"] = "auto"
     connections: int = 1024
+    resolve: Resolve | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", tuple(self.nodes))
@@ -278,17 +83,14 @@ class Topology:
         if not self.nodes:
             raise TopologyError(
                 "a topology needs at least one node; add one, such as "
-                "Node('node1', host='10.0.0.1')"
+                "Node('node1', host='10.0.0.1')",
+                key="nodes",
             )
-        _check_unique("node", (node.name for node in self.nodes))
-        _check_unique("service", (service.name for service in self.services))
-        for name, header in (("header", self.header), ("evidence", self.evidence)):
-            if header is not None and not _HEADER_NAME.fullmatch(header):
-                raise TopologyError(f"{name} = {header!r} is no name of an HTTP header")
-        if self.proxy not in get_args(ProxyStyle):
-            raise TopologyError(f"proxy = {self.proxy!r}: expected 'plain' or 'strict'")
-        for service in self.services:
-            self._check_backends(service)
+        _check_unique(self.nodes, Node, "nodes")
+        _check_unique(self.services, Service, "services")
+        self._check_settings()
+        self._check_backends()
+        _ = self._coverage  # refuses two services of one URL
 
     # ---- reading and writing ----
 
@@ -334,20 +136,17 @@ class Topology:
 
     def node(self, name: str) -> Node:
         """Return the node of this name, or raise `UnknownNode`."""
-        for node in self.nodes:
-            if node.name == name:
-                return node
-        raise UnknownNode(
-            f"no node {name!r} here; there are: {', '.join(n.name for n in self.nodes)}", node=name
-        )
+        found = self._nodes.get(name)
+        if found is None:
+            raise UnknownNode(f"no node {name!r} here; there are: {_some(self._nodes)}", node=name)
+        return found
 
     def service(self, name: str) -> Service:
         """Return the service of this name, or raise `UnknownService`."""
-        for service in self.services:
-            if service.name == name:
-                return service
-        known = ", ".join(s.name for s in self.services) or "none"
-        raise UnknownService(f"no service {name!r} here; there are: {known}")
+        found = self._services.get(name)
+        if found is None:
+            raise UnknownService(f"no service {name!r} here; there are: {_some(self._services)}")
+        return found
 
     def backends(self, service: Service) -> tuple[Backend, ...]:
         """Return a service's backends with addresses and weights filled in."""
@@ -355,7 +154,7 @@ class Topology:
 
     def backend_url(self, service: Service, node: str) -> str | None:
         """Return the service's base URL on a node; None where no address is known."""
-        base = self._node_base(service, node)
+        base = self._coverage.base(service, node)
         return None if base is None else base + service.backend_path
 
     def covering(self, url: str) -> Match | None:
@@ -371,35 +170,21 @@ class Topology:
         -------
         Match or None
             By the longest prefix of whole path segments. A URL at the origin
-            of a single service belongs to it whatever its path.
+            of a single service belongs to it whatever its path. A service
+            without a URL is recognised by its port alone, on whatever host:
+            see `Match.by_port`.
         """
-        origin = urls.origin_of(url)
-        if origin is None:
-            return None
-        found = self._by_prefix(origin, url)
-        if found is not None:
-            return found
-        owners = self._origins.get(origin, ())
-        if len(owners) == 1:
-            return Match(owners[0], urls.path_and_tail(url))
-        for service, node in self._node_origins.get(origin, ())[:1]:
-            return Match(service, urls.path_and_tail(url), node)
-        for service in self.services:
-            if service.url is None and service.listen_port == origin.port:
-                return Match(service, urls.path_and_tail(url))
-        return None
+        return self._coverage.covering(url)
 
     def to_node(self, url: str, node: str) -> str | None:
         """Return the URL of the same resource on a node; None where it is not known."""
         match = self.covering(url)
-        base = None if match is None else self._node_base(match.service, node)
+        base = None if match is None else self._coverage.base(match.service, node)
         return None if match is None or base is None else base + match.path
 
     def node_of_url(self, url: str) -> str | None:
         """Name the node whose own address the URL has; None if it has no node's."""
-        origin = urls.origin_of(url)
-        nodes = {node for _, node in self._node_origins.get(origin, ())} if origin else set()
-        return nodes.pop() if len(nodes) == 1 else None
+        return self._coverage.node_of_url(url)
 
     def node_of_evidence(self, value: str) -> str | None:
         """Name the node that an evidence header speaks of.
@@ -409,50 +194,111 @@ class Topology:
         value : str
             A node's name, or addresses as nginx's ``$upstream_addr`` has them:
             after a retry several, of which the last one answered.
+
+        Returns
+        -------
+        str or None
+            None for an address that is no node's, and for the name of the
+            upstream, which stands last where all nodes failed.
         """
-        last = re.split(r"\s*[,:]\s+|\s+:\s*|,", value.strip())[-1].strip()
-        if any(node.name == last for node in self.nodes):
-            return last
-        return self._by_address.get(last.lower())
+        last = value.rpartition(",")[2].rpartition(" : ")[2].strip()
+        return last if last in self._nodes else self._by_address.get(last.lower())
 
     @property
     def service_hosts(self) -> frozenset[str]:
         """Hosts of the services' public URLs and aliases, and of the nodes."""
-        known = [*self._origins, *self._node_origins]
-        return frozenset(origin.host for origin in known)
+        return self._coverage.hosts
 
     # ---- placement ----
 
     def placement(self, service: Service) -> NginxHash | NginxConsistentHash | Rendezvous:
         """Return the pure function that places keys on the service's backends.
 
+        Its addresses are those of `placement_addresses`: as nginx prints them,
+        or the nodes' names under ``rendezvous``. A host name whose addresses
+        are not known stands there as an address of 0.0.0.0/8.
+
         Raises
         ------
         PlacementUndetermined
-            nginx decides, and the backends' addresses are not known here.
+            nginx decides, and the backends' addresses are not known here; or
+            all backends are down.
         """
-        cached = self._placements.get(service.name)
-        if cached is None:
-            cached = self._placements[service.name] = self._make_placement(service)
-        return cached
+        return self._placing(service).placement
+
+    def placement_addresses(self, service: Service, node: str) -> tuple[str, ...]:
+        """Return what a node's backends are called in the service's placement."""
+        return tuple(a for a, name in self._placing(service).nodes.items() if name == node)
 
     def order(self, service: Service, key: str) -> Iterator[str]:
-        """Yield node names in the order in which the service's hash tries them."""
-        placement = self.placement(service)
-        if isinstance(placement, Rendezvous):
-            yield from placement.order(key)
-            return
-        names = self._names_by_address(service)
+        """Yield node names in the order in which the service's proxy tries them.
+
+        Parameters
+        ----------
+        service : Service
+            The service.
+        key : str
+            A routing key: a machineid, alone or with a suffix.
+
+        Raises
+        ------
+        PlacementUndetermined
+            Where the prediction ends.
+        """
+        names = self._placing(service).nodes
         seen = set()
-        for address in placement.order(key):
+        for address in self._addresses(service, key):
             name = names[address]
             if name not in seen:
                 seen.add(name)
                 yield name
 
+    def address_order(self, service: Service, key: str) -> Iterator[str]:
+        """Yield the backends' addresses in the order in which the proxy tries them.
+
+        As `order`, and as nginx prints them; a host name stands as a name.
+        """
+        shown = self._placing(service).shown
+        return (shown[address] for address in self._addresses(service, key))
+
+    def routing_key(self, service: Service, machineid: str, node: str) -> str:
+        """Return the routing key that makes the service's proxy choose a node.
+
+        Parameters
+        ----------
+        service : Service
+            The service.
+        machineid : str
+            The workflow's, without suffix.
+        node : str
+            Name of the node.
+
+        Returns
+        -------
+        str
+            The bare machineid where it leads there, or where no proxy decides.
+
+        Raises
+        ------
+        SteeringImpossible
+            No key leads there: the node is marked down or backup in the
+            service, or the service is not there.
+        PlacementUndetermined
+            What the proxy does cannot be predicted.
+        """
+        if self.proxy == "strict":
+            return name_key(machineid, self.node(node).name)
+        if not isinstance(self.placement(service), Rendezvous):
+            self.can_place_on(service.name, node)
+        return self._placing(service).key(machineid, node)
+
     def first_node(self, service: str | None, key: str) -> str:
-        """Name the node that a bare key lands on; of the first service by default."""
-        return next(self.order(self._service_or_first(service), key))
+        """Name the node that a key lands on; of the first service by default."""
+        chosen = self._service_or_first(service)
+        first = next(self.order(chosen, key), None)
+        if first is None:
+            raise PlacementUndetermined(f"key {key!r} leads to no backend of {chosen.name!r}")
+        return first
 
     def can_place_on(self, service: str | None, node: str) -> None:
         """Raise `SteeringImpossible` if no key of the service can land on the node."""
@@ -483,173 +329,157 @@ class Topology:
             raise UnknownService("the topology has no service; add one, with the URL of its proxy")
         return self.services[0]
 
-    def _check_backends(self, service: Service) -> None:
-        where = f"service {service.name!r}"
-        names = {node.name for node in self.nodes}
-        for backend in service.backends:
-            if backend.node not in names:
-                raise UnknownNode(
-                    f"{where}: no node {backend.node!r}; there are: {', '.join(sorted(names))}",
-                    node=backend.node,
+    def _addresses(self, service: Service, key: str) -> Iterator[str]:
+        if self.proxy == "strict" and "~" in key:
+            node = key.rpartition("~")[2]
+            if not node.isdecimal():
+                self.node(node)
+                return iter(self.placement_addresses(service, node))
+        return iter(self.placement(service).order(key))
+
+    def _placing(self, service: Service) -> Placing:
+        found = self._placings.get(service.name)
+        if found is None:
+            found = Placing(service, self.backends(service), self.resolve)
+            self._placings[service.name] = found
+        return found
+
+    def _check_settings(self) -> None:
+        if not isinstance(self.direct, bool):
+            raise TopologyError(f"direct = {self.direct!r}: expected true or false", key="direct")
+        for key, header in (("header", self.header), ("evidence", self.evidence)):
+            missing_is_fine = header is None and key == "evidence"
+            if not missing_is_fine and not _HEADER_NAME.fullmatch(header or ""):
+                raise TopologyError(f"{key} = {header!r} is no name of an HTTP header", key=key)
+        if self.proxy not in get_args(ProxyStyle):
+            raise TopologyError(
+                f"proxy = {self.proxy!r}: expected 'plain' or 'strict'", key="proxy"
+            )
+        if self.site is not None and (not isinstance(self.site, str) or _CONTROL.search(self.site)):
+            raise TopologyError(
+                f"site = {self.site!r}: expected a name without control characters", key="site"
+            )
+        for key, value in (("workers", self.workers), ("connections", self.connections)):
+            number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+            if not number and (key, value) != ("workers", "auto"):
+                expected = " or 'auto'" * (key == "workers")
+                raise TopologyError(
+                    f"{key} = {value!r}: expected a whole number above 0{expected}", key=key
                 )
-        owners: dict[str, str] = {}
-        for backend in self.backends(service):
+
+    def _check_backends(self) -> None:
+        for service in self.services:
+            for backend in service.backends:
+                if backend.node not in self._nodes:
+                    raise UnknownNode(
+                        f"service {service.name!r}: no node {backend.node!r}; there are: "
+                        + _some(self._nodes),
+                        node=backend.node,
+                        key=_backends_of(service),
+                    )
+        owners: dict[str, tuple[str, str]] = {}
+        for service in self.services:
+            self._check_method(service)
+            for backend in self.backends(service):
+                parsed = None if backend.address is None else split_address(backend.address)
+                address = backend.address if parsed is None else join_host(*parsed)
+                if address is None:
+                    continue
+                node, other = owners.setdefault(address, (backend.node, service.name))
+                if node != backend.node:
+                    raise TopologyError(
+                        f"service {service.name!r}: {backend.address} is the address of node "
+                        f"{backend.node!r}, and in service {other!r} that of node {node!r}; "
+                        "a node is one machine",
+                        key=_backends_of(service),
+                    )
+
+    def _check_method(self, service: Service) -> None:
+        where, backends = f"service {service.name!r}", self.backends(service)
+        if all(backend.backup for backend in backends):
+            raise TopologyError(
+                f"{where} has backups only, which nginx refuses; take a mark away",
+                key=_backends_of(service),
+            )
+        for backend in backends:
             weight = backend.weight
-            if service.method != "rendezvous" and weight is not None and int(weight) != weight:
+            if service.method == "rendezvous":
+                if backend.backup:
+                    raise TopologyError(
+                        f"{where}: method 'rendezvous' knows no backup (node {backend.node!r}); "
+                        "every node but the first of a key's order is one",
+                        key=_backends_of(service),
+                    )
+            elif weight is not None and int(weight) != weight:
                 raise TopologyError(
                     f"{where}: nginx takes whole weights only, not {weight} "
-                    f"(node {backend.node!r}); use whole numbers or method = 'rendezvous'"
+                    f"(node {backend.node!r}); use whole numbers or method = 'rendezvous'",
+                    node=backend.node,
+                    key=_backends_of(service) if service.backends else f"nodes.{backend.node}",
                 )
-            if backend.address is None:
-                continue
-            owner = owners.setdefault(backend.address.lower(), backend.node)
-            if owner != backend.node:
-                raise TopologyError(
-                    f"{where}: nodes {owner!r} and {backend.node!r} have one address, "
-                    f"{backend.address}"
-                )
+
+    @cached_property
+    def _nodes(self) -> Mapping[str, Node]:
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def _services(self) -> Mapping[str, Service]:
+        return {service.name: service for service in self.services}
 
     @cached_property
     def _backends(self) -> Mapping[str, tuple[Backend, ...]]:
-        by_name = {node.name: node for node in self.nodes}
         filled = {}
         for service in self.services:
             given = service.backends or tuple(Backend(node.name) for node in self.nodes)
-            filled[service.name] = tuple(self._fill(b, by_name[b.node], service) for b in given)
+            filled[service.name] = tuple(_fill(b, self._nodes[b.node], service) for b in given)
         return filled
 
-    @staticmethod
-    def _fill(backend: Backend, node: Node, service: Service) -> Backend:
-        address = backend.address
-        if address is None and node.host and service.port:
-            address = urls.join_host(node.host, service.port)
-        weight = node.weight if backend.weight is None else backend.weight
-        return replace(backend, address=address, weight=weight)
-
-    def _node_base(self, service: Service, node: str) -> str | None:
-        for backend in self.backends(service):
-            if backend.node == node and backend.address is not None:
-                parsed = urls.split_address(backend.address)
-                if parsed is not None:
-                    scheme = "https" if service.tls else "http"
-                    return str(Origin(scheme, *parsed))
-        return None
-
     @cached_property
-    def _prefixes(self) -> tuple[tuple[Origin, str, str, Service], ...]:
-        """Origin, public prefix, path on the backend and service; longest prefix first."""
-        rows: list[tuple[str, str, Service]] = []
-        for service in self.services:
-            if service.url is not None:
-                rows.append((service.url, service.backend_path, service))
-            if service.outputs is not None:
-                rows.append((service.outputs.public, service.outputs.backend, service))
-            for alias in service.aliases:
-                rows.extend(self._alias_rows(alias, service))
-        found = [
-            (origin, public, backend.rstrip("/"), service)
-            for public, backend, service in rows
-            if (origin := urls.origin_of(public)) is not None
-        ]
-        return tuple(sorted(found, key=lambda row: -len(urls.urlsplit(row[1]).path.rstrip("/"))))
-
-    @staticmethod
-    def _alias_rows(alias: str, service: Service) -> Iterator[tuple[str, str, Service]]:
-        bare = alias.rstrip("/")
-        if urls.urlsplit(bare).path:
-            yield bare, service.backend_path, service
-            return
-        if service.url is not None:
-            yield bare + urls.urlsplit(service.url).path, service.backend_path, service
-        if service.outputs is not None:
-            path = urls.urlsplit(service.outputs.public).path
-            yield bare + path, service.outputs.backend, service
-
-    @cached_property
-    def _origins(self) -> Mapping[Origin, tuple[Service, ...]]:
-        owners: dict[Origin, dict[str, Service]] = {}
-        for origin, _, _, service in self._prefixes:
-            owners.setdefault(origin, {})[service.name] = service
-        return {origin: tuple(services.values()) for origin, services in owners.items()}
-
-    @cached_property
-    def _node_origins(self) -> Mapping[Origin, tuple[tuple[Service, str], ...]]:
-        owners: dict[Origin, list[tuple[Service, str]]] = {}
-        for service in self.services:
-            for backend in self.backends(service):
-                base = self._node_base(service, backend.node)
-                origin = urls.origin_of(base) if base else None
-                if origin is not None and origin not in self._origins:
-                    owners.setdefault(origin, []).append((service, backend.node))
-        return {origin: tuple(pairs) for origin, pairs in owners.items()}
-
-    def _by_prefix(self, origin: Origin, url: str) -> Match | None:
-        for known, public, backend, service in self._prefixes:
-            if known == origin:
-                rest = urls.rest_after(url, public)
-                if rest is not None:
-                    path = backend + rest
-                    return Match(service, path if path.startswith("/") else "/" + path)
-        return None
+    def _coverage(self) -> Coverage:
+        return Coverage(self.services, self._backends)
 
     @cached_property
     def _by_address(self) -> Mapping[str, str]:
         owners: dict[str, str] = {}
         for service in self.services:
-            for address, name in self._names_by_address(service).items():
-                owners.setdefault(address.lower(), name)
+            owners.update(self._placing(service).evidence)
         return owners
 
-    def _names_by_address(self, service: Service) -> Mapping[str, str]:
-        names = {}
-        for backend in self.backends(service):
-            if backend.address is not None:
-                names[backend.address] = backend.node
-                parsed = urls.split_address(backend.address)
-                if parsed is not None:
-                    names[urls.join_host(*parsed)] = backend.node
-        return names
-
     @cached_property
-    def _placements(self) -> dict[str, NginxHash | NginxConsistentHash | Rendezvous]:
+    def _placings(self) -> dict[str, Placing]:
         return {}
-
-    def _make_placement(self, service: Service) -> NginxHash | NginxConsistentHash | Rendezvous:
-        backends = self.backends(service)
-        if service.method == "rendezvous":
-            return Rendezvous({b.node: b.weight or 1 for b in backends if not b.down})
-        servers = []
-        for backend in backends:
-            if backend.address is None:
-                raise PlacementUndetermined(
-                    f"nginx hashes the addresses of service {service.name!r}, and that of node "
-                    f"{backend.node!r} is not known here; give the node a host and the service "
-                    "a port"
-                )
-            line = backend.address
-            if backend.weight not in (None, 1):
-                line += f" weight={int(backend.weight or 1)}"
-            servers.append(line + " down" * backend.down + " backup" * backend.backup)
-        directive = "hash $key" + " consistent" * (service.method == "hash consistent")
-        return nginx_placement(directive, servers)
 
     def __getstate__(self) -> dict[str, object]:
         # Derived tables are made again where the topology arrives.
         return {name: self.__dict__[name] for name in self.__dataclass_fields__}
 
 
-def _check_weight(weight: object, where: str) -> None:
-    number = isinstance(weight, int | float) and not isinstance(weight, bool)
-    if not number or not 0 < weight < float("inf"):  # type: ignore[operator]  # checked before
-        raise TopologyError(
-            f"{where}: weight {weight!r} is not above 0; to keep new workflows away, "
-            "set drain = true instead"
-        )
+def _fill(backend: Backend, node: Node, service: Service) -> Backend:
+    address = backend.address
+    if address is None and node.host and service.port:
+        address = join_host(node.host, service.port)
+    weight = node.weight if backend.weight is None else backend.weight
+    return replace(backend, address=address, weight=weight)
 
 
-def _check_unique(what: str, names: Iterable[str]) -> None:
+def _backends_of(service: Service) -> str:
+    return f"services.{service.name}.backends"
+
+
+def _check_unique(things: Iterable[Node | Service], kind: type, key: str) -> None:
     seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise TopologyError(f"two {what}s are called {name!r}; each needs a name of its own")
-        seen.add(name)
+    for thing in things:
+        if not isinstance(thing, kind):
+            raise TopologyError(f"{key}: {thing!r} is no {kind.__name__}", key=key)
+        if thing.name in seen:
+            raise TopologyError(
+                f"two {key} are called {thing.name!r}; each needs a name of its own", key=key
+            )
+        seen.add(thing.name)
+
+
+def _some(names: Iterable[str], most: int = 20) -> str:
+    """List names for a message, not a thousand of them."""
+    listed = list(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return (", ".join(listed[:most]) or "none") + more

@@ -42,7 +42,7 @@ class FileSource:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()
         self._stamp = self._read_stamp()
         self.current = Topology.load(self.path)
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
+import secrets
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from ..errors import TopologyError
-from .model import Backend, Node, Outputs, Service, Topology
+from .lines import Lines
+from .model import Topology
+from .parts import Backend, Node, Outputs, Service
+
+Made = TypeVar("Made")
 
 _NUMBER = (int, float)
 _TOP: dict[str, tuple[type, ...]] = {
@@ -59,7 +63,7 @@ def load(path: str | os.PathLike[str]) -> Topology:
     """Read a topology file; see `Topology.load`."""
     name = os.fspath(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as bad:
         raise TopologyError(f"cannot read the topology file {name!r}: {bad}", file=name) from bad
     return loads(text, file=name)
@@ -70,30 +74,37 @@ def loads(text: str, *, file: str) -> Topology:
     try:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as bad:
-        line = re.search(r"at line (\d+)", str(bad))
+        found = re.search(r"at line (\d+)", str(bad))
+        line = int(found[1]) if found else text.count("\n") + 1
         raise TopologyError(
-            f"{file}: no valid TOML: {bad}", file=file, line=int(line[1]) if line else None
+            f"{file}, line {line}: no valid TOML: {bad or 'nested too deeply'}",
+            file=file,
+            line=line,
         ) from bad
     return _Reader(text, file).topology(data)
 
 
 def dump(topology: Topology, path: str | os.PathLike[str]) -> None:
     """Write a topology file, all or nothing; see `Topology.dump`."""
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        with temporary.open("x", encoding="utf-8", newline="\n") as stream:
             stream.write(dumps(topology))
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        if target.exists():
+            temporary.chmod(target.stat().st_mode & 0o777)
+        temporary.replace(target)
+    except OSError as bad:
+        raise TopologyError(
+            f"cannot write the topology file {os.fspath(path)!r}: {bad}", file=os.fspath(path)
+        ) from bad
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 class _Reader:
     def __init__(self, text: str, file: str) -> None:
-        self.lines = text.splitlines()
+        self.lines = Lines(text)
         self.file = file
 
     def topology(self, data: Mapping[str, Any]) -> Topology:
@@ -118,11 +129,11 @@ class _Reader:
         values = dict(values)
         if "outputs" in values:
             inner = (*path, "outputs")
-            self.check(values["outputs"], _OUTPUTS, inner)
+            self.check(values["outputs"], _OUTPUTS, inner, *_OUTPUTS)
             values["outputs"] = self.made(inner, Outputs, **values["outputs"])
-        aliases = values.get("aliases", [])
-        if not all(isinstance(alias, str) for alias in aliases):
-            self.fail((*path, "aliases"), f"{aliases!r} should be a list of strings")
+        for alias in values.get("aliases", []):
+            if not isinstance(alias, str):
+                self.fail((*path, "aliases"), f"{alias!r} should be a string")
         if "backends" in values:
             inner = (*path, "backends")
             if not values["backends"]:
@@ -133,19 +144,20 @@ class _Reader:
     def backend(self, value: Any, path: tuple[str, ...]) -> Backend:
         if isinstance(value, str):
             return self.made(path, Backend, node=value)
-        self.check(self.table(value, path), _BACKEND, path)
+        self.check(self.table(value, path), _BACKEND, path, "node")
         return self.made(path, Backend, **value)
 
     def table(self, values: Any, path: tuple[str, ...]) -> Mapping[str, Any]:
         if not isinstance(values, dict):
             self.fail(path, f"{values!r} should be a table, such as {{ host = '10.0.0.1' }}")
-        return values  # type: ignore[no-any-return]  # checked above
+        return values
 
     def check(
         self,
         values: Mapping[str, Any],
         known: Mapping[str, tuple[type, ...]],
         path: tuple[str, ...],
+        *needed: str,
     ) -> None:
         for key, value in values.items():
             if key not in known:
@@ -154,60 +166,35 @@ class _Reader:
             if wrong or (isinstance(value, bool) and bool not in known[key]):
                 expected = " or ".join(_TYPE_NAMES[kind] for kind in known[key])
                 self.fail((*path, key), f"{value!r} should be {expected}")
+        for key in needed:
+            if key not in values:
+                self.fail(path, f"{key!r} is missing")
 
-    def made(self, path: tuple[str, ...], kind: Any, **values: Any) -> Any:
+    def made(self, path: tuple[str, ...], kind: Callable[..., Made], **values: Any) -> Made:
         """Build the object; what it refuses gets file, key and line."""
         try:
             return kind(**values)
         except TopologyError as bad:
-            place, line = self.place(path)
+            where = (*path, *(bad.key.split(".") if bad.key else ()))
+            place, line = self.place(where, bad.node)
             error = type(bad)(f"{place}: {bad}", node=bad.node, file=self.file, line=line)
-            error.key = ".".join(path) or None
+            error.key = ".".join(where) or None
             raise error from bad
-        except TypeError as bad:
-            self.fail(path, str(bad).replace("__init__() ", ""))
 
-    def fail(self, path: tuple[str, ...], message: str) -> None:
+    def fail(self, path: tuple[str, ...], message: str) -> NoReturn:
         key = ".".join(path)
         place, line = self.place(path)
         raise TopologyError(f"{place}: {key}: {message}", file=self.file, key=key, line=line)
 
-    def place(self, path: tuple[str, ...]) -> tuple[str, int | None]:
-        line = self.line_of(path)
+    def place(self, path: tuple[str, ...], item: str | None = None) -> tuple[str, int | None]:
+        line = self.lines.of(path, item)
         return (self.file if line is None else f"{self.file}, line {line}"), line
-
-    def line_of(self, path: tuple[str, ...]) -> int | None:
-        """Find the line of a key: tomllib keeps none.
-
-        Good enough for a message: headers are followed, then the key is
-        looked for on the left of an equals sign, the longest match first.
-        """
-        header: tuple[str, ...] = ()
-        best: tuple[int, int] | None = None
-        for number, line in enumerate(self.lines, 1):
-            table = re.match(r"\s*\[+([^\]]+)\]+", line)
-            if table:
-                header = tuple(part.strip(" \"'") for part in table[1].split("."))
-                here = header
-            else:
-                key = re.match(r"\s*([\w.\"'-]+)\s*=", line)
-                if not key:
-                    continue
-                here = header + tuple(part.strip(" \"'") for part in key[1].split("."))
-            shared = len(here)
-            if here == path[:shared] and shared > (best[0] if best else 0):
-                best = (shared, number)
-        return best[1] if best else None
 
 
 def dumps(topology: Topology) -> str:
     """Write a topology as TOML; see `Topology.dumps`."""
-    lines = [
-        f"{key} = {_value(value)}"
-        for key in _TOP
-        if (value := getattr(topology, key)) != getattr(_DEFAULTS, key)
-        or (key == "header" and value is not None)
-    ]
+    top = {"header": topology.header, **_changed(topology, _TOP, _DEFAULTS)}
+    lines = [f"{key} = {_value(value)}" for key, value in top.items()]
     lines += ["", "[nodes]"]
     for node in topology.nodes:
         lines.append(f"{node.name} = {_table(_changed(node, _NODE, Node('x')))}")
@@ -215,7 +202,7 @@ def dumps(topology: Topology) -> str:
         lines += ["", f"[services.{service.name}]"]
         for key, value in _changed(service, _SERVICE, Service("x", port=1), "port").items():
             lines.append(f"{key} = {_value(value)}")
-    return "\n".join(lines).lstrip("\n") + "\n"
+    return "\n".join(lines) + "\n"
 
 
 _DEFAULTS = Topology(nodes=(Node("x"),))
@@ -242,8 +229,8 @@ def _value(value: Any) -> str:
         return "[" + ", ".join(_value(item) for item in value) + "]"
     if isinstance(value, float) and value == int(value):
         value = int(value)
-    # For strings, numbers and booleans, JSON is TOML, but for DEL.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    # For strings, numbers and booleans without control characters, JSON is TOML.
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _table(values: Mapping[str, Any]) -> str:

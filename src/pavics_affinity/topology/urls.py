@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from ipaddress import IPv6Address
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..errors import TopologyError
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# urllib and urllib3 disagree on where the host of such a URL ends, or drop the
+# character without a word: nobody can say which host is meant.
+_AMBIGUOUS = re.compile(r"[\x00-\x20\\\x7f\ud800-\udfff]")
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*", re.ASCII)
+_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+_SOCKET = re.compile(r"""unix:[^\x00-\x20;{}"'\\$\x7f-\U0010ffff]{1,107}""", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -19,69 +28,123 @@ class Origin:
     port: int
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if DEFAULT_PORTS.get(self.scheme) == self.port else f":{self.port}"
-        return f"{self.scheme}://{host}{port}"
+        return f"{self.scheme}://{_bracketed(self.host)}{port}"
 
 
 def origin_of(url: str) -> Origin | None:
-    """Return the origin of an http or https URL; None for anything else."""
+    """Return the origin of an http or https URL; None for anything else.
+
+    User and password are not part of it. None too for what two libraries may
+    read differently: backslashes, blanks, control characters.
+    """
+    split = split_url(url)
+    return None if split is None else split[0]
+
+
+def split_url(url: str) -> tuple[Origin, SplitResult] | None:
+    """Return the origin and the parts of an http or https URL; None as in `origin_of`."""
+    if not isinstance(url, str) or _AMBIGUOUS.search(url):
+        return None
     try:
         parts = urlsplit(url)
         port = parts.port
+        host = _comparable(parts.hostname or "")
     except ValueError:
         return None
-    scheme = parts.scheme.lower()
-    if scheme not in DEFAULT_PORTS or not parts.hostname:
+    if parts.scheme not in DEFAULT_PORTS or not host:
         return None
-    host = parts.hostname.rstrip(".").lower()
-    return Origin(scheme, host, DEFAULT_PORTS[scheme] if port is None else port)
+    return Origin(parts.scheme, host, DEFAULT_PORTS[parts.scheme] if port is None else port), parts
 
 
-def rest_after(url: str, prefix: str) -> str | None:
-    """Return what follows the prefix's path, query and all; None if it is no prefix.
-
-    Only the paths are compared, segment by segment; the origins are the
-    caller's affair. A path with dot segments, escaped or not, has no prefix:
-    servers disagree on what it means.
-    """
-    path = urlsplit(url).path
-    if any(unquote(segment) in (".", "..") for segment in path.split("/")):
-        return None
-    stem = urlsplit(prefix).path.rstrip("/")
-    if path == stem or path.startswith(stem + "/"):
-        return path[len(stem) :] + _tail(url)
-    return None
+def is_plain_path(path: str) -> bool:
+    """Tell whether a path has no dot segments, escaped or not: servers disagree on those."""
+    if "." not in path and "%" not in path:
+        return True
+    return not any(segment in (".", "..") for segment in unquote(path).split("/"))
 
 
-def path_and_tail(url: str) -> str:
-    """Return the path with query and fragment."""
-    return urlsplit(url).path + _tail(url)
-
-
-def _tail(url: str) -> str:
-    parts = urlsplit(url)
+def tail_of(parts: SplitResult) -> str:
+    """Return query and fragment, with their marks."""
     query = f"?{parts.query}" if parts.query else ""
     return query + (f"#{parts.fragment}" if parts.fragment else "")
 
 
-def split_address(address: str, default_port: int = 80) -> tuple[str, int] | None:
-    """Split ``host``, ``host:port`` or ``[v6]:port``; None for a unix socket."""
-    if address.lower().startswith("unix:"):
-        return None
-    parts = urlsplit(f"//{address}")
-    try:
-        port = parts.port
-    except ValueError as bad:
+def check_base(url: object, what: str, key: str) -> None:
+    """Raise `TopologyError` unless the URL can be a prefix of others."""
+    split = split_url(url) if isinstance(url, str) else None
+    if split is None:
         raise TopologyError(
-            f"{address!r} is no address: expected 'host:port' with a port of 1 to 65535"
-        ) from bad
-    if not parts.hostname or parts.path or parts.username is not None:
-        raise TopologyError(f"{address!r} is no address: expected 'host:port'")
-    return parts.hostname.lower(), default_port if port is None else port
+            f"{what}: {url!r} is no http or https URL; expected one such as "
+            "'http://proxy.example:8093/wps'",
+            key=key,
+        )
+    _, parts = split
+    if parts.username is not None or parts.query or parts.fragment:
+        raise TopologyError(
+            f"{what}: {url!r} holds more than scheme, host, port and path; give it without "
+            "user, password, query and fragment",
+            key=key,
+        )
+    if not is_plain_path(parts.path):
+        raise TopologyError(f"{what}: {url!r} has dot segments; write the path out", key=key)
+
+
+def split_address(address: str, default_port: int = 80) -> tuple[str, int] | None:
+    """Split ``host``, ``host:port`` or ``[v6]:port``; None for a unix socket.
+
+    Raises
+    ------
+    TopologyError
+        It is none of these.
+    """
+    if not isinstance(address, str):
+        raise _no_address(address)
+    if address[:5].lower() == "unix:":
+        if not _SOCKET.fullmatch(address):
+            raise _no_address(address)
+        return None
+    if address.startswith("["):
+        host, bracket, rest = address[1:].partition("]")
+        colon, port = rest[:1], rest[1:]
+        try:
+            host = str(IPv6Address(host))
+        except ValueError:
+            bracket = ""
+        if not bracket or colon not in ("", ":") or "%" in host:
+            raise _no_address(address)
+    else:
+        host, colon, port = address.partition(":")
+        if not _HOST.fullmatch(host):
+            raise _no_address(address)
+    if not colon:
+        return host.lower(), default_port
+    if not _PORT.fullmatch(port) or not 0 < int(port) < 65536:
+        raise _no_address(address)
+    return host.lower(), int(port)
 
 
 def join_host(host: str, port: int) -> str:
     """Join host and port, an IPv6 address in brackets."""
-    bare = host.strip("[]")
-    return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
+    return f"{_bracketed(host.strip('[]'))}:{port}"
+
+
+def _no_address(address: object) -> TopologyError:
+    return TopologyError(
+        f"{address!r} is no address: expected 'host:port' with a port of 1 to 65535, "
+        "'[IPv6]:port' or 'unix:/path'"
+    )
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _comparable(host: str) -> str:
+    """Return one form of a host; raises ValueError where it has none."""
+    if ":" in host:
+        return str(IPv6Address(host))
+    if not host.isascii():
+        # requests sends such a name in this form; a look-alike stays another name.
+        host = host.encode("idna").decode("ascii")
+    return host.removesuffix(".").lower()

@@ -1,0 +1,205 @@
+"""Which service and node a URL belongs to: tables made once, for a look-up per request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from urllib.parse import urlsplit
+
+from ..errors import TopologyError
+from .parts import Backend, Service
+from .urls import Origin, is_plain_path, origin_of, split_address, split_url, tail_of
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How a URL belongs to a service.
+
+    Attributes
+    ----------
+    service : Service
+        The service.
+    path : str
+        Path, query and fragment of the same resource on a backend.
+    node : str or None
+        The node, where the URL's origin is that of a backend.
+    by_port : bool
+        Nothing but the port speaks for the service: the topology knows no
+        host of it, so whether the host is to be trusted must come from
+        elsewhere.
+    """
+
+    service: Service
+    path: str
+    node: str | None = None
+    by_port: bool = False
+
+
+@dataclass(slots=True)
+class _Prefixes:
+    """Path prefixes at one origin, without trailing slash, and what they stand for."""
+
+    rows: dict[str, tuple[str, Service]] = field(default_factory=dict)
+    lengths: tuple[int, ...] = ()
+
+    def add(self, public: str, backend: str, service: Service) -> Service | None:
+        """Add a prefix; returns another service that has it already."""
+        stem = public.rstrip("/")
+        _, owner = self.rows.setdefault(stem, (backend.rstrip("/"), service))
+        self.lengths = tuple(sorted({*self.lengths, len(stem)}, reverse=True))
+        return None if owner is service else owner
+
+    def longest(self, path: str) -> tuple[Service, str] | None:
+        """Return the service and the backend's path, by whole segments."""
+        for length in self.lengths:
+            if len(path) == length or path[length : length + 1] == "/":
+                row = self.rows.get(path[:length])
+                if row is not None:
+                    backend, service = row
+                    return service, (backend + path[length:]) or "/"
+        return None
+
+
+class Coverage:
+    """The URLs of a topology.
+
+    Parameters
+    ----------
+    services : sequence of Service
+        The services.
+    backends : mapping of str to sequence of Backend
+        Their backends by service, addresses filled in.
+
+    Raises
+    ------
+    TopologyError
+        Two services have one URL.
+    """
+
+    def __init__(
+        self, services: Sequence[Service], backends: Mapping[str, Sequence[Backend]]
+    ) -> None:
+        self._services = services
+        self._backends = backends
+        self._prefixes: dict[Origin, _Prefixes] = {}
+        self._owners: dict[Origin, dict[str, Service]] = {}
+        for service in services:
+            for url, backend, key in _names_of(service):
+                self._add(url, backend, key, service)
+
+    def covering(self, url: str) -> Match | None:
+        """See `Topology.covering`."""
+        split = split_url(url)
+        if split is None or not is_plain_path(split[1].path):
+            return None
+        origin, parts = split
+        tail = tail_of(parts)
+        if origin in self._owners:
+            return self._at_proxy(origin, parts.path, tail)
+        if origin in self._at_nodes:
+            node, first, prefixes = self._at_nodes[origin]
+            found = prefixes.longest(parts.path)
+            return Match(found[0] if found else first, (parts.path or "/") + tail, node)
+        service_by_port = self._by_port.get(origin.port)
+        if service_by_port is not None:
+            return Match(service_by_port, (parts.path or "/") + tail, by_port=True)
+        return None
+
+    def node_of_url(self, url: str) -> str | None:
+        """See `Topology.node_of_url`."""
+        origin = origin_of(url)
+        return self._at_nodes[origin][0] if origin and origin in self._at_nodes else None
+
+    def base(self, service: Service, node: str) -> str | None:
+        """Return the origin of a service on a node, as text; None where it is not known."""
+        return self._bases.get((service.name, node))
+
+    @cached_property
+    def hosts(self) -> frozenset[str]:
+        """Hosts of public URLs, aliases and nodes."""
+        return frozenset(origin.host for origin in (*self._owners, *self._at_nodes))
+
+    def _add(self, url: str, backend: str | None, key: str, service: Service) -> None:
+        split = split_url(url)
+        if split is None:
+            return
+        origin, parts = split
+        self._owners.setdefault(origin, {})[service.name] = service
+        if backend is None:
+            return
+        other = self._prefixes.setdefault(origin, _Prefixes()).add(parts.path, backend, service)
+        # One place for the outputs of several services is usual: they share a disk.
+        if other is not None and key != "outputs":
+            raise TopologyError(
+                f"services {other.name!r} and {service.name!r} have one URL, {url}; "
+                "nobody could tell whose request it is",
+                key=f"services.{service.name}.{key}",
+            )
+
+    def _at_proxy(self, origin: Origin, path: str, tail: str) -> Match | None:
+        prefixes = self._prefixes.get(origin)
+        found = prefixes.longest(path) if prefixes is not None else None
+        if found is not None:
+            service, backend_path = found
+            return Match(service, backend_path + tail)
+        owners = self._owners[origin]
+        if len(owners) == 1:
+            return Match(next(iter(owners.values())), (path or "/") + tail)
+        return None
+
+    @cached_property
+    def _bases(self) -> Mapping[tuple[str, str], str]:
+        bases: dict[tuple[str, str], str] = {}
+        for service in self._services:
+            scheme = "https" if service.tls else "http"
+            for backend in self._backends[service.name]:
+                parsed = None if backend.address is None else split_address(backend.address)
+                if parsed is not None:
+                    bases.setdefault((service.name, backend.node), str(Origin(scheme, *parsed)))
+        return bases
+
+    @cached_property
+    def _at_nodes(self) -> Mapping[Origin, tuple[str, Service, _Prefixes]]:
+        """Node, first service and paths of each backend's origin."""
+        by_name = {service.name: service for service in self._services}
+        found: dict[Origin, tuple[str, Service, _Prefixes]] = {}
+        for (name, node), base in self._bases.items():
+            origin = origin_of(base)
+            if origin is None or origin in self._owners:
+                continue
+            service = by_name[name]
+            _, _, prefixes = found.setdefault(origin, (node, service, _Prefixes()))
+            prefixes.add(service.backend_path, service.backend_path, service)
+            if service.outputs is not None:
+                prefixes.add(service.outputs.backend, service.outputs.backend, service)
+        return found
+
+    @cached_property
+    def _by_port(self) -> Mapping[int, Service]:
+        """Services without a URL; of several on one port none, for nobody could tell."""
+        owners: dict[int, list[Service]] = {}
+        for service in self._services:
+            if service.url is None and service.listen_port is not None:
+                owners.setdefault(service.listen_port, []).append(service)
+        return {port: found[0] for port, found in owners.items() if len(found) == 1}
+
+
+def _names_of(service: Service) -> Iterator[tuple[str, str | None, str]]:
+    """Yield public URLs, the backend's path for each, and the key that they come from."""
+    outputs = service.outputs
+    if service.url is not None:
+        yield service.url, service.backend_path, "url"
+    if outputs is not None:
+        yield outputs.public, outputs.backend, "outputs"
+    for alias in service.aliases:
+        bare = alias.rstrip("/")
+        if urlsplit(bare).path:
+            yield bare, service.backend_path, "aliases"
+            continue
+        # The origin alone: whatever is known of the service's paths holds there too.
+        yield bare, None, "aliases"
+        if service.url is not None:
+            yield bare + urlsplit(service.url).path, service.backend_path, "aliases"
+        if outputs is not None:
+            yield bare + urlsplit(outputs.public).path, outputs.backend, "outputs"

@@ -1,0 +1,137 @@
+"""From a service's backends to its placement, and from the placement's addresses to nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from ipaddress import IPv4Address
+
+from ..errors import PlacementUndetermined, SteeringImpossible
+from ..placement import NginxConsistentHash, NginxHash, Rendezvous, nginx_placement, steer
+from ..placement.servers import parse_server, peers_of
+from .parts import Backend, Service
+
+Resolve = Callable[[str], Sequence[str]]
+"""Name of a host to its addresses, without ports."""
+
+
+class Placing:
+    """Where a service's keys go.
+
+    Parameters
+    ----------
+    service : Service
+        The service.
+    backends : sequence of Backend
+        Its backends, addresses and weights filled in.
+    resolve : callable, optional
+        Names of hosts to addresses; see `Topology`.
+    """
+
+    def __init__(
+        self, service: Service, backends: Sequence[Backend], resolve: Resolve | None
+    ) -> None:
+        self._service = service
+        self._backends = backends
+        self._given = resolve
+        self._stand_ins: dict[str, str] = {}
+
+    @cached_property
+    def placement(self) -> NginxHash | NginxConsistentHash | Rendezvous:
+        """See `Topology.placement`."""
+        if all(backend.down for backend in self._backends):
+            raise PlacementUndetermined(
+                f"every backend of service {self._service.name!r} is marked down: "
+                "no key has a place; take a mark away"
+            )
+        if self._service.method == "rendezvous":
+            return Rendezvous({b.node: b.weight or 1 for b in self._backends if not b.down})
+        for backend in self._backends:
+            if backend.address is None:
+                raise PlacementUndetermined(
+                    f"nginx hashes the addresses of service {self._service.name!r}, and that of "
+                    f"node {backend.node!r} is not known here; give the node a host and the "
+                    "service a port"
+                )
+        directive = "hash $key" + " consistent" * (self._service.method == "hash consistent")
+        lines = [_server_line(backend) for backend in self._backends]
+        return nginx_placement(directive, lines, resolve=self._resolve)
+
+    def key(self, machineid: str, node: str) -> str:
+        """See `Topology.routing_key`."""
+        placement = self.placement
+        if isinstance(placement, Rendezvous):
+            return machineid
+        addresses = [address for address, name in self.nodes.items() if name == node]
+        best = max(addresses, key=placement.share)
+        try:
+            return steer(placement, machineid, best)
+        except SteeringImpossible as error:
+            error.node = node
+            raise
+
+    @cached_property
+    def nodes(self) -> Mapping[str, str]:
+        """The placement's addresses, with the nodes' names."""
+        return {address: node for address, node, _ in self._rows}
+
+    @cached_property
+    def shown(self) -> Mapping[str, str]:
+        """The placement's addresses, as nginx prints them; names that it resolves, by name."""
+        return {address: text for address, _, text in self._rows}
+
+    @cached_property
+    def evidence(self) -> Mapping[str, str]:
+        """Addresses, printed and as the file has them, with the nodes' names."""
+        found = {}
+        for backend in self._backends:
+            if backend.address is None:
+                continue
+            found[backend.address.lower()] = backend.node
+            for peer in peers_of(parse_server(backend.address), self._given):
+                if peer.address is not None:
+                    found[peer.address.lower()] = backend.node
+        return found
+
+    @cached_property
+    def _rows(self) -> Sequence[tuple[str, str, str]]:
+        """Each address, the node that it is on, and the text to show for it."""
+        if self._service.method == "rendezvous":
+            return [(b.node, b.node, b.address or b.node) for b in self._backends]
+        rows = []
+        for backend in self._backends:
+            if backend.address is None:
+                continue
+            server = parse_server(backend.address)
+            for peer in peers_of(server, self._resolve):
+                address = str(peer.address)
+                known = self._stand_ins.get(server.host) is None
+                text = address if known else f"{server.host}:{server.port}"
+                rows.append((address, backend.node, text))
+        return rows
+
+    def _resolve(self, name: str) -> Sequence[str]:
+        # Under consistent the addresses of a name take turns at the name's own
+        # points: the node is the same, however many they are.
+        if self._given is None or self._service.method == "hash consistent":
+            return [self._stand_in(name)]
+        try:
+            found = list(self._given(name))
+        except OSError:
+            found = []
+        return found or [self._stand_in(name)]
+
+    def _stand_in(self, name: str) -> str:
+        """Return an address that no machine has, for a name whose own is not known.
+
+        Which node a key goes to depends on how many addresses each name has,
+        and not on what they are.
+        """
+        return self._stand_ins.setdefault(name, str(IPv4Address(len(self._stand_ins) + 1)))
+
+
+def _server_line(backend: Backend) -> str:
+    line = backend.address or ""
+    if backend.weight not in (None, 1):
+        line += f" weight={int(backend.weight or 1)}"
+    return line + " down" * backend.down + " backup" * backend.backup
