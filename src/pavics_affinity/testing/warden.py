@@ -75,11 +75,11 @@ class Warden:
                 "in_use": error.errno == errno.EADDRINUSE,
             }
         with listener:
-            return self._fork(name, log, lambda: serve(BackendSettings(**settings), listener))
+            return self._fork(name, log, lambda: _serve(BackendSettings(**settings), listener))
 
     def do_program(self, name: str, argv: list[str], log: str) -> dict[str, Any]:
         """Start a program."""
-        return self._fork(name, log, lambda: os.execv(argv[0], argv))  # noqa: S606 - no shell is wanted
+        return self._fork(name, log, lambda: _execute(argv))
 
     def do_signal(self, name: str, number: int, group: bool = True) -> dict[str, Any]:
         """Send a signal to a process group, or to its leader only."""
@@ -148,7 +148,6 @@ def _become(parent: int, private: tuple[int, ...], log: str, run: Callable[[], o
         os.setpgid(0, 0)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -165,6 +164,19 @@ def _become(parent: int, private: tuple[int, ...], log: str, run: Callable[[], o
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _serve(settings: BackendSettings, listener: socket.socket) -> None:
+    # Should the warden itself be killed: workers and jobs are forks, and follow.
+    os.register_at_fork(after_in_child=lambda: _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL))
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    serve(settings, listener)
+
+
+def _execute(argv: list[str]) -> NoReturn:
+    # Not SIGKILL: a program such as nginx ends its own children.
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    os.execv(argv[0], argv)  # noqa: S606 - no shell is wanted
 
 
 def _group_exists(pid: int) -> bool:

@@ -1,0 +1,160 @@
+"""However its owner ends, a cluster leaves no process, no file and no socket behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from by_hand import execute
+from pavics_affinity.testing import ClusterError, LocalCluster, Upstream
+from pavics_affinity.testing.nginx import find_nginx
+
+# The warden; four backends of a master, two workers each, and a job; nginx's two.
+EXPECTED = 1 + 4 * 3 + 1 + (2 if find_nginx() else 0)
+OWNER = f"""
+EXPECTED = {EXPECTED}
+import json, os, sys, time
+import psutil, requests
+from pavics_affinity.testing import LocalCluster
+
+def started(cluster):
+    url = cluster.node_url("node1", "malleefowl")
+    query = "?service=WPS&version=1.0.0&request=Execute&identifier=sleep&datainputs=delay=60"
+    # A job under way is a fork of a worker: the hardest to find.
+    requests.get(url + query + "&storeExecuteResponse=true&status=true", timeout=30)
+    end = time.monotonic() + 20
+    while len(pids := [p.pid for p in psutil.Process().children(recursive=True)]) < EXPECTED:
+        assert time.monotonic() < end, pids
+        time.sleep(0.05)
+    print(json.dumps([str(cluster.directory), pids]), flush=True)
+"""
+
+ENDINGS = {
+    "the block ends": "with LocalCluster(2) as c: started(c)",
+    "an exception": "with LocalCluster(2) as c: started(c); raise ValueError",
+    "nobody stops it": "c = LocalCluster(2).start(); started(c)",
+    "sys.exit": "c = LocalCluster(2).start(); started(c); sys.exit(3)",
+    "os._exit": "c = LocalCluster(2).start(); started(c); os._exit(3)",
+    "collected": "c = LocalCluster(2).start(); started(c); del c; time.sleep(60)",
+    "Ctrl-C": "with LocalCluster(2) as c: started(c); time.sleep(60)",
+    "SIGTERM": "with LocalCluster(2) as c: started(c); time.sleep(60)",
+    "SIGKILL": "with LocalCluster(2) as c: started(c); time.sleep(60)",
+}
+SIGNALS = {"Ctrl-C": signal.SIGINT, "SIGTERM": signal.SIGTERM, "SIGKILL": signal.SIGKILL}
+
+
+def alive(pids):
+    found = []
+    for pid in pids:
+        try:
+            if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                found.append(pid)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def gone(directory, pids, seconds=20):
+    end = time.monotonic() + seconds
+    while (left := alive(pids)) or Path(directory).exists():
+        if time.monotonic() > end:
+            return left or [directory]
+        time.sleep(0.05)
+    return []
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_nothing_is_left(ending):
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER + ENDINGS[ending]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        line = owner.stdout.readline()
+        assert line, owner.stderr.read().decode()
+        directory, pids = json.loads(line)
+        assert len(pids) == EXPECTED
+        if ending in SIGNALS:
+            owner.send_signal(SIGNALS[ending])
+        assert gone(directory, pids) == []
+    finally:
+        owner.kill()
+        owner.communicate()
+
+
+def test_stopping_twice_is_once_and_a_cluster_can_start_again():
+    cluster = LocalCluster(1, proxy="none")
+    with cluster:
+        first = cluster.directory
+    cluster.stop()
+    assert not first.exists()
+    with cluster:
+        assert cluster.directory != first
+        assert cluster.executions() == []
+        second = cluster.directory
+    assert not second.exists()
+
+
+def test_a_fork_of_the_owner_does_not_end_the_cluster():
+    with LocalCluster(1, proxy="none") as cluster:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                cluster.stop()
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+        assert cluster.directory.exists()
+        assert execute(cluster.node_url("node1", "malleefowl"), "echo", [("text", "x")])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
+def test_even_the_warden_can_be_killed():
+    with LocalCluster(1) as cluster:
+        directory = cluster.directory
+        [warden] = [p for p in psutil.Process().children() if str(directory) in p.cmdline()]
+        pids = [child.pid for child in warden.children(recursive=True)]
+        warden.kill()
+        warden.wait(10)
+        with pytest.raises(ClusterError, match="not running"):
+            cluster.kill("node1")
+    assert gone(directory, pids) == []
+
+
+@pytest.mark.skipif(find_nginx() is None, reason="needs nginx")
+def test_a_failed_start_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = psutil.Process().children()
+    with (
+        pytest.raises(ClusterError),
+        LocalCluster(1, upstreams={"malleefowl": Upstream(upstream="x;")}),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    assert psutil.Process().children() == before
+
+
+def test_two_clusters_stand_beside_each_other():
+    with LocalCluster(1, proxy="none") as one, LocalCluster(1, proxy="none") as two:
+        assert one.url("malleefowl") != two.url("malleefowl")
+        assert requests.get(one.node_url("node1", "malleefowl"), timeout=30).status_code == 400
+        one.kill("node1")
+        assert requests.get(two.node_url("node1", "malleefowl"), timeout=30).status_code == 400
+
+
+def test_it_is_ready_soon(capsys):
+    begin = time.perf_counter()
+    with LocalCluster(3) as cluster:
+        seconds = time.perf_counter() - begin
+        proxy = cluster.proxy
+    with capsys.disabled():
+        print(f"\n3 nodes x 2 services, proxy {proxy}: ready in {seconds:.2f} s")
+    assert seconds < 20
