@@ -125,7 +125,10 @@ class Answer:
             json.loads(self.body)
             return "JSON"
         kind = self.content_type.split(";")[0] or "no content type"
-        return f"{kind} that starts with {text[:60]!r}"
+        start = " ".join(text[:60].split())
+        if not start.isprintable() or "\ufffd" in start:
+            return f"{len(self.body)} bytes of {kind}"
+        return f"{kind} that starts with {start!r}"
 
 
 def read(

@@ -68,7 +68,4 @@ def from_disposition(header: str | None) -> str:
         return ""
     message = Message()
     message["content-disposition"] = header
-    try:
-        return clean(message.get_filename() or "")
-    except (LookupError, ValueError):  # an unknown or wrong charset in filename*=
-        return ""
+    return clean(message.get_filename() or "")

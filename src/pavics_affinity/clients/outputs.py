@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from urllib.parse import urlsplit
 
 import owslib.wps
 from lxml import etree
@@ -348,6 +349,14 @@ class Output(owslib.wps.Output):
             )
         if verify is not True:  # OWSLib's default: what the client was given
             options["verify"] = verify
+        pin = self.session.pin
+        if pin.route(url).route == "outside":
+            pin.warn_once(
+                f"output outside {urlsplit(url).netloc}",
+                f"output {self._name!r} is at {url}, which belongs to no known service: it is "
+                "fetched without the machineid. If that host is the site's own, name its outputs "
+                "in the topology",
+            )
         return Source(self.session, url, f"output {self._name!r}", options)
 
     def _content(self) -> tuple[bytes, str | None]:

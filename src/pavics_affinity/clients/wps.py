@@ -218,16 +218,10 @@ class WebProcessingService(owslib.wps.WebProcessingService):
             language=self.language,
             session=self.session,
         )
-        if request is None and response is None:
-            described = self._description(identifier)
+        if request is None:
+            described = self._description(identifier) if response is None else None
             built = _request(execution, described, identifier, inputs, output, mode, lineage)
-            request = etree.tostring(built)
-        elif request is None:
-            # as OWSLib: the request is kept beside the response that stands in for its answer
-            request = etree.tostring(
-                execution.buildRequest(identifier, values(inputs), output, mode, lineage)
-            )
-        execution.request = request
+            execution.request = request = etree.tostring(built)
         if response is not None:
             execution.parseResponse(given(response))
             return execution

@@ -33,6 +33,10 @@ class OWSException:
     code: str | None
     locator: str | None
 
+    def __post_init__(self) -> None:
+        if self.locator in ("", "None"):  # what PyWPS writes where there is none
+            object.__setattr__(self, "locator", None)
+
     def __str__(self) -> str:
         details = [
             f"{name} {value}"
@@ -97,5 +101,5 @@ def exception_of(root: etree._Element) -> OWSException | None:
     return OWSException(
         text="\n".join(t for t in texts if t),
         code=first.get("exceptionCode") or first.get("code"),
-        locator=first.get("locator") or None,
+        locator=first.get("locator"),
     )

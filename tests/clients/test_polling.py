@@ -1,0 +1,56 @@
+"""The end of a job is seen soon, and few questions are asked."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pavics_affinity.clients import polling
+from pavics_affinity.errors import InvalidRequest
+
+LATENCY = 0.012
+
+
+def questions(duration):
+    """Return how many questions a job of this duration takes, and how late its end is seen."""
+    now = asked = 0.0
+    count = 0
+    while now < duration:
+        now = asked + polling.pause(asked) + LATENCY
+        asked = now
+        count += 1
+    return count, now - duration
+
+
+@given(st.floats(0.2, 0.4))
+def test_a_short_job_is_seen_to_end_within_a_tenth_of_a_second(duration):
+    assert questions(duration)[1] <= 0.1 + 2 * LATENCY
+
+
+@given(st.floats(0.4, 8))
+def test_a_job_of_seconds_is_seen_to_end_within_a_third_of_a_second(duration):
+    assert questions(duration)[1] <= 0.35 + 2 * LATENCY
+
+
+@given(st.floats(8, 100_000))
+def test_a_long_job_is_seen_to_end_within_a_twentieth_of_its_duration_and_10_s(duration):
+    assert questions(duration)[1] <= min(0.05 * duration, 10) + 2 * LATENCY
+
+
+@pytest.mark.parametrize(("duration", "most"), [(0.3, 3), (3, 13), (60, 75), (3600, 450)])
+def test_few_questions_are_asked(duration, most):
+    assert questions(duration)[0] <= most
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"), [(None, None), (0, 0.0), (2, 2.0), (timedelta(minutes=1), 60.0)]
+)
+def test_a_duration_is_seconds_or_a_timedelta(value, seconds):
+    assert polling.seconds(value) == seconds
+
+
+@pytest.mark.parametrize("value", [-1, "5", True, float("nan"), timedelta(seconds=-1)])
+def test_what_is_no_duration_is_refused(value):
+    with pytest.raises(InvalidRequest, match="timeout"):
+        polling.seconds(value)
