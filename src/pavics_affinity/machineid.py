@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import unicodedata
+from pathlib import PurePath
 from typing import Protocol
 
 import mmh3
@@ -55,6 +56,8 @@ def mint_machineid(
         The topology has no such node or service.
     SteeringImpossible
         No id lands on that node, for instance because it is marked down.
+    PlacementUndetermined
+        What the service's proxy does with a key cannot be predicted.
     ValueError
         `node` without `topology`.
     """
@@ -119,8 +122,10 @@ def _as_bytes(part: str | bytes | int | os.PathLike[str]) -> bytes:
         return part
     if isinstance(part, int) and not isinstance(part, bool):
         return b"%d" % part
-    if isinstance(part, os.PathLike):
-        part = os.fspath(part).replace(os.sep, "/")
+    if isinstance(part, PurePath):
+        part = part.as_posix()
+    elif isinstance(part, os.PathLike):
+        part = os.fsdecode(part).replace(os.sep, "/")
     if isinstance(part, str):
         return unicodedata.normalize("NFC", part).encode("utf-8", "surrogatepass")
     raise InvalidMachineId(

@@ -170,7 +170,7 @@ class _Reader:
             if key not in values:
                 self.fail(path, f"{key!r} is missing")
 
-    def made(self, path: tuple[str, ...], kind: Callable[..., Made], **values: Any) -> Made:
+    def made(self, path: tuple[str, ...], kind: Callable[..., Made], /, **values: Any) -> Made:
         """Build the object; what it refuses gets file, key and line."""
         try:
             return kind(**values)

@@ -16,7 +16,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 _AMBIGUOUS = re.compile(r"[\x00-\x20\\\x7f\ud800-\udfff]")
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*", re.ASCII)
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
-_SOCKET = re.compile(r"""unix:[^\x00-\x20;{}"'\\$\x7f-\U0010ffff]{1,107}""", re.IGNORECASE)
+_SOCKET = re.compile(r"""(?i:unix:)[^\x00-\x20;{}"'\\$\x7f-\U0010ffff]{1,107}""")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -132,7 +132,8 @@ def join_host(host: str, port: int) -> str:
 def _no_address(address: object) -> TopologyError:
     return TopologyError(
         f"{address!r} is no address: expected 'host:port' with a port of 1 to 65535, "
-        "'[IPv6]:port' or 'unix:/path'"
+        "'[IPv6]:port' or 'unix:/path'",
+        key="address",
     )
 
 

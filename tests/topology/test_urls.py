@@ -1,0 +1,176 @@
+"""Origins, addresses and paths: compared as a browser would, and nothing taken on trust."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pavics_affinity.errors import TopologyError
+from pavics_affinity.topology.urls import (
+    Origin,
+    is_plain_path,
+    join_host,
+    origin_of,
+    split_address,
+)
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("http://proxy/wps", Origin("http", "proxy", 80)),
+        ("http://proxy:80/wps", Origin("http", "proxy", 80)),
+        ("http://proxy:/wps", Origin("http", "proxy", 80)),
+        ("https://proxy", Origin("https", "proxy", 443)),
+        ("HTTP://PROXY.Example.:8093", Origin("http", "proxy.example", 8093)),
+        ("http://user:password@proxy/", Origin("http", "proxy", 80)),
+        ("http://[::1]:8093/", Origin("http", "::1", 8093)),
+        ("http://[0:0:0:0:0:0:0:1]:8093/", Origin("http", "::1", 8093)),
+        ("http://bücher.example/", Origin("http", "xn--bcher-kva.example", 80)),
+    ],
+)
+def test_one_place_has_one_origin_however_it_is_written(url, origin):
+    assert origin_of(url) == origin
+    assert origin_of(str(origin)) == origin
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://proxy/x",
+        "file:///tmp/x.nc",
+        "//proxy/wps",
+        "/wps",
+        "proxy:8093/wps",
+        "http:///wps",
+        "http://",
+        "",
+        "http://proxy:port/",
+        "http://proxy:99999/",
+        "http://[::1/",
+        "http://[nonsense]/",
+        None,
+        b"http://proxy/",
+    ],
+)
+def test_what_is_no_http_url_has_no_origin(url):
+    assert origin_of(url) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://evil\\@proxy/",  # urllib: proxy; urllib3: evil
+        "http://proxy\\.evil/",
+        "http://proxy\t.evil/",  # urllib drops the tab
+        "http://pro\nxy/",
+        " http://proxy/",
+        "http://proxy/a b",
+        "http://proxy/\x00",
+        "http://proxy/\ud800",
+    ],
+)
+def test_what_two_libraries_read_differently_has_no_origin(url):
+    assert origin_of(url) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://proxy@evil/", "evil"),
+        ("http://proxy:8093@evil/", "evil"),
+        ("http://proxy.evil/", "proxy.evil"),
+        ("http://evil/?http://proxy/", "evil"),
+        ("http://evil#@proxy/", "evil"),
+        ("http://proxy%2eevil/", "proxy%2eevil"),
+        ("http://\u0440roxy/", "xn--roxy-f6d"),  # a Cyrillic letter
+        ("http://proxy..", "proxy."),
+    ],
+)
+def test_look_alikes_are_other_hosts(url, host):
+    origin = origin_of(url)
+    assert origin is not None
+    assert origin.host == host
+
+
+@given(st.text())
+def test_no_text_at_all_breaks_it(text):
+    for url in (text, f"http://{text}", f"http://proxy{text}", f"http://proxy/{text}"):
+        origin = origin_of(url)
+        assert origin is None or origin_of(str(origin)) in (origin, None)
+
+
+@pytest.mark.parametrize(
+    ("address", "parts"),
+    [
+        ("10.0.0.1:8093", ("10.0.0.1", 8093)),
+        ("10.0.0.1", ("10.0.0.1", 80)),
+        ("HOST1:8093", ("host1", 8093)),
+        ("host_1.site-a.example:1", ("host_1.site-a.example", 1)),
+        ("[::1]:8093", ("::1", 8093)),
+        ("[0:0::1]", ("::1", 80)),
+        ("unix:/run/wps.sock", None),
+        ("UNIX:/run/wps.sock", None),
+    ],
+)
+def test_addresses_are_as_nginx_takes_them(address, parts):
+    assert split_address(address) == parts
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        ":8093",
+        "host:",
+        "host:0",
+        "host:65536",
+        "host:port",
+        "host:٣",
+        "host:8093/path",
+        "http://host:8093",
+        "user@host:80",
+        "a b:80",
+        "host;evil:80",
+        "host{:80",
+        "::1",
+        "[::1",
+        "[::1]8093",
+        "[fe80::1%eth0]:80",
+        "[10.0.0.1]:80",
+        "unix:",
+        "unix:/a b",
+        "unix:/a;include /etc/passwd",
+        "unix:/" + "x" * 120,
+        "bücher.example:80",
+        None,
+        8093,
+    ],
+)
+def test_an_address_that_nginx_would_not_take_is_named(address):
+    with pytest.raises(TopologyError) as refused:
+        split_address(address)
+    assert repr(address) in str(refused.value)
+    assert "host:port" in str(refused.value)
+
+
+def test_hosts_and_ports_are_joined_with_brackets_where_needed():
+    assert join_host("10.0.0.1", 80) == "10.0.0.1:80"
+    assert join_host("::1", 80) == join_host("[::1]", 80) == "[::1]:80"
+
+
+@pytest.mark.parametrize(
+    ("path", "plain"),
+    [
+        ("/wps", True),
+        ("/a.b/..c/d..", True),
+        ("/wps/%20x", True),
+        ("", True),
+        ("/wps/../admin", False),
+        ("/./wps", False),
+        ("/wps/%2e%2E/admin", False),
+        ("/wps%2f..%2fadmin", False),
+        ("/wps/..", False),
+    ],
+)
+def test_dot_segments_are_seen_escaped_or_not(path, plain):
+    assert is_plain_path(path) is plain
