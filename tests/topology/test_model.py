@@ -377,14 +377,10 @@ def test_a_routing_key_leads_to_the_node_in_every_service(method, names):
             assert routing_key.partition("~")[0] == key
 
 
-def test_a_routing_key_leads_to_a_node_of_two_backends():
-    service = finch(
-        backends=[
-            Backend("node1", weight=1),
-            Backend("node1", "10.0.0.1:9000", weight=4),
-            Backend("node2", weight=5),
-        ]
-    )
+@pytest.mark.parametrize("down", [0, 1])
+def test_a_routing_key_leads_to_a_node_of_two_backends_of_which_one_is_down(down):
+    ports = [Backend("node1", f"10.0.0.1:900{i}", down=i == down) for i in (0, 1)]
+    service = finch(backends=[*ports, Backend("node2", weight=5)])
     topology = site(service)
     for key in KEYS:
         assert topology.first_node("finch", topology.routing_key(service, key, "node1")) == "node1"
