@@ -136,8 +136,10 @@ class NginxConsistentHash(NginxPlacement):
     Examples
     --------
     >>> upstream = NginxConsistentHash(["10.0.0.1:8093", "10.0.0.2:8093", "10.0.0.3:8093"])
-    >>> upstream.place("a1b2", unreachable=["10.0.0.1:8093"])
-    '10.0.0.3:8093'
+    >>> upstream.place("a1b2")
+    '10.0.0.2:8093'
+    >>> upstream.place("a1b2", unreachable=["10.0.0.2:8093"])
+    '10.0.0.1:8093'
     """
 
     def __init__(self, servers: Iterable[str], resolve: Resolve | None = None) -> None:
