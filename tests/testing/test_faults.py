@@ -220,7 +220,7 @@ def test_files_written_elsewhere_can_configure_nginx(make_cluster, tmp_path):
             "user nginx;\nworker_processes 2;\npid /var/run/nginx.pid;\n"
             "error_log /var/log/nginx/error.log warn;\n"
             "events { worker_connections 512; }\n"
-            "http {\n  access_log /var/log/nginx/access.log;\n"
+            "http {\n  include /etc/nginx/mime.types;\n  access_log /var/log/nginx/access.log;\n"
             "  include /etc/nginx/conf.d/*.conf;\n}\n"
         )
         return tmp_path

@@ -125,3 +125,20 @@ def test_capabilities_name_the_public_url(cluster, service):
     text = get(cluster.url(service) + "?service=WPS&request=GetCapabilities").text
     assert cluster.url(service) in text
     assert cluster.node_url("node1", service) not in text
+
+
+def test_services_may_share_a_port_and_differ_by_path(make_cluster):
+    cluster = make_cluster(2, proxy="nginx", layout="paths", evidence="X-Node")
+    url, machineid = cluster.url("flyingpigeon"), uuid.uuid4().hex
+    assert url.endswith("/twitcher/ows/proxy/flyingpigeon/wps")
+    made = reference(execute(url, "produce", [("megabytes", "0.1")], machineid=machineid))
+    assert made.startswith(cluster.outputs_url("flyingpigeon") + "/")
+    answer = get(made, machineid)
+    assert answer.status_code == 200
+    topology = cluster.topology
+    assert answer.headers["X-Node"] == next(
+        topology.order(topology.service("malleefowl"), machineid)
+    )
+    directly = topology.to_node(made, answer.headers["X-Node"])
+    assert requests.get(directly, timeout=30).content == answer.content
+    assert {r.service for r in cluster.proxy_requests(machineid=machineid)} == {"flyingpigeon"}

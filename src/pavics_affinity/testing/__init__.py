@@ -8,9 +8,10 @@ if TYPE_CHECKING:
     from .cluster import LocalCluster
     from .control import ClusterError
     from .dataserver import DataRequest, DataServer
-    from .nginx import ProxyRequest, Upstream
+    from .nginx import ProxyRequest
     from .nodes import Execution, NodeRequest
     from .services.produce import produced_chunks, produced_sha256
+    from .upstream import Upstream
 
 __all__ = [
     "ClusterError",
@@ -33,7 +34,7 @@ _ROOMS = {
     "LocalCluster": "cluster",
     "NodeRequest": "nodes",
     "ProxyRequest": "nginx",
-    "Upstream": "nginx",
+    "Upstream": "upstream",
     "produced_chunks": "services.produce",
     "produced_sha256": "services.produce",
 }

@@ -16,9 +16,10 @@ from ..topology import Topology
 from .control import AddressInUse, ClusterError
 from .dataserver import DataRequest, DataServer
 from .live import Live, Plan
-from .nginx import ProxyRequest, Upstream, find_nginx
+from .nginx import ProxyRequest, find_nginx
 from .nodes import Execution, NodeRequest
 from .site import ProxyConfig
+from .upstream import Upstream
 
 _PACKAGES = ("gunicorn", "netCDF4", "pywps", "werkzeug", "xarray")
 _MOST_NODES = 150
@@ -62,6 +63,10 @@ class LocalCluster:
     announce : {"proxy", "node"}, default "proxy"
         Whose address the nodes write into their documents: the public one, as
         sites do, or their own.
+    layout : {"ports", "paths"}, default "ports"
+        ``"ports"``, the manual's: the proxy has a port for each service.
+        ``"paths"``: one port, services below ``/twitcher/ows/proxy/NAME/wps``
+        and their outputs below ``/wpsoutputs/NAME``.
     proxy_config : path, mapping or callable, optional
         Configuration files for nginx instead of the cluster's: a directory
         that holds ``nginx.conf`` or ``conf.d/*.conf`` (also below
@@ -102,6 +107,7 @@ class LocalCluster:
         drain: Sequence[str] = (),
         evidence: str | None = None,
         announce: Literal["proxy", "node"] = "proxy",
+        layout: Literal["ports", "paths"] = "ports",
         proxy_config: ProxyConfig | None = None,
         proxy_style: Literal["plain", "strict"] = "plain",
         proxy_workers: int = 1,
@@ -116,6 +122,10 @@ class LocalCluster:
             raise ClusterError(f"{nodes} nodes: expected 1 to {_MOST_NODES}")
         if proxy not in {"auto", "nginx", "none"}:
             raise ClusterError(f"proxy={proxy!r}: expected 'auto', 'nginx' or 'none'")
+        if layout not in {"ports", "paths"}:
+            raise ClusterError(f"layout={layout!r}: expected 'ports' or 'paths'")
+        if announce not in {"proxy", "node"}:
+            raise ClusterError(f"announce={announce!r}: expected 'proxy' or 'node'")
         if proxy == "nginx" and find_nginx() is None:
             raise ClusterError("nginx was not found; install it, or use proxy='none'")
         if unknown := set(upstreams or ()) - set(services):
@@ -132,6 +142,7 @@ class LocalCluster:
             drain=frozenset(drain),
             evidence=evidence,
             announce=announce,
+            layout=layout,
             proxy_config=proxy_config,
             proxy_style=proxy_style,
             proxy_workers=proxy_workers,
@@ -220,7 +231,7 @@ class LocalCluster:
         service : str
             Its name.
         """
-        return f"{self._live.site.origin(service)}/wps"
+        return self._live.site.url(service)
 
     def outputs_url(self, service: str) -> str:
         """Return the public URL prefix of a service's outputs and status documents.
@@ -230,7 +241,7 @@ class LocalCluster:
         service : str
             Its name.
         """
-        return f"{self._live.site.origin(service)}/outputs"
+        return self._live.site.outputs_url(service)
 
     def node_url(self, node: str, service: str) -> str:
         """Return the URL of a service on a node itself.
@@ -240,7 +251,7 @@ class LocalCluster:
         node, service : str
             Their names.
         """
-        self._live.site.origin(service)
+        self._live.site.check_service(service)
         return f"http://{self._live.site.node(node).address(service)}/wps"
 
     @property
@@ -442,7 +453,7 @@ class LocalCluster:
             Only those whose header is this machineid, steered (``~``) or not.
         """
         site = self._live.site
-        seen = self._live.nginx.requests(site.services_by_port(), site.nodes_by_address())
+        seen = self._live.nginx.requests(site.service_of, site.nodes_by_address())
         if machineid is not None:
             seen = [request for request in seen if _is_of(request.machineid, machineid)]
         return seen

@@ -19,16 +19,18 @@ from typing import Literal
 
 from .control import ClusterError, Warden
 from .dataserver import DataServer
-from .nginx import Nginx, Upstream
+from .nginx import Nginx
 from .nodes import NodeState
 from .ports import AddressBlock
 from .services.settings import READY_PATH, BackendSettings
 from .site import ProxyConfig, Site
+from .upstream import Upstream
 
 # The deployment's manual: on each node; the proxy publishes the same and 50000.
 _MANUAL_PORTS = {"malleefowl": 8091, "flyingpigeon": 8093}
 _FIRST_FREE_PORT = 8094
 _PUBLISHED = 50_000
+_ONE_PORT = 58_080
 _PROXY_HOST, _FIRST_NODE_HOST, _FIRST_DATA_HOST = 1, 11, 201
 _READY_SECONDS = 60.0
 
@@ -45,6 +47,7 @@ class Plan:
     drain: frozenset[str]
     evidence: str | None
     announce: Literal["proxy", "node"]
+    layout: Literal["ports", "paths"]
     proxy_config: ProxyConfig | None
     proxy_style: Literal["plain", "strict"]
     proxy_workers: int
@@ -142,7 +145,7 @@ class Live:
             if "proxy" in self._running:
                 raise ClusterError("the proxy is running already")
             site = self.site
-            self.nginx.start([(site.proxy_host, port) for port in site.published.values()])
+            self.nginx.start([(site.proxy_host, port) for port in {*site.published.values()}])
             self._running.add("proxy")
 
     def stop_proxy(self) -> None:
@@ -212,10 +215,14 @@ class Live:
             if wanted is None:
                 wanted, free = free, free + 1
             self._ports[service] = addresses.port(hosts, wanted)
-            published[service] = addresses.port([proxy_host], wanted + _PUBLISHED)
+            if plan.layout == "ports":
+                published[service] = addresses.port([proxy_host], wanted + _PUBLISHED)
+        if plan.layout == "paths":
+            published = dict.fromkeys(plan.services, addresses.port([proxy_host], _ONE_PORT))
         site = Site(
             proxy_host=proxy_host,
             published=published,
+            layout=plan.layout,
             upstreams={},
             weights=plan.weights,
             drain=plan.drain,
@@ -241,15 +248,15 @@ class Live:
         return NodeState(f"node{number}", host, ports, disk)
 
     def _spawn(self, node: NodeState, service: str) -> None:
-        origin = self.site.origin(service)
+        urls = {"url": self.site.url(service), "outputurl": self.site.outputs_url(service)}
         if self._plan.announce == "node":
             origin = f"http://{node.address(service)}"
+            urls = {"url": f"{origin}/wps", "outputurl": f"{origin}/outputs"}
         settings = BackendSettings(
             node=node.name,
             service=service,
             disk=str(node.disk),
-            url=f"{origin}/wps",
-            outputurl=f"{origin}/outputs",
+            **urls,
             workers=self._plan.workers,
             parallelprocesses=self._plan.parallelprocesses,
             maxprocesses=self._plan.maxprocesses,
@@ -278,7 +285,7 @@ class Live:
     def _groups(self, node: str, service: str | None) -> list[str]:
         state = self.site.node(node)
         if service is not None:
-            self.site.origin(service)
+            self.site.check_service(service)
         groups = [f"{node}/{name}" for name in state.ports if service in {None, name}]
         return [group for group in groups if group in self._running]
 

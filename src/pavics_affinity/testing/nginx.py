@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,59 +23,8 @@ _NAME = "proxy"
 _START_SECONDS = 30.0
 _RELOAD_SECONDS = 30.0
 _QUIET_SECONDS = 0.05
+_TYPES = "types { text/html html; text/xml xml; application/json json; }\n"
 _ENDED = re.compile(r"(\d+)#\d+: (?:gracefully shutting down|exiting)|worker process (\d+) exited")
-
-
-@dataclass(frozen=True)
-class Upstream:
-    """How nginx's upstream of one service looks.
-
-    Parameters
-    ----------
-    directive : str, default "hash $http_machineid;"
-        Chooses the server; empty for round robin.
-    servers : tuple of str, optional
-        Names of nodes in nginx's order, each with its parameters, as
-        ``"node3 weight=5 max_fails=0"``. By default all nodes, with their
-        weights.
-    parameters : str, default ""
-        Added to every server line.
-    upstream, location, server : str, default ""
-        Further directives in these blocks.
-    """
-
-    directive: str = "hash $http_machineid;"
-    servers: tuple[str, ...] | None = None
-    parameters: str = ""
-    upstream: str = ""
-    location: str = ""
-    server: str = ""
-
-    def render(self, name: str, addresses: Mapping[str, str], listen: str, headers: str) -> str:
-        """Write the file of one service, in the form that the deployment's manual has it.
-
-        Parameters
-        ----------
-        name : str
-            Name of the service.
-        addresses : mapping of str to str
-            The servers' addresses, by node.
-        listen : str
-            Address and port of the proxy.
-        headers : str
-            Directives that add headers to the answer.
-        """
-        lines = [f"upstream {name} {{"]
-        lines += [f"  {line}" for line in (self.directive, self.upstream) if line]
-        for entry in self.servers or ():
-            node, *parameters = entry.split()
-            words = ["server", addresses[node], *parameters, *self.parameters.split()]
-            lines.append(f"  {' '.join(words)};")
-        lines += ["}", "server {", f"  listen {listen};"]
-        lines += [f"  {line}" for line in (headers, self.server) if line]
-        inner = " ".join(word for word in (f"proxy_pass http://{name};", self.location) if word)
-        lines += [f"  location / {{ {inner} }}", "}", ""]
-        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -87,7 +36,7 @@ class ProxyRequest:
     time : float
         Seconds since the epoch, at the end.
     service, node : str or None
-        By the port it came to, and by the last upstream address.
+        By the URL, and by the last upstream address.
     method, uri : str
         As they came; the query is part of the URI.
     status : int
@@ -166,6 +115,7 @@ class Nginx:
         self._error_log = self._logs / "error.log"
         self._access_log = self._logs / "access.jsonl"
         self._begin = 0
+        self._files: dict[str, str] = {}
         for made in (directory, self._logs, directory / "temp"):
             made.mkdir(exist_ok=True)
 
@@ -181,8 +131,9 @@ class Nginx:
         ----------
         files : mapping of str to str
             Text by path below nginx's directory. ``nginx.conf`` may be among
-            them: then its paths are moved here, and its user, pid and logs
-            are the cluster's. Without it, ``conf.d/*.conf`` are included.
+            them: then what it has below ``/etc/nginx`` and
+            ``/var/log/nginx`` is here, and its user, pid and error log are
+            the cluster's. Without it, ``conf.d/*.conf`` are included.
 
         Raises
         ------
@@ -190,10 +141,13 @@ class Nginx:
             nginx refuses them; the message holds its words. Those before are
             in place again.
         """
-        before = self._read()
-        self._replace({name: self._moved(text) for name, text in files.items()})
-        main = files.get("nginx.conf")
-        self.configuration.write_text(self._main() if main is None else self._adapted(main))
+        written = {name: self._moved(text) for name, text in files.items()}
+        main = written.get("nginx.conf")
+        written["nginx.conf"] = self._main() if main is None else self._adapted(main)
+        if main is not None:
+            written.setdefault("mime.types", _TYPES)
+        before = self._files
+        self._replace(written)
         test = subprocess.run(  # noqa: S603 - the nginx that was found
             [*self._command(), "-t"], capture_output=True, text=True, timeout=60, check=False
         )
@@ -257,22 +211,26 @@ class Nginx:
                 raise ClusterError(f"nginx did not reload: {said.strip()[-2000:]}")
             time.sleep(0.01)
 
-    def requests(self, services: Mapping[int, str], nodes: Mapping[str, str]) -> list[ProxyRequest]:
+    def requests(
+        self, service_of: Callable[[int, str], str | None], nodes: Mapping[str, str]
+    ) -> list[ProxyRequest]:
         """Read the access log, once it has been quiet for a moment.
 
         nginx logs a request after the client has the answer.
 
         Parameters
         ----------
-        services : mapping of int to str
-            Service by the proxy's port.
+        service_of : callable
+            Tells the service from the proxy's port and the URI.
         nodes : mapping of str to str
             Node by address.
         """
         size = -1
         while size != (size := _size(self._access_log)):
             time.sleep(_QUIET_SECONDS)
-        return [_proxy_request(entry, services, nodes) for entry in journal.read(self._access_log)]
+        return [
+            _proxy_request(entry, service_of, nodes) for entry in journal.read(self._access_log)
+        ]
 
     def errors(self) -> str:
         """Return the error log, at level notice."""
@@ -300,7 +258,7 @@ class Nginx:
         )
 
     def _adapted(self, main: str) -> str:
-        text = re.sub(r"(?m)^\s*(user|pid|error_log|daemon)\s[^;]*;", "", self._moved(main))
+        text = re.sub(r"(?m)^\s*(user|pid|error_log|daemon)\s[^;]*;", "", main)
         http = "\n".join(["http {", *self._own_http_directives()])
         return "\n".join(
             [*self._own_directives(), re.sub(r"\bhttp\s*\{", lambda _: http, text, count=1)]
@@ -331,20 +289,14 @@ class Nginx:
             lines.append(f"  {kind}_temp_path {self._directory}/temp/{kind};")
         return lines
 
-    def _read(self) -> dict[str, str]:
-        return {
-            str(path.relative_to(self._directory)): path.read_text()
-            for pattern in ("nginx.conf", "conf.d/*")
-            for path in self._directory.glob(pattern)
-        }
-
-    def _replace(self, files: Mapping[str, str]) -> None:
-        for name in set(self._read()) - set(files):
+    def _replace(self, files: dict[str, str]) -> None:
+        for name in set(self._files) - set(files):
             (self._directory / name).unlink()
         for name, text in files.items():
             path = self._directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            path.write_text(text, encoding="utf-8")
+        self._files = files
 
     def _errors(self, start: int) -> str:
         try:
@@ -364,12 +316,14 @@ def _serving_workers(log: str) -> set[str]:
 
 
 def _proxy_request(
-    entry: dict[str, Any], services: Mapping[int, str], nodes: Mapping[str, str]
+    entry: dict[str, Any],
+    service_of: Callable[[int, str], str | None],
+    nodes: Mapping[str, str],
 ) -> ProxyRequest:
     upstreams = tuple(re.findall(r"[^,:\s]+:\d+", entry["upstreams"]))
     return ProxyRequest(
         time=float(entry["time"]),
-        service=services.get(int(entry["port"])),
+        service=service_of(int(entry["port"]), entry["uri"]),
         node=nodes.get(upstreams[-1]) if upstreams else None,
         method=entry["method"],
         uri=entry["uri"],

@@ -12,8 +12,8 @@ from typing import Literal
 from ..errors import TopologyError, UnknownNode, UnknownService
 from ..topology import Backend, Node, Outputs, Service, Topology
 from .control import ClusterError
-from .nginx import Upstream
 from .nodes import NodeState
+from .upstream import Upstream, server_block
 
 Files = Mapping[str, str]
 ProxyConfig = str | Path | Files | Callable[[Topology], "str | Path | Files"]
@@ -31,6 +31,8 @@ class Site:
         The proxy's address.
     published : dict of str to int
         The proxy's port by service.
+    layout : {"ports", "paths"}
+        Whether services have ports of their own, or paths.
     upstreams : dict of str to Upstream
         By service.
     weights : dict of str to int
@@ -53,6 +55,7 @@ class Site:
 
     proxy_host: str
     published: dict[str, int]
+    layout: Literal["ports", "paths"]
     upstreams: dict[str, Upstream]
     weights: dict[str, int]
     drain: frozenset[str]
@@ -69,16 +72,28 @@ class Site:
             raise UnknownNode(f"no node is called {name!r}; there are {', '.join(self.nodes)}")
         return self.nodes[name]
 
-    def origin(self, service: str) -> str:
-        """Return the public origin of a service."""
-        if service not in self.published:
+    def check_service(self, name: str) -> None:
+        """Raise UnknownService if no service has this name."""
+        if name not in self.published:
             known = ", ".join(self.published)
-            raise UnknownService(f"no service is called {service!r}; there are {known}")
-        return f"http://{self.proxy_host}:{self.published[service]}"
+            raise UnknownService(f"no service is called {name!r}; there are {known}")
 
-    def services_by_port(self) -> dict[int, str]:
-        """Return the services by the proxy's port."""
-        return {port: service for service, port in self.published.items()}
+    def url(self, service: str) -> str:
+        """Return the public URL of a service."""
+        return f"{self._origin(service)}{self._prefixes(service)[0]}wps"
+
+    def outputs_url(self, service: str) -> str:
+        """Return the public URL prefix of a service's outputs."""
+        return f"{self._origin(service)}{self._prefixes(service)[1]}".rstrip("/")
+
+    def service_of(self, port: int, uri: str) -> str | None:
+        """Tell the service from the proxy's port and a request's URI."""
+        for name, published in self.published.items():
+            if port == published and (
+                self.layout == "ports" or uri.startswith(self._prefixes(name))
+            ):
+                return name
+        return None
 
     def nodes_by_address(self) -> dict[str, str]:
         """Return the nodes' names by ``host:port``."""
@@ -118,11 +133,12 @@ class Site:
             services=tuple(
                 Service(
                     name,
-                    url=f"{self.origin(name)}/wps",
+                    url=self.url(name),
+                    path="/wps" if self.layout == "paths" else None,
                     port=next(iter(self.nodes.values())).ports[name],
                     publish=self.published[name],
-                    listen=f"{self.proxy_host}:{self.published[name]}",
-                    outputs=Outputs(f"{self.origin(name)}/outputs", "/outputs"),
+                    listen=self._listen(name),
+                    outputs=Outputs(self.outputs_url(name), "/outputs"),
                     method="hash consistent" if consistent else "hash",
                     backends=self._backends(name, listed),
                 )
@@ -186,7 +202,7 @@ class Site:
             return ()
         backends = []
         for entry in entries:
-            name, *parameters = entry.split()
+            name, *parameters = f"{entry} {self.upstreams[service].parameters}".split()
             weight = [int(word[7:]) for word in parameters if word.startswith("weight=")]
             backends.append(
                 Backend(
@@ -211,16 +227,37 @@ class Site:
             lines = ["map $upstream_addr $local_cluster_node {", *lines, "}", ""]
             files["conf.d/00-evidence.conf"] = "\n".join(lines)
             headers = f"add_header {self.evidence} $local_cluster_node always;"
-        for service, upstream in self.upstreams.items():
-            entries = self._entries(service)
-            addresses = {
-                (name := entry.split()[0]): self.node(name).address(service) for entry in entries
-            }
-            text = dataclasses.replace(upstream, servers=entries).render(
-                service, addresses, f"{self.proxy_host}:{self.published[service]}", headers
-            )
-            files[f"conf.d/{service}.conf"] = text
+        servers: dict[str, list[str]] = {}
+        for name, upstream in self.upstreams.items():
+            whole = dataclasses.replace(upstream, servers=self._entries(name))
+            addresses = {node.name: node.address(name) for node in self.nodes.values()}
+            files[f"conf.d/{name}.conf"] = whole.block(name, addresses)
+            if self.layout == "ports":
+                locations = [whole.location_line("/", name)]
+            else:
+                service, outputs = self._prefixes(name)
+                locations = [
+                    whole.location_line(service, f"{name}/"),
+                    whole.location_line(outputs, f"{name}/outputs/"),
+                ]
+            lines = servers.setdefault(self._listen(name), [headers])
+            lines += [upstream.server, *locations]
+        for (listen, lines), name in zip(servers.items(), self.upstreams, strict=False):
+            # With one port for all, the first service's file has the server.
+            files[f"conf.d/{name}.conf"] += server_block(listen, lines)
         return files
+
+    def _origin(self, service: str) -> str:
+        self.check_service(service)
+        return f"http://{self._listen(service)}"
+
+    def _listen(self, service: str) -> str:
+        return f"{self.proxy_host}:{self.published[service]}"
+
+    def _prefixes(self, service: str) -> tuple[str, str]:
+        if self.layout == "ports":
+            return "/", "/outputs/"
+        return f"/twitcher/ows/proxy/{service}/", f"/wpsoutputs/{service}/"
 
 
 def _hash(upstream: Upstream, service: str) -> tuple[str, bool]:
@@ -238,8 +275,7 @@ def _read_proxy_files(directory: Path) -> dict[str, str]:
         if (root / "nginx.conf").is_file() or (root / "conf.d").is_dir():
             return {
                 str(path.relative_to(root)): path.read_text(encoding="utf-8")
-                for path in (root / "nginx.conf", *sorted(root.glob("conf.d/*")))
-                if path.is_file()
+                for path in sorted(root.rglob("*.conf"))
             }
     raise ClusterError(
         f"{directory} holds neither nginx.conf nor conf.d, nor does its config/proxy"

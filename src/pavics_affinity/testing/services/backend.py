@@ -58,8 +58,7 @@ def create_app(settings: BackendSettings) -> NodeApp:
         executions=disk / "executions.jsonl",
     )
     wps = Service(processes_of(place), [str(configuration)])
-    # Now, and not by several workers at once: they would all make the tables.
-    dblog.get_session().close()
+    _prepare_database()
     return NodeApp(
         wps,
         service=settings.service,
@@ -67,6 +66,17 @@ def create_app(settings: BackendSettings) -> NodeApp:
         log=disk / "requests.jsonl",
         raw_headers=lambda: _RAW_HEADERS,
     )
+
+
+def _prepare_database() -> None:
+    # Now, and not by several workers at once: they would all make the tables.
+    with dblog.get_session() as session:
+        # Jobs of a backend that was killed would count as running for ever.
+        unfinished = session.query(dblog.ProcessInstance).filter(
+            dblog.ProcessInstance.percent_done < 100
+        )
+        unfinished.update({"percent_done": 100})
+        session.commit()
 
 
 def _configuration(settings: BackendSettings, own: Path) -> str:

@@ -1,0 +1,69 @@
+"""Addresses and ports that belong to one cluster."""
+
+import socket
+
+import pytest
+import requests
+
+from pavics_affinity.testing import LocalCluster, ports
+from pavics_affinity.testing.control import AddressInUse
+from pavics_affinity.testing.live import Live
+
+
+def test_two_blocks_of_addresses_have_none_in_common(monkeypatch):
+    # Even where both would choose the same.
+    choices = iter([77, 7, 77, 7, 77, 8])
+    monkeypatch.setattr(ports._RANDOM, "randint", lambda *_: next(choices))
+    one, two = ports.AddressBlock(), ports.AddressBlock()
+    try:
+        assert (one.host(11), two.host(11)) == ("127.77.7.11", "127.77.8.11")
+    finally:
+        one.close()
+        two.close()
+
+
+def test_a_port_that_is_taken_on_one_host_is_free_on_none():
+    block = ports.AddressBlock()
+    hosts = [block.host(1), block.host(2)]
+    with socket.socket() as taken:
+        taken.bind((hosts[1], 8093))
+        taken.listen()
+        assert block.port([hosts[0]], 8093) == 8093
+        assert block.port(hosts, 8093) != 8093
+    block.close()
+
+
+def test_an_address_that_was_taken_meanwhile_is_chosen_anew(monkeypatch):
+    starts = []
+
+    class Unlucky(Live):
+        def __init__(self, plan):
+            starts.append(self)
+            if len(starts) == 1:
+                with socket.socket() as taken, monkeypatch.context() as patch:
+                    patch.setattr(ports, "_can_bind", lambda *_: True)
+                    taken.bind(("127.0.0.1", 0))
+                    taken.listen()
+                    wanted = taken.getsockname()[1]
+                    patch.setattr(ports.AddressBlock, "host", lambda *_: "127.0.0.1")
+                    patch.setattr(ports.AddressBlock, "port", lambda *_: wanted)
+                    super().__init__(plan)
+            super().__init__(plan)
+
+    monkeypatch.setattr("pavics_affinity.testing.cluster.Live", Unlucky)
+    with LocalCluster(1, proxy="none", services=["malleefowl"]) as cluster:
+        assert len(starts) == 2
+        assert requests.get(cluster.node_url("node1", "malleefowl"), timeout=30).status_code == 400
+
+
+def test_a_socket_that_is_taken_for_good_is_an_error(make_cluster):
+    cluster = make_cluster(1, proxy="none", services=["malleefowl"])
+    cluster.kill("node1")
+    host, port = cluster.node_url("node1", "malleefowl").split("/")[2].split(":")
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((host, int(port)))
+        taken.listen()
+        with pytest.raises(AddressInUse, match=f"{host}:{port}"):
+            cluster.start("node1")
+    cluster.start("node1")
