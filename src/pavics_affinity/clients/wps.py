@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 import owslib.wps
@@ -26,7 +26,7 @@ from ..errors import (
 )
 from ..record import operation
 from ..transport import ambient_session
-from . import xml
+from . import references, xml
 from .answers import Answer, BodyBroken, expect, given, read
 from .descriptions import Description, Descriptions, near, values
 from .execution import Execution
@@ -77,6 +77,8 @@ class WebProcessingService(owslib.wps.WebProcessingService):
     MachineIdConflict
         The headers name another machineid than the workflow's.
     """
+
+    execution_type: ClassVar[type[Execution]] = Execution
 
     def __init__(
         self,
@@ -176,8 +178,9 @@ class WebProcessingService(owslib.wps.WebProcessingService):
         identifier : str
             The process.
         inputs : iterable of (str, value)
-            Strings, numbers, booleans, dates, or OWSLib's input objects. One
-            that takes several values is given several times.
+            Strings, numbers, booleans, dates, OWSLib's input objects, or
+            outputs of earlier steps: an `Output`, an execution that has one,
+            or its URL. One that takes several values is given several times.
         output : str or list of tuple, optional
             Outputs wanted: names, or ``(name, as_reference)``, or ``(name,
             as_reference, mimetype)``. By default all, as the service has them.
@@ -204,12 +207,15 @@ class WebProcessingService(owslib.wps.WebProcessingService):
         InvalidRequest
             An input is missing, given too often or not of its type. Nothing
             was executed.
+        ReferenceRefused
+            The service could not be sure to fetch an input, the output of an
+            earlier step, from the right node. Nothing was executed.
         ExecutionFailed
             The service answered with an exception where OWSLib raises, too.
         ExecuteOutcomeUnknown
             It was sent, and no whole answer came. It is not sent again.
         """
-        execution = Execution(
+        execution = self.execution_type(
             version=self.version,
             url=self.url,
             headers=self.headers,
@@ -220,6 +226,8 @@ class WebProcessingService(owslib.wps.WebProcessingService):
         )
         if request is None:
             described = self._description(identifier) if response is None else None
+            if response is None:
+                inputs = references.resolve(self.session, inputs, described)
             built = _request(execution, described, identifier, inputs, output, mode, lineage)
             execution.request = request = etree.tostring(built)
         if response is not None:
@@ -247,7 +255,7 @@ class WebProcessingService(owslib.wps.WebProcessingService):
         AffinityLost
             It names another node than the workflow's.
         """
-        execution = Execution(
+        execution = self.execution_type(
             version=self.version,
             url=self.url,
             headers=self.headers,

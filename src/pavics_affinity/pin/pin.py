@@ -12,6 +12,7 @@ from ..machineid import validate_machineid
 from ..record import NodeKnown
 from ..topology import Match, TopologySource
 from ..topology.urls import origin_of
+from .places import Places
 from .site import Site, Target
 
 Route = Literal["auto", "proxy", "direct"]
@@ -63,6 +64,7 @@ class Pin:
         self._bare: dict[str, Site] = {}
         self._used: list[Site] = []
         self._warned: set[str] = set()
+        self.places = Places()
         sources = list(sources)
         if node is not None and sources:
             self._check_wanted(node, sources)
@@ -138,6 +140,23 @@ class Pin:
             for site in self._known
         )
 
+    def node_of_url(self, url: str) -> str | None:
+        """Name the node whose own address the URL has; None if it has no node's."""
+        topologies = [site.topology for site in self._known if site.topology is not None]
+        names = (topology.node_of_url(url) for topology in topologies)
+        return next((name for name in names if name is not None), None)
+
+    def is_local(self, url: str) -> bool:
+        """Tell whether the URL is, as far as is known, of a file that one node has written.
+
+        That is: what the workflow's own documents have named, and what is below
+        a service's outputs. Other data at the same host is everybody's.
+        """
+        if url in self.places:
+            return True
+        site, match = self._find(url)
+        return site is not None and match is not None and match.is_output
+
     def adopt(self, machineid: str) -> bool:
         """Take a machineid that an existing script brings.
 
@@ -167,14 +186,16 @@ class Pin:
             "strict": self.strict,
             "header": self.header,
             "scope": sorted(self._scope),
+            "places": self.places.urls,
         }
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Pin:
         """Make a pin from another one's `state`."""
         options = dict(state)
-        scope = options.pop("scope")
+        scope, places = options.pop("scope"), options.pop("places")
         pin = cls(given=True, **options)
+        pin.places = Places(places)
         for host in scope:
             pin.add_scope(host)
         return pin
@@ -310,6 +331,7 @@ class Pin:
 
     def note_reference(self, url: str) -> None:
         """Take the origin of a status location or output as evidence, where it names a node."""
+        self.places.add(url)
         for site in self.sites:
             node = site.topology.node_of_url(url) if site.topology is not None else None
             if node is not None:
@@ -355,7 +377,7 @@ class Pin:
         with self._lock:
             for site in self._known:
                 match = site.topology.covering(url) if site.topology is not None else None
-                if match is not None:
+                if match is not None and (not match.by_port or self.in_scope(url)):
                     return site, match
             origin = origin_of(url)
             if origin is None or not self.in_scope(url):

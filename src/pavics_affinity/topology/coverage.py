@@ -35,6 +35,18 @@ class Match:
     node: str | None = None
     by_port: bool = False
 
+    @property
+    def is_output(self) -> bool:
+        """Whether it lies where the service's outputs do, so that one node alone has it.
+
+        A service that does not say where its outputs are has them anywhere at
+        its origin.
+        """
+        path = self.path.partition("?")[0].partition("#")[0]
+        if self.service.outputs is None:
+            return path.rstrip("/") != self.service.backend_path.rstrip("/")
+        return path.startswith(self.service.outputs.backend.rstrip("/") + "/")
+
 
 @dataclass(slots=True)
 class _Prefixes:

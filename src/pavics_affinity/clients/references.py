@@ -1,0 +1,200 @@
+"""Inputs that are outputs of earlier steps, in the form in which a service can fetch them.
+
+A service that fetches a reference sends no machineid. Through a proxy it may so
+reach another node than the one that has the file, and PyWPS takes that node's
+404 page for data. So a reference leaves here only as a URL that leads to the
+right node by itself; where there is none, it is refused.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from owslib.wps import ComplexDataInput, is_complexdata
+
+from ..errors import AffinityWarning, InvalidRequest, ReferenceRefused
+from ..pin.links import link
+from .execution import Execution
+from .outputs import Output
+from .urls import web_url
+
+if TYPE_CHECKING:
+    from ..transport import AffinitySession
+    from .descriptions import Description
+
+
+class Embedded(ComplexDataInput):
+    """A complex input whose value is content, also where it looks like a URL to OWSLib."""
+
+    def getXml(self) -> Any:  # noqa: N802 - OWSLib's name
+        """Return the ``Data`` element."""
+        return self.complexDataRaw()
+
+
+def resolve(session: AffinitySession, inputs: Any, described: Description | None = None) -> Any:
+    """Put inputs that refer to earlier outputs into the form that the service can use.
+
+    Parameters
+    ----------
+    session : AffinitySession
+        The workflow's.
+    inputs : iterable of (str, value) or mapping
+        As `WebProcessingService.execute` takes them. A value may be an `Output`,
+        an execution that has one output, the result of a birdy process that has
+        one, or the URL of an output, alone or in a ``ComplexDataInput``.
+    described : Description, optional
+        Tells which inputs are complex.
+
+    Returns
+    -------
+    list of (str, value)
+        What refers to nothing is as it was; so is the whole, if it holds no pairs.
+
+    Raises
+    ------
+    ReferenceRefused
+        The service could not be sure to fetch an input from the right node.
+    InvalidRequest
+        An execution was given that has not ended, or has not exactly one output.
+    """
+    pairs = inputs.items() if isinstance(inputs, Mapping) else inputs
+    try:
+        listed = [(name, value) for name, value in pairs]
+    except (TypeError, ValueError):
+        return inputs  # refused, in better words, by who builds the request
+    rules = {} if described is None else described.inputs
+    return [
+        (name, _resolved(session, name, value, complex_=_is_complex(rules.get(name))))
+        for name, value in listed
+    ]
+
+
+def hand_on(session: AffinitySession, url: str, what: str) -> str:
+    """Return a URL from which a service gets the file of the workflow's node.
+
+    Parameters
+    ----------
+    session : AffinitySession
+        Of the workflow that the file belongs to.
+    url : str
+        The file's.
+    what : str
+        What it is, for messages: ``"input 'resource'"``.
+
+    Returns
+    -------
+    str
+        The URL as it is, if it names a node or is of data that does not belong to
+        a node; else the node's own, or one of the proxy's that holds the routing
+        key.
+
+    Raises
+    ------
+    ReferenceRefused
+        There is no such URL.
+    """
+    pin = session.pin
+    if not pin.is_local(url):
+        return url
+    found = link(pin, url, ask_node=pin.route_policy != "proxy")
+    if found is not None:
+        return found
+    node = f"node {session.node!r}" if session.node else "the workflow's node"
+    message = (
+        f"{what} is {url}: the file is on {node} only, and a service that fetches it sends no "
+        "machineid, so the proxy would lead it to any node, and it may take that node's 404 page "
+        "for data. Give the workflow a topology that has the nodes' addresses or a strict proxy; "
+        "or pass the file itself: ComplexDataInput(output.text()), or the file:// path if the "
+        "process gives one"
+    )
+    if pin.strict:
+        raise ReferenceRefused(
+            f"{message}. Nothing was executed",
+            machineid=session.machineid,
+            node=session.node,
+            url=url,
+        )
+    warnings.warn(message, AffinityWarning, stacklevel=2)
+    return url
+
+
+def single(value: Any, name: str) -> Any:
+    """Return the one output of an execution or of a birdy result; other values as they are.
+
+    Raises
+    ------
+    InvalidRequest
+        The execution has not ended, or has not exactly one output.
+    ExecutionFailed
+        It failed.
+    """
+    if isinstance(value, Execution):
+        if value.status is None or not value.isComplete():
+            raise InvalidRequest(
+                f"input {name!r} is {value!r}, which has not ended: call .wait() first. "
+                "Nothing was executed",
+                input=name,
+            )
+        return _only({str(o.identifier): o for o in value.wait().processOutputs}, name)
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return _only(value._asdict(), name)
+    return value
+
+
+def _only(outputs: Mapping[str, Any], name: str) -> Any:
+    if len(outputs) == 1:
+        return next(iter(outputs.values()))
+    listed = ", ".join(outputs) or "none"
+    raise InvalidRequest(
+        f"input {name!r} is the result of a process that has {len(outputs)} outputs ({listed}); "
+        "pass the one that is meant. Nothing was executed",
+        input=name,
+    )
+
+
+def _is_complex(rule: Any) -> bool:
+    return rule is not None and rule.kind == "complex"
+
+
+def _resolved(session: AffinitySession, name: Any, value: Any, *, complex_: bool) -> Any:
+    what = f"input {name!r}"
+    value = single(value, name)
+    if isinstance(value, Output):
+        return _of_output(value, what, complex_=complex_)
+    if isinstance(value, str):
+        return _of_text(session, value, what)
+    if is_complexdata(value) and isinstance(getattr(value, "value", None), str):
+        url = value.value if isinstance(value, Embedded) else _of_text(session, value.value, what)
+        if url != value.value:
+            value = copy.copy(value)
+            value.value = url
+    return value
+
+
+def _of_text(session: AffinitySession, value: str, what: str) -> str:
+    text = value.strip()
+    return hand_on(session, text, what) if text.lower().startswith(("http:", "https:")) else value
+
+
+def _of_output(output: Output, what: str, *, complex_: bool) -> Any:
+    if output.reference is None:
+        if not complex_:
+            return output.text()
+        encoded = (output.encoding or "").lower() == "base64"
+        text = "".join(_texts(output))
+        return Embedded(
+            text if encoded else output.text(),
+            mimeType=output.mimeType,
+            encoding="base64" if encoded else None,
+        )
+    url = web_url(output.reference, base=output.service, what=what)
+    url = hand_on(output.session, url, what)
+    return ComplexDataInput(url, mimeType=output.mimeType) if complex_ else url
+
+
+def _texts(output: Output) -> Iterator[str]:
+    for value in output.data:
+        yield value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,77 @@
+"""URLs that lead to a workflow's node by themselves, for whoever sends no header."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from .pin import Pin
+
+Form = Literal["path", "query"]
+
+PATH_PREFIX = "/.affinity/"
+"""Below it a strict proxy takes the routing key as the next segment of the path."""
+
+QUERY_NAME = "machineid"
+"""The query parameter in which a strict proxy takes the routing key."""
+
+
+def link(pin: Pin, url: str, *, form: Form = "path", ask_node: bool = False) -> str | None:
+    """Return a URL of the same resource that leads to the workflow's node.
+
+    Parameters
+    ----------
+    pin : Pin
+        The workflow's. Its node stays from now on.
+    url : str
+        As a document of the service has it.
+    form : {"path", "query"}
+        Where a strict proxy is to find the routing key.
+    ask_node : bool
+        Prefer the node's own URL to the proxy's.
+
+    Returns
+    -------
+    str or None
+        None where nothing but a header leads to the node: behind a plain proxy
+        whose nodes' addresses are not known.
+
+    Raises
+    ------
+    BackendUnavailable, SteeringImpossible, TopologyError
+        As `Pin.route`.
+    """
+    if pin.node_of_url(url) is not None:
+        return url
+    target = pin.route(url)
+    pin.sent(target)
+    topology = None if target.site is None else target.site.topology
+    if target.route == "direct":
+        return target.url
+    if topology is None or target.node is None or target.key is None:
+        return None
+    own = topology.to_node(url, target.node)
+    if topology.proxy != "strict" or (ask_node and own is not None):
+        return own
+    return with_key(url, target.key, form)
+
+
+def with_key(url: str, key: str, form: Form) -> str:
+    """Return the URL with a routing key in it.
+
+    Parameters
+    ----------
+    url : str
+        http or https, at a strict proxy.
+    key : str
+        The routing key: RFC 3986's unreserved characters, so nothing is escaped.
+    form : {"path", "query"}
+        Where it goes. In the path it also survives readers that replace the
+        query, as OPeNDAP's do.
+    """
+    parts = urlsplit(url)
+    if form == "path":
+        return parts._replace(path=f"{PATH_PREFIX}{key}{parts.path or '/'}").geturl()
+    rest = [p for p in parts.query.split("&") if p and p.partition("=")[0] != QUERY_NAME]
+    return parts._replace(query="&".join([*rest, f"{QUERY_NAME}={key}"])).geturl()
