@@ -164,18 +164,22 @@ def save(
         the final name that was not there before.
     """
     started = time.monotonic()
-    directory = _directory(target)
+    path = Path.cwd() if target is None else Path(target)
+    with _writing(path):
+        into = path.is_dir()
+        if not into and not path.parent.is_dir():
+            raise DownloadFailed(
+                f"there is no directory {str(path.parent)!r} to write into; make it first"
+            )
     transfer = _Transfer(source)
     first = transfer.open()
-    if target is None or Path(target).is_dir():
-        path = directory / (
+    if into:
+        path = path / (
             names.from_disposition(first.headers.get("Content-Disposition"))
             or names.from_url(source.url)
             or names.clean(name)
             or "output"
         )
-    else:
-        path = Path(target)
     shown = bar(progress, total=transfer.total, desc=path.name, unit="B", unit_scale=True)
     with first, part(path) as file, shown as move:
         transfer.run(first, file, move)
@@ -223,14 +227,6 @@ def _has_charset(response: requests.Response) -> bool:
     return "charset" in response.headers.get("Content-Type", "").lower()
 
 
-def _directory(target: str | os.PathLike[str] | None) -> Path:
-    path = Path.cwd() if target is None else Path(target)
-    directory = path if path.is_dir() else path.parent
-    if not directory.is_dir():
-        raise DownloadFailed(f"there is no directory {str(directory)!r} to write into; make it")
-    return directory
-
-
 @contextlib.contextmanager
 def part(path: Path) -> Iterator[BinaryIO]:
     """Open a part file beside a path, which takes its place when the block ends well.
@@ -260,6 +256,8 @@ def part(path: Path) -> Iterator[BinaryIO]:
 def _writing(path: str | Path) -> Iterator[None]:
     try:
         yield
+    except DownloadFailed:
+        raise
     except OSError as error:
         raise DownloadFailed(f"{str(path)!r} could not be written: {error}") from error
 

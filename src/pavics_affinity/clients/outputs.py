@@ -235,7 +235,7 @@ class Output(owslib.wps.Output):
         try:
             listed = references(content)
         except (etree.XMLSyntaxError, ValueError) as error:
-            raise self._unusable("a metalink", content, error) from error
+            raise self._unusable("metalink", content, error) from error
         base = self._url() if self.reference is not None else self.service
         return [
             Output(element, session=self.session, service=base)
