@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from itertools import count
 from typing import Any
 from zlib import crc32
 
@@ -101,6 +102,19 @@ class TestBothMethods:
         assert len(reasons) > 200
         assert all(reason.startswith("more than 20 skips") for reason in reasons)
 
+    def test_twenty_skips_are_still_predicted(self, method):
+        placement = method(["127.0.0.2:80 down weight=40", "127.0.0.3:80", "127.0.0.4:80"])
+        seen = set()
+        for key in map(str, range(2000)):
+            skips = skips_before_the_first(placement, key)
+            seen.add(skips)
+            if skips <= 20:
+                assert placement.place(key) in {"127.0.0.3:80", "127.0.0.4:80"}
+            else:
+                with pytest.raises(PlacementUndetermined):
+                    placement.place(key)
+        assert {19, 20, 21, 22} <= seen
+
     def test_a_backup_comes_last(self, method):
         placement = method(["127.0.0.9:80 backup", *THREE[:2]])
         order = list(placement.order("a"))
@@ -172,6 +186,20 @@ class TestBothMethods:
             assert method(THREE).place(key, unreachable=dead) in set(THREE) - dead
         except PlacementUndetermined:
             assert dead
+
+
+def skips_before_the_first(placement: NginxHash | NginxConsistentHash, key: str) -> int:
+    """How often nginx comes to the first of the servers, which is down."""
+    if isinstance(placement, NginxConsistentHash):
+        start = bisect_left(placement._points, crc32(key.encode()))
+        texts = placement._texts[start:] + placement._texts[:start]
+        return next(i for i, text in enumerate(texts) if text != "127.0.0.2:80")
+    total = 0
+    for i in count():
+        total += crc32(f"{i or ''}{key}".encode()) >> 16 & 0x7FFF
+        if total % 42 >= 40:
+            return i
+    raise AssertionError
 
 
 def ring_point(ring: NginxConsistentHash, key: str) -> int:
