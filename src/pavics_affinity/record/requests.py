@@ -11,6 +11,8 @@ from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from .steps import Steps
+
 LOGGER = logging.getLogger("pavics_affinity")
 LOGGER.addHandler(logging.NullHandler())
 
@@ -96,6 +98,11 @@ class Record:
     ----------
     limit : int, default 10_000
         How many are kept; the oldest are dropped first and counted in `dropped`.
+
+    Attributes
+    ----------
+    steps : Steps
+        What was executed.
     """
 
     def __init__(self, limit: int = 10_000) -> None:
@@ -103,6 +110,7 @@ class Record:
         self._lock = threading.Lock()
         self._seen = 0
         self._notes: deque[str] = deque(maxlen=100)
+        self.steps = Steps(limit)
 
     def add(self, entry: Request, machineid: str) -> None:
         """Append an entry and log it.
