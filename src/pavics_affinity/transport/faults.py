@@ -38,17 +38,18 @@ def is_final(error: requests.RequestException) -> bool:
 
 def in_words(error: requests.RequestException) -> str:
     """Say in a few words what went wrong."""
-    for cause in _causes(error):
-        if isinstance(cause, socket.gaierror | NameResolutionError):
-            return "its host name is not known"
-        if isinstance(cause, ConnectionRefusedError):
-            return "it refused the connection"
-        if isinstance(cause, ConnectTimeoutError):
-            return "it did not accept the connection in time"
-        if isinstance(cause, TransportSSLError):
-            return f"the TLS handshake failed ({cause})"
-    if isinstance(error, requests.Timeout):
-        return "it stayed silent"
+    causes = list(_causes(error))
+    # urllib3's NewConnectionError is a ConnectTimeoutError too: the more precise go first.
+    for kinds, words in (
+        ((socket.gaierror, NameResolutionError), "its host name is not known"),
+        ((ConnectionRefusedError,), "it refused the connection"),
+        ((TransportSSLError,), "the TLS handshake failed"),
+        ((NewConnectionError,), "no connection could be made"),
+        ((ConnectTimeoutError,), "it did not accept the connection in time"),
+        ((requests.Timeout,), "it stayed silent"),
+    ):
+        if any(isinstance(cause, kinds) for cause in causes):
+            return words
     return "the connection broke"
 
 

@@ -1,0 +1,184 @@
+"""``pavics-affinity demo``: chains on a real site, pinned and as plain OWSLib sends them."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+if TYPE_CHECKING:
+    from ..testing import LocalCluster
+
+BOX = {"lon0": -100.0, "lon1": -80.0, "lat0": 35.0, "lat1": 50.0}
+"""Degrees; within the sample, E1_north_america.nc."""
+
+
+@click.command()
+@click.option("--chains", default=12, show_default=True, type=click.IntRange(1, 10_000))
+@click.option("--nodes", default=3, show_default=True, type=click.IntRange(1, 20))
+@click.option(
+    "--proxy",
+    type=click.Choice(["auto", "nginx", "none"]),
+    default="auto",
+    show_default=True,
+    help="nginx in front, or none; auto takes it where it is found.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(
+    chains: int, nodes: int, proxy: Literal["auto", "nginx", "none"], as_json: bool
+) -> None:
+    """Run download, subset and fetch chains on real NetCDF, pinned and plain.
+
+    Exit status 0 only if every pinned chain succeeded.
+    """
+    from tqdm import tqdm
+
+    from ..testing import LocalCluster
+
+    with LocalCluster(nodes, proxy=proxy) as cluster, TemporaryDirectory() as scratch:
+        results = {}
+        with tqdm(total=2 * chains, unit="chain", disable=as_json, leave=False) as bar:
+            for name, run in (("pinned", _pinned), ("plain", _plain)):
+                bar.set_description(name)
+                results[name] = _measure(cluster, run, chains, Path(scratch), bar)
+        found = {"proxy": "nginx" if cluster.proxy else None, "nodes": nodes, **results}
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        _show(found)
+    if results["pinned"]["succeeded"] != chains:
+        sys.exit(1)
+
+
+Chain = Callable[["LocalCluster", int, Path], str | None]
+
+
+def _measure(
+    cluster: LocalCluster, run: Chain, chains: int, scratch: Path, bar: Any
+) -> dict[str, Any]:
+    """Run the chains one after another; count by node where they ran."""
+    nodes: Counter[str] = Counter()
+    failures: Counter[str] = Counter()
+    started = time.monotonic()
+    for number in range(chains):
+        try:
+            node = run(cluster, number, scratch / "subset.nc")
+            nodes[node or "unknown"] += 1
+        except Exception as error:  # noqa: BLE001  # a failed chain is what the demo counts
+            failures[_in_short(error)] += 1
+        (scratch / "subset.nc").unlink(missing_ok=True)
+        bar.update()
+    return {
+        "chains": chains,
+        "succeeded": chains - failures.total(),
+        "by_node": dict(sorted(nodes.items())),
+        "seconds": round(time.monotonic() - started, 3),
+        "failures": dict(failures),
+    }
+
+
+def _in_short(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__
+
+
+def _pinned(cluster: LocalCluster, number: int, path: Path) -> str | None:
+    """Run a chain in a workflow of its own."""
+    from ..workflow import Workflow
+
+    topology = None if cluster.proxy else cluster.topology
+    with Workflow(topology=topology, route="auto" if cluster.proxy else "direct") as workflow:
+        malleefowl = workflow.wps(cluster.url("malleefowl"))
+        flyingpigeon = workflow.wps(cluster.url("flyingpigeon"))
+        download = malleefowl.execute("download", [("resource", cluster.sample_url)]).wait()
+        [source] = download.output("output").json()
+        inputs = [("resource", source), *((key, str(value)) for key, value in BOX.items())]
+        subset = flyingpigeon.execute("subset_bbox", inputs).wait()
+        subset.output("output").download(path)
+        _check(path)
+        return _where(cluster, workflow.machineid) or workflow.node
+
+
+def _plain(cluster: LocalCluster, number: int, path: Path) -> str | None:
+    """Run a chain as plain OWSLib does; without a proxy, each request takes the next node."""
+    from owslib.wps import SYNC, WebProcessingService
+
+    turn = iter(range(number, number + 1000))
+
+    def service(name: str) -> Any:
+        if cluster.proxy:
+            url = cluster.url(name)
+        else:
+            url = cluster.node_url(cluster.nodes[next(turn) % len(cluster.nodes)], name)
+        return WebProcessingService(url, skip_caps=True)
+
+    download = service("malleefowl").execute(
+        "download", [("resource", cluster.sample_url)], mode=SYNC
+    )
+    _ran(download)
+    [source] = json.loads(download.processOutputs[0].data[0])
+    inputs = [("resource", source), *((key, str(value)) for key, value in BOX.items())]
+    asked = [("output", True, None)]
+    subset = service("flyingpigeon").execute("subset_bbox", inputs, output=asked, mode=SYNC)
+    _ran(subset)
+    [output] = [o for o in subset.processOutputs if o.identifier == "output"]
+    path.write_bytes(output.retrieveData())
+    _check(path)
+    return None
+
+
+def _ran(execution: Any) -> None:
+    if not execution.isSucceded():
+        raise RuntimeError(execution.errors[0].text if execution.errors else execution.status)
+
+
+def _check(path: Path) -> None:
+    """Raise unless the result opens and holds the asked box."""
+    import xarray
+
+    with xarray.open_dataset(path, decode_times=False) as data:
+        longitude = (data["longitude"] + 180) % 360 - 180
+        for values, low, high in (
+            (longitude, BOX["lon0"], BOX["lon1"]),
+            (data["latitude"], BOX["lat0"], BOX["lat1"]),
+        ):
+            if not values.size or values.min() < low or values.max() > high:
+                raise RuntimeError(f"the result does not hold the asked box: {values.values}")
+
+
+def _where(cluster: LocalCluster, machineid: str) -> str | None:
+    """Name the node that executed a workflow's processes, as the nodes themselves saw it."""
+    nodes = {
+        node
+        for node in cluster.nodes
+        if any(seen.identifier for seen in cluster.requests(node, machineid=machineid))
+    }
+    return nodes.pop() if len(nodes) == 1 else ", ".join(sorted(nodes)) or None
+
+
+def _show(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    proxy = found["proxy"] or "no proxy"
+    table = Table(title=f"download → subset_bbox → fetch, {found['nodes']} nodes, {proxy}")
+    for heading in ("client", "chains", "succeeded", "on which nodes", "seconds"):
+        table.add_column(heading, justify="right" if heading != "client" else "left")
+    names = {"pinned": "pavics-affinity", "plain": "plain OWSLib"}
+    for kind, name in names.items():
+        row = found[kind]
+        nodes = ", ".join(f"{node}: {count}" for node, count in row["by_node"].items())
+        numbers = (str(row["chains"]), str(row["succeeded"]), nodes, f"{row['seconds']:.1f}")
+        table.add_row(name, *numbers)
+    console = Console()
+    console.print(table)
+    for kind, name in names.items():
+        for failure, count in found[kind]["failures"].items():
+            console.print(f"{name}, {count} times: {failure}", highlight=False, markup=False)

@@ -1,0 +1,154 @@
+"""Real servers on loopback whose answers, and faults, a test decides."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass
+class Seen:
+    """One request as the server saw it."""
+
+    method: str
+    path: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def all(self, name: str) -> list[str]:
+        return [value for key, value in self.headers if key.lower() == name.lower()]
+
+
+@dataclass
+class Answer:
+    """What the server gives back."""
+
+    status: int = 200
+    body: bytes = b"ok"
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: int | None = None
+    """Close the connection after so many bytes of the body; -1: before the status line."""
+
+
+class Server:
+    """A threaded HTTP server; `answer` maps a `Seen` to an `Answer`."""
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.seen: list[Seen] = []
+        self.answer: Callable[[Seen], Answer] = lambda seen: Answer()
+        self.connections = 0
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                outer.connections += 1
+                super().setup()
+
+            def handle_one(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                seen = Seen(
+                    self.command, self.path, list(self.headers.items()), self.rfile.read(length)
+                )
+                outer.seen.append(seen)
+                answer = outer.answer(seen)
+                if answer.cut == -1:
+                    self.close_connection = True
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                    return
+                self.send_response(answer.status)
+                self.send_header("Content-Length", str(len(answer.body)))
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                if self.command == "HEAD":
+                    return
+                self.wfile.write(answer.body[: answer.cut])
+                if answer.cut is not None:
+                    self.close_connection = True
+
+            do_GET = do_POST = do_HEAD = do_PUT = do_DELETE = handle_one
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        class Listener(ThreadingHTTPServer):
+            daemon_threads = True
+            allow_reuse_address = True
+            request_queue_size = 256
+
+            def handle_error(self, *args: object) -> None:
+                pass
+
+        self._server = Listener((host, port), Handler)
+        self.host = host
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    @property
+    def origin(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    def url(self, path: str = "/wps") -> str:
+        return self.origin + path
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.stop()
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def closing_after_first_answer(host: str = "127.0.0.1") -> Iterator[tuple[str, list[bytes]]]:
+    """Serve a keep-alive answer, then close the connection as the next request arrives."""
+    requests: list[bytes] = []
+    listener = socket.create_server((host, 0))
+
+    def serve(connection: socket.socket) -> None:
+        with connection:
+            for turn in range(2):
+                data = connection.recv(65536)
+                if not data:
+                    return
+                requests.append(data)
+                if turn == 1:
+                    return
+                connection.sendall(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok"
+                )
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    try:
+        yield f"http://{host}:{listener.getsockname()[1]}/wps", requests
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(5)
