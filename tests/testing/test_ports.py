@@ -5,6 +5,7 @@ import socket
 import pytest
 import requests
 
+from by_hand import node_of
 from pavics_affinity.testing import LocalCluster, ports
 from pavics_affinity.testing.control import AddressInUse
 from pavics_affinity.testing.live import Live
@@ -67,3 +68,20 @@ def test_a_socket_that_is_taken_for_good_is_an_error(make_cluster):
         with pytest.raises(AddressInUse, match=f"{host}:{port}"):
             cluster.start("node1")
     cluster.start("node1")
+
+
+def test_where_only_one_address_exists_the_ports_differ(monkeypatch, make_cluster):
+    real = ports._can_bind
+    monkeypatch.setattr(ports, "_can_bind", lambda h, p: h == "127.0.0.1" and real(h, p))
+    cluster = make_cluster(2, layout="paths")
+    topology = cluster.topology
+    for service in topology.services:
+        addresses = {backend.address for backend in topology.backends(service)}
+        assert len(addresses) == 2
+        for node in cluster.nodes:
+            assert topology.backend_url(service, node) == cluster.node_url(node, service.name)
+            assert node_of(cluster.node_url(node, service.name), None) == node
+    if cluster.proxy:
+        where = {service: node_of(cluster.url(service), "an-id") for service in cluster.services}
+        assert len(set(where.values())) == 1
+    assert cluster.add_node(reload=False) == "node3"
