@@ -434,8 +434,8 @@ META4 = """<?xml version="1.0"?><metalink xmlns="urn:ietf:params:xml:ns:metalink
 <file name="a.nc"><identity>a</identity><size>3</size>
   <url priority="2">http://mirror/a.nc</url><url priority="1">{0}/a.nc</url>
   <mediatype>application/x-netcdf</mediatype></file>
-<file name="../b.txt"><metaurl mediatype="text/plain">{0}/outputs/b.txt</metaurl>
-  <url>outputs/b.txt</url></file>
+<file name="../b.txt"><metaurl mediatype="torrent">{0}/b.torrent</metaurl>
+  <metaurl mediatype="text/plain">{0}/outputs/b.txt</metaurl></file>
 <file name="nothing"/></metalink>"""
 
 META3 = """<metalink version="3.0" xmlns="http://www.metalinker.org/"><files>

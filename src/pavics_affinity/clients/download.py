@@ -164,13 +164,7 @@ def save(
         the final name that was not there before.
     """
     started = time.monotonic()
-    path = Path.cwd() if target is None else Path(target)
-    with _writing(path):
-        into = path.is_dir()
-        if not into and not path.parent.is_dir():
-            raise DownloadFailed(
-                f"there is no directory {str(path.parent)!r} to write into; make it first"
-            )
+    path, into = _resolved(target)
     transfer = _Transfer(source)
     first = transfer.open()
     if into:
@@ -191,6 +185,41 @@ def save(
         attempts=transfer.attempts,
         node=source.session.node,
     )
+
+
+def save_bytes(
+    content: bytes,
+    target: str | os.PathLike[str] | None,
+    *,
+    name: str,
+    node: str | None,
+) -> Download:
+    """Write what is at hand, as `save` writes what it fetches.
+
+    Raises
+    ------
+    DownloadFailed
+        It could not be written.
+    """
+    started = time.monotonic()
+    path, into = _resolved(target)
+    if into:
+        path = path / name
+    with part(path) as file, _writing(path):
+        file.write(content)
+    return Download(path, None, len(content), time.monotonic() - started, 0, node)
+
+
+def _resolved(target: str | os.PathLike[str] | None) -> tuple[Path, bool]:
+    """Return the path, and whether it is a directory to write into."""
+    path = Path.cwd() if target is None else Path(target)
+    with _writing(path):
+        into = path.is_dir()
+        if not into and not path.parent.is_dir():
+            raise DownloadFailed(
+                f"there is no directory {str(path.parent)!r} to write into; make it first"
+            )
+    return path, into
 
 
 def fill(source: Source, file: BinaryIO, *, limit: int | None = None) -> str | None:

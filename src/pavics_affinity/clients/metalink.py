@@ -11,6 +11,7 @@ from . import xml
 _WPS = "http://www.opengis.net/wps/1.0.0"
 _OWS = "http://www.opengis.net/ows/1.1"
 _XLINK = "http://www.w3.org/1999/xlink"
+_DESCRIPTIONS = ("torrent", "application/x-bittorrent", "application/metalink4+xml")
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,20 @@ def references(document: bytes) -> list[File]:
     root = xml.parse(document)
     if xml.local_name(root) != "metalink":
         raise ValueError(f"its root element is <{xml.local_name(root)}>")
-    files = []
-    for element in root.iter("{*}file"):
-        urls = sorted(element.iter("{*}url"), key=_preference)
-        stated = next((u.text.strip() for u in urls if u.text and u.text.strip()), None)
-        if stated is not None:
-            kind = next((e.text for e in element.iterchildren("{*}mediatype")), None)
-            files.append(File(element.get("name") or stated, stated, kind))
-    return files
+    return [file for e in root.iter("{*}file") if (file := _file(e)) is not None]
+
+
+def _file(element: etree._Element) -> File | None:
+    # PyWPS names the file itself in a version 4 <metaurl>, with the file's media type;
+    # by the standard one names a description of it, such as a torrent.
+    urls = sorted(element.iter("{*}url"), key=_preference)
+    others = [e for e in element.iter("{*}metaurl") if e.get("mediatype") not in _DESCRIPTIONS]
+    for url in (*urls, *others):
+        stated = (url.text or "").strip()
+        if stated:
+            kind = element.findtext("{*}mediatype") or url.get("mediatype")
+            return File(element.get("name") or stated, stated, kind)
+    return None
 
 
 def _preference(url: etree._Element) -> int:

@@ -8,9 +8,7 @@ import io
 import json
 import os
 import tempfile
-import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
@@ -20,7 +18,7 @@ from lxml import etree
 from ..errors import OutOfScope, OutputUnavailable
 from . import names
 from .datasets import open_file, scratch
-from .download import Download, Source, fill, part, save
+from .download import Download, Source, fill, save, save_bytes
 from .metalink import is_metalink, references
 from .urls import same_host, web_url
 
@@ -181,21 +179,7 @@ class Output(owslib.wps.Output):
         """
         if self.reference is not None:
             return save(self._source(), path, name=self._default_name, progress=progress)
-        started = time.monotonic()
-        target = Path.cwd() if path is None else Path(path)
-        if target.is_dir():
-            target = target / self._default_name
-        content = self._embedded()
-        with part(target) as file:
-            file.write(content)
-        return Download(
-            path=target,
-            url=None,
-            size=len(content),
-            seconds=time.monotonic() - started,
-            attempts=0,
-            node=self.session.node,
-        )
+        return save_bytes(self._embedded(), path, name=self._default_name, node=self.session.node)
 
     def open_dataset(self, **options: Any) -> xarray.Dataset:
         """Open the content with xarray.
