@@ -106,12 +106,17 @@ class Step:
         """Note that the request leaves now; what this raises keeps it from leaving."""
         self.state, self.node, self.machineid = "sending", node, machineid
         self.started = self.started or time.time()
-        self._event("sending")
+        try:
+            self._event("sending")
+        except BaseException:
+            self.state = "not sent"
+            raise
 
     def not_sent(self) -> None:
         """Note that nobody can have seen the request."""
         self.state, self.ended = "not sent", time.time()
-        self._event("not sent")
+        if self.started:
+            self._event("not sent")
 
     def unknown(self, error: BaseException) -> None:
         """Note that no answer came: it may have run, or not."""

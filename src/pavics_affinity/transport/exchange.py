@@ -22,6 +22,7 @@ from ..errors import (
 from ..pin import Target
 from ..placement import split_key
 from ..record import Request, current_operation
+from ..record.steps import Step, current_step, digest_of
 from ..topology.urls import Origin, origin_of
 from . import faults
 from .origins import NOTHING
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 _GATEWAY = frozenset({502, 503, 504})
 _MISDIRECTED = 421
 _TURNED_INTO_GET = frozenset({301, 302, 303})
+_NOTHING_RAN = _TURNED_INTO_GET | {_MISDIRECTED}
 CONNECTED_HEADER = "X-Pavics-Connect"
 """In a strict proxy's answers: nginx's ``$upstream_connect_time``, ``-`` if never connected."""
 
@@ -67,6 +69,7 @@ class Exchange:
         self.cert = cert
         self.proxies = proxies
         self.execute = is_execute(request)
+        self.step = self._step() if self.execute else None
         self.timeout = self._timeout(timeout)
         self.attempts = 0
         self.patience = Patience(current_deadline(adapter.deadline))
@@ -83,9 +86,12 @@ class Exchange:
                 response = self._attempt(target)
         except BaseException as raised:
             error = raised
+            self._step_broke_off(raised)
             raise
         finally:
             self._record(started, target, response, error)
+        if self.step is not None:
+            self.step.answered(target.site.node if target and target.site else None)
         return response
 
     # ---- one attempt ----
@@ -93,14 +99,20 @@ class Exchange:
     def _attempt(self, target: Target) -> requests.Response | None:
         """Send once; None means that it may be, and is to be, sent again."""
         wire = self._wire(target)
+        if self.step is not None:
+            self.step.sending(target.node, self.pin.machineid)
         self.attempts += 1
         try:
             response = self._transmit(wire)
         except requests.RequestException as fault:
+            if self.step is not None and faults.was_not_sent(fault):
+                self.step.not_sent()
             self._after_fault(fault, target)
             return None
-        if self.execute:
+        if self.step is not None:
             refused = self._refused_behind_proxy(response, target)
+            if refused or response.status_code in _NOTHING_RAN:
+                self.step.not_sent()
             if not refused:
                 self.pin.sent(target)
         try:
@@ -413,6 +425,24 @@ class Exchange:
         return f"node {target.node!r}{at}"
 
     # ---- bookkeeping ----
+
+    def _step(self) -> Step:
+        """Return the step that the client has begun for this Execute, or begin one."""
+        process = current_operation() or label_of(self.request)
+        body = self.request.body
+        whole = body if isinstance(body, str | bytes) else None
+        return current_step() or self.adapter.record.steps.begin(
+            process.removeprefix("Execute").strip(),
+            shown(self.url),
+            digest=digest_of(self.url, whole),
+        )
+
+    def _step_broke_off(self, error: BaseException) -> None:
+        if self.step is not None and self.step.state == "sending":
+            if self.attempts:
+                self.step.unknown(error)
+            else:
+                self.step.not_sent()
 
     def _timeout(self, given: Any) -> Any:
         for value in (given, self.adapter.timeout):
