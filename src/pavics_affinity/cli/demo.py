@@ -119,9 +119,9 @@ def _plain(cluster: LocalCluster, number: int, path: Path) -> str | None:
             url = cluster.node_url(cluster.nodes[next(turn) % len(cluster.nodes)], name)
         return WebProcessingService(url, skip_caps=True)
 
-    download = service("malleefowl").execute(
-        "download", [("resource", cluster.sample_url)], mode=SYNC
-    )
+    resource = [("resource", cluster.sample_url)]
+    embedded = [("output", False, None)]
+    download = service("malleefowl").execute("download", resource, output=embedded, mode=SYNC)
     _ran(download)
     [source] = json.loads(download.processOutputs[0].data[0])
     inputs = [("resource", source), *((key, str(value)) for key, value in BOX.items())]
