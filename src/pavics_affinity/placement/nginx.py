@@ -71,7 +71,7 @@ class NginxHash(NginxPlacement):
     def place(self, key: str | bytes, unreachable: Collection[str] = ()) -> str:  # noqa: D102 - see the base
         data = key.encode() if isinstance(key, str) else key
         address = self._cells[(crc32(data) >> 16 & 0x7FFF) % self._modulus]
-        if address is None or unreachable or not data:
+        if unreachable or not data or address is None:
             return self._first_reachable(data, unreachable)
         return address
 
@@ -165,7 +165,7 @@ class NginxConsistentHash(NginxPlacement):
         crc, starts = crc32(data), self._starts
         sector = crc >> self._shift
         address = self._cells[bisect_left(self._points, crc, starts[sector], starts[sector + 1])]
-        if address is None or unreachable or not data:
+        if unreachable or not data or address is None:
             return self._first_reachable(data, unreachable)
         return address
 

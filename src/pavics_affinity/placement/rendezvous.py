@@ -57,16 +57,16 @@ class Rendezvous:
         self.addresses: tuple[str, ...] = tuple(weights)
         self._weights = dict(weights)
         self._total = float(sum(weights.values()))
-        seeds: dict[int, str] = {}
-        # By name, so that of equal hashes the first in a class is the first by name.
+        self._names: dict[int, str] = {}
+        # By name, so that of equal draws the first in a class is the first by name.
         for name in sorted(weights):
             seed = murmur(name, 0, False)
-            while seed in seeds:
+            while seed in self._names:
                 seed = murmur(name, seed, False)
-            seeds[seed] = name
-        classes: dict[float, list[tuple[int, str]]] = {}
-        for seed, name in seeds.items():
-            classes.setdefault(float(weights[name]), []).append((seed, name))
+            self._names[seed] = name
+        classes: dict[float, list[int]] = {}
+        for seed, name in self._names.items():
+            classes.setdefault(float(weights[name]), []).append(seed)
         # The heaviest first: of two equal draws it has the higher score.
         self._classes = [(weight, tuple(classes[weight])) for weight in sorted(classes)[::-1]]
         self._only_class = self._classes[0][1] if len(self._classes) == 1 else None
@@ -89,9 +89,9 @@ class Rendezvous:
             The name of a node, each once.
         """
         scored = [
-            (-_log_score(murmur(key, seed), weight), name)
-            for weight, nodes in self._classes
-            for seed, name in nodes
+            (-_log_score(murmur(key, seed), weight), self._names[seed])
+            for weight, seeds in self._classes
+            for seed in seeds
         ]
         for _, name in sorted(scored):
             yield name
@@ -120,12 +120,11 @@ class Rendezvous:
             return self._first_reachable(key, unreachable)
         if self._only_class is None:
             return self._best_of_classes(key)
-        highest, winner = LOWEST_DRAW, ""
-        for seed, name in self._only_class:
-            draw = murmur(key, seed)
-            if draw > highest:
-                highest, winner = draw, name
-        return winner
+        highest = LOWEST_DRAW
+        for seed in self._only_class:
+            if (draw := murmur(key, seed)) > highest:
+                highest, winner = draw, seed
+        return self._names[winner]
 
     def share(self, address: str) -> float:
         """Give the share of all keys that a node gets.
@@ -185,21 +184,24 @@ class Rendezvous:
         )
 
     def _best_of_classes(self, key: str | bytes) -> str:
-        winner, winning_draw, winning_weight = "", LOWEST_DRAW, 0.0
-        for weight, nodes in self._classes:
-            highest, candidate = winning_draw, ""
+        winner, winning_draw, winning_weight = -1, LOWEST_DRAW, 0.0
+        for weight, seeds in self._classes:
+            highest, candidate = winning_draw, -1
             # A lighter node with a lower draw than the winner's has a lower score.
-            for seed, name in nodes:
-                draw = murmur(key, seed)
-                if draw > highest:
-                    highest, candidate = draw, name
-            if candidate and (
-                not winner
-                or (_log_score(highest, weight), winner)
-                > (_log_score(winning_draw, winning_weight), candidate)
-            ):
-                winner, winning_draw, winning_weight = candidate, highest, weight
-        return winner
+            for seed in seeds:
+                if (draw := murmur(key, seed)) > highest:
+                    highest, candidate = draw, seed
+            if candidate < 0:
+                continue
+            if winner >= 0:
+                score = _log_score(highest, weight)
+                to_beat = _log_score(winning_draw, winning_weight)
+                if score < to_beat or (
+                    score == to_beat and self._names[winner] < self._names[candidate]
+                ):
+                    continue
+            winner, winning_draw, winning_weight = candidate, highest, weight
+        return self._names[winner]
 
     def _first_reachable(self, key: str | bytes, unreachable: Collection[str]) -> str:
         avoided = {unreachable} if isinstance(unreachable, str) else set(unreachable)
