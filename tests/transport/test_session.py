@@ -10,11 +10,12 @@ from datetime import timedelta
 
 import pytest
 import requests
-from loopback import Answer, Server, closing_after_first_answer, free_port
 
+from loopback import Answer, Server, closing_after_first_answer, free_port
 from pavics_affinity import Backend, Node, Service, Topology
 from pavics_affinity.errors import (
     AffinityLost,
+    AffinityWarning,
     BackendUnavailable,
     ExecuteOutcomeUnknown,
     ExecuteRedirected,
@@ -30,13 +31,13 @@ from pavics_affinity.topology import FixedSource, Outputs
 from pavics_affinity.transport import AffinitySession
 
 
-@pytest.fixture()
+@pytest.fixture
 def proxy():
     with Server() as server:
         yield server
 
 
-@pytest.fixture()
+@pytest.fixture
 def elsewhere():
     with Server("127.0.0.2") as server:
         yield server
@@ -108,7 +109,7 @@ def test_a_machineid_that_the_caller_sets_is_not_sent_twice(proxy):
 
 
 def test_a_machineid_that_contradicts_the_workflows_is_refused(proxy):
-    with pytest.raises(MachineIdConflict, match="other.*a1b2"):
+    with pytest.raises(MachineIdConflict, match=r"other.*a1b2"):
         session_for(proxy).get(proxy.url(), headers={"machineid": "other"})
     assert proxy.seen == []
 
@@ -231,7 +232,7 @@ def test_an_execute_never_meets_a_connection_that_the_server_is_closing():
 
 
 def test_a_get_on_a_connection_that_the_server_closes_is_sent_again():
-    with closing_after_first_answer() as (url, requests_seen):
+    with closing_after_first_answer() as (url, _):
         session = session_for(url)
         assert [session.get(url).text for _ in range(3)] == ["ok"] * 3
 
@@ -396,7 +397,7 @@ def pinned(topology: Topology, machineid: str = "a1b2", *, node=None, deadline=5
 def test_with_no_proxy_answering_the_node_itself_is_asked(proxy, elsewhere):
     topology = site(proxy, elsewhere)
     session = pinned(topology, node="n2")
-    with pytest.warns(UserWarning, match="go to node 'n2' itself"):
+    with pytest.warns(AffinityWarning, match="go to node 'n2' itself"):
         session.get("http://127.0.0.9:9/wps?service=WPS")
     session.get("http://127.0.0.9:9/outputs/x.nc?a=1")
     assert [seen.path for seen in elsewhere.seen] == ["/wps?service=WPS", "/files/x.nc?a=1"]
@@ -486,14 +487,14 @@ def test_without_strictness_a_wrong_turn_warns(proxy):
     topology = site(proxy, Server_stub("127.0.0.7"), evidence="X-Node", url=proxy.url())
     session = pinned(topology, node="n1", strict=False)
     proxy.answer = lambda seen: Answer(headers={"X-Node": "n2"})
-    with pytest.warns(UserWarning, match="astray"):
+    with pytest.warns(AffinityWarning, match="astray"):
         assert session.get(proxy.url()).text == "ok"
 
 
 def test_credentials_of_the_proxy_do_not_reach_a_node_in_its_stead(proxy):
     session = pinned(site(proxy))
     session.bind("http://127.0.0.9:9/wps", auth=("u", "secret"), headers={"X-Api-Key": "k"})
-    with pytest.warns(UserWarning):
+    with pytest.warns(AffinityWarning, match="does not answer"):
         session.get("http://127.0.0.9:9/wps")
     assert proxy.seen[0].all("authorization") + proxy.seen[0].all("x-api-key") == []
 

@@ -29,8 +29,8 @@ class WireRequest(requests.PreparedRequest):
         wire = cls()
         wire.method = request.method
         wire.url = url
-        wire.headers = request.headers.copy() if request.headers is not None else None  # type: ignore[assignment]  # as PreparedRequest.copy
-        wire._cookies = None  # the Cookie header is set already
+        wire.headers = request.headers.copy() if request.headers is not None else None
+        wire._cookies = None  # type: ignore[attr-defined]  # the Cookie header is set already
         wire.body = request.body
         wire.hooks = {"response": []}
         wire._body_position = getattr(request, "_body_position", None)  # type: ignore[attr-defined]  # as PreparedRequest.copy
