@@ -10,9 +10,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
 
+from .clients.links import headers_for, link_for
 from .errors import WorkflowClosed
 from .machineid import mint_machineid
 from .pin import Pin, Route
+from .pin.links import Form
 from .record import NodeKnown, Record
 from .topology import Topology
 from .topology.source import default_sources, sources_of
@@ -21,6 +23,10 @@ from .transport.ambient import reset_session, use_session
 from .transport.times import Timeout
 
 if TYPE_CHECKING:
+    from .clients.birdy import WPSClient
+    from .clients.download import Download
+    from .clients.outputs import Output
+    from .clients.processes import Processes
     from .clients.wps import WebProcessingService
 
 TopologyLike = Topology | str | os.PathLike[str]
@@ -157,6 +163,147 @@ class Workflow:
 
         self._check_open()
         return WebProcessingService(url, session=self.session, **options)
+
+    def birdy(self, url: str, **options: Any) -> WPSClient:
+        """Make a birdy client whose every request keeps to the workflow's node.
+
+        Parameters
+        ----------
+        url : str
+            The service's URL.
+        **options
+            As `birdy.WPSClient` takes them: ``processes``, ``converters``, ``auth``,
+            ``progress``, ``language`` ...
+
+        Raises
+        ------
+        MissingExtra
+            birdy is not installed.
+        ServiceUnreachable, NotAService
+            Nothing answers at the URL, or it is no WPS.
+        """
+        from .clients.birdy import WPSClient
+
+        self._check_open()
+        return WPSClient(url, session=self.session, **options)
+
+    def processes(self, url: str, **options: Any) -> Processes:
+        """Make a client of an OGC API - Processes that keeps to the workflow's node.
+
+        Parameters
+        ----------
+        url : str
+            The landing page's URL.
+        **options
+            As `Processes` takes them: ``auth``, ``headers``, ``verify``, ``cert``,
+            ``timeout``.
+
+        Raises
+        ------
+        ServiceUnreachable, NotAService
+            Nothing answers at the URL, or it is no OGC API.
+        """
+        from .clients.processes import Processes
+
+        self._check_open()
+        return Processes(url, session=self.session, **options)
+
+    # ---- bytes ----
+
+    def headers(self, url: str) -> dict[str, str]:
+        """Return the request headers that lead other HTTP libraries to the workflow's node.
+
+        For httpx, aiohttp, or fsspec's ``storage_options={"headers": ...}``. The
+        URL's host joins the scope, and the workflow's node stays from now on. Such
+        libraries may send the headers along on a redirect to another host, and
+        nothing checks there who answered.
+
+        Parameters
+        ----------
+        url : str
+            What is to be fetched, or the service's URL: they hold for what is below
+            that service's URL or outputs.
+
+        Raises
+        ------
+        OutOfScope
+            It is no http or https URL.
+        InvalidRequest
+            The workflow asks the node itself, so that this URL is not the one to fetch.
+        BackendUnavailable, SteeringImpossible, TopologyError
+            No routing key leads to the node.
+        """
+        self._check_open()
+        return headers_for(self.session, url)
+
+    def link(self, url: str, *, form: Form = "path") -> str:
+        """Return a URL that leads to the workflow's node by itself.
+
+        For wget, a browser, OPeNDAP readers, or a service that is to fetch it. Of a
+        strict proxy it is ``/.affinity/KEY/...`` at the same origin; else the node's
+        own URL. **The routing key stands in it, and so in every log, history and
+        document that the link gets into**: whoever has it can send requests to the
+        node under this machineid. The URL's host joins the scope, and the workflow's
+        node stays from now on.
+
+        Parameters
+        ----------
+        url : str
+            An output, a status document, or the service's URL.
+        form : {"path", "query"}, default "path"
+            Where a strict proxy finds the key. Many readers replace the query, and
+            keep the path.
+
+        Raises
+        ------
+        OutOfScope
+            It is no http or https URL.
+        SteeringImpossible
+            Behind a plain proxy nothing but a header leads to the node.
+        BackendUnavailable, TopologyError
+            The node does not offer the service.
+        """
+        self._check_open()
+        return link_for(self.session, url, form)
+
+    def download(
+        self,
+        urls: Iterable[str | Output],
+        directory: str | os.PathLike[str],
+        *,
+        parallel: int = 4,
+        progress: bool | None = None,
+    ) -> list[Download]:
+        """Download several files at once, each whole or not at all.
+
+        Parameters
+        ----------
+        urls : iterable of str or Output
+            What is fetched.
+        directory : path
+            Made if it is not there. Files get the names that their URLs give,
+            cleaned; of two equal ones the second gets a number.
+        parallel : int, default 4
+            How many at a time.
+        progress : bool, optional
+            Show a progress bar of the files; by default in a notebook only.
+
+        Returns
+        -------
+        list of Download
+            In the order of `urls`; each stands for its path.
+
+        Raises
+        ------
+        InvalidRequest, OutOfScope
+            Something is no URL; nothing was fetched.
+        OutputUnavailable, DownloadFailed
+            One could not be fetched. Those that are complete stay.
+        """
+        from .clients.downloads import download_all
+
+        self._check_open()
+        return download_all(self.session, urls, directory, parallel=parallel, progress=progress)
 
     def add_scope(self, *hosts: str) -> None:
         """Let further hosts be told the machineid.

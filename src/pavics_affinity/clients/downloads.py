@@ -104,7 +104,7 @@ def _listed(urls: Iterable[str | Output]) -> list[Any]:
 
 def _wanted(session: AffinitySession, item: Any) -> tuple[str, Output | Source]:
     if isinstance(item, Output):
-        return item.file_name, item
+        return item._file_name(), item
     if not isinstance(item, str):
         raise InvalidRequest(
             f"{item!r} is a {type(item).__name__}; expected a URL or an output. Nothing was fetched"
@@ -117,12 +117,14 @@ def _made(directory: Path) -> Path:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DownloadFailed(f"{str(directory)!r} is no directory to write into: {error}") from error
+        raise DownloadFailed(
+            f"{str(directory)!r} is no directory to write into: {error}"
+        ) from error
     return directory
 
 
 def _distinct(wanted: list[str]) -> list[str]:
-    """Number the names that occur again, also where they differ in case only."""
+    """Give names that occur again a number, also where they differ in case only."""
     taken: set[str] = set()
     result = []
     for name in wanted:

@@ -23,7 +23,7 @@ from .urls import web_url
 
 if TYPE_CHECKING:
     from ..transport import AffinitySession
-    from .descriptions import Description
+    from .descriptions import Description, InputRule
 
 
 class Embedded(ComplexDataInput):
@@ -66,10 +66,7 @@ def resolve(session: AffinitySession, inputs: Any, described: Description | None
     except (TypeError, ValueError):
         return inputs  # refused, in better words, by who builds the request
     rules = {} if described is None else described.inputs
-    return [
-        (name, _resolved(session, name, value, complex_=_is_complex(rules.get(name))))
-        for name, value in listed
-    ]
+    return [(name, as_input(session, name, value, rules.get(name))) for name, value in listed]
 
 
 def hand_on(session: AffinitySession, url: str, what: str) -> str:
@@ -155,11 +152,9 @@ def _only(outputs: Mapping[str, Any], name: str) -> Any:
     )
 
 
-def _is_complex(rule: Any) -> bool:
-    return rule is not None and rule.kind == "complex"
-
-
-def _resolved(session: AffinitySession, name: Any, value: Any, *, complex_: bool) -> Any:
+def as_input(session: AffinitySession, name: Any, value: Any, rule: InputRule | None) -> Any:
+    """Return one input as `resolve` does."""
+    complex_ = rule is not None and rule.kind == "complex"
     what = f"input {name!r}"
     value = single(value, name)
     if isinstance(value, Output):

@@ -134,7 +134,7 @@ class WebProcessingService(owslib.wps.WebProcessingService):
         ServiceError
             The service refuses.
         """
-        super().getcapabilities(xml=_checked(xml) if xml else self._capabilities_document())
+        super().getcapabilities(xml=_checked(xml) if xml else self.capabilities_document())
 
     def describeprocess(self, identifier: str, xml: str | bytes | None = None) -> Any:
         """Ask for the description of a process, or of all.
@@ -158,7 +158,7 @@ class WebProcessingService(owslib.wps.WebProcessingService):
             The service refuses.
         """
         if not xml:
-            return super().describeprocess(identifier, xml=self._description_document(identifier))
+            return super().describeprocess(identifier, xml=self.description_document(identifier))
         return super().describeprocess(identifier, xml=_checked(xml))
 
     def execute(
@@ -225,7 +225,7 @@ class WebProcessingService(owslib.wps.WebProcessingService):
             session=self.session,
         )
         if request is None:
-            described = self._description(identifier) if response is None else None
+            described = self.description(identifier) if response is None else None
             if response is None:
                 inputs = references.resolve(self.session, inputs, described)
             built = _request(execution, described, identifier, inputs, output, mode, lineage)
@@ -267,6 +267,47 @@ class WebProcessingService(owslib.wps.WebProcessingService):
         self._bind()
         execution.checkStatus(url=status_url, sleepSecs=0)
         return execution
+
+    # ---- documents, as the service sends them ----
+
+    def capabilities_document(self) -> bytes:
+        """Ask for the capabilities, and return the document; raises as `getcapabilities`."""
+        answer = self._get("GetCapabilities")
+        self._expect(answer, "Capabilities", "GetCapabilities")
+        return answer.body
+
+    def description_document(self, identifier: str) -> bytes:
+        """Ask for a description, and return the document; raises as `describeprocess`."""
+        doing = f"DescribeProcess {identifier}"
+        answer = self._get("DescribeProcess", identifier=identifier)
+        try:
+            root = self._expect(answer, "ProcessDescriptions", doing)
+        except ServiceError as error:
+            if getattr(error, "code", None) == "InvalidParameterValue":
+                raise self._unknown(identifier) from error
+            raise
+        known = Descriptions.of(self.session)
+        known.learn(self._service, root)
+        if identifier != "all" and known.get(*self._service, identifier) is None:
+            raise self._unknown(identifier)
+        return answer.body
+
+    def description(self, identifier: str) -> Description | None:
+        """Return the description, or None where the service will not give it to this user."""
+        known = Descriptions.of(self.session)
+        if known.get(*self._service, identifier) is None:
+            try:
+                self.description_document(identifier)
+            except ServiceError as error:
+                status = getattr(getattr(error, "response", None), "status_code", None)
+                if status not in (401, 403):
+                    raise
+                self.session.pin.warn_once(
+                    f"describe {self.url}",
+                    f"{self.url} refuses DescribeProcess ({error}); the inputs of "
+                    f"{identifier!r} go there unchecked",
+                )
+        return known.get(*self._service, identifier)
 
     # ---- how ----
 
@@ -315,47 +356,10 @@ class WebProcessingService(owslib.wps.WebProcessingService):
     def _expect(self, answer: Answer, name: str, doing: str) -> etree._Element:
         return expect(answer, name, doing=doing, service="WPS", asker=self.session)
 
-    def _capabilities_document(self) -> bytes:
-        answer = self._get("GetCapabilities")
-        self._expect(answer, "Capabilities", "GetCapabilities")
-        return answer.body
-
-    def _description_document(self, identifier: str) -> bytes:
-        doing = f"DescribeProcess {identifier}"
-        answer = self._get("DescribeProcess", identifier=identifier)
-        try:
-            root = self._expect(answer, "ProcessDescriptions", doing)
-        except ServiceError as error:
-            if getattr(error, "code", None) == "InvalidParameterValue":
-                raise self._unknown(identifier) from error
-            raise
-        known = Descriptions.of(self.session)
-        known.learn(self._service, root)
-        if identifier != "all" and known.get(*self._service, identifier) is None:
-            raise self._unknown(identifier)
-        return answer.body
-
-    def _description(self, identifier: str) -> Description | None:
-        """Return the description, or None where the service will not give it to this user."""
-        known = Descriptions.of(self.session)
-        if known.get(*self._service, identifier) is None:
-            try:
-                self._description_document(identifier)
-            except ServiceError as error:
-                status = getattr(getattr(error, "response", None), "status_code", None)
-                if status not in (401, 403):
-                    raise
-                self.session.pin.warn_once(
-                    f"describe {self.url}",
-                    f"{self.url} refuses DescribeProcess ({error}); the inputs of "
-                    f"{identifier!r} go there unchecked",
-                )
-        return known.get(*self._service, identifier)
-
     def _unknown(self, identifier: str) -> UnknownProcess:
         names = [p.identifier for p in self.processes if p.identifier]
         if self._capabilities is None:
-            root = xml.parse(self._capabilities_document())
+            root = xml.parse(self.capabilities_document())
             names = [
                 e.findtext("{*}Identifier") or ""
                 for e in root.iterfind("{*}ProcessOfferings/{*}Process")

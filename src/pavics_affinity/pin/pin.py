@@ -12,6 +12,7 @@ from ..machineid import validate_machineid
 from ..record import NodeKnown
 from ..topology import Match, TopologySource
 from ..topology.urls import origin_of
+from .links import PATH_PREFIX
 from .places import Places
 from .site import Site, Target
 
@@ -152,10 +153,10 @@ class Pin:
         That is: what the workflow's own documents have named, and what is below
         a service's outputs. Other data at the same host is everybody's.
         """
-        if url in self.places:
-            return True
         site, match = self._find(url)
-        return site is not None and match is not None and match.is_output
+        if match is not None and match.path.startswith(PATH_PREFIX):
+            return False
+        return url in self.places or (site is not None and match is not None and match.is_output)
 
     def adopt(self, machineid: str) -> bool:
         """Take a machineid that an existing script brings.

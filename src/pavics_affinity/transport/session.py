@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,6 +55,9 @@ class AffinitySession(requests.Session):
         self.adapters.clear()
         for scheme in ("http://", "https://"):
             self.mount(scheme, self.affinity)
+        #: Undone when the session is closed: temporary files, above all.
+        self.ends = contextlib.ExitStack()
+        weakref.finalize(self, self.ends.close)
 
     @property
     def pin(self) -> Pin:
@@ -184,6 +188,7 @@ class AffinitySession(requests.Session):
     def close(self) -> None:
         """Close the connections; further requests raise `WorkflowClosed`. May be repeated."""
         super().close()
+        self.ends.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A session's locks and connections do not travel; what it stands for does.

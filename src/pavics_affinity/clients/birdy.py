@@ -1,0 +1,224 @@
+"""A `birdy.WPSClient` whose every request keeps to the workflow's node.
+
+birdy is of the extra ``birdy``; this module is imported where a client is made.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import shutil
+import types
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from lxml import etree
+from owslib.util import ServiceException
+from owslib.wps import WPS_DEFAULT_VERSION
+
+from ..errors import MissingExtra, ServiceError
+from . import xml
+from .execution import Execution
+from .references import as_input
+from .wps import WebProcessingService
+
+try:
+    import birdy
+    from birdy.client.utils import filter_case_insensitive
+    from birdy.exceptions import UnauthorizedException
+    from birdy.utils import sanitize
+except ImportError as error:
+    raise MissingExtra.of("birdy", "A birdy client") from error
+
+from .converters import Converters
+
+if TYPE_CHECKING:
+    from ..transport import AffinitySession
+
+
+class BirdyExecution(Execution):
+    """An execution that birdy makes its results of; their files end with the workflow."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        # birdy derives the class of each result, with a mix-in of its own in front.
+        super().__init_subclass__(**options)
+        cls.attach = _cleaned_up(cls.attach)  # the mix-in's
+
+
+def _cleaned_up(attach: Callable[..., None]) -> Callable[..., None]:
+    """Have the directory that birdy makes for a result, and never removes, end with the session."""
+
+    @wraps(attach)
+    def attach_and_remember(self: Execution, *args: Any, **options: Any) -> None:
+        before = dict(vars(self))
+        attach(self, *args, **options)
+        for name, value in vars(self).items():
+            made = value is not before.get(name) and isinstance(value, str)
+            if made and Path(value).is_dir():
+                self.session.ends.callback(shutil.rmtree, value, ignore_errors=True)
+
+    return attach_and_remember
+
+
+class _BirdyService(WebProcessingService):
+    execution_type: ClassVar[type[Execution]] = BirdyExecution
+
+
+class WPSClient(birdy.WPSClient):
+    """A birdy client on a workflow's session.
+
+    It is a `birdy.WPSClient`, with its generated methods, docstrings, progress
+    and widgets. Of birdy's arguments ``auth`` is not reduced to its headers: it
+    signs each request to the service's own origin. Inputs may also be outputs
+    of earlier steps: a result that has one output, an `Output`, or its URL.
+
+    Parameters
+    ----------
+    url : str
+        The service's URL.
+    processes : str or list of str, optional
+        Only these; by default all.
+    converters : sequence of classes, optional
+        For ``get(asobj=True)``, as birdy has them. What they fetch by
+        `BaseConverter.file` and ``.data`` comes from the workflow's node.
+    username, password, headers, auth, verify, cert, version, language, timeout
+        As `WebProcessingService` takes them.
+    progress : bool, default False
+        Run asynchronously, and show how far it is.
+    caps_xml, desc_xml : str or bytes, optional
+        Documents got elsewhere; nothing is asked for them.
+    lineage : bool, default False
+        Have inputs repeated in the response.
+    session : AffinitySession, optional
+        The workflow's; by default the ambient one.
+    **options
+        Further ones of birdy's.
+
+    Raises
+    ------
+    birdy.exceptions.UnauthorizedException
+        The service refuses its capabilities to this user.
+    ValueError
+        One of `processes` is not offered.
+    ServiceUnreachable, NotAService, MachineIdConflict
+        As `WebProcessingService`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        processes: str | list[str] | None = None,
+        converters: Sequence[Any] | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        headers: dict[str, str] | None = None,
+        auth: Any = None,
+        verify: bool | str = True,
+        cert: Any = None,
+        progress: bool = False,
+        version: str = WPS_DEFAULT_VERSION,
+        caps_xml: str | bytes | None = None,
+        desc_xml: str | bytes | None = None,
+        language: str | None = None,
+        lineage: bool = False,
+        *,
+        timeout: Any = None,
+        session: AffinitySession | None = None,
+        **options: Any,
+    ) -> None:
+        if username is not None and auth is None:
+            auth = (username, password)
+        service = _BirdyService(
+            url,
+            version=version,
+            skip_caps=True,
+            headers=headers,
+            verify=None if verify is True else verify,
+            cert=cert,
+            timeout=timeout,
+            auth=auth,
+            language=language,
+            session=session,
+        )
+        try:
+            caps_xml = caps_xml or service.capabilities_document()
+            service.getcapabilities(xml=caps_xml)
+            if desc_xml is None:
+                desc_xml = _descriptions(service, processes)
+                processes = None
+        except ServiceException as error:
+            if "AccessForbidden" in str(error):
+                raise UnauthorizedException(str(error)) from error
+            raise
+        # With both documents given, birdy asks for nothing; its own client is then put aside.
+        super().__init__(
+            url,
+            processes=processes,
+            converters=Converters(service.session, converters),
+            progress=progress,
+            version=version,
+            caps_xml=caps_xml,
+            desc_xml=desc_xml,
+            language=language,
+            lineage=lineage,
+            **options,
+        )
+        # birdy has no public way to be given a client: this is the one name of its own we set.
+        self._wps = service
+        for process in service.processes:
+            method = getattr(self, sanitize(process.identifier), None)
+            if inspect.ismethod(method) and method.__self__ is self:
+                taking = _taking_outputs(service, process.identifier, method.__func__)
+                setattr(self, sanitize(process.identifier), types.MethodType(taking, self))
+
+
+def _descriptions(service: WebProcessingService, processes: str | list[str] | None) -> bytes:
+    """Ask for the descriptions of these processes, or of all, as one document."""
+    offered = [process.identifier for process in service.processes]
+    if processes is None:
+        try:
+            return service.description_document("all")
+        except ServiceError:
+            processes = offered  # some services describe one at a time only
+    wanted, missing = filter_case_insensitive(processes, offered)
+    if missing:
+        raise ValueError(
+            f"These process names were not found on the WPS server: {', '.join(missing)}"
+        )
+    whole: etree._Element | None = None
+    for identifier in wanted:
+        root = xml.parse(service.description_document(identifier))
+        if whole is None:
+            whole = root
+        else:
+            whole.extend(copy.deepcopy(list(root.iterchildren("{*}ProcessDescription"))))
+    if whole is None:
+        whole = etree.Element("{http://www.opengis.net/wps/1.0.0}ProcessDescriptions")
+    return etree.tostring(whole)
+
+
+def _taking_outputs(
+    service: WebProcessingService, identifier: str, method: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Let a generated method take outputs of earlier steps as its arguments."""
+    signature = inspect.signature(method)
+
+    @wraps(method)
+    def call(self: Any, *args: Any, **inputs: Any) -> Any:
+        bound = signature.bind(self, *args, **inputs)
+        described = service.description(identifier)
+        rules = {} if described is None else described.inputs
+        for name, rule in rules.items():
+            argument = sanitize(name)
+            value = bound.arguments.get(argument)
+            if isinstance(value, list):
+                bound.arguments[argument] = [
+                    as_input(service.session, name, item, rule) for item in value
+                ]
+            elif value is not None:
+                bound.arguments[argument] = as_input(service.session, name, value, rule)
+        return method(*bound.args, **bound.kwargs)
+
+    return call
