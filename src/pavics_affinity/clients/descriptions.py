@@ -81,6 +81,8 @@ class InputRule:
         Of a literal: ``"integer"``, ``"string"`` ... or an empty string.
     allowed : tuple of str
         The values that a literal may take; empty where any may.
+    formats : tuple of str
+        The media types that a complex input may have.
     """
 
     identifier: str
@@ -89,6 +91,7 @@ class InputRule:
     kind: str
     datatype: str
     allowed: tuple[str, ...]
+    formats: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, element: etree._Element) -> InputRule:
@@ -104,6 +107,10 @@ class InputRule:
             kind=next((k for n, k in kinds.items() if _child(element, n) is not None), ""),
             datatype=_datatype(literal),
             allowed=_allowed(literal),
+            formats=tuple(
+                _text(e)
+                for e in element.iterfind("{*}ComplexData/{*}Supported/{*}Format/{*}MimeType")
+            ),
         )
 
     def expected(self) -> str:

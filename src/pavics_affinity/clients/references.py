@@ -154,11 +154,10 @@ def _only(outputs: Mapping[str, Any], name: str) -> Any:
 
 def as_input(session: AffinitySession, name: Any, value: Any, rule: InputRule | None) -> Any:
     """Return one input as `resolve` does."""
-    complex_ = rule is not None and rule.kind == "complex"
     what = f"input {name!r}"
     value = single(value, name)
     if isinstance(value, Output):
-        return _of_output(value, what, complex_=complex_)
+        return _of_output(value, what, rule)
     if isinstance(value, str):
         return _of_text(session, value, what)
     if is_complexdata(value) and isinstance(getattr(value, "value", None), str):
@@ -174,20 +173,19 @@ def _of_text(session: AffinitySession, value: str, what: str) -> str:
     return hand_on(session, text, what) if text.lower().startswith(("http:", "https:")) else value
 
 
-def _of_output(output: Output, what: str, *, complex_: bool) -> Any:
-    if output.reference is None:
-        if not complex_:
-            return output.text()
-        encoded = (output.encoding or "").lower() == "base64"
-        text = "".join(_texts(output))
-        return Embedded(
-            text if encoded else output.text(),
-            mimeType=output.mimeType,
-            encoding="base64" if encoded else None,
-        )
-    url = web_url(output.reference, base=output.service, what=what)
-    url = hand_on(output.session, url, what)
-    return ComplexDataInput(url, mimeType=output.mimeType) if complex_ else url
+def _of_output(output: Output, what: str, rule: InputRule | None) -> Any:
+    complex_ = rule is not None and rule.kind == "complex"
+    # A type that the process does not list would be refused; without one it takes its default.
+    mimetype = output.mimeType if rule is not None and output.mimeType in rule.formats else None
+    if output.reference is not None:
+        url = web_url(output.reference, base=output.service, what=what)
+        url = hand_on(output.session, url, what)
+        return ComplexDataInput(url, mimeType=mimetype) if complex_ else url
+    if not complex_:
+        return output.text()
+    if (output.encoding or "").lower() == "base64":
+        return Embedded("".join(_texts(output)), mimeType=mimetype, encoding="base64")
+    return Embedded(output.text(), mimeType=mimetype)
 
 
 def _texts(output: Output) -> Iterator[str]:
