@@ -19,11 +19,7 @@ PUBLIC = [
     "Workflow",
     "current_workflow",
     "derive_machineid",
-    "discover",
-    "map_workflows",
     "mint_machineid",
-    "pin_session",
-    "read_nginx",
 ]
 
 
