@@ -1,0 +1,134 @@
+"""nginx's ``map``: where a variable's value comes from, and what it says of nodes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from .statements import Statement
+
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_CAPTURE = re.compile(r"\(\?P?<(\w+)>")
+_NAMED_AT_THE_END = re.compile(r"~.*[^a-z0-9-](?P<node>[a-z][a-z0-9-]*)\$")
+
+
+@dataclass(frozen=True)
+class Map:
+    """One ``map`` block.
+
+    Attributes
+    ----------
+    source : str
+        What is looked up, such as ``"$http_machineid"``.
+    entries : tuple of (str, str)
+        Keys and values, without ``default``.
+    default : str
+        Value of what no key fits.
+    statement : Statement
+        Where it stands.
+    """
+
+    source: str
+    entries: tuple[tuple[str, str], ...]
+    default: str
+    statement: Statement
+
+    @property
+    def captures(self) -> frozenset[str]:
+        """Variables that the keys' regular expressions set."""
+        return frozenset(name for key, _ in self.entries for name in _CAPTURE.findall(key))
+
+
+Maps = Mapping[str, Map]
+
+
+def read_maps(statements: Iterable[Statement]) -> Maps:
+    """Collect the ``map`` blocks by the names of their variables."""
+    maps = {}
+    for statement in statements:
+        if statement.name != "map" or len(statement.args) != 2:
+            continue
+        source, target = statement.args
+        entries, default = [], ""
+        for entry in statement.block:
+            if entry.name == "default" and entry.args:
+                default = entry.args[0]
+            elif entry.args:
+                entries.append((entry.name.removeprefix("\\"), entry.args[0]))
+        maps[target.lstrip("$").lower()] = Map(source, tuple(entries), default, statement)
+    return maps
+
+
+def variables_in(text: str) -> list[str]:
+    """Name the variables in a text, in lower case, as nginx looks them up."""
+    return [(braced or bare).lower() for braced, bare in _VARIABLE.findall(text)]
+
+
+def only_variable(text: str) -> str | None:
+    """Name the variable that a text consists of; None if it is something else."""
+    found = _VARIABLE.fullmatch(text)
+    return (found[1] or found[2]).lower() if found else None
+
+
+def headers_behind(variable: str, maps: Maps) -> set[str]:
+    """Name the request headers whose value a variable can take as it is.
+
+    Parameters
+    ----------
+    variable : str
+        Without its dollar.
+    maps : mapping
+        All maps.
+
+    Returns
+    -------
+    set of str
+        Such as ``{"machineid"}``: that of ``http_machineid`` itself, and those that
+        maps hand on by a value such as ``$http_machineid``, or by a capture from it.
+    """
+    found: set[str] = set()
+    seen: set[str] = set()
+    waiting = [variable]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name.startswith("http_"):
+            found.add(name.removeprefix("http_").replace("_", "-"))
+        elif name in maps:
+            mapped = maps[name]
+            for value in (mapped.default, *(value for _, value in mapped.entries)):
+                handed_on = only_variable(value)
+                if handed_on in mapped.captures or (handed_on or "").isdecimal():
+                    handed_on = only_variable(mapped.source)
+                if handed_on is not None:
+                    waiting.append(handed_on)
+    return found
+
+
+def node_names(mapped: Map) -> Iterator[tuple[re.Pattern[str], str]]:
+    """Yield what fits an address, and the node's name, of a map over ``$upstream_addr``."""
+    for key, value in mapped.entries:
+        if variables_in(value):
+            continue
+        flags = re.IGNORECASE
+        if key.startswith("~"):
+            pattern = key.removeprefix("~*") if key.startswith("~*") else key.removeprefix("~")
+            flags = re.IGNORECASE if key.startswith("~*") else re.NOFLAG
+        else:
+            pattern = rf"\A{re.escape(key)}\Z"
+        try:
+            yield re.compile(pattern, flags), value
+        except re.error:  # PCRE has more than re; such a key names no node here
+            continue
+
+
+def pools_by_node(mapped: Map) -> dict[str, str]:
+    """Give the upstreams that a map chooses by a node's name at the end of the key."""
+    return {
+        found["node"]: value
+        for key, value in mapped.entries
+        if (found := _NAMED_AT_THE_END.fullmatch(key))
+    }
