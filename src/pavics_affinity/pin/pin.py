@@ -91,6 +91,12 @@ class Pin:
             return tuple(self._used or self._known)
 
     @property
+    def sources(self) -> tuple[TopologySource, ...]:
+        """What is known of sites, used or not."""
+        with self._lock:
+            return tuple(site.source for site in self._known if site.source is not None)
+
+    @property
     def node(self) -> str | None:
         """Node at the first site that was used; None while it is not known."""
         for site in self.sites:
@@ -224,7 +230,8 @@ class Pin:
         site, match = self._find(url)
         if match is None or site is None or site.topology is None:
             return self._plain(url, site)
-        if site.renew(thorough=execute):
+        # A strict proxy takes the node's name: no other server list can send it astray.
+        if site.renew(thorough=execute and site.topology.proxy != "strict"):
             match = site.topology.covering(url) or match
         self._mark_used(site)
         site.choose(match)

@@ -1,0 +1,226 @@
+"""Asks a proxy for its document: briefly, without the machineid, and taking no for an answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from ..errors import NotAService, ServiceUnreachable, TopologyError
+from ..topology import Topology
+from ..topology.urls import Origin
+from .document import LARGEST, WELL_KNOWN, topology_of, version_of
+
+TIMEOUT = 2.0
+"""Seconds that asking may take in all."""
+
+FOUND_FOR = 60.0
+"""Seconds for which a document that was found is taken as current by new workflows."""
+
+ABSENT_FOR = 300.0
+"""Seconds for which a proxy that has none is not asked again."""
+
+_PIECE = 16_384
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How a proxy's certificate is checked, and the client's own; as requests takes them."""
+
+    verify: bool | str | None = None
+    cert: str | tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a proxy published when it was asked.
+
+    Attributes
+    ----------
+    topology : Topology
+        What it says of its own host.
+    version : str
+        Another one if anything in the document is another.
+    """
+
+    topology: Topology
+    version: str
+
+
+@dataclass
+class _Entry:
+    found: Found | None
+    asked: float
+
+
+class Finder:
+    """Asks each proxy once for a while, whoever wants to know.
+
+    Parameters
+    ----------
+    clock : callable, optional
+        Seconds, as `time.monotonic`.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._asking: dict[tuple[Origin, Trust], threading.Lock] = {}
+        self._entries: dict[tuple[Origin, Trust], _Entry] = {}
+
+    def find(
+        self, origin: Origin, trust: Trust, *, not_older_than: float | None = None
+    ) -> Found | None:
+        """Return what an origin publishes; None where that is nothing, or nothing sensible.
+
+        Parameters
+        ----------
+        origin : Origin
+            Scheme, host and port.
+        trust : Trust
+            Answers are kept apart by it.
+        not_older_than : float, optional
+            Seconds for which an earlier answer will do; by default `FOUND_FOR` or
+            `ABSENT_FOR`.
+        """
+        key = (origin, trust)
+        with self._lock:
+            asking = self._asking.setdefault(key, threading.Lock())
+        with asking:
+            entry = self._entries.get(key)
+            if entry is not None:
+                usual = FOUND_FOR if entry.found is not None else ABSENT_FOR
+                limit = usual if not_older_than is None else not_older_than
+                if self._clock() - entry.asked < limit:
+                    return entry.found
+            try:
+                found = ask(origin, trust)
+            except (NotAService, ServiceUnreachable):
+                found = None
+            self._entries[key] = _Entry(found, self._clock())
+            return found
+
+    def forget(self) -> None:
+        """Ask everybody anew."""
+        with self._lock:
+            self._asking.clear()
+            self._entries.clear()
+
+    def after_fork(self) -> None:
+        """Make new locks: another thread of the parent may have held one of these."""
+        self._lock = threading.Lock()
+        self._asking = {}
+
+
+FINDER = Finder()
+"""What this process knows of proxies."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=FINDER.after_fork)
+
+
+def ask(
+    origin: Origin, trust: Trust, *, timeout: float = TIMEOUT, addresses: bool = False
+) -> Found:
+    """Ask a proxy for its document.
+
+    Nothing goes with the request but what a stranger would send: no machineid, no
+    credentials (of ``.netrc`` neither), no cookies; redirects are not followed.
+
+    Parameters
+    ----------
+    origin : Origin
+        Scheme, host and port.
+    trust : Trust
+        For TLS.
+    timeout : float
+        Seconds, for everything together.
+    addresses : bool
+        See `topology_of`.
+
+    Raises
+    ------
+    ServiceUnreachable
+        No answer within the time.
+    NotAService
+        An answer, but no such document.
+    """
+    url = f"{origin}{WELL_KNOWN}"
+    data = _parsed(_within(timeout, lambda: _fetch(url, trust, timeout), url), url)
+    try:
+        return Found(topology_of(data, origin, addresses=addresses), version_of(data))
+    except TopologyError as bad:
+        raise NotAService(f"{url} is no document that a client can use: {bad}", url=url) from bad
+
+
+def _within(seconds: float, work: Callable[[], bytes], url: str) -> bytes:
+    """Wait for the work no longer than this: a server may send a byte a second for ever."""
+    outcome: list[bytes | Exception] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except Exception as raised:  # noqa: BLE001  # it is raised again, or came too late
+            outcome.append(raised)
+
+    thread = threading.Thread(target=run, name="pavics-affinity-discovery", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    result = outcome[0] if outcome else TimeoutError(f"no whole answer within {seconds:g} s")
+    if isinstance(result, NotAService):
+        raise result
+    if isinstance(result, Exception):
+        raise ServiceUnreachable(f"{url} does not answer: {result}", url=url) from result
+    return result
+
+
+def _fetch(url: str, trust: Trust, timeout: float) -> bytes:
+    with requests.Session() as session:
+        # Anything callable keeps requests from looking into .netrc.
+        session.auth = _as_it_is
+        session.headers["Accept"] = "application/json"
+        session.headers["Accept-Encoding"] = "identity"
+        verify = True if trust.verify is None else trust.verify
+        response = session.get(
+            url,
+            timeout=timeout,
+            verify=verify,
+            cert=trust.cert,
+            allow_redirects=False,
+            stream=True,
+        )
+        with response:
+            if response.status_code != 200:
+                raise NotAService(
+                    f"{url} answered {response.status_code}: the proxy publishes nothing for "
+                    "pavics-affinity; give a topology, or render the proxy with style strict",
+                    url=url,
+                )
+            body = bytearray()
+            end = time.monotonic() + timeout
+            while piece := response.raw.read(_PIECE):
+                body += piece
+                if len(body) > LARGEST or time.monotonic() > end:
+                    raise NotAService(f"{url} is too long, or too slow", url=url)
+            return bytes(body)
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _parsed(body: bytes, url: str) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as bad:
+        raise NotAService(
+            f"{url} is no JSON: the proxy publishes nothing for pavics-affinity; give a topology, "
+            "or render the proxy with style strict",
+            url=url,
+        ) from bad

@@ -1,0 +1,89 @@
+"""The manual's style: ``hash`` over the header, and nothing that a plain site does not expect."""
+
+from __future__ import annotations
+
+from ...topology import Backend, Service, Topology
+from . import values
+from .layout import Listener, Location, listeners
+from .nodes import NODE_VARIABLE, address_entries
+
+
+def render_plain(topology: Topology) -> dict[str, str]:
+    """Return the files of a plain proxy: text by path below ``config/proxy``."""
+    header = values.header_name(topology.header, "header")
+    variable = "$http_" + values.variable_part(header)
+    files = {"nginx.conf": _main(topology)}
+    evidence = ""
+    if topology.evidence is not None:
+        evidence = values.header_name(topology.evidence, "evidence")
+        files["conf.d/00-affinity.conf"] = _node_map(topology)
+    for listener in listeners(topology):
+        server = _server(listener, evidence)
+        for service in listener.services:
+            files[f"conf.d/{service.name}.conf"] = _upstream(topology, service, variable)
+        if len(listener.services) == 1:
+            files[f"conf.d/{listener.services[0].name}.conf"] += server
+        else:
+            files[listener.file_name] = server
+    return files
+
+
+def _upstream(topology: Topology, service: Service, variable: str) -> str:
+    backends = topology.backends(service)
+    method = f"  {service.method.replace('hash', f'hash {variable}', 1)};"
+    servers = [f"  server {_server_line(backend, service)};" for backend in backends]
+    # nginx refuses a backup that stands after the hash.
+    late = any(backend.backup for backend in backends)
+    lines = [*servers, method] if late else [method, *servers]
+    return "\n".join([f"upstream {service.name} {{", *lines, "}", ""])
+
+
+def _server_line(backend: Backend, service: Service) -> str:
+    line = values.address(backend, service)
+    weight = values.whole_weight(backend, service)
+    if weight != 1:
+        line += f" weight={weight}"
+    return line + " down" * backend.down + " backup" * backend.backup
+
+
+def _server(listener: Listener, evidence: str) -> str:
+    lines = ["server {", f"  listen {listener.listen};"]
+    if evidence:
+        lines.append(f"  add_header {evidence} ${NODE_VARIABLE} always;")
+    for location in listener.locations:
+        lines += _location(location)
+    if not listener.has_root:
+        lines.append("  location / { return 404; }")
+    return "\n".join([*lines, "}", ""])
+
+
+def _location(location: Location) -> list[str]:
+    scheme = "https" if location.service.tls else "http"
+    target = f"{scheme}://{location.service.name}"
+    if not location.changes_path:
+        if not location.path:
+            return [f"  location / {{ proxy_pass {target}; }}"]
+        return [
+            f"  location = {location.path} {{ proxy_pass {target}; }}",
+            f"  location {location.path}/ {{ proxy_pass {target}; }}",
+        ]
+    inside = [f"  location {location.path}/ {{ proxy_pass {target}{location.backend}/; }}"]
+    if location.path:
+        exact = location.backend or "/"
+        inside.insert(0, f"  location = {location.path} {{ proxy_pass {target}{exact}; }}")
+    return inside
+
+
+def _node_map(topology: Topology) -> str:
+    lines = [f"map $upstream_addr ${NODE_VARIABLE} {{", *address_entries(topology), "}", ""]
+    return "\n".join(lines)
+
+
+def _main(topology: Topology) -> str:
+    return f"""\
+worker_processes {topology.workers};
+events {{ worker_connections {topology.connections}; }}
+http {{
+  include /etc/nginx/conf.d/*.conf;
+}}
+"""

@@ -1,0 +1,327 @@
+"""The strict style: a key may name its node, and then no other node ever answers it."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from ...discovery.document import WELL_KNOWN, document_text
+from ...pin.links import PATH_PREFIX, QUERY_NAME
+from ...topology import Backend, Service, Topology
+from ...transport.exchange import CONNECTED_HEADER
+from . import values
+from .layout import Listener, Location, listeners
+from .nodes import NODE_VARIABLE, address_entries, named_hosts
+
+# nginx reads a directive's argument into a buffer of 4096 bytes.
+_CHUNK = 1500
+_ZONE_PER_SERVER = 2
+_SMALLEST_ZONE = 64
+
+# No service can have this name.
+_UNKNOWN = ".unknown"
+
+_MACHINEID = "[A-Za-z0-9._-]{1,200}"
+_SUFFIX = "[1-9][0-9]{0,18}|[a-z][a-z0-9-]*"
+
+
+def render_strict(topology: Topology) -> dict[str, str]:
+    """Return the files of a strict proxy: text by path below ``config/proxy``."""
+    values.header_name(topology.header, "header")
+    evidence = values.header_name(topology.evidence or values.DEFAULT_EVIDENCE, "evidence")
+    fronts = listeners(topology)
+    files = {"nginx.conf": _main(topology), "conf.d/00-affinity.conf": _common(topology)}
+    for listener in fronts:
+        server = _server(topology, listener, evidence)
+        for service in listener.services:
+            files[f"conf.d/{service.name}.conf"] = _service(topology, service)
+        if len(listener.services) == 1:
+            files[f"conf.d/{listener.services[0].name}.conf"] += "\n" + server
+        else:
+            files[listener.file_name] = server
+    return files
+
+
+# ---- what all services share ----
+
+
+def _common(topology: Topology) -> str:
+    return "\n".join(
+        [
+            _keys(topology),
+            _evidence_map(topology),
+            _LOG,
+            _document(topology),
+        ]
+    )
+
+
+def _keys(topology: Topology) -> str:
+    header = "$http_" + values.variable_part(topology.header)
+    prefix = re.escape(PATH_PREFIX)
+    return f"""\
+# The routing key: from the header, else from the path ({PATH_PREFIX}KEY/...), the query
+# or the cookie {QUERY_NAME}.
+map {header} $affinity_key {{
+  default {header};
+  "" $affinity_link_key;
+}}
+map $affinity_link_text $affinity_link_key {{
+  default $affinity_link_text;
+  "~^(?<affinity_left>[^%~]*)%7[Ee](?<affinity_right>[^%~]*)$" "$affinity_left~$affinity_right";
+}}
+map $affinity_path_key $affinity_link_text {{
+  default $affinity_path_key;
+  "" $affinity_query_key;
+}}
+map $arg_{QUERY_NAME} $affinity_query_key {{
+  default $arg_{QUERY_NAME};
+  "" $cookie_{QUERY_NAME};
+}}
+map $request_uri $affinity_path_key {{
+  default "";
+  "~^{prefix}(?<affinity_segment>[^/?]+)/" $affinity_segment;
+}}
+# The URI as it came, without the key: escapes and query untouched.
+map $request_uri $affinity_uri {{
+  default $request_uri;
+  "~^{prefix}[^/?]+(?<affinity_rest>/.*)$" $affinity_rest;
+}}
+map $affinity_key $affinity_ill_formed {{
+  default 1;
+  "" "";
+  "~^{_MACHINEID}(~({_SUFFIX}))?$" "";
+}}
+# Behind another proxy that ends TLS, the backends are to know of it.
+map $http_x_forwarded_proto $affinity_scheme {{
+  default $scheme;
+  "~^https?$" $http_x_forwarded_proto;
+}}
+"""
+
+
+def _evidence_map(topology: Topology) -> str:
+    lines = ["# The node that was asked, whether it answered or refused."]
+    names = named_hosts(topology)
+    if names:
+        lines.append(
+            f"# Of a bare key nobody can tell it for {', '.join(names)}: nginx prints addresses, "
+            "not names."
+        )
+    lines += [
+        "map $upstream_addr $affinity_answered {",
+        '  default "";',
+        *address_entries(topology),
+        "}",
+        f"map $proxy_host ${NODE_VARIABLE} {{",
+        "  default $affinity_answered;",
+        *(f'  "~[.]{node.name}$" {node.name};' for node in topology.nodes),
+    ]
+    return "\n".join([*lines, "}", ""])
+
+
+_LOG_FIELDS = {
+    "time": "$time_iso8601",
+    "client": "$remote_addr",
+    "method": "$request_method",
+    "uri": "$request_uri",
+    "status": "$status",
+    "machineid": "$affinity_key",
+    "node": f"${NODE_VARIABLE}",
+    "bytes": "$body_bytes_sent",
+    "seconds": "$request_time",
+    "connect": "$upstream_connect_time",
+    "first_byte": "$upstream_header_time",
+    "agent": "$http_user_agent",
+}
+_LOG = (
+    "log_format affinity escape=json '{"
+    + ",".join(f'"{name}":"{variable}"' for name, variable in _LOG_FIELDS.items())
+    + "}';\naccess_log /var/log/nginx/access.log affinity;\n"
+)
+
+
+def _document(topology: Topology) -> str:
+    """Write the discovery document into variables, each within nginx's limit for a text."""
+    text = document_text(topology, evidence=topology.evidence or values.DEFAULT_EVIDENCE)
+    # nginx would expand a dollar; JSON can do without one, and without an apostrophe.
+    text = text.replace("$", "\\u0024").replace("'", "\\u0027")
+    chunks = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
+    names = [f"$affinity_document_{number}" for number in range(1, len(chunks) + 1)]
+    lines = ["# What clients need to know of this site."]
+    for name, chunk in zip(names, chunks, strict=True):
+        escaped = chunk.replace("\\", "\\\\")
+        lines.append(f"map \"\" {name} {{ default '{escaped}'; }}")
+    lines.append(f'map "" $affinity_document {{ default "{"".join(names)}"; }}')
+    return "\n".join([*lines, ""])
+
+
+# ---- one service ----
+
+
+def _service(topology: Topology, service: Service) -> str:
+    backends = topology.backends(service)
+    by_node: dict[str, list[Backend]] = {}
+    for backend in backends:
+        by_node.setdefault(backend.node, []).append(backend)
+    pool = pool_variable(service)
+    lines = [
+        "# A key that ends in ~NODE goes to that node's own upstream, any other by the hash.",
+        f"map $affinity_key ${pool} {{",
+        f"  default {service.name};",
+        *(f'  "~[~]{node}$" {service.name}.{node};' for node in by_node),
+        f'  "~[~][a-z][a-z0-9-]*$" {_UNKNOWN};',
+        "}",
+        f"upstream {service.name} {{",
+        f"  zone {service.name} {_zone(len(backends))}k;",
+        f"  {service.method.replace('hash', 'hash $affinity_key', 1)};",
+        # With no way on to another server, a backup would never be asked.
+        *(f"  server {_server_line(b, service, shared=True)};" for b in backends if not b.backup),
+        *_KEEPALIVE,
+        "}",
+    ]
+    for node, of_node in by_node.items():
+        several = ["  hash $affinity_key;"] if len(of_node) > 1 else []
+        lines += [
+            f"upstream {service.name}.{node} {{",
+            *several,
+            *(f"  server {_server_line(b, service, shared=len(of_node) > 1)};" for b in of_node),
+            *_KEEPALIVE,
+            "}",
+        ]
+    return "\n".join([*lines, ""])
+
+
+_KEEPALIVE = [
+    "  keepalive 16;",
+    # Shorter than any backend's own (gunicorn: 2 s), or a POST could meet a closing connection.
+    "  keepalive_timeout 1s;",
+]
+
+
+def _server_line(backend: Backend, service: Service, *, shared: bool) -> str:
+    weight = values.whole_weight(backend, service)
+    line = values.address(backend, service)
+    if weight != 1 and shared:
+        line += f" weight={weight}"
+    # A node that failed once keeps its ids: nobody else has their files.
+    return line + " max_fails=0" + " down" * backend.down
+
+
+def pool_variable(service: Service) -> str:
+    """Return the variable that holds the name of the upstream for a request's key."""
+    return f"affinity_pool_{values.variable_part(service.name)}"
+
+
+def _zone(servers: int) -> int:
+    return max(_SMALLEST_ZONE, _ZONE_PER_SERVER * servers)
+
+
+# ---- one port ----
+
+
+def _server(topology: Topology, listener: Listener, evidence: str) -> str:
+    alone = len(listener.services) == 1
+    lines = [
+        "server {",
+        f"  listen {listener.listen};",
+        "  server_tokens off;",
+        f"  add_header {evidence} ${NODE_VARIABLE} always;",
+        # Empty or "-": the node was not reached, so that nothing ran.
+        f"  add_header {CONNECTED_HEADER} $upstream_connect_time always;",
+        "",
+        "  client_max_body_size 1g;",
+        "  proxy_http_version 1.1;",
+        '  proxy_set_header Connection "";',
+        "  proxy_set_header Host $http_host;",
+        f"  proxy_set_header {topology.header} $affinity_key;",
+        "  proxy_set_header X-Real-IP $remote_addr;",
+        "  proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
+        "  proxy_set_header X-Forwarded-Proto $affinity_scheme;",
+        "  proxy_connect_timeout 5s;",
+        # A synchronous Execute is silent for as long as it runs.
+        "  proxy_read_timeout 3600s;",
+        "  proxy_send_timeout 3600s;",
+        "  proxy_next_upstream off;",
+        "  proxy_max_temp_file_size 0;",
+        *_tls(listener),
+        "",
+        '  if ($affinity_ill_formed) { return 400 "this is no machineid\\n"; }',
+        *([f"  {_refuse_unknown(listener.services[0])}"] if alone else []),
+        '  if ($affinity_path_key != "") {',
+        f'    rewrite "^{re.escape(PATH_PREFIX)}[^/]+(/.*)$" $1;',
+        "  }",
+        "",
+        f"  location = {WELL_KNOWN} {{",
+        "    default_type application/json;",
+        "    add_header Cache-Control no-cache always;",
+        "    return 200 $affinity_document;",
+        "  }",
+        f'  location {PATH_PREFIX.rstrip("/")} {{ return 400 "no key and path follow\\n"; }}',
+    ]
+    for location in listener.locations:
+        lines += _location(location, alone=alone)
+    if not listener.has_root:
+        lines.append("  location / { return 404; }")
+    return "\n".join([*lines, "}", ""])
+
+
+def _refuse_unknown(service: Service) -> str:
+    pool = pool_variable(service)
+    return f'if (${pool} = {_UNKNOWN}) {{ return 421 "this proxy knows no such node\\n"; }}'
+
+
+def _tls(listener: Listener) -> list[str]:
+    service = next((service for service in listener.services if service.tls), None)
+    if service is None:
+        return []
+    lines = ["  proxy_ssl_server_name on;"]
+    if service.url is not None:
+        # Nodes show the service's certificate; to verify it, give nginx the authority.
+        lines.append(f"  proxy_ssl_name {urlsplit(service.url).hostname};")
+    return lines
+
+
+def _location(location: Location, *, alone: bool) -> list[str]:
+    scheme = "https" if location.service.tls else "http"
+    first = [] if alone else [_refuse_unknown(location.service)]
+    target = f"{scheme}://${pool_variable(location.service)}"
+    if not location.changes_path:
+        inside = [*first, f"proxy_pass {target}$affinity_uri;"]
+        root = ["location / {", *inside]
+        exact = [f"location = {location.path} {{", *inside]
+        below = [f"location {location.path}/ {{", *inside]
+        blocks = [exact, below] if location.path else [root]
+    else:
+        path, backend = re.escape(location.path), location.backend
+        exact = [
+            f"location = {location.path} {{",
+            *first,
+            f"rewrite ^ {backend or '/'} break;",
+            f"proxy_pass {target};",
+        ]
+        below = [
+            f"location {location.path}/ {{",
+            *first,
+            f'rewrite "^{path}(/.*)$" {backend}$1 break;',
+            f"proxy_pass {target};",
+        ]
+        blocks = [exact, below] if location.path else [below]
+    return [
+        line
+        for head, *inner in blocks
+        for line in (f"  {head}", *(f"    {each}" for each in inner), "  }")
+    ]
+
+
+def _main(topology: Topology) -> str:
+    return f"""\
+worker_processes {topology.workers};
+error_log /var/log/nginx/error.log warn;
+events {{ worker_connections {topology.connections}; }}
+http {{
+  default_type application/octet-stream;
+  map_hash_bucket_size 128;
+  include /etc/nginx/conf.d/*.conf;
+}}
+"""
