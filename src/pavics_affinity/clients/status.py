@@ -7,10 +7,9 @@ yet". A document that is missing is given a moment, too.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from lxml import etree
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import StatusLost
 from ..record import operation
@@ -62,6 +61,9 @@ class StatusDocument:
         The client's own, in seconds.
     """
 
+    #: Sent along with each question.
+    headers: ClassVar[Mapping[str, str] | None] = None
+
     def __init__(
         self, session: AffinitySession, url: str, *, process: str, timeout: Any = None
     ) -> None:
@@ -70,7 +72,7 @@ class StatusDocument:
         self.process = process
         self.timeout = timeout
 
-    def fetch(self, left: float | None = None) -> etree._Element | None:
+    def fetch(self, left: float | None = None) -> Any:
         """Ask until a whole document comes, and return its root.
 
         Parameters
@@ -105,25 +107,31 @@ class StatusDocument:
                 return None
             time.sleep(polling.pause(now - begun))
 
-    def _ask(self, left: float | None) -> etree._Element | Trouble:
+    def _ask(self, left: float | None) -> Any:
         if left is None:
             with operation("status"):
-                response = self.session.get(self.url, stream=True, timeout=self.timeout)
+                response = self.session.get(
+                    self.url, stream=True, timeout=self.timeout, headers=self.headers
+                )
             until = None
         else:
             bound = max(left, LEAST_TIMEOUT)
             until = time.monotonic() + bound
             with operation("status"), self.session.deadline(bound):
                 response = self.session.get(
-                    self.url, stream=True, timeout=_bounded(self.timeout, bound)
+                    self.url,
+                    stream=True,
+                    timeout=_bounded(self.timeout, bound),
+                    headers=self.headers,
                 )
         try:
             answer = read(response, url=self.url, until=until)
         except BodyBroken as error:
             return Trouble(f"a document cut short ({error})", gone=False)
-        return self._judged(answer)
+        return self.judged(answer)
 
-    def _judged(self, answer: Answer) -> etree._Element | Trouble:
+    def judged(self, answer: Answer) -> Any:
+        """Return the root of the document, or the `Trouble` that there is with it."""
         if answer.status in (401, 403):
             expect(answer, "ExecuteResponse", doing="the status", service="WPS", asker=self.session)
         came = f"HTTP {answer.status} and {answer.what_came}"
