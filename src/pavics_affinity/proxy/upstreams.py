@@ -13,7 +13,10 @@ from ..topology.urls import origin_of
 from .maps import Maps, only_variable
 from .statements import Statement
 
-_PASSED_TO = re.compile(r"(?P<scheme>https?)://(?P<host>[^/]+)(?P<uri>/.*)?", re.IGNORECASE)
+# A second variable behind the one with the upstream's name holds the URI as it came.
+_PASSED_TO = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\$\w+(?=\$)|[^/]+)(?:\$\w+)?(?P<uri>/.*)?", re.IGNORECASE
+)
 _LOCATION = re.compile(r"(=|\^~)?(?P<path>[^~@=].*)")
 _BARE_PORT = re.compile(r"[0-9]+", re.ASCII)
 _REAL_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", re.ASCII)

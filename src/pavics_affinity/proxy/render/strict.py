@@ -109,13 +109,13 @@ def _evidence_map(topology: Topology) -> str:
             "not names."
         )
     lines += [
-        "map $upstream_addr $affinity_answered {",
+        "map $proxy_host $affinity_asked {",
         '  default "";',
-        *address_entries(topology),
-        "}",
-        f"map $proxy_host ${NODE_VARIABLE} {{",
-        "  default $affinity_answered;",
         *(f'  "~[.]{node.name}$" {node.name};' for node in topology.nodes),
+        "}",
+        f"map $upstream_addr ${NODE_VARIABLE} {{",
+        "  default $affinity_asked;",
+        *address_entries(topology),
     ]
     return "\n".join([*lines, "}", ""])
 
