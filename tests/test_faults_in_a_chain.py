@@ -1,0 +1,101 @@
+"""Faults in the middle of a chain, on real nodes: an error that says so, never a hang."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from pavics_affinity import Workflow
+from pavics_affinity.errors import (
+    AffinityError,
+    BackendUnavailable,
+    ExecuteOutcomeUnknown,
+)
+
+BOX = [("lon0", "-100"), ("lon1", "-80"), ("lat0", "35"), ("lat1", "50")]
+
+
+def download(workflow: Workflow, cluster) -> str:
+    malleefowl = workflow.wps(cluster.url("malleefowl"))
+    execution = malleefowl.execute("download", [("resource", cluster.sample_url)]).wait()
+    [path] = execution.output("output").json()
+    return path
+
+
+def test_a_node_that_dies_after_the_download_is_named(make_cluster):
+    cluster = make_cluster(proxy="none")
+    with Workflow(topology=cluster.topology, route="direct", deadline=1) as wf:
+        flyingpigeon = wf.wps(cluster.url("flyingpigeon"))
+        path = download(wf, cluster)
+        cluster.kill(wf.node)
+        with pytest.raises(BackendUnavailable, match=f"node '{wf.node}'") as caught:
+            flyingpigeon.execute("subset_bbox", [("resource", path), *BOX]).wait()
+        assert caught.value.machineid == wf.machineid
+    assert cluster.executions(identifier="subset_bbox") == []
+
+
+def test_behind_a_plain_proxy_the_error_says_that_the_files_were_not_there(make_cluster):
+    cluster = make_cluster(proxy="nginx")
+    with Workflow(deadline=1) as wf:
+        flyingpigeon = wf.wps(cluster.url("flyingpigeon"))
+        path = download(wf, cluster)
+        [node] = {run.node for run in cluster.executions(identifier="download")}
+        cluster.kill(node)
+        started, busy = time.monotonic(), time.process_time()
+        with pytest.raises(AffinityError, match="file not in the cache") as caught:
+            flyingpigeon.execute("subset_bbox", [("resource", path), *BOX]).wait()
+        assert time.monotonic() - started < 60
+        assert time.process_time() - busy < 5
+    told = str(caught.value) + "".join(getattr(caught.value, "__notes__", []))
+    assert "only on the node that ran the step" in told
+
+
+def test_an_execute_whose_proxy_dies_is_not_sent_again(make_cluster):
+    cluster = make_cluster(proxy="nginx")
+    with Workflow(deadline=1) as wf:
+        wps = wf.wps(cluster.url("flyingpigeon"))
+        wps.describeprocess("sleep")
+        killer = threading.Timer(1.0, cluster.stop_proxy)
+        killer.start()
+        with pytest.raises(ExecuteOutcomeUnknown, match="may have run, or not"):
+            wps.execute("sleep", [("delay", "4")], mode="sync")
+        killer.join()
+    assert len(cluster.executions(identifier="sleep")) == 1
+
+
+def test_a_proxy_that_dies_leaves_a_running_chain_on_its_node(make_cluster):
+    cluster = make_cluster(proxy="nginx")
+    with Workflow(topology=cluster.topology) as wf:
+        flyingpigeon = wf.wps(cluster.url("flyingpigeon"))
+        path = download(wf, cluster)
+        cluster.stop_proxy()
+        with pytest.warns(UserWarning, match="does not answer"):
+            subset = flyingpigeon.execute("subset_bbox", [("resource", path), *BOX]).wait()
+        assert subset.output("output").data is not None or subset.output("output").reference
+        assert {run.node for run in cluster.executions()} == {wf.node}
+
+
+def test_a_node_that_restarts_within_the_deadline_goes_on(make_cluster):
+    cluster = make_cluster(proxy="none")
+    with Workflow(topology=cluster.topology, route="direct", deadline=60) as wf:
+        flyingpigeon = wf.wps(cluster.url("flyingpigeon"))
+        path = download(wf, cluster)
+        cluster.kill(wf.node)
+        starter = threading.Timer(0.5, cluster.start, (wf.node,))
+        starter.start()
+        flyingpigeon.execute("subset_bbox", [("resource", path), *BOX]).wait()
+        starter.join()
+
+
+def test_the_machineid_is_seen_by_no_other_host(make_cluster):
+    cluster = make_cluster(proxy="nginx")
+    with Workflow() as wf:
+        download(wf, cluster)
+        wf.session.get(cluster.sample_url)
+    assert cluster.data_requests()
+    assert [seen.values("machineid") for seen in cluster.data_requests()] == [[]] * len(
+        cluster.data_requests()
+    )
+    assert all(seen.values("machineid") == [wf.machineid] for seen in cluster.requests())
