@@ -14,7 +14,6 @@ import owslib.wps
 from lxml import etree
 
 from ..errors import (
-    ExecuteOutcomeUnknown,
     ExecutionFailed,
     ExecutionTimeout,
     InvalidRequest,
@@ -23,10 +22,10 @@ from ..errors import (
     ServiceError,
     UnknownOutput,
 )
-from ..record import operation
+from ..record import Step
 from ..transport import ambient_session
-from . import polling, xml
-from .answers import BodyBroken, expect, given, read
+from . import polling, submission, xml
+from .answers import given
 from .descriptions import near
 from .outputs import Output
 from .progress import bar
@@ -67,6 +66,8 @@ class Execution(owslib.wps.WPSExecution):
         The outputs of a finished execution.
     errors : list
         The exceptions of the last document, each with ``code``, ``locator``, ``text``.
+    step : Step or None
+        Its entry in the workflow's record.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Execution(owslib.wps.WPSExecution):
         )
         self.session = ambient_session() if session is None else session
         self.response: Any = None  # OWSLib: an element after submitting, bytes after asking
+        self.step: Step | None = None
         self._submitted = time.monotonic()
         self._asked: float | None = None
 
@@ -213,37 +215,11 @@ class Execution(owslib.wps.WPSExecution):
         """
         form = _Form.of(request)
         self.request = request
-        url = self.url
         timeout = self.timeout
         if timeout is None and form.asynchronous and self.session.affinity.timeout is None:
             timeout = _ASYNC_TIMEOUT
-        doing = f"Execute {form.process}"
         self._submitted = time.monotonic()
-        with operation(doing):
-            response = self.session.post(
-                url,
-                data=request.encode() if isinstance(request, str) else request,
-                headers={"Content-Type": "text/xml"},
-                timeout=timeout,
-                stream=True,
-            )
-        try:
-            answer = read(response, url=url)
-        except BodyBroken as error:
-            raise ExecuteOutcomeUnknown(
-                f"the answer to {doing} broke off ({error}): the service took it, and it may have "
-                "run, or not. It was not sent again; look at the service's jobs, or run the chain "
-                "anew if running twice does no harm",
-                **self._details(url),
-            ) from error
-        root = expect(
-            answer,
-            "ExecuteResponse",
-            doing=doing,
-            service="WPS",
-            asker=self.session,
-            execute=True,
-        )
+        root = submission.submit(self, form.process, _as_bytes(request), timeout)
         self.response = root
         self._asked = time.monotonic()
         return root
@@ -276,6 +252,7 @@ class Execution(owslib.wps.WPSExecution):
                 Output(element, session=self.session, service=self.url or "")
                 for element in response.iterfind(f"{wps}ProcessOutputs/{wps}Output")
             ]
+        submission.tell(self, response)
 
     def note_evidence(self) -> None:
         """Hold what the document names, status location and outputs, against the node.

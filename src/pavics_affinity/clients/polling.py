@@ -12,6 +12,7 @@ hour about 440.
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -30,6 +31,20 @@ def pause(age: float) -> float:
         Seconds since the job was submitted.
     """
     return min(max(SHORTEST, min(age / 3, SHORT), 0.045 * age), LONGEST)
+
+
+def busy_pause(attempt: int) -> float:
+    """Return how long to wait before a busy server is asked again.
+
+    Parameters
+    ----------
+    attempt : int
+        How often it was asked before, from 0. The pause is
+        ``min(0.25 * 1.5**attempt, 10)`` seconds, times a random factor of 0.5
+        to 1, so that clients do not all come back at once.
+    """
+    whole = min(0.25 * 1.5 ** min(attempt, 20), LONGEST)
+    return whole * random.uniform(0.5, 1)  # noqa: S311  # spreads load only
 
 
 def seconds(value: float | timedelta | None, name: str = "timeout") -> float | None:

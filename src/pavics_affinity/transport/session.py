@@ -55,6 +55,8 @@ class AffinitySession(requests.Session):
         self.adapters.clear()
         for scheme in ("http://", "https://"):
             self.mount(scheme, self.affinity)
+        #: Seconds for which an Execute that a busy server refuses is sent again.
+        self.busy_patience = 0.0
         #: Undone when the session is closed: temporary files, above all.
         self.ends = contextlib.ExitStack()
         weakref.finalize(self, self.ends.close)
