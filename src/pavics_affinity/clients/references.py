@@ -8,6 +8,7 @@ right node by itself; where there is none, it is refused.
 
 from __future__ import annotations
 
+import base64
 import copy
 import warnings
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from owslib.wps import ComplexDataInput, is_complexdata
 from ..errors import AffinityWarning, InvalidRequest, ReferenceRefused
 from ..pin.links import link
 from .execution import Execution
+from .jobs import Job, Results
 from .outputs import Output
 from .urls import web_url
 
@@ -67,6 +69,42 @@ def resolve(session: AffinitySession, inputs: Any, described: Description | None
         return inputs  # refused, in better words, by who builds the request
     rules = {} if described is None else described.inputs
     return [(name, as_input(session, name, value, rules.get(name))) for name, value in listed]
+
+
+def resolve_json(session: AffinitySession, inputs: Any, name: str = "") -> Any:
+    """Put references among the inputs of an OGC API process into the form that it can use.
+
+    Parameters
+    ----------
+    session : AffinitySession
+        The workflow's.
+    inputs : object
+        What is to be sent as JSON: dicts and lists are gone through. A value may
+        be as for `resolve`, or a link, ``{"href": url}``.
+    name : str
+        Of the input, for messages.
+
+    Returns
+    -------
+    object
+        The same, with outputs as links, or as values where they were sent along.
+
+    Raises
+    ------
+    ReferenceRefused, InvalidRequest
+        As `resolve`.
+    """
+    value = single(inputs, name)
+    what = f"input {name!r}"
+    if isinstance(value, Output):
+        return _as_json_value(value, what)
+    if isinstance(value, str):
+        return _of_text(session, value, what)
+    if isinstance(value, Mapping):
+        return {key: resolve_json(session, item, name or str(key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [resolve_json(session, item, name) for item in value]
+    return value
 
 
 def hand_on(session: AffinitySession, url: str, what: str) -> str:
@@ -136,6 +174,8 @@ def single(value: Any, name: str) -> Any:
                 input=name,
             )
         return _only({str(o.identifier): o for o in value.wait().processOutputs}, name)
+    if isinstance(value, Job | Results):
+        return _only(value.outputs(), name)
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return _only(value._asdict(), name)
     return value
@@ -186,6 +226,19 @@ def _of_output(output: Output, what: str, rule: InputRule | None) -> Any:
     if (output.encoding or "").lower() == "base64":
         return Embedded("".join(_texts(output)), mimeType=mimetype, encoding="base64")
     return Embedded(output.text(), mimeType=mimetype)
+
+
+def _as_json_value(output: Output, what: str) -> Any:
+    if output.reference is not None:
+        url = web_url(output.reference, base=output.service, what=what)
+        link_ = {"href": hand_on(output.session, url, what), "type": output.mimeType}
+        return {key: value for key, value in link_.items() if value}
+    if "json" in (output.mimeType or ""):
+        return output.json()
+    if (output.encoding or "").lower() == "base64":
+        content = base64.b64encode(output.read_bytes()).decode()
+        return {"value": content, "encoding": "base64", "mediaType": output.mimeType}
+    return output.text()
 
 
 def _texts(output: Output) -> Iterator[str]:

@@ -38,6 +38,16 @@ def web_url(url: str, *, base: str, what: str) -> str:
     return absolute
 
 
+def check_service_url(url: object) -> None:
+    """Raise `OutOfScope` unless this is an http or https URL."""
+    parts = urlsplit(url) if isinstance(url, str) else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise OutOfScope(
+            f"the service's URL is {url!r}; expected an http or https URL",
+            url=url if isinstance(url, str) else None,
+        )
+
+
 def same_host(one: str, other: str) -> bool:
     """Tell whether two absolute URLs name the same host, on whatever port."""
     return urlsplit(one).hostname == urlsplit(other).hostname

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlsplit
 
 import owslib.wps
 import requests
@@ -19,7 +18,6 @@ from owslib.wps import ASYNC, AUTO, SYNC
 
 from ..errors import (
     InvalidRequest,
-    OutOfScope,
     ServiceError,
     ServiceUnreachable,
     UnknownProcess,
@@ -30,6 +28,7 @@ from . import references, xml
 from .answers import Answer, BodyBroken, expect, given, read
 from .descriptions import Description, Descriptions, near, values
 from .execution import Execution
+from .urls import check_service_url
 
 if TYPE_CHECKING:
     from ..transport import AffinitySession
@@ -96,7 +95,7 @@ class WebProcessingService(owslib.wps.WebProcessingService):
         *,
         session: AffinitySession | None = None,
     ) -> None:
-        _check_url(url)
+        check_service_url(url)
         super().__init__(
             url,
             version=version,
@@ -432,12 +431,6 @@ def _authentication(auth: Any) -> Any:
     if isinstance(auth, requests.auth.AuthBase):
         return Authentication(auth_delegate=auth)
     return auth
-
-
-def _check_url(url: Any) -> None:
-    parts = urlsplit(url) if isinstance(url, str) else None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise OutOfScope(f"the service's URL is {url!r}; expected an http or https URL", url=url)
 
 
 def _checked(document: str | bytes) -> bytes:

@@ -1,0 +1,467 @@
+"""Jobs and results of an OGC API - Processes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+from urllib.parse import urlsplit
+
+from lxml import etree
+
+from ..errors import ExecutionTimeout, InvalidRequest, UnknownOutput
+from ..record import operation
+from . import polling
+from .answers import Answer, read
+from .descriptions import near
+from .outputs import Output
+from .problems import Failed, check_status, expect_json, is_json, parsed
+from .progress import bar
+from .status import StatusDocument, Trouble
+from .urls import web_url
+
+if TYPE_CHECKING:
+    from ..transport import AffinitySession
+
+JSON = {"Accept": "application/json"}
+_RESULTS = "http://www.opengis.net/def/rel/ogc/1.0/results"
+_ENDED = frozenset({"successful", "failed", "dismissed"})
+_QUALIFIED = frozenset({"value", "mediaType", "encoding", "schema"})
+_UNWRITABLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_WPS = "http://www.opengis.net/wps/1.0.0"
+_OWS = "http://www.opengis.net/ows/1.1"
+_XLINK = "http://www.w3.org/1999/xlink"
+
+
+class Results(dict[str, Any]):
+    """The results of a process, as the server's document has them.
+
+    Parameters
+    ----------
+    document : mapping
+        The document.
+    session : AffinitySession
+        Fetches what it refers to.
+    url : str
+        Where it came from.
+    """
+
+    def __init__(self, document: Mapping[str, Any], *, session: AffinitySession, url: str) -> None:
+        super().__init__(document)
+        self.session = session
+        self.url = url
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {', '.join(self.values_by_name()) or 'none'}>"
+
+    def wait(self, timeout: float | timedelta | None = None, progress: bool | None = None) -> Self:
+        """Return at once: these are here. So a chain reads the same either way."""
+        return self
+
+    def results(self) -> Self:
+        """Return these."""
+        return self
+
+    def values_by_name(self) -> dict[str, Any]:
+        """Return the outputs by identifier.
+
+        The standard has them so; pygeoapi has a list of ``{"id", "value"}`` below
+        ``outputs``, or one such entry alone.
+        """
+        listed = self.get("outputs")
+        entries = listed if isinstance(listed, list) else [self] if "id" in self else []
+        named = [e for e in entries if isinstance(e, Mapping) and isinstance(e.get("id"), str)]
+        if named and len(named) == len(entries):
+            return {e["id"]: e["value"] if "value" in e else dict(e) for e in named}
+        return dict(self)
+
+    def output(self, identifier: str) -> Output:
+        """Return the output of this name.
+
+        Raises
+        ------
+        UnknownOutput
+            There is none; the message lists those that there are.
+        """
+        found = self.outputs()
+        if identifier not in found:
+            raise UnknownOutput(
+                f"{self.url} gave no output {identifier!r}; {near(identifier, found, 'output')}",
+                url=self.url,
+                output=identifier,
+            )
+        return found[identifier]
+
+    def outputs(self) -> dict[str, Output]:
+        """Return all outputs by name."""
+        return {
+            name: output_of(name, value, session=self.session, base=self.url)
+            for name, value in self.values_by_name().items()
+        }
+
+
+class Job(dict[str, Any]):
+    """A job: its status document, and what can be done with it.
+
+    Made by `Processes.execute` and `.attach`.
+
+    Parameters
+    ----------
+    session : AffinitySession
+        All requests go through it.
+    location : str
+        URL of the status document.
+    process : str, optional
+        Identifier of the process.
+    timeout : float or tuple, optional
+        The client's own.
+
+    Attributes
+    ----------
+    location : str
+        URL of the status document; what `Processes.attach` takes.
+    """
+
+    def __init__(
+        self,
+        session: AffinitySession,
+        location: str,
+        *,
+        process: str | None = None,
+        timeout: Any = None,
+    ) -> None:
+        super().__init__()
+        self.session = session
+        self.location = location
+        self.timeout = timeout
+        self._process = process
+        self._submitted = time.monotonic()
+        self._asked: float | None = None
+
+    def __repr__(self) -> str:
+        node = f" on {self.session.node}" if self.session.node else ""
+        return f"<{type(self).__name__} {self._name}: {self.status or 'submitted'}{node}>"
+
+    @property
+    def status(self) -> str | None:
+        """``"accepted"``, ``"running"``, ``"successful"``, ``"failed"`` or ``"dismissed"``."""
+        return _text(self.get("status"))
+
+    @property
+    def progress(self) -> int:
+        """Per cent, as the server says."""
+        value = self.get("progress")
+        return value if isinstance(value, int) and 0 <= value <= 100 else 0
+
+    @property
+    def message(self) -> str | None:
+        """As the server says."""
+        return _text(self.get("message"))
+
+    def refresh(self) -> Self:
+        """Ask once how far the job is.
+
+        Raises
+        ------
+        StatusLost, BackendUnavailable, ServiceUnreachable, AffinityLost
+            As `wait`.
+        """
+        self._refresh(None)
+        return self
+
+    def wait(self, timeout: float | timedelta | None = None, progress: bool | None = None) -> Self:
+        """Wait for the end of the job.
+
+        It is asked as often as `pavics_affinity.clients.polling` has it.
+
+        Parameters
+        ----------
+        timeout : float or timedelta, optional
+            Seconds from now; by default there is no limit.
+        progress : bool, optional
+            Show a progress bar; by default in a notebook only.
+
+        Returns
+        -------
+        Job
+            This one, successful.
+
+        Raises
+        ------
+        ExecutionFailed
+            It failed, or was dismissed; with the server's words.
+        ExecutionTimeout
+            It goes on at the server; wait again.
+        StatusLost
+            Its status document is gone, or cannot be read any more.
+        BackendUnavailable, ServiceUnreachable, AffinityLost
+            As every request.
+        """
+        limit = polling.seconds(timeout)
+        if self.status not in _ENDED:
+            self._wait(limit, progress)
+        if self.status != "successful":
+            raise Failed(
+                f"{self._name} {self.status}: {self.message or 'no reason given'}",
+                code=None,
+                **self._details,
+            )
+        return self
+
+    def results(self) -> Results:
+        """Return the results; each call asks for them.
+
+        Raises
+        ------
+        InvalidRequest
+            The job has not ended.
+        ServiceError
+            The server refuses, or has a single output that is no JSON: see `output`.
+        """
+        url = self._results_url()
+        answer = self._get(url)
+        document = expect_json(answer, doing="the results", asker=self.session)
+        if not isinstance(document, dict):
+            document = {"value": document}
+        return Results(document, session=self.session, url=url)
+
+    def output(self, identifier: str) -> Output:
+        """Return the output of this name.
+
+        An output that the server gives as it is, rather than in a document of
+        results, is not fetched before it is asked for its content.
+
+        Parameters
+        ----------
+        identifier : str
+            Its name; of no matter where the server gives a single output as it is.
+
+        Raises
+        ------
+        InvalidRequest
+            The job has not ended.
+        ExecutionFailed
+            It failed.
+        UnknownOutput
+            It has no such output; the message lists those that there are.
+        """
+        found = self.outputs(identifier)
+        if identifier not in found:
+            raise UnknownOutput(
+                f"{self._name} gave no output {identifier!r}; {near(identifier, found, 'output')}",
+                output=identifier,
+                **self._details,
+            )
+        return found[identifier]
+
+    def outputs(self, single: str = "output") -> dict[str, Output]:
+        """Return all outputs by name.
+
+        Parameters
+        ----------
+        single : str
+            Name of a single output that the server gives as it is.
+
+        Raises
+        ------
+        InvalidRequest, ExecutionFailed
+            As `output`.
+        """
+        url = self._results_url()
+        with operation("results"):
+            response = self.session.get(url, stream=True, timeout=self.timeout, headers=JSON)
+        kind = response.headers.get("Content-Type", "")
+        if response.ok and "json" not in kind.lower():
+            response.close()
+            value = {"href": url, "type": kind.split(";")[0].strip() or None}
+            return {single: output_of(single, value, session=self.session, base=url)}
+        document = expect_json(read(response, url=url), doing="the results", asker=self.session)
+        if not isinstance(document, dict):
+            document = {single: document}
+        return Results(document, session=self.session, url=url).outputs()
+
+    def dismiss(self) -> Self:
+        """Have the server end the job and forget its results.
+
+        Raises
+        ------
+        ServiceError
+            It refuses, or the job is not there.
+        """
+        with operation("dismiss"):
+            response = self.session.delete(self.location, stream=True, headers=JSON)
+        answer = read(response, url=self.location)
+        check_status(answer, doing="to dismiss the job", asker=self.session)
+        self["status"] = "dismissed"
+        return self
+
+    # ---- how ----
+
+    @property
+    def _name(self) -> str:
+        what = _text(self.get("jobID")) or urlsplit(self.location).path.rpartition("/")[2]
+        return f"job {what!r} of process {self._process!r}" if self._process else f"job {what!r}"
+
+    @property
+    def _details(self) -> dict[str, Any]:
+        return {
+            "url": self.location,
+            "machineid": self.session.machineid,
+            "node": self.session.node,
+        }
+
+    def _wait(self, limit: float | None, progress: bool | None) -> None:
+        with bar(progress, total=100, desc=self._name, unit="%") as move:
+
+            def done(left: float | None) -> bool:
+                if self._refresh(left):
+                    move(self.progress, self.message)
+                return self.status in _ENDED
+
+            polling.wait_until(
+                done,
+                submitted=self._submitted,
+                asked=self._asked,
+                timeout=limit,
+                expired=self._expired,
+            )
+
+    def _expired(self, waited: float) -> ExecutionTimeout:
+        return ExecutionTimeout(
+            f"{self._name} has not ended after {waited:.1f} s (status {self.status}, "
+            f"{self.progress} %). It goes on at the server: wait again, or come back later with "
+            f".attach({self.location!r})",
+            **self._details,
+        )
+
+    def _refresh(self, left: float | None) -> bool:
+        document = _JobDocument(
+            self.session, self.location, process=self._name, timeout=self.timeout
+        ).fetch(left)
+        self._asked = time.monotonic()
+        if document is None:
+            return False
+        self.clear()
+        self.update(document)
+        self._process = _text(self.get("processID")) or self._process
+        return True
+
+    def _get(self, url: str) -> Answer:
+        with operation("results"):
+            response = self.session.get(url, stream=True, timeout=self.timeout, headers=JSON)
+        return read(response, url=url)
+
+    def _results_url(self) -> str:
+        if self.status not in _ENDED:
+            raise InvalidRequest(
+                f"{self._name} has not ended (status {self.status}): call .wait() first",
+                **self._details,
+            )
+        self.wait()
+        listed = self.get("links")
+        links = (
+            [link for link in listed if isinstance(link, Mapping)]
+            if isinstance(listed, list)
+            else []
+        )
+        found = [link for link in links if link.get("rel") == _RESULTS and link.get("href")]
+        found.sort(key=lambda link: "json" not in str(link.get("type")))
+        stated = found[0]["href"] if found else f"{self.location.partition('?')[0]}/results"
+        url = web_url(stated, base=self.location, what=f"the results of {self._name}")
+        self.session.note_reference(url)
+        return url
+
+
+class _JobDocument(StatusDocument):
+    """A job's status document: a JSON object that has a status."""
+
+    headers: ClassVar[Mapping[str, str] | None] = JSON
+
+    def judged(self, answer: Answer) -> Any:
+        if answer.status in (401, 403):
+            check_status(answer, doing="the status", asker=self.session)
+        came = f"HTTP {answer.status} and {answer.what_came}"
+        if answer.status >= 400:
+            return Trouble(came, gone=answer.status < 500 and answer.status not in (408, 429))
+        try:
+            document = parsed(answer)
+        except ValueError:
+            return Trouble(came, gone=False)
+        if isinstance(document, dict) and isinstance(document.get("status"), str):
+            return document
+        return Trouble(f"{came} without a status", gone=False)
+
+
+def raw_results(answer: Answer, identifier: str, session: AffinitySession) -> Results:
+    """Return an output that came as it is, in answer to an Execute."""
+    if is_json(answer):
+        value: Any = parsed(answer)
+        if isinstance(value, dict):
+            return Results(value, session=session, url=answer.url)
+    else:
+        text = base64.b64encode(answer.body).decode()
+        kind = answer.content_type.split(";")[0].strip()
+        value = {"value": text, "encoding": "base64", "mediaType": kind}
+    return Results({identifier: value}, session=session, url=answer.url)
+
+
+def output_of(name: str, value: Any, *, session: AffinitySession, base: str) -> Output:
+    """Return a value of a results document as an output.
+
+    Parameters
+    ----------
+    name : str
+        Its identifier.
+    value : object
+        A link (``href``), a qualified value (``value`` with ``mediaType`` and
+        ``encoding``), or the value itself.
+    session : AffinitySession
+        Fetches it.
+    base : str
+        URL of the document.
+    """
+    element = etree.Element(f"{{{_WPS}}}Output")
+    for tag in ("Identifier", "Title"):
+        etree.SubElement(element, f"{{{_OWS}}}{tag}").text = _writable(name)
+    qualified = value if isinstance(value, Mapping) else {}
+    kind = _text(qualified.get("mediaType")) or _text(qualified.get("type"))
+    if isinstance(qualified.get("href"), str):
+        url = web_url(qualified["href"], base=base, what=f"output {name!r}")
+        session.note_reference(url)
+        inner = etree.SubElement(element, f"{{{_WPS}}}Reference")
+        inner.set(f"{{{_XLINK}}}href", _writable(url))
+    else:
+        data = etree.SubElement(element, f"{{{_WPS}}}Data")
+        inner = etree.SubElement(data, f"{{{_WPS}}}ComplexData")
+        encoding = None
+        if "value" in qualified and set(qualified) <= _QUALIFIED:
+            value, encoding = qualified["value"], _text(qualified.get("encoding"))
+        plain = isinstance(value, str)
+        kind = kind or ("text/plain" if plain else "application/json")
+        _embed(inner, value if plain else json.dumps(value), encoding)
+    if kind:
+        inner.set("mimeType", _writable(kind))
+    return Output(element, session=session, service=base)
+
+
+def _embed(element: etree._Element, text: str, encoding: str | None) -> None:
+    if text != _writable(text).strip():
+        # XML cannot hold it, or OWSLib would strip it.
+        text = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
+        encoding = "base64"
+    element.text = text
+    if encoding is not None:
+        element.set("encoding", _writable(encoding))
+
+
+def _writable(text: str) -> str:
+    """Leave out what XML cannot hold."""
+    return _UNWRITABLE.sub("", text)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
