@@ -103,6 +103,10 @@ def site(tmp_path_factory):
         process.wait(30)
 
 
+def tried(topology, service, key):
+    return [address for _, address in topology.tries(service, key)]
+
+
 def ask(port, key, header=True):
     connection = http.client.HTTPConnection("127.0.78.100", port, timeout=60)
     try:
@@ -124,7 +128,7 @@ def test_each_key_lands_where_the_files_say(site, name):
         headers = ask(ports[name], key)
         answered = topology.node_of_evidence(headers[topology.evidence])
         assert answered == topology.first_node(name, key)
-        assert headers["X-Tried"] == next(topology.address_order(service, key))
+        assert headers["X-Tried"] == tried(topology, service, key)[0]
 
 
 def test_routing_keys_lead_to_one_node_in_every_service_by_header_and_query(site):

@@ -30,6 +30,10 @@ def finch(**more):
     return Service("finch", "http://proxy/wps", port=8093, **more)
 
 
+def tried(topology, service, key):
+    return [address for _, address in topology.tries(service, key)]
+
+
 # ---- what it is made of ----
 
 
@@ -230,7 +234,7 @@ def test_the_order_is_that_of_the_placement_in_names_of_nodes():
     reference = NginxHash(["10.0.0.1:8093", "10.0.0.2:8093", "10.0.0.3:8093"])
     for key in KEYS:
         addresses = list(reference.order(key))
-        assert list(topology.address_order(service, key)) == addresses
+        assert tried(topology, service, key) == addresses
         assert list(topology.order(service, key)) == [f"node{a[7]}" for a in addresses]
         assert topology.first_node("finch", key) == f"node{reference.place(key)[7]}"
 
@@ -247,7 +251,7 @@ def test_order_weight_and_marks_are_those_of_the_service():
     reference = NginxHash(["10.0.0.3:8093 weight=5", "10.9.9.9:1 down", "10.0.0.2:8093"])
     for key in KEYS:
         addresses = list(reference.order(key))
-        assert list(topology.address_order(service, key)) == addresses
+        assert tried(topology, service, key) == addresses
         assert list(topology.order(service, key)) == [f"node{a[7]}" for a in addresses]
 
 
@@ -269,14 +273,14 @@ def test_a_node_with_two_backends_stands_once_in_the_order():
     assert topology.placement_addresses(service, "node1") == ("10.0.0.1:8093", "10.0.0.1:9000")
     for key in KEYS:
         assert sorted(topology.order(service, key)) == ["node1", "node2"]
-        assert len(list(topology.address_order(service, key))) == 3
+        assert len(tried(topology, service, key)) == 3
 
 
 def test_addresses_are_shown_as_nginx_prints_them():
     service = finch(
         backends=[Backend("node1", "10.0.0.1"), Backend("node2", "[0::1]:9"), Backend("node3")]
     )
-    shown = set(site(service).address_order(service, "a1b2"))
+    shown = set(tried(site(service), service, "a1b2"))
     assert shown == {"10.0.0.1:80", "[::1]:9", "10.0.0.3:8093"}
 
 
@@ -324,7 +328,7 @@ def test_a_name_counts_as_one_address_unless_said_otherwise():
     service = topology.services[0]
     for key in KEYS:
         assert list(topology.order(service, key)) == list(reference.order(service, key))
-    assert next(topology.address_order(service, "key-0")).startswith("HOST")
+    assert tried(topology, service, "key-0")[0].startswith("HOST")
 
 
 def test_addresses_of_a_name_count_as_nginx_counts_them():
@@ -333,7 +337,7 @@ def test_addresses_of_a_name_count_as_nginx_counts_them():
     reference = NginxHash([f"HOST{i}:8093" for i in (1, 2, 3)], resolve=table.__getitem__)
     for key in KEYS:
         addresses = list(reference.order(key))
-        assert list(topology.address_order(topology.services[0], key)) == addresses
+        assert tried(topology, topology.services[0], key) == addresses
         assert topology.first_node(None, key) == f"node{addresses[0][7]}"
 
 
@@ -391,7 +395,7 @@ def test_a_strict_proxy_is_told_the_name():
     service = topology.services[0]
     assert topology.routing_key(service, "a1b2", "node3") == "a1b2~node3"
     assert list(topology.order(service, "a1b2~node3")) == ["node3"]
-    assert list(topology.address_order(service, "a1b2~node3")) == ["10.0.0.3:8093"]
+    assert tried(topology, service, "a1b2~node3") == ["10.0.0.3:8093"]
     assert list(topology.order(service, "a1b2~3")) == list(site().order(service, "a1b2~3"))
     with pytest.raises(UnknownNode):
         next(topology.order(service, "a1b2~node9"))
@@ -409,7 +413,7 @@ def test_a_strict_proxy_has_no_backend_for_a_node_without_the_service():
 def test_to_a_plain_proxy_a_name_in_the_key_means_nothing():
     topology = site()
     expected = NginxHash([f"10.0.0.{i}:8093" for i in (1, 2, 3)]).place("a1b2~node3")
-    assert next(topology.address_order(topology.services[0], "a1b2~node3")) == expected
+    assert tried(topology, topology.services[0], "a1b2~node3")[0] == expected
 
 
 def test_without_a_proxy_the_key_is_the_bare_id():
@@ -446,7 +450,7 @@ def test_nothing_is_made_anew_for_each_request(monkeypatch):
         topology.covering("http://10.0.0.7:8093/wps")
         topology.node_of_evidence("10.0.0.7:8093")
         topology.first_node("finch", "a1b2")
-        next(topology.address_order(service, "a1b2"))
+        next(topology.tries(service, "a1b2"))
 
     ask()
 

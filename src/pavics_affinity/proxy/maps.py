@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -120,9 +121,11 @@ def node_names(mapped: Map) -> Iterator[tuple[re.Pattern[str], str]]:
         else:
             pattern = rf"\A{re.escape(key)}\Z"
         try:
-            yield re.compile(pattern, flags), value
+            with warnings.catch_warnings(action="ignore", category=FutureWarning):
+                compiled = re.compile(pattern, flags)
         except re.error:  # PCRE has more than re; such a key names no node here
             continue
+        yield compiled, value
 
 
 def pools_by_node(mapped: Map) -> dict[str, str]:

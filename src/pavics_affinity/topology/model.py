@@ -245,21 +245,20 @@ class Topology:
         PlacementUndetermined
             Where the prediction ends.
         """
-        names = self._placing(service).nodes
         seen = set()
-        for address in self._addresses(service, key):
-            name = names[address]
-            if name not in seen:
-                seen.add(name)
-                yield name
+        for node, _ in self.tries(service, key):
+            if node not in seen:
+                seen.add(node)
+                yield node
 
-    def address_order(self, service: Service, key: str) -> Iterator[str]:
-        """Yield the backends' addresses in the order in which the proxy tries them.
+    def tries(self, service: Service, key: str) -> Iterator[tuple[str, str]]:
+        """Yield node and address of each backend, in the order in which the proxy tries them.
 
-        As `order`, and as nginx prints them; a host name stands as a name.
+        As `order`, with addresses as nginx prints them; a host name whose addresses
+        are not known stands as a name.
         """
-        shown = self._placing(service).shown
-        return (shown[address] for address in self._addresses(service, key))
+        rows = self._placing(service).rows
+        return (rows[address] for address in self._addresses(service, key))
 
     def routing_key(self, service: Service, machineid: str, node: str) -> str:
         """Return the routing key that makes the service's proxy choose a node.

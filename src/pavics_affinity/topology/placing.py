@@ -73,12 +73,7 @@ class Placing:
     @cached_property
     def nodes(self) -> Mapping[str, str]:
         """The placement's addresses, with the nodes' names."""
-        return {address: node for address, node, _ in self._rows}
-
-    @cached_property
-    def shown(self) -> Mapping[str, str]:
-        """The placement's addresses, as nginx prints them; names that it resolves, by name."""
-        return {address: text for address, _, text in self._rows}
+        return {address: node for address, (node, _) in self.rows.items()}
 
     @cached_property
     def evidence(self) -> Mapping[str, str]:
@@ -94,20 +89,20 @@ class Placing:
         return found
 
     @cached_property
-    def _rows(self) -> Sequence[tuple[str, str, str]]:
-        """Each address, the node that it is on, and the text to show for it."""
+    def rows(self) -> Mapping[str, tuple[str, str]]:
+        """The placement's addresses, with node and the text to show: names stay names."""
         if self._service.method == "rendezvous":
-            return [(b.node, b.node, b.address or b.node) for b in self._backends]
-        rows = []
+            return {b.node: (b.node, b.address or b.node) for b in self._backends}
+        rows = {}
         for backend in self._backends:
             if backend.address is None:
                 continue
             server = parse_server(backend.address)
             for peer in peers_of(server, self._resolve):
                 address = str(peer.address)
-                known = self._stand_ins.get(server.host) is None
-                text = address if known else f"{server.host}:{server.port}"
-                rows.append((address, backend.node, text))
+                unknown = server.host in self._stand_ins
+                shown = f"{server.host}:{server.port}" if unknown else address
+                rows[address] = backend.node, shown
         return rows
 
     def _resolve(self, name: str) -> Sequence[str]:
