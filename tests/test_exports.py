@@ -19,7 +19,9 @@ PUBLIC = [
     "Workflow",
     "current_workflow",
     "derive_machineid",
+    "discover",
     "mint_machineid",
+    "read_nginx",
 ]
 
 

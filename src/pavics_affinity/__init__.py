@@ -6,8 +6,10 @@
 """
 
 from .clients.wps import WebProcessingService
+from .discovery import discover
 from .machineid import derive_machineid, mint_machineid
 from .placement import NginxConsistentHash, NginxHash, Rendezvous
+from .proxy.read import read_nginx
 from .topology import Backend, Node, Service, Topology
 from .workflow import Workflow, current_workflow
 
@@ -23,7 +25,9 @@ __all__ = [
     "Workflow",
     "current_workflow",
     "derive_machineid",
+    "discover",
     "mint_machineid",
+    "read_nginx",
 ]
 
 __version__ = "0.1.0"

@@ -16,7 +16,9 @@ from pavics_affinity import (
     Workflow,
     current_workflow,
     derive_machineid,
+    discover,
     mint_machineid,
+    read_nginx,
 )
 from pavics_affinity.errors import AffinityLost, BackendUnavailable, ExecutionFailed
 
@@ -40,6 +42,8 @@ topology = Topology(
 )
 topology.dump("site.toml")
 assert_type(Topology.load(Path("site.toml")), Topology)
+assert_type(read_nginx("conf.d/*.conf", urls={"flyingpigeon": URL}), Topology)
+assert_type(discover(URL), Topology)
 assert_type(mint_machineid(node="node2", topology=topology, service="flyingpigeon"), str)
 
 # ---- a chain ----
@@ -52,8 +56,7 @@ with Workflow(topology=topology, node="node1", timeout=timedelta(seconds=30)) as
     try:
         execution = wps.execute("subset_bbox", [("resource", "file:///x.nc"), ("lon0", "-80")])
         output = execution.wait(timeout=timedelta(minutes=5), progress=False).output("output")
-        path: Path = output.download("subset.nc")
-        print(path.stat())
+        assert_type(output.download("subset.nc").path, Path)
         assert_type(output.text(), str)
     except BackendUnavailable as gone:
         assert_type(gone.node, str | None)

@@ -162,7 +162,7 @@ def _recalled(execution: Execution, step: Step, doing: str) -> etree._Element:
         url = web_url(step.location, base=execution.url or "", what="the status document")
         execution.statusLocation = step.location
         document = StatusDocument(session, url, process=doing, timeout=execution.timeout)
-        root = document.fetch()
+        root: etree._Element | None = document.fetch()
         if root is not None:
             return root
     raise ExecuteOutcomeUnknown(
