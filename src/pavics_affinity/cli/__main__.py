@@ -1,0 +1,5 @@
+"""``python -m pavics_affinity.cli``, where no script is installed."""
+
+from . import main
+
+main()

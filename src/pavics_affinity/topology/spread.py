@@ -1,0 +1,221 @@
+"""How keys spread over the nodes, what a change of the servers would move, and what keeps together.
+
+Counted over keys, not computed from the weights: nginx's plain hash has 15 bits, and
+a consistent one is as even as its points.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from ..errors import PlacementUndetermined
+from .model import Topology
+from .parts import Backend, Service
+from .placing import Placing
+from .urls import join_host
+
+MOST_NODES = 24
+SAMPLE = 4
+"""Of more than `MOST_NODES` nodes only so many are tried out as removed and down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """What a change of a service's servers does to the keys.
+
+    Attributes
+    ----------
+    moved : float
+        Share of all keys that change their node, 0 to 1.
+    needless : float
+        Share of all keys that do, though their node still takes requests and is
+        not a new one's.
+    """
+
+    moved: float
+    needless: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpread:
+    """One node's part of a service's keys.
+
+    Attributes
+    ----------
+    weight : float
+        The sum of its backends' weights.
+    expected : float
+        Its weight's share among those that take requests, 0 to 1.
+    share : float
+        The share of the keys that it gets.
+    removed, down : Moves or None
+        If its servers were taken from the list, or marked down; None where that was
+        not tried, or would leave nobody.
+    """
+
+    weight: float
+    expected: float
+    share: float
+    removed: Moves | None
+    down: Moves | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpread:
+    """How one service's keys spread.
+
+    Attributes
+    ----------
+    name, method : str
+        The service, and who chooses its nodes.
+    nodes : mapping of str to NodeSpread
+        By name.
+    added : Moves
+        If a node of weight 1 were added at the end of the list.
+    """
+
+    name: str
+    method: str
+    nodes: Mapping[str, NodeSpread]
+    added: Moves
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How a site's keys spread.
+
+    Attributes
+    ----------
+    keys : int
+        Keys that were tried.
+    services : tuple of ServiceSpread
+        In the topology's order.
+    together : float
+        Share of the keys that land on one node in all services.
+    pairs : mapping of (str, str) to float
+        The same for each two services.
+    """
+
+    keys: int
+    services: tuple[ServiceSpread, ...]
+    together: float
+    pairs: Mapping[tuple[str, str], float]
+
+
+def measure_spread(topology: Topology, keys: Sequence[str]) -> Spread:
+    """Place keys on a topology as it is, and as it would be after a change.
+
+    Parameters
+    ----------
+    topology : Topology
+        With at least one service.
+    keys : sequence of str
+        Bare machineids; some thousand of them.
+
+    Returns
+    -------
+    Spread
+
+    Raises
+    ------
+    PlacementUndetermined
+        What a service's proxy does cannot be predicted.
+    """
+    placed = {service.name: _nodes_of(topology, service, keys) for service in topology.services}
+    return Spread(
+        keys=len(keys),
+        services=tuple(
+            _of_service(topology, service, keys, placed[service.name])
+            for service in topology.services
+        ),
+        together=_equal(*placed.values()),
+        pairs={(a, b): _equal(placed[a], placed[b]) for a, b in combinations(placed, 2)},
+    )
+
+
+def _of_service(
+    topology: Topology, service: Service, keys: Sequence[str], placed: Sequence[str | None]
+) -> ServiceSpread:
+    backends = topology.backends(service)
+    weights: Counter[str] = Counter()
+    taking: Counter[str] = Counter()
+    for backend in backends:
+        weight = 1 if backend.weight is None else backend.weight
+        weights[backend.node] += weight  # type: ignore[assignment]  # a Counter holds floats too
+        if not backend.down and not backend.backup:
+            taking[backend.node] += weight  # type: ignore[assignment]  # as above
+    counts = Counter(placed)
+    tried = set(_some(list(weights)))
+
+    def after(changed: Sequence[Backend], gone: str | None = None) -> Moves | None:
+        if all(backend.down or backend.backup for backend in changed):
+            return None
+        later = _nodes_of(topology, service, keys, changed)
+        moved = [(old, new) for old, new in zip(placed, later, strict=True) if old != new]
+        needless = sum(old != gone and new != _NEW.node for old, new in moved)
+        return Moves(len(moved) / len(keys), needless / len(keys))
+
+    def without(node: str) -> Moves | None:
+        return after([b for b in backends if b.node != node], node) if node in tried else None
+
+    def marked_down(node: str) -> Moves | None:
+        down = [replace(b, down=True) if b.node == node else b for b in backends]
+        return after(down, node) if node in tried else None
+
+    return ServiceSpread(
+        name=service.name,
+        method=service.method,
+        nodes={
+            node: NodeSpread(
+                weight=weight,
+                expected=taking[node] / taking.total() if taking else 0.0,
+                share=counts[node] / len(keys),
+                removed=without(node),
+                down=marked_down(node),
+            )
+            for node, weight in weights.items()
+        },
+        added=after([*backends, replace(_NEW, address=_new_address(service))]) or Moves(1.0, 0.0),
+    )
+
+
+# A node's name has no blank: nobody else's.
+_NEW = Backend("a new node", weight=1)
+
+
+def _new_address(service: Service) -> str:
+    return join_host("new-node.invalid", service.port or 80)
+
+
+def _nodes_of(
+    topology: Topology,
+    service: Service,
+    keys: Iterable[str],
+    backends: Sequence[Backend] | None = None,
+) -> list[str | None]:
+    """Name the node that each key lands on; None where that cannot be predicted."""
+    if backends is None:
+        backends = topology.backends(service)
+    placing = Placing(service, backends, topology.resolve)
+    place, nodes = placing.placement.place, placing.nodes
+    found: list[str | None] = []
+    for key in keys:
+        try:
+            found.append(nodes[place(key)])
+        except PlacementUndetermined:
+            found.append(None)
+    return found
+
+
+def _equal(*columns: Sequence[str | None]) -> float:
+    rows = [len(set(row)) == 1 and row[0] is not None for row in zip(*columns, strict=True)]
+    return sum(rows) / len(rows) if rows else 1.0
+
+
+def _some(names: Sequence[str]) -> Sequence[str]:
+    if len(names) <= MOST_NODES:
+        return names
+    return [names[i * len(names) // SAMPLE] for i in range(SAMPLE)]

@@ -1,0 +1,198 @@
+"""The command line as a whole: light to start, and errors that fit in one line."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import pavics_affinity
+from pavics_affinity.cli import COMMANDS
+
+HELP = """\
+from pavics_affinity.cli import main
+try:
+    main()
+except SystemExit as end:
+    code = end.code
+"""
+
+
+def python(code, *args):
+    return subprocess.run(
+        [sys.executable, "-c", code, *args],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_help_names_every_command(run):
+    done = run("--help")
+    assert done.code == 0
+    assert [name for name in COMMANDS if f"\n  {name} " in done.out] == list(COMMANDS)
+    assert run("-h").out == done.out
+
+
+def test_the_help_loads_no_command_and_nothing_heavy():
+    code = f"import json, sys\n{HELP}print('\\n' + json.dumps([code, *sys.modules]))"
+    exit_code, *loaded = json.loads(python(code, "--help").stdout.splitlines()[-1])
+    assert exit_code == 0
+    assert "click" in loaded
+    heavy = {"rich", "tqdm", "crossplane", "pywps", "numpy"}
+    assert heavy.isdisjoint(name.partition(".")[0] for name in loaded)
+    assert not [name for name in loaded if name.removeprefix("pavics_affinity.cli.") in COMMANDS]
+
+
+def test_the_version_is_the_packages(run):
+    assert run("--version").out == f"pavics-affinity, version {pavics_affinity.__version__}\n"
+
+
+def test_without_click_the_pip_command_is_named_in_one_line():
+    code = "import sys\nsys.modules['click'] = None\nfrom pavics_affinity.cli import main\nmain()"
+    done = python(code, "--help")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'pavics-affinity[cli]'" in done.stderr
+
+
+@pytest.mark.parametrize(("package", "extra"), [("rich", "cli"), ("crossplane", "nginx")])
+def test_without_a_package_that_a_command_needs_its_extra_is_named(conf, package, extra):
+    code = f"import sys\nsys.modules[{package!r}] = None\n{HELP}sys.exit(code)"
+    done = python(code, "where", "--nginx", str(conf), "--", "a1b2")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert extra in done.stderr.partition("pip install")[2]
+
+
+def test_a_command_that_is_not_there_is_a_usage_error(run, monkeypatch):
+    assert "No such command 'wear'" in run("wear").err
+    assert run("wear").code == 2
+    monkeypatch.setitem(COMMANDS, "later", "A command of a later version.")
+    done = run("later")
+    assert done.code == 2
+    assert "the command 'later' is not in this version" in done.err
+
+
+def test_an_error_of_ours_is_one_line_and_the_exit_code_1(run, tmp_path):
+    done = run("where", "--topology", tmp_path / "missing.toml", "a1b2")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("Error: cannot read the topology file")
+    assert done.err.count("\n") == 1
+
+
+def test_the_installed_script_runs(conf):
+    done = subprocess.run(
+        [sys.executable, "-m", "pavics_affinity.cli", "where", "--nginx", conf, "--json", "a1b2"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert list(json.loads(done.stdout)) == ["a1b2"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(site, tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("\n".join(map(str, range(50_000))))
+    with (
+        keys.open() as stdin,
+        subprocess.Popen(
+            [sys.executable, "-m", "pavics_affinity.cli", "where", "--topology", site, "-"],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout.readline().startswith("0\t")
+        process.stdout.close()
+        errors = process.stderr.read()
+        process.wait(60)
+    assert "Traceback" not in errors
+    assert "BrokenPipe" not in errors
+
+
+# ---- which site ----
+
+
+def test_without_a_site_the_ways_to_name_one_are_told(run):
+    done = run("where", "a1b2")
+    assert done.code == 2
+    assert "--topology FILE or --nginx FILE..., or set PAVICS_AFFINITY_TOPOLOGY" in done.err
+
+
+def test_two_sites_are_a_usage_error(run, site, conf):
+    done = run("where", "a1b2", "--topology", site, "--nginx", conf)
+    assert done.code == 2
+    assert "not both" in done.err
+
+
+@pytest.mark.parametrize("command", ["where a1b2", "mint --node node1", "spread --keys 100"])
+def test_the_users_own_topology_is_the_default(run, site, monkeypatch, command):
+    monkeypatch.setenv("PAVICS_AFFINITY_TOPOLOGY", str(site))
+    assert run(*command.split()).code == 0
+
+
+def test_the_working_directory_names_no_site(run, site, monkeypatch):
+    (site.parent / "topology.toml").write_text(site.read_text())
+    monkeypatch.chdir(site.parent)
+    assert run("where", "a1b2").code == 2
+
+
+# ---- --nginx ----
+
+
+def services(done, key="a1b2"):
+    assert done.code == 0, done.err
+    return list(done.json[key])
+
+
+def test_nginx_takes_files_in_every_way_that_people_write_them(run, conf, monkeypatch):
+    finch, emu = conf / "finch.conf", conf / "emu.conf"
+    both = ["finch", "emu"]
+    where = ("where", "--json")
+    assert services(run(*where, "a1b2", "--nginx", finch, emu)) == both
+    assert services(run("where", "--nginx", finch, emu, "--json", "a1b2")) == both
+    assert services(run("where", "--nginx", finch, emu, "a1b2", "--json")) == both
+    assert services(run("where", "--nginx", finch, "--nginx", emu, "--json", "a1b2")) == both
+    assert services(run("where", f"--nginx={finch}", emu, "--json", "a1b2")) == both
+    assert services(run("where", "--nginx", f"{conf}/*.conf", "--json", "a1b2")) == both[::-1]
+    assert services(run(*where, "--nginx", finch, emu, "--", "a1b2")) == both
+    monkeypatch.chdir(conf)
+    emu.rename("emu")
+    assert services(run("where", "--nginx", "finch.conf", "emu", "a1b2", "--json")) == both
+    assert services(run(*where, "--nginx", "finch.conf", "--", "emu"), "emu") == ["finch"]
+
+
+def test_what_looks_like_a_file_and_is_none_is_not_taken_for_a_key(run, conf):
+    done = run("where", "--nginx", conf / "finch.conf", conf / "emo.conf", "a1b2")
+    assert done.code == 1
+    assert "there is no nginx file" in done.err
+    assert run("where", "--nginx").code == 2
+
+
+# ---- host names ----
+
+
+def by_name(tmp_path):
+    path = tmp_path / "names.toml"
+    path.write_text(
+        '[nodes]\na = { host = "localhost" }\nb = { host = "127.0.0.9" }\n'
+        "[services.finch]\nport = 8093\n"
+    )
+    return path
+
+
+def test_what_is_taken_for_granted_of_names_is_said(run, tmp_path, site):
+    done = run("where", "--topology", by_name(tmp_path), "--json", "a1b2")
+    assert "localhost: host names are taken to have one address each" in done.err
+    assert done.json
+    assert run("where", "--topology", site, "a1b2").err == ""
+
+
+def test_this_machine_may_be_asked_for_names(run, tmp_path):
+    done = run("where", "--topology", by_name(tmp_path), "--resolve", "--json", "a1b2")
+    assert done.err == ""
+    assert "127.0.0.1:8093" in done.json["a1b2"]["finch"]["order"]
