@@ -1,0 +1,62 @@
+"""The group of commands: each is imported when it is called, and errors are one line."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..errors import AffinityError
+from . import COMMANDS
+
+
+class Commands(click.Group):
+    """Commands that are imported when they are needed; the help needs none."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = f"{__package__}.{cmd_name}"
+        try:
+            command: click.Command = importlib.import_module(module).command
+        except ModuleNotFoundError as missing:
+            if missing.name == module:
+                raise click.UsageError(
+                    f"the command {cmd_name!r} is not in this version ({__version__})"
+                ) from None
+            if str(missing.name).startswith("pavics_affinity"):
+                raise
+            raise click.ClickException(
+                f"the command {cmd_name!r} needs the package {missing.name!r}, which is not "
+                "installed; run: pip install 'pavics-affinity[cli,nginx,testing]'"
+            ) from missing
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands, without importing one."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an error of ours is one line, and the exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except AffinityError as error:
+            raise click.ClickException(" ".join(str(error).split())) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pavics-affinity")
+def group() -> None:
+    """Keep chains of WPS processes on the machine that holds their files.
+
+    The exit code is 0 if all went well, 1 if something is wrong with a site or a
+    file, and 2 if the command was not understood.
+    """
