@@ -12,7 +12,7 @@ from ..errors import AffinityError
 from . import COMMANDS
 
 
-class Commands(click.Group):
+class LazyGroup(click.Group):
     """Commands that are imported when they are needed; the help needs none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -27,16 +27,11 @@ class Commands(click.Group):
         try:
             command: click.Command = importlib.import_module(module).command
         except ModuleNotFoundError as missing:
-            if missing.name == module:
-                raise click.UsageError(
-                    f"the command {cmd_name!r} is not in this version ({__version__})"
-                ) from None
-            if str(missing.name).startswith("pavics_affinity"):
+            if missing.name != module:
                 raise
-            raise click.ClickException(
-                f"the command {cmd_name!r} needs the package {missing.name!r}, which is not "
-                "installed; run: pip install 'pavics-affinity[cli,nginx,testing]'"
-            ) from missing
+            raise click.UsageError(
+                f"the command {cmd_name!r} is not in this version ({__version__})"
+            ) from None
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -50,9 +45,16 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except AffinityError as error:
             raise click.ClickException(" ".join(str(error).split())) from error
+        except ModuleNotFoundError as missing:
+            if str(missing.name).startswith("pavics_affinity"):
+                raise
+            raise click.ClickException(
+                f"this command needs the package {missing.name!r}, which is not installed; "
+                "run: pip install 'pavics-affinity[cli,nginx,testing]'"
+            ) from missing
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="pavics-affinity")
 def group() -> None:
     """Keep chains of WPS processes on the machine that holds their files.
