@@ -176,7 +176,7 @@ def test_what_is_asked_over_tls_is_not_lead_to_http():
     [
         {"pavics-affinity": 2}, {"pavics-affinity": True}, {"nodes": []}, {"nodes": "node1"},
         {"nodes": [{"name": "Node 1"}]}, {"nodes": [{"name": "node1"}] * 2}, {"nodes": [1]},
-        {"nodes": [{"name": "node1", "weight": -1}]}, 
+        {"nodes": [{"name": "node1", "weight": -1}]},
         {"nodes": [{"name": "node1", "weight": 1e300}]},
         {"services": None}, {"services": [{}]}, {"services": [{"name": "a", "url": "ftp://x"}]},
         {"services": [{"name": "a", "url": f"http://{HOST}/", "backends": [{"node": "n"}]}]},

@@ -134,7 +134,9 @@ def write(
     except OSError as bad:
         if isinstance(bad, AffinityError):
             raise
-        raise AffinityError(f"cannot write to {str(root)!r}: {bad}; no file is half-written") from bad
+        raise AffinityError(
+            f"cannot write to {str(root)!r}: {bad}; no file is half-written"
+        ) from bad
     return changes
 
 
