@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from pavics_affinity.discovery import WELL_KNOWN
+
 
 @dataclass
 class Seen:
@@ -41,6 +43,8 @@ class Server:
         self.seen: list[Seen] = []
         self.answer: Callable[[Seen], Answer] = lambda seen: Answer()
         self.connections = 0
+        self.publishes = False
+        """Whether the question for a topology is one for `answer`; else it gets a 404, unseen."""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -55,8 +59,11 @@ class Server:
                 seen = Seen(
                     self.command, self.path, list(self.headers.items()), self.rfile.read(length)
                 )
-                outer.seen.append(seen)
-                answer = outer.answer(seen)
+                if self.path == WELL_KNOWN and not outer.publishes:
+                    answer = Answer(404, b"")
+                else:
+                    outer.seen.append(seen)
+                    answer = outer.answer(seen)
                 if answer.cut == -1:
                     self.close_connection = True
                     self.connection.shutdown(socket.SHUT_RDWR)

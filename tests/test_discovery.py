@@ -68,6 +68,7 @@ def _nothing_known():
 def proxy():
     """A server that publishes a document of its own."""
     with Server() as server:
+        server.publishes = True
         server.document = document(topology_at(server))
         server.answer = lambda seen: (
             Answer(body=json.dumps(server.document).encode())
@@ -396,6 +397,7 @@ def test_answers_that_were_believed_without_a_certificate_are_not_shared(tmp_pat
     with Server() as server:
         server._server.socket = context.wrap_socket(server._server.socket, server_side=True)
         url = f"https://127.0.0.1:{server.port}/wps"
+        server.publishes = True
         told = document(Topology([Node("node1")], [Service("finch", url=url)]))
         server.answer = lambda seen: Answer(body=json.dumps(told).encode())
         with Workflow() as careless, Workflow() as careful, Workflow() as informed:

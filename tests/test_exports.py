@@ -21,6 +21,7 @@ PUBLIC = [
     "derive_machineid",
     "discover",
     "mint_machineid",
+    "pin_session",
     "read_nginx",
 ]
 

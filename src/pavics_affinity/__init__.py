@@ -5,6 +5,7 @@
 ...     flyingpigeon = wf.wps("http://proxy:58093/wps")
 """
 
+from .clients.pinned import pin_session
 from .clients.wps import WebProcessingService
 from .discovery import discover
 from .machineid import derive_machineid, mint_machineid
@@ -27,6 +28,7 @@ __all__ = [
     "derive_machineid",
     "discover",
     "mint_machineid",
+    "pin_session",
     "read_nginx",
 ]
 

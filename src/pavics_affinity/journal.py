@@ -45,7 +45,7 @@ _SECRET = re.compile(
     r"token|secret|passw|pwd|sig|auth|cred|key|session|jwt|policy|x-amz-|access", re.IGNORECASE
 )
 _TOKEN = re.compile(r"^eyJ[\w-]+\.[\w-]+\.")
-_LINKS = re.compile(rb"""(?:href|statusLocation)\s*=\s*["']([^"']*)["']""")
+_LINKS = re.compile(rb"""(?:href|statusLocation|serviceInstance)\s*=\s*["']([^"']*)["']""")
 _INPUTS = re.compile(rb"<(?:\w+:)?DataInputs\b")
 
 
@@ -246,6 +246,7 @@ class Journal(Lines):
         entry: dict[str, Any] = {"event": event, "step": step.number, "time": time.time()}
         if event == "sending":
             entry |= {
+                "api": step.api,
                 "process": step.process,
                 "service": step.service,
                 "node": step.node,
@@ -379,6 +380,7 @@ def _apply(step: Step, entry: Mapping[str, Any]) -> None:
     event, moment = entry["event"], entry.get("time")
     step.node = entry.get("node", step.node)
     if event == "sending":
+        step.api = "ogcapi" if entry.get("api") == "ogcapi" else "wps"
         step.process, step.service = str(entry.get("process")), str(entry.get("service"))
         step.digest, step.machineid = str(entry.get("digest")), str(entry.get("machineid"))
         step.state, step.started, step.ended = "sending", moment or 0.0, None

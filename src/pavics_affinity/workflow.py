@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+import time
+import warnings
+from collections.abc import Iterable, Mapping
 from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
 
 from .clients.links import headers_for, link_for
-from .errors import WorkflowClosed
+from .errors import AffinityWarning, JournalError, WorkflowClosed
+from .journal import Journal
 from .machineid import mint_machineid
 from .pin import Pin, Route
 from .pin.links import Form
-from .record import NodeKnown, Record
+from .record import NodeKnown, Record, Step
 from .topology import Topology
-from .topology.source import default_sources, sources_of
+from .topology.source import FileSource, FixedSource, default_sources, sources_of
 from .transport import DEFAULT_DEADLINE, AffinitySession, Seconds, ambient_session
 from .transport.ambient import reset_session, use_session
 from .transport.times import Timeout
@@ -25,6 +28,8 @@ from .transport.times import Timeout
 if TYPE_CHECKING:
     from .clients.birdy import WPSClient
     from .clients.download import Download
+    from .clients.execution import Execution
+    from .clients.jobs import Job
     from .clients.outputs import Output
     from .clients.processes import Processes
     from .clients.wps import WebProcessingService
@@ -61,10 +66,13 @@ class Workflow:
         after a synchronous Execute.
     deadline : float or timedelta, default 10 s
         For how long a request that may be repeated is repeated.
+    journal : str or path, optional
+        A new file, in which each Execute is noted before and after it is sent, so
+        that `resume` finds the jobs again after a crash.
 
     Raises
     ------
-    InvalidMachineId, TopologyError, UnknownNode
+    InvalidMachineId, TopologyError, UnknownNode, JournalError, JournalLocked
         Before any request is made.
 
     Examples
@@ -85,6 +93,7 @@ class Workflow:
         header: str = "machineid",
         timeout: Timeout = None,
         deadline: Seconds = DEFAULT_DEADLINE,
+        journal: str | os.PathLike[str] | None = None,
     ) -> None:
         pin = Pin(
             mint_machineid() if machineid is None else machineid,
@@ -96,6 +105,89 @@ class Workflow:
             header=header,
         )
         self._hold(AffinitySession(pin, timeout=timeout, deadline=deadline))
+        if journal is not None:
+            self._keep(Journal.create(journal, {**_begin_of(pin), "node": node}))
+
+    @classmethod
+    def resume(
+        cls,
+        journal: str | os.PathLike[str],
+        *,
+        replay: bool = False,
+        topology: TopologyLike | Iterable[TopologyLike] | None = None,
+        timeout: Timeout = None,
+        deadline: Seconds = DEFAULT_DEADLINE,
+    ) -> Self:
+        """Take up the workflow of a journal, after its process has ended.
+
+        It has the same machineid, node and `executions`; wait for those, and they are
+        asked how far they are. Nothing is sent here. Credentials are not in a journal:
+        make the services' clients with them again. What may have been sent or not is
+        warned of, and is in `steps` with state ``"unknown"``.
+
+        Parameters
+        ----------
+        journal : str or path
+            The file that ``Workflow(journal=...)`` was given; it is continued.
+        replay : bool, default False
+            Run the same program again: an Execute that is the same as one in the
+            journal, inputs and all, is not sent, but gives what that one came to, each
+            once. One that failed is sent anew; one that may have been sent or not
+            raises `ExecuteOutcomeUnknown`.
+        topology : Topology, path, or several, optional
+            By default what the workflow was made with.
+        timeout, deadline
+            As for `Workflow`.
+
+        Raises
+        ------
+        JournalError
+            There is no such journal, or it is damaged.
+        JournalLocked
+            Its process runs still, or another one has taken it up.
+        TopologyError, UnknownNode
+            The site is not as it was; give `topology`.
+        """
+        kept, contents = Journal.go_on(journal)
+        try:
+            begin = contents.begin
+            try:
+                sources = _sources_of(begin) if topology is None else topology
+                workflow = cls(
+                    contents.machineid,
+                    node=contents.node,
+                    topology=sources or None,
+                    route=begin["route"],
+                    strict=begin["strict"],
+                    header=begin["header"],
+                    timeout=timeout,
+                    deadline=deadline,
+                )
+            except (KeyError, TypeError) as error:
+                raise JournalError(f"{kept.path} does not begin as a journal: {error!r}") from error
+        except BaseException:
+            kept.close()
+            raise
+        workflow._keep(kept)
+        workflow.record.steps.restore(contents.steps, replay=replay)
+        for step in contents.steps:
+            if step.ran and step.node is not None:
+                workflow.session.pin.restore(step.service, step.node)
+        unknown = [step for step in contents.steps if step.state == "unknown"]
+        if unknown and not replay:
+            listed = ", ".join(f"{step.process!r} at {_clock(step.started)}" for step in unknown)
+            warnings.warn(
+                f"of what workflow {workflow.machineid!r} has sent, it is not known whether it was "
+                f"executed: {listed} on node {workflow.node!r}. It will not be sent again by "
+                "itself; look at the service's jobs",
+                AffinityWarning,
+                stacklevel=2,
+            )
+        return workflow
+
+    def _keep(self, journal: Journal) -> None:
+        self.record.steps.listener = journal.note
+        self.session.ends.callback(journal.close)
 
     def _hold(self, session: AffinitySession) -> None:
         self.session = session
@@ -135,6 +227,22 @@ class Workflow:
     def record(self) -> Record:
         """What each request did."""
         return self.session.record
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What was executed, in order: process, node, state, outputs."""
+        return tuple(self.record.steps)
+
+    @property
+    def executions(self) -> list[Execution | Job]:
+        """What was executed and can be waited for, also by an earlier process.
+
+        Nothing is asked here; ``wait`` asks.
+        """
+        from .clients.taken import take_up
+
+        found = [take_up(self.session, step) for step in self.record.steps]
+        return [execution for execution in found if execution is not None]
 
     @property
     def closed(self) -> bool:
@@ -359,6 +467,34 @@ _WORKFLOWS = WeakValueDictionary()
 
 def _unpickle(session: AffinitySession) -> Workflow:
     return Workflow._of(session)
+
+
+def _begin_of(pin: Pin) -> dict[str, Any]:
+    """Return what a journal needs to make an equal workflow."""
+    known = []
+    for source in pin.sources:
+        if isinstance(source, FileSource):
+            known.append({"file": os.fspath(source.path.absolute())})
+        elif isinstance(source, FixedSource):
+            known.append({"toml": source.current.dumps()})
+    return {
+        "machineid": pin.machineid,
+        "route": pin.route_policy,
+        "strict": pin.strict,
+        "header": pin.header,
+        "topology": known,
+    }
+
+
+def _sources_of(begin: Mapping[str, Any]) -> list[TopologyLike]:
+    return [
+        known["file"] if "file" in known else Topology.loads(known["toml"], file="the journal")
+        for known in begin["topology"]
+    ]
+
+
+def _clock(moment: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
 
 
 def current_workflow() -> Workflow:

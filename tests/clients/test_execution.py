@@ -317,7 +317,7 @@ def test_attach_to_what_is_no_web_address_is_refused(wps, url):
         wps.attach(url)
 
 
-def test_a_status_location_that_names_another_node_is_affinity_lost():
+def test_a_status_location_or_output_that_names_another_node_is_affinity_lost():
     with Server() as proxy, Server("127.0.0.2") as one, Server("127.0.0.3") as two:
         backends = [Backend("node1", one.origin[7:]), Backend("node2", two.origin[7:])]
         topology = Topology(
@@ -333,9 +333,14 @@ def test_a_status_location_that_names_another_node_is_affinity_lost():
             return Answer(200, accepted, {"Content-Type": "text/xml"})
 
         proxy.answer = execute
-        wps.execute(None, [], request="<Execute/>")
+        running = wps.execute(None, [], request="<Execute/>")
         with pytest.raises(AffinityLost, match="node2"):
             wps.execute(None, [], request="<Execute/>")
+
+        done = wpsdocs.response(wpsdocs.SUCCEEDED, wpsdocs.reference(two.url("/outputs/x")))
+        one.answer = proxy.answer = lambda seen: Answer(200, done)
+        with pytest.raises(AffinityLost, match="node2"):
+            running.wait()
 
 
 # ---- OWSLib's ways ----

@@ -479,8 +479,12 @@ def test_a_literal_address_names_a_node_too_and_another_service_knows_it(read):
 
 def test_a_derived_name_does_not_take_one_that_the_map_gives_to_another(read):
     maps = 'map $upstream_addr $node { "~^10\\.0\\.0\\.1:" host2; }\n'
-    topology = read(maps + upstream(servers=["10.0.0.1:1", "HOST2:1"]) + server())
-    assert [node.name for node in topology.nodes] == ["host2", "host2-2"]
+    for servers in (["10.0.0.1:1", "HOST2:1"], ["HOST2:1", "10.0.0.1:1"]):
+        topology = read(maps + upstream(servers=servers) + server())
+        assert {node.name: node.host for node in topology.nodes} == {
+            "host2": "10.0.0.1",
+            "host2-2": "HOST2",
+        }
 
 
 @pytest.mark.parametrize(
@@ -571,6 +575,11 @@ def test_a_proxy_that_takes_names_of_nodes_is_strict_and_names_them(read):
     [
         ('"~[~]node-2$" finch_2;', ""),  # not every node
         ("upstream finch_2 { server 10.0.0.2:1;", "upstream finch_2 { server 10.0.0.1:1;"),
+        # a pool that reaches beyond its node
+        (
+            "upstream finch_2 { server 10.0.0.2:1;",
+            "upstream finch_2 { server 10.0.0.2:1; server x;",
+        ),
         ("upstream finch_2", "upstream finch_3"),
     ],
 )

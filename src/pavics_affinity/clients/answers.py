@@ -121,7 +121,7 @@ class Answer:
             return f"an HTML page titled {words!r}" if words else "an HTML page"
         if self.root is not None:
             return f"XML with the root element <{xml.local_name(self.root)}>"
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             json.loads(self.body)
             return "JSON"
         kind = self.content_type.split(";")[0] or "no content type"

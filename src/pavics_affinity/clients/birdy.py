@@ -5,11 +5,14 @@ birdy is of the extra ``birdy``; this module is imported where a client is made.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import shutil
+import signal
+import threading
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,7 +21,7 @@ from lxml import etree
 from owslib.util import ServiceException
 from owslib.wps import WPS_DEFAULT_VERSION
 
-from ..errors import MissingExtra, ServiceError
+from ..errors import MissingExtra
 from . import xml
 from .execution import Execution
 from .references import as_input
@@ -173,6 +176,10 @@ class WPSClient(birdy.WPSClient):
                 taking = _taking_outputs(service, process.identifier, method.__func__)
                 setattr(self, sanitize(process.identifier), types.MethodType(taking, self))
 
+    def cancel(self) -> None:
+        """End the wait, on Ctrl-C: birdy's monitor calls this, and has none. The job goes on."""
+        raise KeyboardInterrupt
+
 
 def _descriptions(service: WebProcessingService, processes: str | list[str] | None) -> bytes:
     """Ask for the descriptions of these processes, or of all, as one document."""
@@ -180,7 +187,7 @@ def _descriptions(service: WebProcessingService, processes: str | list[str] | No
     if processes is None:
         try:
             return service.description_document("all")
-        except ServiceError:
+        except ServiceException:
             processes = offered  # some services describe one at a time only
     wanted, missing = filter_case_insensitive(processes, offered)
     if missing:
@@ -219,6 +226,18 @@ def _taking_outputs(
                 ]
             elif value is not None:
                 bound.arguments[argument] = as_input(service.session, name, value, rule)
-        return method(*bound.args, **bound.kwargs)
+        with _ctrl_c_as_before():
+            return method(*bound.args, **bound.kwargs)
 
     return call
+
+
+@contextlib.contextmanager
+def _ctrl_c_as_before() -> Iterator[None]:
+    """Give Ctrl-C back its meaning, which birdy's monitor changes for the rest of the process."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)

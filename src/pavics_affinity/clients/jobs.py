@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from lxml import etree
 
 from ..errors import ExecutionTimeout, InvalidRequest, UnknownOutput
-from ..record import operation
+from ..record import Step, StepState, operation
+from ..transport.wire import shown
 from . import polling
 from .answers import Answer, read
 from .descriptions import near
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 JSON = {"Accept": "application/json"}
 _RESULTS = "http://www.opengis.net/def/rel/ogc/1.0/results"
 _ENDED = frozenset({"successful", "failed", "dismissed"})
+_STATES: dict[str, StepState] = {
+    "accepted": "accepted",
+    "successful": "succeeded",
+    "failed": "failed",
+    "dismissed": "failed",
+}
 _QUALIFIED = frozenset({"value", "mediaType", "encoding", "schema"})
 _UNWRITABLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _WPS = "http://www.opengis.net/wps/1.0.0"
@@ -119,11 +126,15 @@ class Job(dict[str, Any]):
         Identifier of the process.
     timeout : float or tuple, optional
         The client's own.
+    step : Step, optional
+        Its entry in the workflow's record; by default one is made.
 
     Attributes
     ----------
     location : str
         URL of the status document; what `Processes.attach` takes.
+    step : Step
+        Its entry in the workflow's record.
     """
 
     def __init__(
@@ -133,10 +144,14 @@ class Job(dict[str, Any]):
         *,
         process: str | None = None,
         timeout: Any = None,
+        step: Step | None = None,
     ) -> None:
         super().__init__()
         self.session = session
         self.location = location
+        self.step = step or session.record.steps.attached(
+            location, process or "", shown(location), "ogcapi"
+        )
         self.timeout = timeout
         self._process = process
         self._submitted = time.monotonic()
@@ -301,6 +316,19 @@ class Job(dict[str, Any]):
 
     # ---- how ----
 
+    def take_over(self, document: Mapping[str, Any]) -> None:
+        """Take over what a status document says, and let the workflow's record know."""
+        self.clear()
+        self.update(document)
+        self._process = _text(self.get("processID")) or self._process
+        self.step.process = self.step.process or self._process or ""
+        self.step.update(
+            _STATES.get(self.status or "accepted", "running"),
+            percent=self.progress,
+            message=self.message,
+            location=self.location,
+        )
+
     @property
     def _name(self) -> str:
         what = _text(self.get("jobID")) or urlsplit(self.location).path.rpartition("/")[2]
@@ -345,9 +373,7 @@ class Job(dict[str, Any]):
         self._asked = time.monotonic()
         if document is None:
             return False
-        self.clear()
-        self.update(document)
-        self._process = _text(self.get("processID")) or self._process
+        self.take_over(document)
         return True
 
     def _get(self, url: str) -> Answer:

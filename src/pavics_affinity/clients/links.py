@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
+from ..discovery import introduce
 from ..errors import InvalidRequest, SteeringImpossible
 from ..pin.links import Form, link
 from .urls import web_url
@@ -17,6 +18,7 @@ def headers_for(session: AffinitySession, url: str) -> dict[str, str]:
     pin = session.pin
     web_url(url, base="", what="what the headers are for")
     pin.add_scope(url)
+    introduce(session, url)
     target = pin.route(url)
     if target.url != url:
         raise InvalidRequest(
@@ -36,6 +38,7 @@ def link_for(session: AffinitySession, url: str, form: Form = "path") -> str:
         raise InvalidRequest(f"form is {form!r}; expected 'path' or 'query'")
     web_url(url, base="", what="what is to be linked")
     session.pin.add_scope(url)
+    introduce(session, url)
     found = link(session.pin, url, form=form)
     if found is None:
         raise SteeringImpossible(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import owslib.ogcapi.processes
 import yaml
 from owslib.util import Authentication
 
+from ..discovery import introduce
 from ..errors import (
     ExecuteOutcomeUnknown,
     InvalidRequest,
@@ -19,13 +21,16 @@ from ..errors import (
     ServiceUnreachable,
     UnknownInput,
 )
-from ..record import operation
+from ..record import Step, operation
+from ..record.steps import digest_of
 from ..transport import ambient_session
+from ..transport.wire import shown
 from . import references
 from .answers import Answer, BodyBroken, read
 from .descriptions import near
 from .jobs import JSON, Job, Results, raw_results
 from .problems import NoOGCAPI, NoSuchProcess, check_status, expect_json, is_json, parsed
+from .submission import lost, noting
 from .urls import check_service_url, web_url
 
 if TYPE_CHECKING:
@@ -92,6 +97,7 @@ class Processes(owslib.ogcapi.processes.Processes):
             verify = auth.verify if verify is None else verify
             cert = auth.cert if cert is None else cert
         self.session.bind(url, auth=_delegate(auth), verify=verify, cert=cert, headers=headers)
+        introduce(self.session, url)
         self.timeout: Any = timeout
         text = self._landing_page(url) if json_ is None else json_
         # With a document given, and no headers, OWSLib asks for nothing and changes nothing.
@@ -207,19 +213,30 @@ class Processes(owslib.ogcapi.processes.Processes):
         if outputs:
             document["outputs"] = outputs
         document["response"] = response
-        answer = self._post(process_id, _as_json(document), async_=async_)
-        location = answer.response.headers.get("Location")
-        doing = f"Execute {process_id}"
-        if answer.status == 201 and location:
-            return self._job(web_url(location, base=self.url, what="the job"), process_id, answer)
-        check_status(answer, doing=doing, asker=self.session, execute=True)
-        if not is_json(answer) or response == "raw":
-            names = self._described.get(process_id, {}).get("outputs") or {"output": None}
-            return raw_results(answer, next(iter(names)), self.session)
-        found = expect_json(answer, doing=doing, asker=self.session, execute=True)
-        if not isinstance(found, dict):
-            found = {"value": found}
-        return Results(found, session=self.session, url=answer.url)
+        body = _as_json(document)
+        url = self._url(f"processes/{_segment(process_id)}/execution")
+        steps, digest = self.session.record.steps, digest_of(url, body)
+        earlier = steps.recall(digest)
+        if earlier is not None:
+            if earlier.location is None:
+                raise lost(self.session, earlier)
+            return Job(
+                self.session,
+                earlier.location,
+                process=process_id,
+                timeout=self.timeout,
+                step=earlier,
+            ).refresh()
+        step = steps.begin(process_id, shown(self.url), digest=digest, api="ogcapi")
+        with noting(step):
+            answer = self._post(process_id, url, body, async_=async_)
+            location = answer.response.headers.get("Location")
+            if answer.status == 201 and location:
+                where = web_url(location, base=self.url, what="the job")
+                return self._job(where, process_id, answer, step)
+            found = self._results(process_id, answer, raw=response == "raw")
+            step.update("succeeded")
+        return found
 
     def attach(self, location: str) -> Job:
         """Take up a job that was started earlier, here or elsewhere.
@@ -363,23 +380,35 @@ class Processes(owslib.ogcapi.processes.Processes):
                 node=self.session.node,
             ) from error
 
-    def _post(self, process_id: str, body: str, *, async_: bool) -> Answer:
-        url = self._url(f"processes/{_segment(process_id)}/execution")
+    def _results(self, process_id: str, answer: Answer, *, raw: bool) -> Results:
+        doing = f"Execute {process_id}"
+        check_status(answer, doing=doing, asker=self.session, execute=True)
+        if not is_json(answer) or raw:
+            names = self._described.get(process_id, {}).get("outputs") or {"output": None}
+            return raw_results(answer, next(iter(names)), self.session)
+        found = expect_json(answer, doing=doing, asker=self.session, execute=True)
+        if not isinstance(found, dict):
+            found = {"value": found}
+        return Results(found, session=self.session, url=answer.url)
+
+    def _post(self, process_id: str, url: str, body: str, *, async_: bool) -> Answer:
         prefer = {"Prefer": "respond-async" if async_ else "respond-sync"}
         answer = self._send("POST", url, body, f"Execute {process_id}", prefer)
         self.request = answer.response.url
         self.response_headers = answer.response.headers
         return answer
 
-    def _job(self, location: str, process_id: str, answer: Answer) -> Job:
+    def _job(self, location: str, process_id: str, answer: Answer, step: Step) -> Job:
+        step.update("accepted", location=location)
         self.session.note_reference(location)
-        job = Job(self.session, location, process=process_id, timeout=self.timeout)
+        job = Job(self.session, location, process=process_id, timeout=self.timeout, step=step)
+        step.client = weakref.ref(job)
         try:
             document = parsed(answer)
         except ValueError:
             document = None
         if isinstance(document, dict):
-            job.update(document)
+            job.take_over(document)
         return job
 
     def _check_inputs(self, process_id: str, inputs: Mapping[str, Any]) -> None:

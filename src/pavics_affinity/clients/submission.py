@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 import weakref
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
-from ..errors import ExecuteOutcomeUnknown, ServiceError
+from ..errors import ExecuteOutcomeUnknown, ExecutionFailed, ServiceError
 from ..record import Step, StepState, operation
 from ..record.steps import digest_of, following
 from ..transport.wire import shown
@@ -68,23 +70,40 @@ def submit(execution: Execution, process: str, body: bytes, timeout: Any) -> etr
     end = time.monotonic() + session.busy_patience
     for attempt in itertools.count():
         try:
-            return _post(session, url, step, body, timeout)
-        except ServiceError as error:
-            code = getattr(error, "code", None)
-            if code is None:
-                step.unknown(error)
-                raise
-            step.refused(error, ran=code != _BUSY)
+            with noting(step):
+                return _post(session, url, step, body, timeout)
+        except ServiceError:
             left = end - time.monotonic()
-            if code != _BUSY or left <= 0:
+            if step.state != "refused" or left <= 0:
                 raise
             # The server says that it did nothing, so it may be asked again.
             time.sleep(min(left, polling.busy_pause(attempt)))
-        except ExecuteOutcomeUnknown as error:
-            if step.state != "unknown":
-                step.unknown(error)
-            raise
     raise AssertionError("never reached: the loop above has no end")
+
+
+@contextlib.contextmanager
+def noting(step: Step) -> Iterator[None]:
+    """Let a step know what becomes of the Execute that is sent, and read, inside.
+
+    Parameters
+    ----------
+    step : Step
+        The transport tells it, too.
+    """
+    try:
+        with following(step):
+            yield
+    except ServiceError as error:
+        code = getattr(error, "code", None)
+        if isinstance(error, ExecutionFailed) or code is not None:
+            step.refused(error, ran=code != _BUSY)
+        else:
+            step.unknown(error)
+        raise
+    except ExecuteOutcomeUnknown as error:
+        if step.state != "unknown":
+            step.unknown(error)
+        raise
 
 
 def tell(execution: Execution, document: etree._Element) -> None:
@@ -113,7 +132,7 @@ def tell(execution: Execution, document: etree._Element) -> None:
         _STATES.get(execution.status, "running"),
         percent=execution.percentCompleted,
         message=errors or execution.statusMessage,
-        location=execution.statusLocation,
+        location=execution.statusLocation or None,
         outputs={
             str(o.identifier): str(o.reference) for o in execution.processOutputs if o.reference
         },
@@ -129,7 +148,7 @@ def _post(
     session: AffinitySession, url: str, step: Step, body: bytes, timeout: Any
 ) -> etree._Element:
     doing = f"Execute {step.process}"
-    with operation(doing), following(step):
+    with operation(doing):
         response = session.post(
             url,
             data=body,
@@ -165,11 +184,24 @@ def _recalled(execution: Execution, step: Step, doing: str) -> etree._Element:
         root: etree._Element | None = document.fetch()
         if root is not None:
             return root
-    raise ExecuteOutcomeUnknown(
-        f"an earlier process sent {doing}, and its result cannot be had again: "
+    raise lost(session, step)
+
+
+def lost(session: AffinitySession, step: Step) -> ExecuteOutcomeUnknown:
+    """Make the error for a result of an earlier process that cannot be had again.
+
+    Parameters
+    ----------
+    session : AffinitySession
+        The workflow's.
+    step : Step
+        What the earlier process executed.
+    """
+    return ExecuteOutcomeUnknown(
+        f"an earlier process sent Execute {step.process}, and its result cannot be had again: "
         f"{step.message or 'the journal does not hold it'}. It was not sent again; look at the "
         "service's jobs, or run the chain anew if running twice does no harm",
-        url=execution.url,
+        url=step.service,
         machineid=session.machineid,
         node=session.node,
     )

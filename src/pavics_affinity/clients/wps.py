@@ -16,6 +16,7 @@ from lxml import etree
 from owslib.util import Authentication, build_get_url
 from owslib.wps import ASYNC, AUTO, SYNC
 
+from ..discovery import introduce
 from ..errors import (
     InvalidRequest,
     ServiceError,
@@ -329,6 +330,7 @@ class WebProcessingService(owslib.wps.WebProcessingService):
         if settings != self._bound:
             self.session.bind(self.url, **settings)
             self._bound = settings
+            introduce(self.session, self.url)
 
     def _get(self, request: str, **parameters: str) -> Answer:
         """Ask for a document; again if its answer breaks off."""

@@ -207,6 +207,24 @@ class Pin:
             pin.add_scope(host)
         return pin
 
+    def restore(self, url: str, node: str) -> None:
+        """Take up the node on which an earlier process executed something.
+
+        Parameters
+        ----------
+        url : str
+            The service's URL.
+        node : str
+            The node's name, in the site that covers the URL.
+        """
+        with self._lock:
+            site, match = self._find(url)
+            if site is None or match is None or site.topology is None:
+                return
+            if any(known.name == node for known in site.topology.nodes):
+                site.settle(node, "predicted")
+                site.pinned = True
+
     # ---- the way out ----
 
     def route(self, url: str, *, execute: bool = False) -> Target:

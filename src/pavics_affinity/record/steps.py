@@ -23,6 +23,7 @@ StepState = Literal[
     "succeeded",
     "failed",
 ]
+API = Literal["wps", "ogcapi"]
 ENDED: frozenset[StepState] = frozenset({"not sent", "refused", "unknown", "succeeded", "failed"})
 NOTHING_RAN: frozenset[StepState] = frozenset({"not sent", "refused"})
 
@@ -48,6 +49,8 @@ class Step:
         ``"sending"``, ``"not sent"``, ``"refused"`` (the server said that it would not),
         ``"unknown"`` (it may have run, or not), ``"answered"`` (by something that no
         client of ours has read), ``"accepted"``, ``"running"``, ``"succeeded"``, ``"failed"``.
+    api : {"wps", "ogcapi"}
+        What kind of service it is.
     node : str or None
         The node that ran it, as far as is known.
     machineid : str
@@ -76,6 +79,7 @@ class Step:
     process: str
     service: str
     machineid: str = ""
+    api: API = "wps"
     state: StepState = "sending"
     node: str | None = None
     started: float = 0.0
@@ -216,22 +220,23 @@ class Steps:
         with self._lock:
             return iter(list(self._steps))
 
-    def begin(self, process: str, service: str, *, digest: str = "") -> Step:
+    def begin(self, process: str, service: str, *, digest: str = "", api: API = "wps") -> Step:
         """Add a step that is about to be sent."""
         with self._lock:
             self._count += 1
-            step = Step(self._count, process, service, digest=digest, _tell=self.listener)
+            step = Step(self._count, process, service, api=api, digest=digest, _tell=self.listener)
             self._steps.append(step)
         return step
 
-    def attached(self, location: str, process: str, service: str) -> Step:
+    def attached(self, location: str, process: str, service: str, api: API = "wps") -> Step:
         """Return the step with this status location; add one if there is none."""
         with self._lock:
             for step in self._steps:
                 if step.location == location:
                     return step
             self._count += 1
-            step = Step(self._count, process, service, state="accepted", location=location)
+            step = Step(self._count, process, service, api=api, location=location)
+            step.state = "accepted"
             step.started = time.time()
             self._steps.append(step)
             return step

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal
 
 from ..errors import (
     PlacementUndetermined,
     SteeringImpossible,
-    TopologyError,
     UnknownNode,
     UnknownService,
 )
 from ..placement import NginxConsistentHash, NginxHash, Rendezvous, name_key
+from .checks import check, some
 from .coverage import Coverage, Match
 from .parts import Backend, Node, Service
 from .placing import Placing, Resolve
-from .urls import join_host, split_address
+from .urls import join_host
 
 ProxyStyle = Literal["plain", "strict"]
-
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -80,16 +76,7 @@ class Topology:
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", tuple(self.nodes))
         object.__setattr__(self, "services", tuple(self.services))
-        if not self.nodes:
-            raise TopologyError(
-                "a topology needs at least one node; add one, such as "
-                "Node('node1', host='10.0.0.1')",
-                key="nodes",
-            )
-        _check_unique(self.nodes, Node, "nodes")
-        _check_unique(self.services, Service, "services")
-        self._check_settings()
-        self._check_backends()
+        check(self)
         _ = self._coverage  # refuses two services of one URL
 
     # ---- reading and writing ----
@@ -138,14 +125,14 @@ class Topology:
         """Return the node of this name, or raise `UnknownNode`."""
         found = self._nodes.get(name)
         if found is None:
-            raise UnknownNode(f"no node {name!r} here; there are: {_some(self._nodes)}", node=name)
+            raise UnknownNode(f"no node {name!r} here; there are: {some(self._nodes)}", node=name)
         return found
 
     def service(self, name: str) -> Service:
         """Return the service of this name, or raise `UnknownService`."""
         found = self._services.get(name)
         if found is None:
-            raise UnknownService(f"no service {name!r} here; there are: {_some(self._services)}")
+            raise UnknownService(f"no service {name!r} here; there are: {some(self._services)}")
         return found
 
     def backends(self, service: Service) -> tuple[Backend, ...]:
@@ -343,80 +330,6 @@ class Topology:
             self._placings[service.name] = found
         return found
 
-    def _check_settings(self) -> None:
-        if not isinstance(self.direct, bool):
-            raise TopologyError(f"direct = {self.direct!r}: expected true or false", key="direct")
-        for key, header in (("header", self.header), ("evidence", self.evidence)):
-            missing_is_fine = header is None and key == "evidence"
-            if not missing_is_fine and not _HEADER_NAME.fullmatch(header or ""):
-                raise TopologyError(f"{key} = {header!r} is no name of an HTTP header", key=key)
-        if self.proxy not in get_args(ProxyStyle):
-            raise TopologyError(
-                f"proxy = {self.proxy!r}: expected 'plain' or 'strict'", key="proxy"
-            )
-        if self.site is not None and (not isinstance(self.site, str) or _CONTROL.search(self.site)):
-            raise TopologyError(
-                f"site = {self.site!r}: expected a name without control characters", key="site"
-            )
-        for key, value in (("workers", self.workers), ("connections", self.connections)):
-            number = isinstance(value, int) and not isinstance(value, bool) and value > 0
-            if not number and (key, value) != ("workers", "auto"):
-                expected = " or 'auto'" * (key == "workers")
-                raise TopologyError(
-                    f"{key} = {value!r}: expected a whole number above 0{expected}", key=key
-                )
-
-    def _check_backends(self) -> None:
-        for service in self.services:
-            for backend in service.backends:
-                if backend.node not in self._nodes:
-                    raise UnknownNode(
-                        f"service {service.name!r}: no node {backend.node!r}; there are: "
-                        + _some(self._nodes),
-                        node=backend.node,
-                        key=_backends_of(service),
-                    )
-        owners: dict[str, tuple[str, str]] = {}
-        for service in self.services:
-            self._check_method(service)
-            for backend in self.backends(service):
-                parsed = None if backend.address is None else split_address(backend.address)
-                address = backend.address if parsed is None else join_host(*parsed)
-                if address is None:
-                    continue
-                node, other = owners.setdefault(address, (backend.node, service.name))
-                if node != backend.node:
-                    raise TopologyError(
-                        f"service {service.name!r}: {backend.address} is the address of node "
-                        f"{backend.node!r}, and in service {other!r} that of node {node!r}; "
-                        "a node is one machine",
-                        key=_backends_of(service),
-                    )
-
-    def _check_method(self, service: Service) -> None:
-        where, backends = f"service {service.name!r}", self.backends(service)
-        if all(backend.backup for backend in backends):
-            raise TopologyError(
-                f"{where} has backups only, which nginx refuses; take a mark away",
-                key=_backends_of(service),
-            )
-        for backend in backends:
-            weight = backend.weight
-            if service.method == "rendezvous":
-                if backend.backup:
-                    raise TopologyError(
-                        f"{where}: method 'rendezvous' knows no backup (node {backend.node!r}); "
-                        "every node but the first of a key's order is one",
-                        key=_backends_of(service),
-                    )
-            elif weight is not None and int(weight) != weight:
-                raise TopologyError(
-                    f"{where}: nginx takes whole weights only, not {weight} "
-                    f"(node {backend.node!r}); use whole numbers or method = 'rendezvous'",
-                    node=backend.node,
-                    key=_backends_of(service) if service.backends else f"nodes.{backend.node}",
-                )
-
     @cached_property
     def _nodes(self) -> Mapping[str, Node]:
         return {node.name: node for node in self.nodes}
@@ -459,26 +372,3 @@ def _fill(backend: Backend, node: Node, service: Service) -> Backend:
         address = join_host(node.host, service.port)
     weight = node.weight if backend.weight is None else backend.weight
     return replace(backend, address=address, weight=weight)
-
-
-def _backends_of(service: Service) -> str:
-    return f"services.{service.name}.backends"
-
-
-def _check_unique(things: Iterable[Node | Service], kind: type, key: str) -> None:
-    seen: set[str] = set()
-    for thing in things:
-        if not isinstance(thing, kind):
-            raise TopologyError(f"{key}: {thing!r} is no {kind.__name__}", key=key)
-        if thing.name in seen:
-            raise TopologyError(
-                f"two {key} are called {thing.name!r}; each needs a name of its own", key=key
-            )
-        seen.add(thing.name)
-
-
-def _some(names: Iterable[str], most: int = 20) -> str:
-    """List names for a message, not a thousand of them."""
-    listed = list(names)
-    more = f" and {len(listed) - most} more" if len(listed) > most else ""
-    return (", ".join(listed[:most]) or "none") + more

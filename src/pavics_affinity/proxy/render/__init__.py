@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from ...errors import TopologyError
 from ...topology import Topology
 from .compose import render_compose
+from .nodes import named_hosts
 from .plain import render_plain
 from .strict import render_strict
 from .values import check_names
@@ -15,7 +16,7 @@ Style = Literal["plain", "strict"]
 
 COMPOSE_FILE = "docker-compose.yml"
 
-__all__ = ["COMPOSE_FILE", "Style", "render", "render_proxy"]
+__all__ = ["COMPOSE_FILE", "Style", "named_hosts", "render", "render_proxy"]
 
 
 def render(

@@ -1,0 +1,103 @@
+"""``render``: the files of a proxy, from a topology."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from ..proxy.render import COMPOSE_FILE, Style, named_hosts, render
+from ..proxy.write import Changes, compare, write
+from ..topology import Topology
+
+
+@click.command()
+@click.argument("topology", metavar="TOPOLOGY")
+@click.option(
+    "--output", "-o", metavar="DIR", required=True, help="Where the files go; made if not there."
+)
+@click.option(
+    "--style",
+    type=click.Choice(["strict", "plain"]),
+    default="strict",
+    show_default=True,
+    help="strict: a key may name its node. plain: the hash over the header alone.",
+)
+@click.option(
+    "--compose",
+    metavar="NAME",
+    default=COMPOSE_FILE,
+    show_default=True,
+    help="Name of the compose file, below DIR.",
+)
+@click.option("--no-compose", is_flag=True, help="Write no compose file.")
+@click.option("--diff", "show_diff", is_flag=True, help="Show what would change; write nothing.")
+@click.option("--force", is_flag=True, help="Replace files that render did not write.")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object.")
+def command(
+    topology: str,
+    output: str,
+    style: Style,
+    compose: str,
+    no_compose: bool,
+    show_diff: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Write nginx's and docker-compose's files from a TOPOLOGY file.
+
+    Files that render did not write, or that were edited since, are left alone.
+    Then: nginx -t, and nginx -s reload.
+    """
+    site = Topology.load(topology)
+    files = render(site, style, compose=None if no_compose else compose)
+    changes = compare(files, output) if show_diff else write(files, output, force=force)
+    if as_json:
+        click.echo(json.dumps(_told(changes, style, written=not show_diff)))
+        return
+    if show_diff:
+        click.echo(changes.diff, nl=False)
+    else:
+        _show(changes, output)
+    for note in _notes(site, style):
+        click.echo(f"note: {note}", err=True)
+
+
+def _told(changes: Changes, style: Style, *, written: bool) -> dict[str, object]:
+    return {
+        "style": style,
+        "done": written,
+        "written": list(changes.written),
+        "unchanged": list(changes.unchanged),
+        "removed": list(changes.removed),
+        "diff": changes.diff,
+    }
+
+
+def _show(changes: Changes, output: str) -> None:
+    for verb, names in (("wrote", changes.written), ("removed", changes.removed)):
+        for name in names:
+            click.echo(f"{verb} {output.rstrip('/')}/{name}")
+    if not changes.written and not changes.removed:
+        click.echo("nothing has changed")
+
+
+def _notes(site: Topology, style: Style) -> list[str]:
+    notes = []
+    if style == "strict" and site.proxy != "strict":
+        notes.append(
+            'the topology says proxy = "plain", and this proxy is strict; write proxy = "strict" '
+            "into the file, so that clients that read it name their node"
+        )
+    if style == "plain" and site.proxy == "strict":
+        notes.append(
+            'the topology says proxy = "strict", and this proxy is plain: clients that read the '
+            'file would name nodes that it does not know; write proxy = "plain"'
+        )
+    names = named_hosts(site) if style == "strict" or site.evidence else []
+    if names:
+        notes.append(
+            f"{', '.join(names)}: nginx shows addresses, so that the evidence of a key that names "
+            "no node is missing there; give addresses in place of names"
+        )
+    return notes

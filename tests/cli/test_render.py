@@ -1,0 +1,82 @@
+"""``render`` writes a proxy's files, shows what it would do, and leaves others' alone."""
+
+import json
+
+import pytest
+
+from pavics_affinity.proxy.write import is_ours
+
+FILES = {
+    "config/proxy/nginx.conf", "config/proxy/conf.d/finch.conf", "config/proxy/conf.d/emu.conf",
+    "docker-compose.yml",
+}  # fmt: skip
+
+
+def files_in(directory):
+    return {str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file()}
+
+
+def test_the_files_are_written_in_the_strict_style_unless_told(run, site, tmp_path):
+    done = run("render", site, "--output", tmp_path / "out")
+    assert done.code == 0
+    assert files_in(tmp_path / "out") == FILES | {"config/proxy/conf.d/00-affinity.conf"}
+    assert all(
+        is_ours(path.read_bytes()) for path in (tmp_path / "out").rglob("*.*") if path.is_file()
+    )
+    assert done.out.count("wrote ") == 5
+    assert 'proxy = "strict"' in done.err
+    assert run("render", site, "-o", tmp_path / "out").out == "nothing has changed\n"
+
+
+def test_the_plain_style_and_other_compose_files(run, site, tmp_path):
+    assert run("render", site, "-o", tmp_path / "a", "--style", "plain", "--no-compose").code == 0
+    assert files_in(tmp_path / "a") == FILES - {"docker-compose.yml"}
+    run("render", site, "-o", tmp_path / "b", "--style", "plain", "--compose", "override.yml")
+    assert "override.yml" in files_in(tmp_path / "b")
+
+
+def test_the_difference_is_shown_and_nothing_is_written(run, site, tmp_path):
+    done = run("render", site, "-o", tmp_path / "out", "--diff")
+    assert done.code == 0
+    assert "+++ b/config/proxy/nginx.conf" in done.out
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_of_somebody_else_is_not_overwritten_unless_told(run, site, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "docker-compose.yml").write_text("services: {}\n")
+    done = run("render", site, "-o", tmp_path / "out")
+    assert done.code == 1
+    assert "--force" in done.err
+    assert files_in(tmp_path / "out") == {"docker-compose.yml"}
+    assert run("render", site, "-o", tmp_path / "out", "--force").code == 0
+
+
+def test_json_says_what_was_done(run, site, tmp_path):
+    done = run("render", site, "-o", tmp_path / "out", "--json")
+    assert set(done.json["written"]) == FILES | {"config/proxy/conf.d/00-affinity.conf"}
+    assert (done.json["done"], done.json["removed"], done.json["style"]) == (True, [], "strict")
+    again = run("render", site, "-o", tmp_path / "out", "--json", "--diff").json
+    assert (again["done"], again["written"], again["diff"]) == (False, [], "")
+    assert len(again["unchanged"]) == 5
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[nodes]\nn = {}\n", "[nodes", "[nodes]\nn={host='h'}\n[services.a]\nport='x'\n"]
+)
+def test_a_topology_that_will_not_do_writes_nothing(run, tmp_path, text):
+    (tmp_path / "bad.toml").write_text(text)
+    done = run("render", tmp_path / "bad.toml", "-o", tmp_path / "out")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("Error: ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_hosts_by_name_are_noted(run, tmp_path):
+    path = tmp_path / "names.toml"
+    path.write_text(
+        'proxy = "strict"\n[nodes]\na = { host = "a.example" }\n[services.finch]\nport = 8093\n'
+    )
+    done = run("render", path, "-o", tmp_path / "out")
+    assert "a.example: nginx shows addresses" in done.err
+    json.dumps(done.out)
