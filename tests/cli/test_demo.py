@@ -30,6 +30,10 @@ def test_every_pinned_chain_succeeds_and_plain_ones_mostly_fail(proxy, told):
     assert sum(found["pinned"]["by_node"].values()) == 8
     assert len(found["pinned"]["by_node"]) > 1
     assert found["plain"]["succeeded"] <= 4
+    # By kind of failure, whatever the node and the file's folder.
+    assert sum(found["plain"]["failures"].values()) == 8 - found["plain"]["succeeded"]
+    assert len(found["plain"]["failures"]) <= 2
+    assert not any("/tmp" in words for words in found["plain"]["failures"])
 
 
 def test_the_table_names_both_clients():
