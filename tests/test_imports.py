@@ -42,6 +42,17 @@ def names() -> list[str]:
     return list(pavics_affinity.__all__)
 
 
+def test_import_of_the_package_loads_nothing_else_yet():
+    """Everyone's pytest and each command of the command line pay for it."""
+    loaded = loaded_by("import pavics_affinity\ndir(pavics_affinity)")
+    assert loaded & {"owslib", "requests", "mmh3", "lxml"} == set()
+
+
+def test_a_room_is_reached_without_an_import_of_its_own():
+    """As in ``except pavics_affinity.errors.AffinityLost``."""
+    assert "owslib" in loaded_by("import pavics_affinity\npavics_affinity.errors.AffinityLost")
+
+
 def test_import_of_the_package_loads_no_extra():
     assert extras_among(loaded_by("import pavics_affinity")) == set()
 

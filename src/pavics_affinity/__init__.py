@@ -3,16 +3,23 @@
 >>> with Workflow() as wf:  # doctest: +SKIP
 ...     malleefowl = wf.wps("http://proxy:58091/wps")
 ...     flyingpigeon = wf.wps("http://proxy:58093/wps")
+
+A name is loaded when it is first used: the command line, and the pytest plugin that
+everyone's pytest loads, need neither OWSLib nor requests.
 """
 
-from .clients.pinned import pin_session
-from .clients.wps import WebProcessingService
-from .discovery import discover
-from .machineid import derive_machineid, mint_machineid
-from .placement import NginxConsistentHash, NginxHash, Rendezvous
-from .proxy.read import read_nginx
-from .topology import Backend, Node, Service, Topology
-from .workflow import Workflow, current_workflow
+import importlib
+import typing
+
+if typing.TYPE_CHECKING:
+    from .clients.pinned import pin_session
+    from .clients.wps import WebProcessingService
+    from .discovery import discover
+    from .machineid import derive_machineid, mint_machineid
+    from .placement import NginxConsistentHash, NginxHash, Rendezvous
+    from .proxy.read import read_nginx
+    from .topology import Backend, Node, Service, Topology
+    from .workflow import Workflow, current_workflow
 
 __all__ = [
     "Backend",
@@ -33,3 +40,40 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Backend": "topology",
+    "NginxConsistentHash": "placement",
+    "NginxHash": "placement",
+    "Node": "topology",
+    "Rendezvous": "placement",
+    "Service": "topology",
+    "Topology": "topology",
+    "WebProcessingService": "clients.wps",
+    "Workflow": "workflow",
+    "current_workflow": "workflow",
+    "derive_machineid": "machineid",
+    "discover": "discovery",
+    "mint_machineid": "machineid",
+    "pin_session": "clients.pinned",
+    "read_nginx": "proxy.read",
+}
+
+_ROOMS = ("clients", "errors", "machineid", "placement", "proxy", "record", "topology", "transport")
+"""What ``pavics_affinity.errors`` and its like find without an import of their own."""
+
+# Unseen by type checkers, who would take it for a promise of every name there is.
+if not typing.TYPE_CHECKING:
+
+    def __getattr__(name):
+        if name in _HOMES:
+            found = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+        elif name in _ROOMS:
+            return importlib.import_module(f".{name}", __name__)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = found
+        return found
+
+    def __dir__():
+        return sorted({*globals(), *__all__, *_ROOMS})

@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..errors import AffinityError
 from . import COMMANDS
 
 
@@ -41,6 +40,9 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error of ours is one line, and the exit code 1."""
+        # Loads requests and OWSLib, which the help does without.
+        from ..errors import AffinityError
+
         try:
             return super().invoke(ctx)
         except AffinityError as error:
