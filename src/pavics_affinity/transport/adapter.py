@@ -12,6 +12,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from ..errors import WorkflowClosed
 from ..pin import Pin
 from ..record import Record
+from .connections import POOLS
 from .exchange import Exchange
 from .origins import Origins
 from .times import DEFAULT_DEADLINE, Timeout
@@ -20,6 +21,18 @@ from .wire import WireRequest
 
 class WireAdapter(HTTPAdapter):
     """What opens the connections; knows nothing but the name a certificate must have."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """Have the connections tell whether a fault came before the request."""
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = POOLS
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """Have those through a proxy of the environment tell it, too."""
+        manager = super().proxy_manager_for(proxy, **options)
+        if not proxy.lower().startswith("socks"):
+            manager.pool_classes_by_scheme = POOLS
+        return manager
 
     def build_connection_pool_key_attributes(
         self, request: requests.PreparedRequest, verify: bool | str, cert: Any = None

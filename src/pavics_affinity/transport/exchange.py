@@ -238,7 +238,7 @@ class Exchange:
             return
         if faults.is_final(fault):
             self._give_up(fault, target, not_sent)
-        if isinstance(fault, requests.ReadTimeout):
+        if isinstance(fault, requests.ReadTimeout) and not not_sent:
             raise self._error(
                 NoAnswer,
                 target,
@@ -390,8 +390,8 @@ class Exchange:
         raise self._error(
             ServiceUnreachable,
             target,
-            f"{who} at {origin_of(self.url)} does not answer: {words}, {self.attempts} times in "
-            f"{self.patience.seconds:.1f} s. Nothing was executed; check the URL {self.url!r}, and "
+            f"{who} at {origin_of(self.url)} does not answer: {words}, {self._tried()}. "
+            f"Nothing was executed; check the URL {self.url!r}, and "
             "whether the service is up",
         ) from fault
 
@@ -399,8 +399,8 @@ class Exchange:
         error: BackendUnavailable = self._error(
             BackendUnavailable,
             target,
-            f"{self._place(target)} does not answer: {what}, {self.attempts} times in "
-            f"{self.patience.seconds:.1f} s. The files of workflow {self.pin.machineid!r} are "
+            f"{self._place(target)} does not answer: {what}, {self._tried()}. "
+            f"The files of workflow {self.pin.machineid!r} are "
             "there only, and nothing was sent to another node. Start it again and repeat the "
             "step, or run the chain anew",
         )
@@ -417,6 +417,10 @@ class Exchange:
             attempts=self.attempts,
             **details,
         )
+
+    def _tried(self) -> str:
+        times = "once" if self.attempts == 1 else f"{self.attempts} times"
+        return f"{times} in {self.patience.seconds:.1f} s"
 
     def _place(self, target: Target) -> str:
         if target.node is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import Iterator, Sequence
 
 import requests
 from urllib3.exceptions import (
@@ -14,21 +15,30 @@ from urllib3.exceptions import (
 )
 from urllib3.exceptions import SSLError as TransportSSLError
 
-_NOT_SENT = (NewConnectionError, ConnectTimeoutError, ProxyError, TransportSSLError)
+from .connections import came_while_connecting
+
+_NO_CONNECTION = (NewConnectionError, ConnectTimeoutError, ProxyError)
+# The other side went away: it may be starting, or stopping, and try again helps.
+_BROKEN_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 
 def was_not_sent(error: requests.RequestException) -> bool:
     """Tell whether no connection was made, so that nobody can have seen the request."""
     if isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError):
         return True
-    return any(isinstance(cause, _NOT_SENT) for cause in _causes(error))
+    return any(
+        came_while_connecting(cause) or isinstance(cause, _NO_CONNECTION)
+        for cause in _causes(error)
+    )
 
 
 def is_final(error: requests.RequestException) -> bool:
     """Tell whether trying again is pointless: no such host, or no trust in its certificate."""
+    causes = list(_causes(error))
     if isinstance(error, requests.exceptions.SSLError):
-        return True
-    for cause in _causes(error):
+        broke = any(isinstance(cause, _BROKEN_TLS) for cause in causes)
+        return was_not_sent(error) and not broke
+    for cause in causes:
         if isinstance(cause, socket.gaierror):
             return cause.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None))
         if isinstance(cause, NameResolutionError):
@@ -43,7 +53,7 @@ def in_words(error: requests.RequestException) -> str:
     for kinds, words in (
         ((socket.gaierror, NameResolutionError), "its host name is not known"),
         ((ConnectionRefusedError,), "it refused the connection"),
-        ((TransportSSLError,), "the TLS handshake failed"),
+        ((TransportSSLError, ssl.SSLError), _tls_in_words(causes)),
         ((NewConnectionError,), "no connection could be made"),
         ((ConnectTimeoutError,), "it did not accept the connection in time"),
         ((requests.Timeout,), "it stayed silent"),
@@ -51,6 +61,15 @@ def in_words(error: requests.RequestException) -> str:
         if any(isinstance(cause, kinds) for cause in causes):
             return words
     return "the connection broke"
+
+
+def _tls_in_words(causes: Sequence[BaseException]) -> str:
+    connecting = any(map(came_while_connecting, causes))
+    what = "the TLS handshake failed" if connecting else "the TLS connection broke"
+    told = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
+    reason = (getattr(told, "reason", None) or "").lower().replace("_", " ")
+    reason = getattr(told, "verify_message", None) or reason
+    return f"{what} ({reason})" if reason else what
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
