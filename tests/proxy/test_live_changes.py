@@ -1,0 +1,154 @@
+"""The change of a running site, as docs/operators/live-changes.md has it, under real chains."""
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from live_site import ask
+from pavics_affinity import Workflow
+from pavics_affinity.discovery.finder import FINDER
+from pavics_affinity.errors import AffinityError, UnknownNode
+from rendered_cluster import rendered_cluster
+
+CHAINS = 60
+TIMES = 10
+THREE = ["node1", "node2", "node3"]
+FOUR = [*THREE, "node4"]
+SERVICES = ("malleefowl", "flyingpigeon")
+BOX = [("lon0", "-100"), ("lon1", "-80"), ("lat0", "35"), ("lat1", "50")]
+
+
+class Chain:
+    """A workflow that goes on for as long as it is asked to; its steps may be told by node."""
+
+    def __init__(self, cluster, **options):
+        self.workflow = Workflow(**options)
+        self.malleefowl, self.flyingpigeon = (
+            self.workflow.wps(cluster.url(name), skip_caps=True) for name in SERVICES
+        )
+        download = self.malleefowl.execute("download", [("resource", cluster.sample_url)])
+        [self.path] = download.wait().output("output").json()
+        self.nodes = {self.workflow.node}
+
+    def echo(self):
+        for wps in (self.malleefowl, self.flyingpigeon):
+            echo = wps.execute("echo", [("text", "x")], mode="sync")
+            self.nodes.update(echo.output("node").data)
+        return self.nodes
+
+    def end(self):
+        """Cut the box out of what the first step downloaded: it is on that node only."""
+        subset = self.flyingpigeon.execute("subset_bbox", [("resource", self.path), *BOX])
+        assert subset.wait().output("output").read_bytes()[1:4] == b"HDF"
+        self.nodes.add(self.workflow.node)
+        self.workflow.close()
+        return self.nodes
+
+
+@pytest.fixture(scope="module")
+def operated(tmp_path_factory):
+    with rendered_cluster(tmp_path_factory.mktemp("live"), services=SERVICES) as made:
+        made[0].add_node(reload=False)
+        yield made
+
+
+@pytest.fixture
+def site(operated):
+    cluster, operator = operated
+    operator.change(cluster, THREE)
+    FINDER.forget()
+    return cluster, operator
+
+
+def bare(cluster, ids):
+    """Ask where ids go that name no node."""
+    url = f"{cluster.url('flyingpigeon')}?service=WPS&request=GetCapabilities"
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda key: ask(url, key), ids))
+    return [answer.headers["X-Pavics-Node"] for answer in answers]
+
+
+def test_ten_times_four_servers_and_three_again_move_none_of_sixty_chains(site, capsys):
+    cluster, operator = site
+    done = threading.Event()
+    rounds = 0
+
+    def work(chains):
+        nonlocal rounds
+        while not done.is_set():
+            for chain in chains:
+                chain.echo()
+                rounds += 1
+        return [chain.end() for chain in chains]
+
+    with ThreadPoolExecutor(6) as pool:
+        chains = list(pool.map(lambda _: Chain(cluster), range(CHAINS)))
+        begun = [chain.nodes.copy() for chain in chains]
+        ids = [chain.workflow.machineid for chain in chains]
+        here = bare(cluster, ids)
+        running = [pool.submit(work, chains[start::6]) for start in range(6)]
+        try:
+            for time in range(TIMES):
+                operator.change(cluster, FOUR)
+                if time == 0:
+                    moved = sum(a != b for a, b in zip(here, bare(cluster, ids), strict=True))
+                operator.change(cluster, THREE)
+        finally:
+            done.set()
+        ended = [nodes for each in running for nodes in each.result()]
+    assert ended == [begun[i] for start in range(6) for i in range(start, CHAINS, 6)]
+    assert {len(nodes) for nodes in ended} == {1}
+    assert rounds > CHAINS
+    assert moved > CHAINS // 2
+    with capsys.disabled():
+        print(
+            f"\n{2 * TIMES} reloads under {CHAINS} chains ({2 * rounds + 2 * CHAINS} Executes): "
+            f"0 chains moved; of their bare ids {moved} would have"
+        )
+
+
+def test_a_node_is_drained_and_removed_and_only_its_own_workflows_are_waited_for(site):
+    cluster, operator = site
+    operator.change(cluster, FOUR)
+    old = [Chain(cluster, node=node) for node in FOUR]
+
+    operator.change(cluster, FOUR, drain=["node4"])
+    FINDER.forget()  # a client may take a document for current that is a minute old
+    fresh = [Chain(cluster) for _ in range(12)]
+    assert set.union(*(chain.nodes for chain in fresh)) == set(THREE)
+    assert [chain.echo() for chain in old] == [{node} for node in FOUR]
+    assert old.pop().end() == {"node4"}
+
+    # The log tells when the node was last asked, and for whom.
+    log = (cluster.directory / "nginx" / "logs" / "access.log").read_text().splitlines()
+    last = [json.loads(line) for line in log if '"node":"node4"' in line][-1]
+    assert last["machineid"].endswith("~node4")
+
+    operator.change(cluster, THREE)
+    cluster.kill("node4")
+    assert [chain.end() for chain in old + fresh] == [c.nodes for c in old + fresh]
+    cluster.start("node4")
+
+
+def test_a_workflow_whose_node_was_removed_is_told_so_and_gets_no_result(site):
+    cluster, operator = site
+    operator.change(cluster, FOUR)
+    chain = Chain(cluster, node="node4")
+    operator.change(cluster, THREE)
+    with pytest.raises(AffinityError, match="node4") as caught:
+        chain.echo()
+    assert not isinstance(caught.value, UnknownNode) or "node1" in str(caught.value)
+    operator.change(cluster, FOUR)
+    assert chain.end() == {"node4"}
+
+
+def test_files_that_nginx_refuses_change_nothing(site):
+    cluster, operator = site
+    chain = Chain(cluster)
+    before = cluster.topology
+    with pytest.raises(AffinityError, match="refuses"):
+        cluster.reload(proxy_config={"conf.d/broken.conf": "upstream {"})
+    assert cluster.topology == before
+    assert chain.end() == chain.nodes
