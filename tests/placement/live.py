@@ -25,7 +25,7 @@ def backend(i: int) -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """An upstream: `servers` may hold {0} ... {99}, backends that listen, and {dead}."""
+    """An upstream: `servers` may hold {0} ... {99}, backends that listen, {other} and {dead}."""
 
     name: str
     directive: str
@@ -37,13 +37,15 @@ class Case:
 class Nginx:
     front: int
     port: int
+    other: int
     dead: int
     sockets: Path
 
     def servers(self, case: Case) -> list[str]:
         listening = [f"{backend(i)}:{self.port}" for i in range(BACKENDS)]
         return [
-            line.format(*listening, dead=self.dead, sockets=self.sockets) for line in case.servers
+            line.format(*listening, other=self.other, dead=self.dead, sockets=self.sockets)
+            for line in case.servers
         ]
 
     def ask(self, case: Case, keys: list[bytes], uri: str = "/") -> Iterator[tuple[int, list[str]]]:
@@ -81,7 +83,8 @@ def configuration(nginx: Nginx, cases: list[Case]) -> str:
     locations = "\n".join(
         f"location /{case.name}/ {{ proxy_pass http://{case.name}; }}" for case in cases
     )
-    listens = "\n".join(f"listen {backend(i)}:{nginx.port};" for i in range(BACKENDS))
+    ports = (nginx.port, nginx.other)
+    listens = "\n".join(f"listen {backend(i)}:{p};" for i in range(BACKENDS) for p in ports)
     owner = f"{pwd.getpwuid(os.getuid()).pw_name} {grp.getgrgid(os.getgid()).gr_name}"
     return f"""
 user {owner};
@@ -128,6 +131,7 @@ def running(directory: Path, cases: list[Case]) -> Iterator[Nginx]:
         nginx = Nginx(
             front=free_port("127.0.0.1"),
             port=free_port(backend(0)),
+            other=free_port(backend(1)),
             dead=int(reserved.getsockname()[1]),
             sockets=directory,
         )

@@ -30,6 +30,23 @@ def test_keys_are_evaluated(key: str, expected: str, end: str):
     assert key_for(f"hash {key}{end}", "a1b2", uri=URI, host="Proxy.Example.:8093") == expected
 
 
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("?id=7", "7"),
+        ("?a=1&ID=7&id=8", "7"),
+        ("?xid=1&id=7&b", "7"),
+        ("?id", ""),
+        ("?id=", ""),
+        ("?id&id=7", "7"),
+        ("?id=%41+b=c", "%41+b=c"),
+        ("", ""),
+    ],
+)
+def test_an_argument_is_taken_as_it_is_sent(query: str, expected: str):
+    assert key_for("hash $arg_id;", "a1b2", uri=f"/wps{query}") == expected
+
+
 def test_the_header_may_have_another_name():
     assert key_for("hash $http_x_machine_id;", "a1b2", header="X-Machine-Id") == "a1b2"
 
@@ -42,7 +59,7 @@ def test_a_uri_without_query_has_no_question_mark():
     assert key_for("hash $uri$is_args$args;", "a", uri="/wps") == "/wps"
 
 
-@pytest.mark.parametrize("variable", ["request_uri", "uri", "args", "is_args"])
+@pytest.mark.parametrize("variable", ["request_uri", "uri", "args", "is_args", "arg_id"])
 def test_the_uri_must_be_given_where_the_key_holds_it(variable: str):
     with pytest.raises(PlacementUndetermined, match=rf"\${variable}: pass .* uri="):
         key_for(f"hash $http_machineid${variable};", "a1b2")
@@ -54,7 +71,7 @@ def test_the_host_must_be_given_where_the_key_holds_it(variable: str):
         key_for(f"hash ${variable};", "a1b2")
 
 
-@pytest.mark.parametrize("variable", ["remote_addr", "http_cookie", "arg_machineid", "key", "1"])
+@pytest.mark.parametrize("variable", ["remote_addr", "http_cookie", "cookie_x", "key", "1"])
 def test_a_variable_that_nobody_knows_is_named(variable: str):
     with pytest.raises(PlacementUndetermined, match=rf"\${variable},"):
         key_for(f"hash ${variable};", "a1b2", uri="/", host="h")

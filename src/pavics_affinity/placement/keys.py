@@ -17,7 +17,7 @@ _CONTROL = {"t": "\t", "r": "\r", "n": "\n"}
 _PART = re.compile(r"\$(?:\{(?P<braced>[A-Za-z0-9_]+)\}|(?P<bare>[A-Za-z0-9_]+))|(?P<text>[^$]+)")
 
 OF_THE_URI = frozenset({"request_uri", "uri", "document_uri", "args", "query_string", "is_args"})
-"""Variables that differ from one request of a workflow to the next."""
+"""Variables that differ from one request of a workflow to the next; beside them, $arg_NAME."""
 
 
 class Part(NamedTuple):
@@ -67,6 +67,17 @@ def parse_hash(directive: str) -> HashDirective:
             return HashDirective(_parts(key, directive), consistent=True)
         case _:
             raise _refused(directive, "it is no hash directive")
+
+
+def is_of_the_uri(part: Part) -> bool:
+    """Tell whether a part differs from one request of a workflow to the next.
+
+    Parameters
+    ----------
+    part : Part
+        The part.
+    """
+    return part.is_variable and (part.text in OF_THE_URI or part.text.startswith("arg_"))
 
 
 def key_for(
@@ -151,7 +162,7 @@ def evaluate(part: Part, uri: str | None, host: str | None) -> str:
     if not part.is_variable:
         return part.text
     name = part.text
-    if name in OF_THE_URI:
+    if is_of_the_uri(part):
         if uri is None:
             raise PlacementUndetermined(f"the key holds ${name}: pass the request's path as uri=")
         return _of_uri(name, uri)
@@ -209,6 +220,8 @@ def _of_uri(name: str, uri: str) -> str:
         return uri
     if name in {"args", "query_string"}:
         return query
+    if name.startswith("arg_"):
+        return _argument(name.removeprefix("arg_"), query)
     if name == "is_args":
         return "?" if question and query else ""
     if any(mark in path for mark in ("%", "//", "/.")):
@@ -217,6 +230,15 @@ def _of_uri(name: str, uri: str) -> str:
             "send it without escapes, dots and double slashes"
         )
     return path
+
+
+def _argument(name: str, query: str) -> str:
+    # As nginx: the first of this name in any case that has a "=", and nothing decoded.
+    for pair in query.split("&"):
+        key, equals, value = pair.partition("=")
+        if name and equals and key.lower() == name:
+            return value
+    return ""
 
 
 def _host_name(host: str) -> str:

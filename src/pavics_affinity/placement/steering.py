@@ -6,7 +6,7 @@ import re
 from math import ceil, log
 
 from ..errors import InvalidMachineId, InvalidPlacement, SteeringImpossible
-from .keys import OF_THE_URI, Part, evaluate, header_variable, parse_hash
+from .keys import Part, evaluate, header_variable, is_of_the_uri, parse_hash
 from .protocol import Placement
 
 ODDS_OF_FAILURE = 1e-12
@@ -159,7 +159,7 @@ def _check_bare(machineid: str) -> None:
 def _around_the_id(directive: str, header: str, host: str | None) -> tuple[str, str]:
     parts = parse_hash(directive).parts
     mine = Part(header_variable(header), True)
-    varying = [f"${part.text}" for part in parts if part.is_variable and part.text in OF_THE_URI]
+    varying = [f"${part.text}" for part in parts if is_of_the_uri(part)]
     if varying:
         raise SteeringImpossible(
             f"the key of {directive!r} holds {', '.join(varying)}: each URI goes its own way and "
