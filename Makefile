@@ -2,6 +2,7 @@
 #
 #   make demo            the problem and the cure, on real servers on this machine
 #   make test            everything that CI's tests run; PYTEST_ARGS=tests/placement for a part
+#   make upstream        birdy's own tests on our classes; OWSLib's too: OWSLIB=its checkout
 #   make lint            style, types and layers
 #   make docs            the manual, in docs/_build/html
 #   make notebooks       execute the notebooks
@@ -21,12 +22,13 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+OWSLIB ?=
 
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo test lint docs notebooks bench bench-quick clean
+.PHONY: help demo test upstream lint docs notebooks bench bench-quick clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -53,6 +55,9 @@ demo: $(DEMO)
 
 test: $(DEV)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+upstream: $(DEV)
+	@$(BIN)/python tests/upstream/run.py $(if $(OWSLIB),--owslib '$(OWSLIB)')
 
 lint: $(DEV)
 	$(BIN)/ruff check --output-format concise .
