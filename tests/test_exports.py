@@ -20,6 +20,7 @@ PUBLIC = [
     "current_workflow",
     "derive_machineid",
     "discover",
+    "map_workflows",
     "mint_machineid",
     "pin_session",
     "read_nginx",

@@ -12,6 +12,7 @@ import importlib
 import typing
 
 if typing.TYPE_CHECKING:
+    from .batch import map_workflows
     from .clients.pinned import pin_session
     from .clients.wps import WebProcessingService
     from .discovery import discover
@@ -34,6 +35,7 @@ __all__ = [
     "current_workflow",
     "derive_machineid",
     "discover",
+    "map_workflows",
     "mint_machineid",
     "pin_session",
     "read_nginx",
@@ -54,6 +56,7 @@ _HOMES = {
     "current_workflow": "workflow",
     "derive_machineid": "machineid",
     "discover": "discovery",
+    "map_workflows": "batch",
     "mint_machineid": "machineid",
     "pin_session": "clients.pinned",
     "read_nginx": "proxy.read",

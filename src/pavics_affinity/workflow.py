@@ -19,7 +19,7 @@ from .machineid import mint_machineid
 from .pin import Pin, Route
 from .pin.links import Form
 from .record import NodeKnown, Record, Step
-from .topology import Topology
+from .topology import Topology, TopologySource
 from .topology.source import FileSource, FixedSource, default_sources, sources_of
 from .transport import DEFAULT_DEADLINE, AffinitySession, Seconds, ambient_session
 from .transport.ambient import reset_session, use_session
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .clients.processes import Processes
     from .clients.wps import WebProcessingService
 
-TopologyLike = Topology | str | os.PathLike[str]
+TopologyLike = Topology | TopologySource | str | os.PathLike[str]
 
 _LOCK = threading.Lock()
 _WORKFLOWS: WeakValueDictionary[int, Workflow]

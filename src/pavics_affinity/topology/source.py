@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..errors import TopologyError
 from .lookup import default_topology_path
 from .model import Topology
 
 
+@runtime_checkable
 class TopologySource(Protocol):
     """A topology that may change while a workflow runs."""
 
@@ -72,10 +73,13 @@ class FileSource:
         return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def sources_of(
-    topology: Topology | str | os.PathLike[str] | Iterable[Topology | str | os.PathLike[str]],
-) -> list[TopologySource]:
+Known = Topology | TopologySource | str | os.PathLike[str]
+
+
+def sources_of(topology: Known | Iterable[Known]) -> list[TopologySource]:
     """Make sources of what a user gives as topology: one or several, built or on file.
+
+    What is a source already stays as it is.
 
     Raises
     ------
@@ -84,6 +88,8 @@ def sources_of(
     """
     if isinstance(topology, Topology):
         return [FixedSource(topology)]
+    if isinstance(topology, TopologySource):
+        return [topology]
     if isinstance(topology, str | os.PathLike):
         return [FileSource(topology)]
     try:

@@ -1,0 +1,188 @@
+"""What a batch gives: a result per item, as the chains end or in the order of the items."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import warnings
+import weakref
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Self
+
+from ..clients.progress import Move, bar
+from ..errors import AffinityWarning, WorkflowClosed
+from .chains import ChainRun
+from .result import WorkflowResult
+from .run import Broken, End, Remark, Run
+
+Order = Literal["as_completed", "input"]
+OnError = Literal["raise", "return"]
+
+_TICK = 1.0
+"""Seconds after which a waiting main thread looks for Ctrl-C where a lock hides it."""
+
+
+class WorkflowResults(Iterator[WorkflowResult]):
+    """The results of `map_workflows`: iterate over them, once.
+
+    Nothing is sent before the first one is asked for. Chains go on while the caller
+    is busy with a result. In a ``with`` block, or after `close`, nothing is left
+    running here.
+
+    Attributes
+    ----------
+    total : int or None
+        How many items there are, where that can be known.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        total: int | None,
+        order: Order,
+        on_error: OnError,
+        progress: bool | None,
+    ) -> None:
+        self.total = total
+        self._run = run
+        self._in_order = order == "input"
+        self._raises = on_error == "raise"
+        self._progress = progress
+        self._early: dict[int, WorkflowResult] = {}
+        self._turn = 1
+        self._given = 0
+        self._bar = contextlib.ExitStack()
+        self._move: Move = lambda position, words: None
+        self._state: Literal["new", "running", "ended", "closed"] = "new"
+        self._finish = weakref.finalize(self, _finish, run)
+
+    # ---- what people look at ----
+
+    @property
+    def chains(self) -> list[ChainRun]:
+        """The chains begun so far, running ones included, in the order of their start."""
+        return list(self._run.ledger)
+
+    @property
+    def running(self) -> list[ChainRun]:
+        """The chains that run now."""
+        return [chain for chain in self._run.ledger if chain.ended is None]
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """The nodes that take new chains, with their weights; empty where none is known."""
+        return dict(self._run.share.weights)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the chains as plain dicts, for pandas or JSON."""
+        return [chain.row() for chain in self.chains]
+
+    # ---- iteration ----
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> WorkflowResult:
+        if self._state == "closed":
+            raise WorkflowClosed(
+                "this batch was closed; call map_workflows again, with the same journal if it "
+                "had one"
+            )
+        if self._state == "ended":
+            raise StopIteration
+        try:
+            result = self._next()
+        except (KeyboardInterrupt, SystemExit) as interrupt:
+            interrupt.add_note(self._run.where_they_are())
+            self.close()
+            raise
+        self._run.taken()
+        if result.error is not None and self._raises:
+            result.error.add_note(self._run.what_goes_on())
+            raise result.error
+        return result
+
+    def close(self) -> None:
+        """Send nothing more. May be repeated.
+
+        Chains that run in this process end at their next request; those that another
+        process runs go on to their end, and what they came to is in the journal if
+        there is one. The jobs go on at the services.
+        """
+        if self._state != "ended":
+            self._state = "closed"
+        self._bar.close()
+        self._finish.detach()
+        self._run.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        of = "" if self.total is None else f" of {self.total}"
+        states = [chain.state for chain in self._run.ledger]
+        counts = ", ".join(
+            f"{states.count(state)} {state}"
+            for state in ("running", "failed", "lost")
+            if state in states
+        )
+        return f"<{type(self).__name__} {self._given}{of} given{', ' * bool(counts)}{counts}>"
+
+    # ---- how ----
+
+    def _next(self) -> WorkflowResult:
+        if self._state == "new":
+            self._state = "running"
+            self._move = self._bar.enter_context(
+                bar(self._progress, total=self.total, desc="chains", unit="chain")
+            )
+            self._run.begin()
+        self._run.go_on()
+        while True:
+            result = self._early.pop(self._turn, None) or self._hear()
+            if self._in_order and result.number != self._turn:
+                self._early[result.number] = result
+                continue
+            self._turn = result.number + 1
+            self._given += 1
+            self._move(self._given, None)
+            return result
+
+    def _hear(self) -> WorkflowResult:
+        while True:
+            try:
+                heard = self._run.outbox.get(timeout=_TICK)
+            except queue.Empty:
+                continue
+            match heard:
+                case WorkflowResult():
+                    return heard
+                case Remark():
+                    warnings.warn(heard.text, AffinityWarning, stacklevel=4)
+                case Broken():
+                    self._end()
+                    raise heard.error
+                case End():
+                    self._end()
+                    raise StopIteration
+
+    def _end(self) -> None:
+        self._state = "ended"
+        self._bar.close()
+        self._finish.detach()
+
+
+def _finish(run: Run) -> None:
+    """End what nobody can ask any more."""
+    if not run.begun:
+        warnings.warn(
+            "the results of map_workflows were never asked for, so nothing was sent; iterate over "
+            "them, as in: for result in map_workflows(...)",
+            AffinityWarning,
+            stacklevel=2,
+        )
+    run.close()
