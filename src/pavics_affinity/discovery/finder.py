@@ -15,6 +15,7 @@ import requests
 from ..errors import NotAService, ServiceUnreachable, TopologyError
 from ..topology import Topology
 from ..topology.urls import Origin
+from ..transport.bounded import get_bounded
 from .document import LARGEST, WELL_KNOWN, topology_of, version_of
 
 TIMEOUT = 2.0
@@ -25,8 +26,6 @@ FOUND_FOR = 60.0
 
 ABSENT_FOR = 300.0
 """Seconds for which a proxy that has none is not asked again."""
-
-_PIECE = 16_384
 
 
 @dataclass(frozen=True)
@@ -152,67 +151,34 @@ def ask(
         An answer, but no such document.
     """
     url = f"{origin}{WELL_KNOWN}"
-    data = _parsed(_within(timeout, lambda: _fetch(url, trust, timeout), url), url)
+    data = _parsed(_fetch(url, trust, timeout), url)
     try:
         return Found(topology_of(data, origin, addresses=addresses), version_of(data))
     except TopologyError as bad:
         raise NotAService(f"{url} is no document that a client can use: {bad}", url=url) from bad
 
 
-def _within(seconds: float, work: Callable[[], bytes], url: str) -> bytes:
-    """Wait for the work no longer than this: a server may send a byte a second for ever."""
-    outcome: list[bytes | Exception] = []
-
-    def run() -> None:
-        try:
-            outcome.append(work())
-        except Exception as raised:  # noqa: BLE001  # it is raised again, or came too late
-            outcome.append(raised)
-
-    thread = threading.Thread(target=run, name="pavics-affinity-discovery", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    result = outcome[0] if outcome else TimeoutError(f"no whole answer within {seconds:g} s")
-    if isinstance(result, NotAService):
-        raise result
-    if isinstance(result, Exception):
-        raise ServiceUnreachable(f"{url} does not answer: {result}", url=url) from result
-    return result
-
-
 def _fetch(url: str, trust: Trust, timeout: float) -> bytes:
-    with requests.Session() as session:
-        # Anything callable keeps requests from looking into .netrc.
-        session.auth = _as_it_is
-        session.headers["Accept"] = "application/json"
-        session.headers["Accept-Encoding"] = "identity"
-        verify = True if trust.verify is None else trust.verify
-        response = session.get(
+    try:
+        answer = get_bounded(
             url,
+            headers={"Accept": "application/json"},
             timeout=timeout,
-            verify=verify,
+            largest=LARGEST,
+            verify=trust.verify,
             cert=trust.cert,
-            allow_redirects=False,
-            stream=True,
         )
-        with response:
-            if response.status_code != 200:
-                raise NotAService(
-                    f"{url} answered {response.status_code}: the proxy publishes nothing for "
-                    "pavics-affinity; give a topology, or render the proxy with style strict",
-                    url=url,
-                )
-            body = bytearray()
-            end = time.monotonic() + timeout
-            while piece := response.raw.read(_PIECE):
-                body += piece
-                if len(body) > LARGEST or time.monotonic() > end:
-                    raise NotAService(f"{url} is too long, or too slow", url=url)
-            return bytes(body)
-
-
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
+    except requests.RequestException as bad:
+        raise ServiceUnreachable(f"{url} does not answer: {bad}", url=url) from bad
+    if answer.status != 200:
+        raise NotAService(
+            f"{url} answered {answer.status}: the proxy publishes nothing for "
+            "pavics-affinity; give a topology, or render the proxy with style strict",
+            url=url,
+        )
+    if not answer.whole:
+        raise NotAService(f"{url} is longer than {LARGEST} bytes", url=url)
+    return answer.body
 
 
 def _parsed(body: bytes, url: str) -> Any:

@@ -1,0 +1,121 @@
+"""One GET as a stranger sends it: no machineid, no credentials, bounded in time and size."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import requests
+
+_PIECE = 16_384
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """What came back.
+
+    Attributes
+    ----------
+    status : int
+        As the server has it; redirects are not followed.
+    headers : mapping of str to str
+        Names in any case.
+    body : bytes
+        At most as much as was asked for.
+    whole : bool
+        Whether that is all of it.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    whole: bool
+
+
+def get_bounded(
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    timeout: float,
+    largest: int,
+    verify: bool | str | None = None,
+    cert: str | tuple[str, str] | None = None,
+) -> Bounded:
+    """Ask for a URL on a connection of its own, once.
+
+    Nothing goes with it but `headers`: no credentials (of ``.netrc`` neither) and no
+    cookies.
+
+    Parameters
+    ----------
+    url : str
+        http or https.
+    headers : mapping of str to str
+        Beside those that requests sets.
+    timeout : float
+        Seconds, for everything together: a server may send a byte a second for ever.
+    largest : int
+        Bytes of the body after which no more is read.
+    verify, cert
+        As requests takes them.
+
+    Raises
+    ------
+    requests.RequestException
+        No answer, or no whole one within the time.
+    """
+    outcome: list[Bounded | Exception] = []
+
+    def run() -> None:
+        try:
+            outcome.append(_get(url, headers, timeout, largest, verify, cert))
+        except Exception as raised:  # noqa: BLE001  # it is raised again, or came too late
+            outcome.append(raised)
+
+    thread = threading.Thread(target=run, name="pavics-affinity-bounded", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    result = outcome[0] if outcome else requests.Timeout(f"no whole answer within {timeout:g} s")
+    if isinstance(result, requests.RequestException):
+        raise result
+    if isinstance(result, Exception):
+        raise requests.ConnectionError(result) from result
+    return result
+
+
+def _get(
+    url: str,
+    headers: Mapping[str, str],
+    timeout: float,
+    largest: int,
+    verify: bool | str | None,
+    cert: str | tuple[str, str] | None,
+) -> Bounded:
+    end = time.monotonic() + timeout
+    with requests.Session() as session:
+        # Anything callable keeps requests from looking into .netrc.
+        session.auth = _as_it_is
+        session.headers["Accept-Encoding"] = "identity"
+        response = session.get(
+            url,
+            headers={**headers},
+            timeout=timeout,
+            verify=True if verify is None else verify,
+            cert=cert,
+            allow_redirects=False,
+            stream=True,
+        )
+        with response:
+            body = bytearray()
+            while len(body) <= largest and (piece := response.raw.read(_PIECE)):
+                body += piece
+                if time.monotonic() > end:
+                    raise requests.Timeout(f"no whole answer within {timeout:g} s")
+            whole = len(body) <= largest
+            return Bounded(response.status_code, response.headers, bytes(body[:largest]), whole)
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
