@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from urllib.parse import urlsplit
 
 from ..errors import TopologyError
@@ -99,9 +99,14 @@ class Coverage:
         for service in services:
             for url, backend, key in _names_of(service):
                 self._add(url, backend, key, service)
+        # A status document is asked for many times under one URL.
+        self._matches = lru_cache(maxsize=512)(self._match)
 
     def covering(self, url: str) -> Match | None:
         """See `Topology.covering`."""
+        return self._matches(url)
+
+    def _match(self, url: str) -> Match | None:
         split = split_url(url)
         if split is None or not is_plain_path(split[1].path):
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -44,7 +45,13 @@ def origin_of(url: str) -> Origin | None:
 
 def split_url(url: str) -> tuple[Origin, SplitResult] | None:
     """Return the origin and the parts of an http or https URL; None as in `origin_of`."""
-    if not isinstance(url, str) or _AMBIGUOUS.search(url):
+    return _split(url) if isinstance(url, str) else None
+
+
+# Each request looks at its URL several times, and a job's status is asked at one URL.
+@lru_cache(maxsize=512)
+def _split(url: str) -> tuple[Origin, SplitResult] | None:
+    if _AMBIGUOUS.search(url):
         return None
     try:
         parts = urlsplit(url)

@@ -25,6 +25,7 @@ from ..record import Request, current_operation
 from ..record.steps import Step, current_step, digest_of
 from ..topology.urls import Origin, origin_of
 from . import faults
+from .environment import environment_proxies
 from .origins import NOTHING
 from .times import (
     CONNECT_TIMEOUT,
@@ -204,7 +205,7 @@ class Exchange:
         verify, cert = self._tls
         proxies = self.proxies
         if wire.url != self.url:
-            proxies = requests.utils.get_environ_proxies(wire.url or "")
+            proxies = environment_proxies(wire.url or "")
         response = self.adapter.transmit(
             wire,
             fresh=self.execute,

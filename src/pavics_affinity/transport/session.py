@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import weakref
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from ..pin import Pin
 from ..placement import split_key
 from ..record import NodeKnown, Record
 from .adapter import AffinityAdapter
+from .environment import environment_proxies
 from .origins import OriginSettings
 from .times import DEFAULT_DEADLINE, Seconds, Timeout, as_timeout, deadline, in_seconds
 
@@ -174,6 +176,23 @@ class AffinitySession(requests.Session):
             if auth is not None:
                 request.auth = auth
         return super().prepare_request(request)
+
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> Any:
+        """Merge what a request brings with the environment and the session, as requests does."""
+        if not self.trust_env or proxies is None or "no_proxy" in proxies:
+            return super().merge_environment_settings(url, proxies, stream, verify, cert)
+        if verify is True or verify is None:
+            bundles = map(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
+            verify = next(filter(None, bundles), verify)
+        merged = {**(self.proxies or {}), **environment_proxies(url), **proxies}
+        return {
+            "proxies": {scheme: proxy for scheme, proxy in merged.items() if proxy is not None},
+            "stream": self.stream if stream is None else stream,
+            "verify": self.verify if verify is None else verify,
+            "cert": self.cert if cert is None else cert,
+        }
 
     def get_adapter(self, url: str | bytes) -> Any:
         """Return the adapter for a URL; only http and https have one."""

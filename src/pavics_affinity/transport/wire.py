@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
+from types import MappingProxyType
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import requests
@@ -45,19 +47,26 @@ def is_execute(request: requests.PreparedRequest) -> bool:
     """
     if (request.method or "").upper() not in SAFE_METHODS:
         return True
-    query = urlsplit(request.url or "").query
-    return any(
-        key.lower() == "request" and value.strip().lower() == "execute"
-        for key, value in parse_qsl(query, keep_blank_values=True)
-    )
+    asked = _parameters(request.url or "").get("request", ())
+    return any(value.strip().lower() == "execute" for value in asked)
 
 
 def label_of(request: requests.PreparedRequest) -> str:
     """Say what a request is for, as far as its query tells."""
-    query = {k.lower(): v for k, v in parse_qsl(urlsplit(request.url or "").query)}
-    return " ".join(filter(None, (query.get("request"), query.get("identifier"))))
+    query = _parameters(request.url or "")
+    return " ".join(query[name][-1] for name in ("request", "identifier") if name in query)
 
 
+@lru_cache(maxsize=256)
+def _parameters(url: str) -> Mapping[str, list[str]]:
+    """Return the values in a URL's query by their name in lower case."""
+    found: dict[str, list[str]] = {}
+    for name, value in parse_qsl(urlsplit(url).query):
+        found.setdefault(name.lower(), []).append(value)
+    return MappingProxyType(found)
+
+
+@lru_cache(maxsize=256)
 def shown(url: str) -> str:
     """Return a URL as it may stand in a log: without user information, query and fragment."""
     parts = urlsplit(url)

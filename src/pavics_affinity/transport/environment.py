@@ -1,0 +1,36 @@
+"""Proxies that the environment names, looked up once for each host.
+
+requests walks through the whole environment twice for each request, which takes
+longer than everything that this package does with it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from requests.utils import get_environ_proxies
+
+_NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+#: What the proxies depend on; behind a CGI, urllib does not believe HTTP_PROXY.
+_VARIABLES = (*_NAMES, *(name.upper() for name in _NAMES), "REQUEST_METHOD")
+#: Here the system's settings count, too, and they may change without a trace.
+_BEYOND_THE_ENVIRONMENT = sys.platform in ("darwin", "win32")
+
+
+def environment_proxies(url: str) -> Mapping[str, str]:
+    """Return the proxies for a URL, by scheme; empty where ``no_proxy`` excepts its host."""
+    if _BEYOND_THE_ENVIRONMENT:
+        return get_environ_proxies(url)
+    parts = urlsplit(url)
+    host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return _looked_up(host, tuple(map(os.environ.get, _VARIABLES)))
+
+
+@lru_cache(maxsize=256)
+def _looked_up(host: str, environment: tuple[str | None, ...]) -> Mapping[str, str]:
+    return MappingProxyType(get_environ_proxies(host))
