@@ -30,6 +30,7 @@ case, so that the ``except`` clauses of an existing script go on working::
     │   ├── ExecuteRedirected
     │   ├── AffinityLost                     another node answered
     │   ├── OutOfScope (requests.InvalidURL)
+    │   ├── RedirectLoop (requests.TooManyRedirects)
     │   ├── OutputUnavailable (requests.HTTPError)
     │   └── DownloadFailed (OSError)
     └── ServiceError (owslib.util.ServiceException)
@@ -43,10 +44,18 @@ case, so that the ``except`` clauses of an existing script go on working::
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import requests
 from owslib.util import ServiceException
+
+_LOGIN = re.compile(r"(?<=://)[^\s/?#'\"<>]*@")
+
+
+def without_login(text: str) -> str:
+    """Return a text whose URLs have neither user nor password in them."""
+    return _LOGIN.sub("", text)
 
 
 class AffinityWarning(UserWarning):
@@ -63,7 +72,7 @@ class AffinityError(Exception):
     node : str or None
         Name of the node concerned, as the topology has it.
     url : str or None
-        The URL concerned, as the caller knows it.
+        The URL concerned, as the caller knows it, without user and password.
     attempts : int or None
         Requests or connections tried, the first included.
     """
@@ -78,10 +87,11 @@ class AffinityError(Exception):
         attempts: int | None = None,
         **details: Any,
     ) -> None:
-        super().__init__(message)
+        # Every message of ours passes here, on its way to logs and other processes.
+        super().__init__(without_login(message))
         self.machineid = machineid
         self.node = node
-        self.url = url
+        self.url = without_login(url) if isinstance(url, str) else url
         self.attempts = attempts
         for name, value in details.items():
             setattr(self, name, value)
@@ -269,6 +279,10 @@ class AffinityLost(TransportError):
 
 class OutOfScope(TransportError, requests.exceptions.InvalidURL):
     """A URL that the workflow's requests must not go to."""
+
+
+class RedirectLoop(TransportError, requests.TooManyRedirects):
+    """A URL was redirected again and again."""
 
 
 class OutputUnavailable(TransportError, requests.HTTPError):

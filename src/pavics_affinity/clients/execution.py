@@ -27,6 +27,7 @@ from ..transport import ambient_session
 from . import polling, submission, xml
 from .answers import given
 from .descriptions import near
+from .logins import KeepsItsLogin
 from .outputs import Output
 from .progress import bar
 from .status import LEAST_PAUSE, StatusDocument
@@ -41,7 +42,7 @@ _FILE_MISSING = re.compile(
 )
 
 
-class Execution(owslib.wps.WPSExecution):
+class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
     """One execution, with OWSLib's attributes and methods, and without their traps.
 
     Made by `WebProcessingService.execute` and `.attach`. Parameters are OWSLib's.

@@ -29,6 +29,7 @@ from . import references
 from .answers import Answer, BodyBroken, read
 from .descriptions import near
 from .jobs import JSON, Job, Results, raw_results
+from .logins import KeepsItsLogin, as_authentication, split_login
 from .problems import NoOGCAPI, NoSuchProcess, check_status, expect_json, is_json, parsed
 from .submission import lost, noting
 from .urls import check_service_url, web_url
@@ -40,7 +41,7 @@ _ATTEMPTS = 3  # of a document whose answer breaks off
 _DEFINITIONS = ("application/vnd.oai.openapi+json", "application/vnd.oai.openapi")
 
 
-class Processes(owslib.ogcapi.processes.Processes):
+class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
     """An OGC API - Processes, with OWSLib's arguments, attributes and methods.
 
     Nothing is shared between two of them. In OWSLib the headers of all clients of
@@ -49,7 +50,7 @@ class Processes(owslib.ogcapi.processes.Processes):
     Parameters
     ----------
     url : str
-        The landing page's URL.
+        The landing page's URL. User and password in it are taken for `auth`.
     json_ : str, optional
         The landing page got elsewhere; nothing is asked.
     timeout : float, timedelta or (connect, read), optional
@@ -92,6 +93,8 @@ class Processes(owslib.ogcapi.processes.Processes):
         session: AffinitySession | None = None,
     ) -> None:
         check_service_url(url)
+        url, login = split_login(url)
+        auth = as_authentication(login if auth is None else auth)
         self.session = ambient_session() if session is None else session
         if isinstance(auth, Authentication):
             verify = auth.verify if verify is None else verify

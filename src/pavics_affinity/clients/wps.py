@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import owslib.wps
-import requests
 from lxml import etree
 from owslib.util import Authentication, build_get_url
 from owslib.wps import ASYNC, AUTO, SYNC
@@ -29,6 +28,7 @@ from . import references, xml
 from .answers import Answer, BodyBroken, expect, given, read
 from .descriptions import Description, Descriptions, near, values
 from .execution import Execution
+from .logins import KeepsItsLogin, as_authentication, split_login
 from .urls import check_service_url
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ __all__ = ["ASYNC", "AUTO", "SYNC", "WebProcessingService"]
 _ATTEMPTS = 3  # of a document whose answer breaks off
 
 
-class WebProcessingService(owslib.wps.WebProcessingService):
+class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
     """A WPS, with OWSLib's arguments, attributes and methods.
 
     Parameters
     ----------
     url : str
-        Base URL of the service.
+        Base URL of the service. User and password in it are taken for `auth`.
     version : str, default "1.0.0"
         Of the WPS standard.
     username, password, verify, cert
@@ -97,6 +97,7 @@ class WebProcessingService(owslib.wps.WebProcessingService):
         session: AffinitySession | None = None,
     ) -> None:
         check_service_url(url)
+        url, login = split_login(url)
         super().__init__(
             url,
             version=version,
@@ -107,7 +108,7 @@ class WebProcessingService(owslib.wps.WebProcessingService):
             verify=verify,
             cert=cert,
             timeout=timeout,
-            auth=_authentication(auth),
+            auth=as_authentication(login if auth is None else auth),
             language=language,
         )
         self.session = ambient_session() if session is None else session
@@ -424,15 +425,6 @@ def _outputs(output: Any) -> list[tuple[Any, ...]] | None:
         f"output is {output!r}; expected a name, or a list of names, of (name, as_reference) or "
         "of (name, as_reference, mimetype)"
     )
-
-
-def _authentication(auth: Any) -> Any:
-    """Return what OWSLib expects: an `Authentication`."""
-    if isinstance(auth, tuple | list):
-        return Authentication(*auth)
-    if isinstance(auth, requests.auth.AuthBase):
-        return Authentication(auth_delegate=auth)
-    return auth
 
 
 def _checked(document: str | bytes) -> bytes:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from ..errors import AffinityLost, AffinityWarning, TopologyError, UnknownNode
+from ..errors import AffinityLost, AffinityWarning, TopologyError, UnknownNode, without_login
 from ..machineid import validate_machineid
 from ..record import NodeKnown
 from ..topology import Match, TopologySource
@@ -347,7 +347,9 @@ class Pin:
         if answered is None and site.renew(thorough=True):
             answered = site.topology.node_of_evidence(value)
         if answered is None:
-            self._lost(site, value, f"the answer came from {value!r}, which is no node here", url)
+            self._lost(
+                site, value, f"the answer came from {value[:200]!r}, which is no node here", url
+            )
             return True
         wrong = target.node is not None and answered != target.node == site.node
         if wrong and target.pinned and site.renew(thorough=True):
@@ -382,7 +384,7 @@ class Pin:
             raise AffinityLost(
                 message, machineid=self.machineid, node=site.node, url=url, answered_by=answered
             )
-        warnings.warn(message, AffinityWarning, stacklevel=2)
+        warnings.warn(without_login(message), AffinityWarning, stacklevel=2)
 
     def warn_once(self, topic: str, message: str) -> None:
         """Warn, but only once per workflow and topic."""
@@ -390,7 +392,7 @@ class Pin:
             if topic in self._warned:
                 return
             self._warned.add(topic)
-        warnings.warn(message, AffinityWarning, stacklevel=2)
+        warnings.warn(without_login(message), AffinityWarning, stacklevel=2)
 
     def close(self) -> None:
         """Give the places on the nodes back."""

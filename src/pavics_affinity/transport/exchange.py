@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import requests
+import urllib3
 
 from ..errors import (
     AffinityError,
@@ -44,6 +46,9 @@ _GATEWAY = frozenset({502, 503, 504})
 _MISDIRECTED = 421
 _TURNED_INTO_GET = frozenset({301, 302, 303})
 _NOTHING_RAN = _TURNED_INTO_GET | {_MISDIRECTED}
+_MOST_OF_A_REDIRECT = 65_536
+"""Bytes: requests reads the body of each redirect that it follows, to its end."""
+
 CONNECTED_HEADER = "X-Pavics-Connect"
 """In a strict proxy's answers: nginx's ``$upstream_connect_time``, ``-`` if never connected."""
 
@@ -118,6 +123,8 @@ class Exchange:
                 self.pin.sent(target)
         try:
             arrived = self.pin.judge(target, response.status_code, response.headers, self.url)
+            if arrived and response.is_redirect:
+                _read_a_little(response)
             if arrived and not self.stream:
                 # Read while a fault can still be told from an answer.
                 response.content  # noqa: B018  # the property reads the body
@@ -244,7 +251,7 @@ class Exchange:
                 NoAnswer,
                 target,
                 f"{self._place(target)} accepted the request and stayed silent for "
-                f"{self._read_timeout():.0f} s ({self.url})",
+                f"{self._read_timeout():.0f} s ({shown(self.url)})",
             ) from fault
         if not_sent and target.route == "direct" and self._next_node(target):
             return
@@ -304,13 +311,11 @@ class Exchange:
 
     def _answers_again(self, target: Target) -> bool:
         """Ask the node something harmless until it answers or patience ends."""
-        probe = WireRequest.copy_of(self.request, target.url.partition("?")[0])
+        probe = self._wire(target)
         probe.method, probe.body = "GET", None
-        probe.url = f"{probe.url}?service=WPS&request=GetCapabilities"
+        probe.url = f"{target.url.partition('?')[0]}?service=WPS&request=GetCapabilities"
         for name in ("Content-Length", "Content-Type", "Transfer-Encoding"):
             probe.headers.pop(name, None)
-        if target.key is not None:
-            probe.headers[target.header] = target.key
         verify, cert = self._tls
         while True:
             try:
@@ -333,12 +338,14 @@ class Exchange:
                 return False
 
     def _redirected(self, response: requests.Response, target: Target) -> NoReturn:
-        location = requests.compat.urljoin(self.url, response.headers.get("Location", ""))
+        location = response.headers.get("Location", "")
+        with contextlib.suppress(ValueError):
+            location = requests.compat.urljoin(self.url, location)
         raise self._error(
             ExecuteRedirected,
             target,
             f"the Execute was answered {response.status_code}: the service is now at "
-            f"{location!r}. Nothing ran; make the client with that URL",
+            f"{location[:200]!r}. Nothing ran; make the client with that URL",
             location=location,
         )
 
@@ -356,8 +363,8 @@ class Exchange:
             raise self._error(
                 AffinityLost,
                 target,
-                f"the proxy's server list changed, and the request to {self.url} reached another "
-                f"node than {target.node!r}"
+                f"the proxy's server list changed, and the request to {shown(self.url)} reached "
+                f"another node than {target.node!r}"
                 + ("; the Execute ran there, where the workflow's files are not" * self.execute),
             )
 
@@ -392,7 +399,7 @@ class Exchange:
             ServiceUnreachable,
             target,
             f"{who} at {origin_of(self.url)} does not answer: {words}, {self._tried()}. "
-            f"Nothing was executed; check the URL {self.url!r}, and "
+            f"Nothing was executed; check the URL {shown(self.url)!r}, and "
             "whether the service is up",
         ) from fault
 
@@ -479,8 +486,19 @@ class Exchange:
             node_known=site.known if site and site.node else "unknown",
             route=target.route if target else "outside",
             status=response.status_code if response is not None else None,
-            bytes=int(length) if length.isdigit() else None,
+            bytes=int(length) if length.isdecimal() and len(length) < 20 else None,
             attempts=self.attempts,
             error=type(error).__name__ if error is not None else None,
         )
         self.adapter.record.add(entry, self.pin.machineid)
+
+
+def _read_a_little(response: requests.Response) -> None:
+    """Take the start of a redirect's body for the whole: nobody wants more of it."""
+    try:
+        read = getattr(response.raw, "read1", response.raw.read)  # since urllib3 2.1
+        start = read(_MOST_OF_A_REDIRECT, decode_content=False)
+    except (urllib3.exceptions.HTTPError, OSError):
+        start = b""
+    response._content = start
+    response._content_consumed = True  # type: ignore[attr-defined]  # as .content sets it

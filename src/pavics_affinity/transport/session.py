@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
-from requests.auth import HTTPBasicAuth
+from requests.auth import AuthBase, HTTPBasicAuth
+from requests.cookies import RequestsCookieJar
+from requests.utils import get_auth_from_url, get_netrc_auth
 
-from ..errors import MachineIdConflict, OutOfScope
+from ..errors import AffinityError, MachineIdConflict, OutOfScope, RedirectLoop
 from ..machineid import validate_machineid
 from ..pin import Pin
 from ..placement import split_key
@@ -20,10 +22,30 @@ from .adapter import AffinityAdapter
 from .environment import environment_proxies
 from .origins import OriginSettings
 from .times import DEFAULT_DEADLINE, Seconds, Timeout, as_timeout, deadline, in_seconds
+from .wire import shown
+
+_NEUTRAL_HEADERS = frozenset(
+    [
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "connection",
+        "content-length",
+        "content-type",
+        "if-range",
+        "range",
+        "transfer-encoding",
+        "user-agent",
+    ]
+)
+"""What any host may be told; the rest of the headers may hold a secret."""
 
 
 class AffinitySession(requests.Session):
     """A `requests.Session` that keeps to its workflow's node.
+
+    A host out of scope is sent nothing that was set on the session: of its ``auth``,
+    ``cert``, headers and cookies without a domain, hosts in scope are told only.
 
     Parameters
     ----------
@@ -109,7 +131,8 @@ class AffinitySession(requests.Session):
         url : str
             The service's URL.
         auth : tuple or requests auth, optional
-            Sent to exactly this scheme, host and port.
+            Sent to exactly this scheme, host and port. By default the URL's user
+            and password, where it has them.
         verify : bool or path, optional
             As requests takes it; for this origin only.
         cert : path or (path, path), optional
@@ -130,6 +153,8 @@ class AffinitySession(requests.Session):
             elif name.lower() != "content-type":
                 # OWSLib leaves its Content-Type behind in a caller's dict.
                 extra[name] = value
+        if auth is None and any(login := get_auth_from_url(url)):
+            auth = login
         if isinstance(auth, tuple | list):
             auth = HTTPBasicAuth(*auth)
         self.affinity.origins.put(
@@ -169,13 +194,86 @@ class AffinitySession(requests.Session):
         """
         self.pin.note_reference(url)
 
+    # ---- what requests asks on a request's way, and on each redirect's ----
+
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
         """Prepare a request, with the credentials of its origin where it brings none."""
-        if request.auth is None and isinstance(request.url, str):
-            auth = self.affinity.origins.of(request.url).auth
+        url = request.url if isinstance(request.url, str) else ""
+        known = self.pin.in_scope(url)
+        if request.auth is None:
+            request.auth = self.affinity.origins.of(url).auth
+        if known:
+            return super().prepare_request(request)
+        if request.auth is None:
+            request.auth = (get_netrc_auth(url) if self.trust_env else None) or _nothing_added
+        withheld = {n: None for n in self.headers if n.lower() not in _NEUTRAL_HEADERS}
+        request.headers = {**withheld, **(request.headers or {})}
+        own = {cookie.name for cookie in self.cookies if not cookie.domain}
+        prepared = super().prepare_request(request)
+        _withhold_cookies(prepared, own - _names(request.cookies))
+        return prepared
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """Send a prepared request, and follow where it is redirected to."""
+        given = options.get("cert", self.cert)
+        if given is not None and given == self.cert and not self.pin.in_scope(request.url or ""):
+            options["cert"] = None
+        return super().send(request, **options)
+
+    def resolve_redirects(
+        self, resp: requests.Response, req: requests.PreparedRequest, *args: Any, **options: Any
+    ) -> Iterator[Any]:
+        """Follow redirects; a certificate given for one request is shown to nobody else.
+
+        Raises
+        ------
+        RedirectLoop
+            There is no end of them.
+        OutOfScope
+            One leads to no http or https URL.
+        """
+        options["cert"] = self.cert
+        try:
+            yield from super().resolve_redirects(resp, req, *args, **options)
+        except AffinityError:
+            raise
+        except requests.TooManyRedirects as error:
+            raise RedirectLoop(
+                f"{shown(req.url or '')} was redirected {self.max_redirects} times, the last time "
+                f"by {shown(error.response.url if error.response is not None else '')}; "
+                "nothing was got. Check the URL",
+                machineid=self.machineid,
+                url=req.url,
+                attempts=self.max_redirects,
+            ) from error
+        except ValueError as error:  # what is no URL raises several kinds of it
+            raise OutOfScope(
+                f"{shown(req.url or '')} was redirected to what is no URL ({str(error)[:200]})",
+                machineid=self.machineid,
+                url=req.url,
+            ) from error
+
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Leave behind, on a redirect, what the new place must not be told."""
+        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]  # stubs
+        url = prepared_request.url or ""
+        before = response.request.url or ""
+        if self.should_strip_auth(before, url):  # type: ignore[no-untyped-call]  # stubs
+            # Digest answers challenges by a hook, and would answer anybody's.
+            kept = [hook for hook in prepared_request.hooks["response"] if not _is_login(hook)]
+            prepared_request.hooks = {**prepared_request.hooks, "response": kept}
+            auth = self.affinity.origins.of(url).auth
             if auth is not None:
-                request.auth = auth
-        return super().prepare_request(request)
+                prepared_request.prepare_auth(auth)
+        if self.pin.in_scope(url):
+            return
+        for name in list(prepared_request.headers):
+            if name.lower() not in {*_NEUTRAL_HEADERS, "authorization", "cookie"}:
+                del prepared_request.headers[name]
+        own = {cookie.name for cookie in _jar(prepared_request) if not cookie.domain}
+        _withhold_cookies(prepared_request, own)
 
     def merge_environment_settings(
         self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
@@ -218,3 +316,34 @@ class AffinitySession(requests.Session):
 
 def _rebuild(state: Mapping[str, Any], timeout: Any, deadline: float) -> AffinitySession:
     return AffinitySession(Pin.of(state), timeout=timeout, deadline=deadline)
+
+
+def _nothing_added(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Stand for no login at all; with None, requests would take the session's."""
+    return request
+
+
+def _is_login(hook: Any) -> bool:
+    return isinstance(getattr(hook, "__self__", None), AuthBase)
+
+
+def _names(cookies: Any) -> set[str]:
+    return {c if isinstance(c, str) else c.name for c in cookies or ()}
+
+
+def _jar(request: requests.PreparedRequest) -> Any:
+    return getattr(request, "_cookies", None) or RequestsCookieJar()
+
+
+def _withhold_cookies(request: requests.PreparedRequest, names: set[str]) -> None:
+    """Take out cookies that belong to no domain: requests sends them everywhere."""
+    jar = _jar(request)
+    withheld = [c for c in jar if not c.domain and c.name in names]
+    if not withheld:
+        return
+    kept = RequestsCookieJar()
+    for cookie in jar:
+        if cookie not in withheld:
+            kept.set_cookie(cookie)
+    request.headers.pop("Cookie", None)
+    request.prepare_cookies(kept)
