@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -37,9 +38,12 @@ class Answer:
 
 
 class Server:
-    """A threaded HTTP server; `answer` maps a `Seen` to an `Answer`."""
+    """A threaded HTTP server, or HTTPS with `tls`; `answer` maps a `Seen` to an `Answer`."""
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self, host: str = "127.0.0.1", port: int = 0, *, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.scheme = "http" if tls is None else "https"
         self.seen: list[Seen] = []
         self.answer: Callable[[Seen], Answer] = lambda seen: Answer()
         self.connections = 0
@@ -93,6 +97,10 @@ class Server:
                 pass
 
         self._server = Listener((host, port), Handler)
+        if tls is not None:  # each handshake in the thread of its connection
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self.host = host
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
@@ -100,7 +108,7 @@ class Server:
 
     @property
     def origin(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     def url(self, path: str = "/wps") -> str:
         return self.origin + path

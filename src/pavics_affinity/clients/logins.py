@@ -13,12 +13,19 @@ from ..errors import InvalidRequest
 
 
 class Login(Authentication):
-    """OWSLib's, whose repr tells no password."""
+    """OWSLib's, of which neither repr nor pickle tells a secret."""
 
     def __repr__(self) -> str:
         kind = "auth_delegate" if self.auth_delegate is not None else "username"
         given = self.auth_delegate is not None or self.username is not None
         return f"<{type(self).__name__} {kind}={'...' if given else None}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _without_secrets, (self.verify,)
+
+
+def _without_secrets(verify: bool | str | None) -> Login:
+    return Login(verify=verify)
 
 
 def split_login(url: str) -> tuple[str, tuple[str, str] | None]:
@@ -65,7 +72,7 @@ class KeepsItsLogin:
         state = dict(vars(self))
         auth = state.get("auth")
         if isinstance(auth, Authentication):
-            state["auth"] = Login(verify=auth.verify)
+            state["auth"] = _without_secrets(auth.verify)
         for name in ("headers", "_bound"):
             if state.get(name):
                 state[name] = None

@@ -14,6 +14,7 @@ from urllib3.exceptions import (
     ProxyError,
 )
 from urllib3.exceptions import SSLError as TransportSSLError
+from urllib3.util.ssl_match_hostname import CertificateError
 
 from .connections import came_while_connecting
 
@@ -66,6 +67,9 @@ def in_words(error: requests.RequestException) -> str:
 def _tls_in_words(causes: Sequence[BaseException]) -> str:
     connecting = any(map(came_while_connecting, causes))
     what = "the TLS handshake failed" if connecting else "the TLS connection broke"
+    for cause in causes:
+        if isinstance(cause, CertificateError):  # as urllib3 compares names
+            return f"{what} ({cause})"
     told = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
     reason = (getattr(told, "reason", None) or "").lower().replace("_", " ")
     reason = getattr(told, "verify_message", None) or reason
