@@ -12,15 +12,15 @@ from pavics_affinity.errors import InvalidRequest
 LATENCY = 0.012
 
 
-def questions(duration):
+def questions(duration, *, latency=LATENCY, submission=0.0):
     """Return how many questions a job of this duration takes, and how late its end is seen."""
-    now = asked = 0.0
+    now = asked = submission
     count = 0
-    while now < duration:
-        now = asked + polling.pause(asked) + LATENCY
+    while now < submission + duration:
+        now = asked + polling.pause(asked) + latency
         asked = now
         count += 1
-    return count, now - duration
+    return count, now - submission - duration
 
 
 @given(st.floats(0.2, 0.4))
@@ -38,9 +38,22 @@ def test_a_long_job_is_seen_to_end_within_a_twentieth_of_its_duration_and_10_s(d
     assert questions(duration)[1] <= min(0.05 * duration, 10) + 2 * LATENCY
 
 
-@pytest.mark.parametrize(("duration", "most"), [(0.3, 3), (3, 13), (60, 75), (3600, 450)])
+@pytest.mark.parametrize(("duration", "most"), [(0.3, 4), (3, 12), (60, 75), (3600, 450)])
 def test_few_questions_are_asked(duration, most):
     assert questions(duration)[0] <= most
+
+
+@given(latency=st.floats(0.003, 0.2), submission=st.floats(0, 0.5))
+def test_three_seconds_of_work_take_twelve_questions_at_most_however_fast_the_server_answers(
+    latency, submission
+):
+    assert questions(3.0, latency=latency, submission=submission)[0] <= 12
+
+
+def test_the_pause_never_shrinks_with_age():
+    ages = [age / 100 for age in range(30_000)]
+    pauses = [polling.pause(age) for age in ages]
+    assert pauses == sorted(pauses)
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
         """Wait for the end of the process.
 
         The pause between two questions grows as `pavics_affinity.clients.polling`
-        has it: 0.1 s at first, 0.35 s from 1 s on, 10 s at most.
+        has it: 0.1 s at first, 0.35 s from half a second on, 10 s at most.
 
         Parameters
         ----------

@@ -2,11 +2,11 @@
 
 The pause before the next question grows with the job's age *t*, in seconds::
 
-    pause(t) = min(max(0.1, min(t / 3, 0.35), 0.045 * t), 10)
+    pause(t) = min(max(0.1, min(1.5 * (t - 0.3), 0.35), 0.045 * t), 10)
 
 Up to 0.4 s of age a job's end is seen within 0.1 s, up to 8 s within 0.35 s,
 and later at most 4.5 % of the job's age late, and never more than 10 s. With
-an answer that takes 12 ms, 3 s of work take 13 questions, 60 s about 70, and an
+an answer that takes 12 ms, 3 s of work take 12 questions, 60 s about 70, and an
 hour about 440.
 """
 
@@ -30,7 +30,7 @@ def pause(age: float) -> float:
     age : float
         Seconds since the job was submitted.
     """
-    return min(max(SHORTEST, min(age / 3, SHORT), 0.045 * age), LONGEST)
+    return min(max(SHORTEST, min(1.5 * (age - 0.3), SHORT), 0.045 * age), LONGEST)
 
 
 def busy_pause(attempt: int) -> float:
