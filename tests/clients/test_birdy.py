@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import gc
 import inspect
 import logging
 import os
+import re
 import signal
 import sys
 import tempfile
 import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -55,19 +58,32 @@ def nodes_of(cluster, machineid):
 
 
 def test_sixty_of_sixty_results_open(cluster):
-    opened = 0
-    for _ in range(60):
+    documents = {}
+    with Workflow() as wf:
+        for name in ("malleefowl", "flyingpigeon"):
+            wps = wf.wps(cluster.url(name), skip_caps=True)
+            texts = wps.capabilities_document(), wps.description_document("all")
+            documents[name] = dict(zip(("caps_xml", "desc_xml"), texts, strict=True))
+
+    def chain(number):
         with Workflow() as wf:
             malleefowl, flyingpigeon = (
-                wf.birdy(cluster.url(name)) for name in ("malleefowl", "flyingpigeon")
+                wf.birdy(cluster.url(name), **documents[name]) for name in documents
             )
             [path] = malleefowl.download(cluster.sample_url).get(asobj=True).output
             subset = flyingpigeon.subset_bbox(resource=path, **BOX).get(asobj=True)
-            opened += dict(subset.output.sizes) == dict(subset.metalink[0].sizes)
-            subset.output.close()
-            subset.metalink[0].close()
-            assert len(nodes_of(cluster, wf.machineid)) == 1
-    assert opened == 60
+            return wf.machineid, subset.output, subset.metalink[0]
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(chain, range(60)))
+    sizes = [dict(dataset.sizes) for _, *both in results for dataset in both]
+    for _, *both in results:  # here, since HDF5 is not to be used by two threads at once
+        for dataset in both:
+            dataset.close()
+    assert len(sizes) == 120
+    assert sizes[0]["latitude"] > 1
+    assert all(size == sizes[0] for size in sizes)
+    assert {len(nodes_of(cluster, machineid)) for machineid, *_ in results} == {1}
 
 
 def test_no_request_leaves_without_the_id(make_cluster):
@@ -110,27 +126,96 @@ def test_nothing_leaves_by_another_way_than_the_session(cluster, monkeypatch):
         flyingpigeon.multiple_outputs(count=1).get(asobj=True)
 
 
-def test_ctrl_c_means_the_same_after_birdys_monitor(cluster):
+def test_ctrl_c_ends_the_wait_and_means_the_same_afterwards(cluster):
     before = signal.getsignal(signal.SIGINT)
     with Workflow() as wf:
         wps = wf.birdy(cluster.url("flyingpigeon"), progress=True)
-        wps.sleep(delay=0.2)
-        assert signal.getsignal(signal.SIGINT) is before
         timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
         with pytest.raises(KeyboardInterrupt):
             wps.sleep(delay=3)
+        assert signal.getsignal(signal.SIGINT) is before
+        [execution] = wf.executions  # it goes on, and can be waited for
+        assert execution.wait().output("sleep_output").text().startswith("slept")
 
 
 def test_progress_is_shown_and_stays_on_the_node(cluster, capsys):
-    for _ in range(3):
+    with Workflow() as wf:
+        other, wps = (wf.birdy(cluster.url("flyingpigeon"), progress=True) for _ in range(2))
+        result = wps.sleep(delay=0.3).get()
+        assert result.sleep_output.startswith("slept on node")
+        assert len(nodes_of(cluster, wf.machineid)) == 1
+    shown = capsys.readouterr().out.splitlines()
+    assert re.search(r"^20\d\d-.*: sleep \[\d+/100\] - ", shown[0])
+    # once, however many clients there are
+    assert [line.split(": ")[1] for line in shown].count("sleep done.") == 1
+    assert logging.getLogger("WPSClient").handlers == []
+    assert other.logger is not wps.logger
+
+
+def test_progress_in_other_threads(cluster, capsys):
+    """birdy's own monitor sets a signal handler, which only the main thread may."""
+
+    def run(delay):
         with Workflow() as wf:
             wps = wf.birdy(cluster.url("flyingpigeon"), progress=True)
-            result = wps.sleep(delay=0.2).get()
-            assert result.sleep_output.startswith("slept on node")
-            assert len(nodes_of(cluster, wf.machineid)) == 1
-    logging.getLogger("WPSClient").handlers.clear()
-    assert "sleep done." in capsys.readouterr().out
+            return wps.sleep(delay=delay).get().sleep_output
+
+    with ThreadPoolExecutor(3) as pool:
+        assert all(said.startswith("slept") for said in pool.map(run, (0.1, 0.2, 0.3)))
+    assert capsys.readouterr().out.count("sleep done.") == 3
+
+
+def test_in_asyncio_each_workflow_has_its_own_id(cluster):
+    async def chain():
+        with Workflow() as wf:
+            wps = await asyncio.to_thread(wf.birdy, cluster.url("flyingpigeon"), processes="echo")
+            said = await asyncio.gather(
+                *(asyncio.to_thread(lambda text: wps.echo(text).get(), str(n)) for n in range(3))
+            )
+            assert [text.text for text in said] == ["0", "1", "2"]
+            return wf.machineid, {text.node for text in said}
+
+    async def run():
+        return await asyncio.gather(chain(), chain(), chain())
+
+    for machineid, nodes in asyncio.run(run()):
+        assert nodes_of(cluster, machineid) == nodes
+        assert len(nodes) == 1
+
+
+NOTEBOOK = """
+import birdy, IPython, sys
+from birdy.client import notebook
+from pavics_affinity import Workflow
+wf = Workflow("in-a-notebook")
+wps = wf.birdy({url!r}, progress=True)
+result = wps.sleep(delay=0.3)
+shown = result.status
+wf.executions[0].wait(progress=False)
+assert result.get().sleep_output.startswith("slept")
+
+# Up to birdy 0.10, its form calls the module IPython.display, and so fails by itself.
+class Display:
+    display = staticmethod(IPython.display.display)
+    def __call__(self, *shown):
+        self.display(*shown)
+notebook.IPython.display = Display()
+form = birdy.client.gui(wps.sleep)
+print(type(form).__name__, form.process.identifier)
+"""
+
+
+def test_progress_and_form_in_a_notebook(cluster):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    cell = nbformat.v4.new_code_cell(NOTEBOOK.format(url=cluster.url("flyingpigeon")))
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    shown = [output.data["text/plain"] for output in cell.outputs if "data" in output]
+    assert "Processing" in shown[0]
+    assert shown[1].startswith("AppLayout")
+    assert "Form sleep" in "".join(output.get("text", "") for output in cell.outputs)
+    assert len(nodes_of(cluster, "in-a-notebook")) == 1
 
 
 # ---- what users of birdy know ----
@@ -177,8 +262,8 @@ def test_a_local_file_is_embedded(cluster, wf, tmp_path):
 
 def test_a_failing_process_is_birdys_own_error(cluster, wf):
     wps = wf.birdy(cluster.url("flyingpigeon"))
-    with pytest.raises(ProcessFailed):
-        wps.fail(message="no").get()
+    with pytest.raises(ProcessFailed, match=r"'fail' failed.*: .*no such luck"):
+        wps.fail(message="no such luck").get()
 
 
 def test_documents_given_are_not_asked_for(service, wf):
@@ -319,7 +404,9 @@ def test_results_in_a_list_are_each_handed_on(cluster):
     with Workflow(topology=cluster.topology) as wf:
         wps = wf.birdy(cluster.url("flyingpigeon"))
         first = wps.produce(megabytes=0.01)
-        texts = wps.echo(text=[first, "plain", first.output("output")]).get().text.split()
+        values = [first, "plain", first.output("output")]
+        texts = wps.echo(text=values).get().text.split()
+        assert wps.echo(text=tuple(values)).get().text.split() == texts
         node = cluster.node_url(wf.node, "flyingpigeon")[:-4]
         assert texts[0] == texts[2]
         assert texts[0].startswith(f"{node}/outputs/")

@@ -5,23 +5,22 @@ birdy is of the extra ``birdy``; this module is imported where a client is made.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import inspect
+import logging
 import shutil
-import signal
-import threading
+import sys
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lxml import etree
 from owslib.util import ServiceException
-from owslib.wps import WPS_DEFAULT_VERSION
+from owslib.wps import ASYNC, WPS_DEFAULT_VERSION
 
-from ..errors import MissingExtra
+from ..errors import ExecutionFailed, MissingExtra
 from . import xml
 from .execution import Execution
 from .references import as_input
@@ -29,8 +28,9 @@ from .wps import WebProcessingService
 
 try:
     import birdy
+    from birdy.client.notebook import is_notebook, monitor
     from birdy.client.utils import filter_case_insensitive
-    from birdy.exceptions import UnauthorizedException
+    from birdy.exceptions import ProcessFailed, UnauthorizedException
     from birdy.utils import sanitize
 except ImportError as error:
     raise MissingExtra.of("birdy", "A birdy client") from error
@@ -44,10 +44,20 @@ if TYPE_CHECKING:
 class BirdyExecution(Execution):
     """An execution that birdy makes its results of; their files end with the workflow."""
 
+    #: Told of each answer while it is waited for.
+    told: Callable[[Execution], None] | None = None
+
     def __init_subclass__(cls, **options: Any) -> None:
         # birdy derives the class of each result, with a mix-in of its own in front.
         super().__init_subclass__(**options)
         cls.attach = _cleaned_up(cls.attach)  # the mix-in's
+        cls.get = _with_the_reason(cls.get)
+
+    def parseResponse(self, response: etree._Element) -> None:  # noqa: N802 - OWSLib's name
+        """Take over what a document says, and tell of it."""
+        super().parseResponse(response)
+        if self.told is not None:
+            self.told(self)
 
 
 def _cleaned_up(attach: Callable[..., None]) -> Callable[..., None]:
@@ -65,8 +75,72 @@ def _cleaned_up(attach: Callable[..., None]) -> Callable[..., None]:
     return attach_and_remember
 
 
+def _with_the_reason(get: Callable[..., Any]) -> Callable[..., Any]:
+    """Have birdy's error say what the server said."""
+
+    @wraps(get)
+    def get_or_say_why(self: Execution, *args: Any, **options: Any) -> Any:
+        try:
+            return get(self, *args, **options)
+        except ProcessFailed as error:
+            try:
+                self.wait()
+            except ExecutionFailed as why:
+                raise ProcessFailed(str(why)) from why
+            raise error
+
+    return get_or_say_why
+
+
 class _BirdyService(WebProcessingService):
     execution_type: ClassVar[type[Execution]] = BirdyExecution
+    progress: logging.Logger | None = None
+
+    def execute(self, *args: Any, **options: Any) -> Execution:
+        """Run a process; with `progress`, asynchronously, and show how far it is.
+
+        birdy's own monitor takes Ctrl-C for the rest of the Python process, and so
+        works in the main thread only.
+        """
+        if self.progress is None:
+            return super().execute(*args, **options)
+        execution = super().execute(*args, **options | {"mode": ASYNC})
+        if is_notebook():
+            monitor(execution, sleep=0.2)
+        else:
+            _wait_in_console(execution, self.progress)
+        return execution
+
+
+def _wait_in_console(execution: Execution, logger: logging.Logger) -> None:
+    name = execution.process.identifier
+
+    def tell(asked: Execution) -> None:
+        words = (asked.statusMessage or "")[:50]
+        logger.info("%s [%s/100] - %s ", name, asked.percentCompleted, words)
+
+    execution.told = tell
+    try:
+        execution.wait(progress=False)
+    except ExecutionFailed:
+        logger.info("%s failed.", name)  # birdy raises when the result is asked for
+    else:
+        logger.info("%s done.", name)
+    finally:
+        execution.told = None
+
+
+def _console() -> logging.Logger:
+    """Return a logger that writes to standard output, as birdy's does, and ends with the client.
+
+    birdy adds a handler to one logger for each client: its lines come once for each.
+    """
+    logger = logging.Logger("WPSClient", logging.INFO)
+    logger.parent = logging.getLogger()
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(asctime)s: %(message)s"))
+    logger.addHandler(handler)
+    return logger
 
 
 class WPSClient(birdy.WPSClient):
@@ -160,7 +234,6 @@ class WPSClient(birdy.WPSClient):
             url,
             processes=processes,
             converters=Converters(service.session, converters),
-            progress=progress,
             version=version,
             caps_xml=caps_xml,
             desc_xml=desc_xml,
@@ -170,15 +243,13 @@ class WPSClient(birdy.WPSClient):
         )
         # birdy has no public way to be given a client: this is the one name of its own we set.
         self._wps = service
+        if progress:
+            self.logger = service.progress = _console()
         for process in service.processes:
             method = getattr(self, sanitize(process.identifier), None)
             if inspect.ismethod(method) and method.__self__ is self:
                 taking = _taking_outputs(service, process.identifier, method.__func__)
                 setattr(self, sanitize(process.identifier), types.MethodType(taking, self))
-
-    def cancel(self) -> None:
-        """End the wait, on Ctrl-C: birdy's monitor calls this, and has none. The job goes on."""
-        raise KeyboardInterrupt
 
 
 def _descriptions(service: WebProcessingService, processes: str | list[str] | None) -> bytes:
@@ -220,24 +291,13 @@ def _taking_outputs(
         for name, rule in rules.items():
             argument = sanitize(name)
             value = bound.arguments.get(argument)
-            if isinstance(value, list):
+            # A result of birdy's is a tuple with names; one without is several values.
+            if isinstance(value, list | tuple) and not hasattr(value, "_asdict"):
                 bound.arguments[argument] = [
                     as_input(service.session, name, item, rule) for item in value
                 ]
             elif value is not None:
                 bound.arguments[argument] = as_input(service.session, name, value, rule)
-        with _ctrl_c_as_before():
-            return method(*bound.args, **bound.kwargs)
+        return method(*bound.args, **bound.kwargs)
 
     return call
-
-
-@contextlib.contextmanager
-def _ctrl_c_as_before() -> Iterator[None]:
-    """Give Ctrl-C back its meaning, which birdy's monitor changes for the rest of the process."""
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, before)

@@ -102,10 +102,9 @@ class Conversion:
         """
         kind = self._pinned.kind
         if issubclass(kind, _DATASETS):
-            with HDF5_LOCK:
-                return self._dataset(kind)
+            return self._dataset(kind)
         if issubclass(kind, ImageConverter):
-            return self._from_file(kind)
+            return self._of(self._file()).convert()
         found = self._converter.convert()
         if not kind.nested:
             return found
@@ -117,16 +116,21 @@ class Conversion:
         ]
 
     def _dataset(self, kind: Any) -> Any:
-        if issubclass(kind, XarrayConverter) and isinstance(self._output, Output):
-            return open_url(self._output) if is_opendap(self._output) else self._from_file(kind)
-        return self._from_file(kind)
+        output = self._output
+        if issubclass(kind, XarrayConverter) and isinstance(output, Output) and is_opendap(output):
+            return open_url(output)
+        converter = self._of(self._file())
+        with HDF5_LOCK:
+            return converter.convert()
 
-    def _from_file(self, kind: Any) -> Any:
-        """Convert a file on disk: with a URL, these classes would fetch by themselves."""
+    def _file(self) -> Any:
+        """Return a file on disk: of a URL, these classes would fetch by themselves."""
         if not isinstance(self._output, Output) or self._output.reference is None:
-            return self._converter.convert()
-        file = self._output.download(self._path).path
-        return kind(str(file), path=self._path, verify=self._verify).convert()
+            return self._output
+        return str(self._output.download(self._path).path)
+
+    def _of(self, source: Any) -> Any:
+        return self._pinned.kind(source, path=self._path, verify=self._verify)
 
     def _inside(self, name: str | Path) -> Path:
         file = Path(name)
