@@ -8,7 +8,7 @@ from .maps import Maps, headers_behind
 from .upstreams import Upstream
 
 # What every client or proxy sends for purposes of its own.
-_FOREIGN_HEADERS = frozenset(
+FOREIGN_HEADERS = frozenset(
     {
         "accept", "authorization", "connection", "content-type", "cookie", "forwarded", "host",
         "referer", "user-agent", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
@@ -48,7 +48,7 @@ def _hashed_header(upstream: Upstream, maps: Maps) -> str:
     parts = upstream.hashed.parts if upstream.hashed is not None else ()
     key = "".join(f"${part.text}" if part.is_variable else part.text for part in parts)
     found = {part: headers_behind(part.text, maps) for part in parts if part.is_variable}
-    headers = set().union(*found.values()) - _FOREIGN_HEADERS
+    headers = set().union(*found.values()) - FOREIGN_HEADERS
     if len(headers) != 1:
         what = f"several headers ({', '.join(sorted(headers))})" if headers else "no header"
         raise upstream.statement.error(

@@ -72,8 +72,8 @@ def only_variable(text: str) -> str | None:
     return (found[1] or found[2]).lower() if found else None
 
 
-def headers_behind(variable: str, maps: Maps) -> set[str]:
-    """Name the request headers whose value a variable can take as it is.
+def variables_behind(variable: str, maps: Maps) -> set[str]:
+    """Name the variables whose value a variable can take as it is.
 
     Parameters
     ----------
@@ -85,10 +85,9 @@ def headers_behind(variable: str, maps: Maps) -> set[str]:
     Returns
     -------
     set of str
-        Such as ``{"machineid"}``: that of ``http_machineid`` itself, and those that
-        maps hand on by a value such as ``$http_machineid``, or by a capture from it.
+        The variable itself, and those that maps hand on by a value such as
+        ``$http_machineid``, or by a capture from it.
     """
-    found: set[str] = set()
     seen: set[str] = set()
     waiting = [variable]
     while waiting:
@@ -96,9 +95,7 @@ def headers_behind(variable: str, maps: Maps) -> set[str]:
         if name in seen:
             continue
         seen.add(name)
-        if name.startswith("http_"):
-            found.add(name.removeprefix("http_").replace("_", "-"))
-        elif name in maps:
+        if name in maps:
             mapped = maps[name]
             for value in (mapped.default, *(value for _, value in mapped.entries)):
                 handed_on = only_variable(value)
@@ -106,7 +103,19 @@ def headers_behind(variable: str, maps: Maps) -> set[str]:
                     handed_on = only_variable(mapped.source)
                 if handed_on is not None:
                     waiting.append(handed_on)
-    return found
+    return seen
+
+
+def headers_behind(variable: str, maps: Maps) -> set[str]:
+    """Name the request headers whose value a variable can take as it is.
+
+    Such as ``{"machineid"}`` for ``http_machineid``; see `variables_behind`.
+    """
+    return {
+        name.removeprefix("http_").replace("_", "-")
+        for name in variables_behind(variable, maps)
+        if name.startswith("http_")
+    }
 
 
 def node_names(mapped: Map) -> Iterator[tuple[re.Pattern[str], str]]:

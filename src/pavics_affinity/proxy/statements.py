@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ..errors import MissingExtra, NginxConfigError
 
@@ -57,7 +57,13 @@ class Statement:
         return NginxConfigError(f"{self.where}: {message}", file=self.file, line=self.line)
 
 
-def read_statements(paths: Iterable[StrPath]) -> tuple[Statement, ...]:
+def _raise(error: NginxConfigError) -> NoReturn:
+    raise error
+
+
+def read_statements(
+    paths: Iterable[StrPath], report: Callable[[NginxConfigError], None] = _raise
+) -> tuple[Statement, ...]:
     """Read nginx files.
 
     Parameters
@@ -66,6 +72,9 @@ def read_statements(paths: Iterable[StrPath]) -> tuple[Statement, ...]:
         Files, directories (their ``nginx.conf``, else all ``*.conf`` in them and in
         their ``conf.d``), or patterns such as ``conf.d/*.conf``. A file need not be a
         whole configuration. One that another includes is read there only.
+    report : callable, optional
+        Takes each directive or file that does not parse, and each include of nothing;
+        what is left is read. By default the first one is raised.
 
     Returns
     -------
@@ -79,7 +88,7 @@ def read_statements(paths: Iterable[StrPath]) -> tuple[Statement, ...]:
     MissingExtra
         crossplane is not installed.
     """
-    reader = _Reader()
+    reader = _Reader(report)
     files = list(dict.fromkeys(file for path in paths for file in _expand(path)))
     read = [(file, reader.read(file)) for file in files]
     found: list[Statement] = []
@@ -129,12 +138,13 @@ def _same(file: str) -> str:
 
 
 class _Reader:
-    def __init__(self) -> None:
+    def __init__(self, report: Callable[[NginxConfigError], None]) -> None:
         try:
             import crossplane
         except ImportError as missing:
             raise MissingExtra.of("nginx", "reading nginx files") from missing
         self._parse = crossplane.parse
+        self._report = report
         self._parsed: dict[str, Sequence[Mapping[str, Any]]] = {}
         self.included: set[str] = set()
 
@@ -147,7 +157,7 @@ class _Reader:
             # Snippets stand outside their context, and includes are resolved here.
             payload = self._parse(file, single=True, check_ctx=False)
             for error in payload["errors"]:
-                raise _refused(file, error["error"], error["line"])
+                self._report(_refused(file, error["error"], error["line"]))
             self._parsed[_same(file)] = payload["config"][0]["parsed"]
         return self._parsed[_same(file)]
 
@@ -167,14 +177,14 @@ class _Reader:
                 continue
             for inner in self._found(statement, base):
                 if _same(inner) in stack:
-                    raise statement.error(f"{inner!r} includes itself")
+                    self._report(statement.error(f"{inner!r} includes itself"))
+                    continue
                 self.included.add(_same(inner))
                 nested = (*stack, _same(inner))
                 built += self._build(self._statements(inner), inner, base, nested)
         return tuple(built)
 
-    @staticmethod
-    def _found(include: Statement, base: Path) -> Sequence[str]:
+    def _found(self, include: Statement, base: Path) -> Sequence[str]:
         pattern = include.args[0]
         places = [pattern if Path(pattern).is_absolute() else str(base / pattern)]
         if pattern.startswith(_IN_THE_CONTAINER):
@@ -187,7 +197,8 @@ class _Reader:
         # nginx, too, takes a pattern that nothing fits.
         if glob.has_magic(pattern) or Path(pattern).name in _SHIPPED:
             return []
-        raise include.error(f"there is no file {pattern!r} to include")
+        self._report(include.error(f"there is no file {pattern!r} to include"))
+        return []
 
 
 def _refused(file: str, problem: str, line: int | None) -> NginxConfigError:

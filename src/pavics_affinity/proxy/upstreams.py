@@ -14,11 +14,10 @@ from .maps import Maps, only_variable
 from .statements import Statement
 
 # A second variable behind the one with the upstream's name holds the URI as it came.
-_PASSED_TO = re.compile(
+PASSED_TO = re.compile(
     r"(?P<scheme>https?)://(?P<host>\$\w+(?=\$)|[^/]+)(?:\$\w+)?(?P<uri>/.*)?", re.IGNORECASE
 )
-_LOCATION = re.compile(r"(=|\^~)?(?P<path>[^~@=].*)")
-_BARE_PORT = re.compile(r"[0-9]+", re.ASCII)
+BARE_PORT = re.compile(r"[0-9]+", re.ASCII)
 _REAL_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", re.ASCII)
 
 
@@ -152,7 +151,7 @@ def read_routes(statements: Sequence[Statement]) -> Iterator[Route]:
     outside = _added(statements)
     for statement in statements:
         if statement.name == "server":
-            listener = _listener(statement)
+            listener = read_listener(statement)
             yield from _routes_in(statement, listener, None, _added(statement.block) or outside)
 
 
@@ -173,7 +172,7 @@ def _routes_in(
 ) -> Iterator[Route]:
     for inner in block.block:
         if inner.name == "proxy_pass" and inner.args:
-            passed = _PASSED_TO.fullmatch(inner.args[0])
+            passed = PASSED_TO.fullmatch(inner.args[0])
             if passed is not None:
                 yield Route(
                     upstream=passed["host"],
@@ -185,13 +184,13 @@ def _routes_in(
                 )
         elif inner.name == "location":
             added = _added(inner.block) or headers
-            yield from _routes_in(inner, listener, _prefix(inner.args), added)
+            yield from _routes_in(inner, listener, location_prefix(inner.args), added)
         elif inner.block:  # if, limit_except
             added = _added(inner.block) or headers
             yield from _routes_in(inner, listener, prefix, added)
 
 
-def _prefix(args: tuple[str, ...]) -> str | None:
+def location_prefix(args: tuple[str, ...]) -> str | None:
     """Return the path of a location; None for a regular expression or a named one."""
     modifier = re.match(r"(=|\^~|~\*?|@)?", "".join(args[:1]))
     path = (
@@ -208,8 +207,9 @@ def _added(block: Iterable[Statement]) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _listener(server: Statement) -> Listener:
-    listens = [found for line in server.named("listen") if (found := _listen(line)) is not None]
+def read_listener(server: Statement) -> Listener:
+    """Read a ``server`` block's addresses and names; raise on one that nginx refuses."""
+    listens = [found for line in server.named("listen") if (found := read_listen(line)) is not None]
     names = [name for line in server.named("server_name") for name in line.args]
     return Listener(
         listens=tuple(listens) or ((None, 80, False),),
@@ -217,16 +217,17 @@ def _listener(server: Statement) -> Listener:
     )
 
 
-def _listen(line: Statement) -> tuple[str | None, int, bool] | None:
+def read_listen(line: Statement) -> tuple[str | None, int, bool] | None:
+    """Read address (None for any), port and TLS of a ``listen`` line; None for a socket."""
     if not line.args or line.args[0].lower().startswith("unix:"):
         return None
     text = line.args[0]
-    if _BARE_PORT.fullmatch(text):
+    if BARE_PORT.fullmatch(text):
         address, port = "", text
     else:
         bare = text.endswith("]") or ":" not in text
         address, port = (text, "80") if bare else text.rsplit(":", 1)
-    if not _BARE_PORT.fullmatch(port) or not 0 < int(port) < 65536:
+    if not BARE_PORT.fullmatch(port) or not 0 < int(port) < 65536:
         raise line.error(f"listen {text!r} has no valid port; expected one of 1 to 65535")
     anywhere = address in ("", "*", "0.0.0.0", "[::]")  # noqa: S104 - read here, not listened on
     return None if anywhere else address, int(port), "ssl" in line.args
@@ -234,7 +235,7 @@ def _listen(line: Statement) -> tuple[str | None, int, bool] | None:
 
 def _server(line: Statement) -> Server:
     text = " ".join(line.args)
-    if line.args and _BARE_PORT.fullmatch(line.args[0]):
+    if line.args and BARE_PORT.fullmatch(line.args[0]):
         raise line.error(
             f"'server {text};' names no host, and nginx takes the number for one; write "
             f"'server HOST:{line.args[0]};'"

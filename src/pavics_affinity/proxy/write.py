@@ -61,12 +61,19 @@ def stamped(text: str) -> str:
 
 def is_ours(content: bytes) -> bool:
     """Tell whether a file's content was written by `write`, and not edited since."""
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        return False
+    return _is_intact(content) is True
+
+
+def was_edited(content: bytes) -> bool:
+    """Tell whether a file's content was written by `write`, and edited since."""
+    return _is_intact(content) is False
+
+
+def _is_intact(content: bytes) -> bool | None:
+    """Tell whether content fits the checksum in its first line; None without one."""
+    text = content.decode(errors="replace")
     head = _HEADER.match(text)
-    return head is not None and head["sum"] == _sum(text[head.end() :])
+    return None if head is None else head["sum"] == _sum(text[head.end() :])
 
 
 def compare(files: Mapping[str, str], directory: str | os.PathLike[str]) -> Changes:

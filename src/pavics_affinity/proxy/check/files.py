@@ -1,0 +1,124 @@
+"""The files that ``check`` is given: nginx's and docker-compose's, sorted and read."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import NginxConfigError
+from ..statements import Statement, StrPath, read_statements
+from .findings import Finding
+
+_COMPOSE_SUFFIXES = (".yml", ".yaml")
+_COMPOSE_NAMES = ("docker-compose*", "compose*")
+
+
+@dataclass(frozen=True)
+class Files:
+    """What the paths name.
+
+    Attributes
+    ----------
+    nginx, compose : tuple of str
+        Paths of files, each once.
+    """
+
+    nginx: tuple[str, ...]
+    compose: tuple[str, ...]
+
+
+def find_files(paths: Iterable[StrPath]) -> Files:
+    """Sort out which files the paths name.
+
+    Parameters
+    ----------
+    paths : iterable of str or path
+        Files, directories or patterns. YAML is taken for docker-compose's, all else for
+        nginx's. Of a directory its ``nginx.conf`` or ``*.conf``, or those in its
+        ``conf.d`` or ``config/proxy``, and its compose files.
+
+    Raises
+    ------
+    NginxConfigError
+        There is no such file, or none that is nginx's.
+    """
+    paths = list(paths)
+    nginx: list[str] = []
+    compose: list[str] = []
+    for path in paths:
+        name = os.fspath(path)
+        if not isinstance(name, str) or "\0" in name:
+            raise NginxConfigError(f"{path!r} is no path of a file")
+        found = _in_directory(Path(name)) if Path(name).is_dir() else _fitting(name)
+        for each in found:
+            (compose if each.lower().endswith(_COMPOSE_SUFFIXES) else nginx).append(each)
+    for each in nginx:
+        if each.lower().endswith(".toml"):
+            raise NginxConfigError(
+                f"{each!r} looks like a topology; give it with --topology, and the nginx files "
+                "to hold against it"
+            )
+    if not nginx:
+        raise NginxConfigError(
+            f"no nginx file in {', '.join(map(str, paths)) or 'nothing'}; give nginx.conf, the "
+            "files in conf.d, or the directory that holds them"
+        )
+    return Files(tuple(dict.fromkeys(nginx)), tuple(dict.fromkeys(compose)))
+
+
+def read_nginx_files(files: Sequence[str]) -> tuple[tuple[Statement, ...], list[Finding]]:
+    """Read what parses, and find what does not.
+
+    Raises
+    ------
+    MissingExtra
+        crossplane is not installed.
+    """
+    found: list[Finding] = []
+
+    def report(error: NginxConfigError) -> None:
+        where = "" if error.line is None else f"{error.file}, line {error.line}: "
+        reason = str(error).removeprefix(where or f"{error.file}: ")
+        found.append(
+            Finding(
+                file=error.file or files[0],
+                line=error.line or 1,
+                rule="syntax",
+                severity="error",
+                message=f"{reason}: nginx does not start with this file, and on a reload "
+                "silently goes on with the old one",
+                remedy="mend the line; 'nginx -t' says more",
+            )
+        )
+
+    return read_statements(files, report), found
+
+
+def _fitting(name: str) -> Sequence[str]:
+    if Path(name).exists():
+        return [name]
+    found = sorted(glob.glob(name)) if glob.has_magic(name) else []  # noqa: PTH207 - Path.glob takes no absolute pattern
+    if not found:
+        raise NginxConfigError(
+            f"there is no file {name!r}; give nginx and compose files, directories or patterns"
+        )
+    return [each for each in found if not Path(each).is_dir()]
+
+
+def _in_directory(directory: Path) -> Sequence[str]:
+    compose = [
+        str(path)
+        for names in _COMPOSE_NAMES
+        for suffix in _COMPOSE_SUFFIXES
+        for path in sorted(directory.glob(names + suffix))
+    ]
+    for place in (directory, directory / "config" / "proxy"):
+        if (place / "nginx.conf").is_file():
+            return [str(place / "nginx.conf"), *compose]
+        snippets = [*sorted(place.glob("*.conf")), *sorted((place / "conf.d").glob("*.conf"))]
+        if snippets:
+            return [*map(str, snippets), *compose]
+    return compose

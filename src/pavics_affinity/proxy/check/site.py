@@ -1,0 +1,295 @@
+"""nginx's files as the rules need them: read in full even where nginx would refuse them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ...errors import InvalidPlacement, NginxConfigError
+from ...placement.keys import HashDirective, parse_hash
+from ...placement.servers import Resolve, Server, parse_server
+from ..hashed import FOREIGN_HEADERS
+from ..maps import Maps, headers_behind, pools_by_node, read_maps
+from ..statements import Statement
+from ..upstreams import BARE_PORT, read_listen
+from .findings import Findings
+from .passing import Passing, read_passings
+
+METHODS = ("hash", "ip_hash", "least_conn", "least_time", "random")
+"""Directives of which the last in an upstream decides."""
+
+
+@dataclass(frozen=True)
+class ServerLine:
+    """A ``server`` line of an upstream.
+
+    Attributes
+    ----------
+    statement : Statement
+        Where it stands.
+    server : Server or None
+        What nginx makes of it; None where it takes it for nothing, or for something else.
+    problem : str
+        Why there is no server.
+    """
+
+    statement: Statement
+    server: Server | None
+    problem: str = ""
+
+    @property
+    def text(self) -> str:
+        """The line, without its semicolon."""
+        return " ".join([self.statement.name, *self.statement.args])
+
+    def has(self, parameter: str) -> bool:
+        """Tell whether the line has exactly this parameter."""
+        return parameter in self.statement.args[1:]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """An ``upstream`` block.
+
+    Attributes
+    ----------
+    statement : Statement
+        The block.
+    lines : tuple of ServerLine
+        Its servers, in order.
+    hashed : HashDirective or None
+        What it hashes; None where another method decides, or nginx would refuse it.
+    problem : str
+        Why nginx would refuse its ``hash``.
+    """
+
+    statement: Statement
+    lines: tuple[ServerLine, ...]
+    hashed: HashDirective | None
+    problem: str
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.statement.args[0]
+
+    @property
+    def methods(self) -> tuple[Statement, ...]:
+        """The directives that say who chooses; the last one does."""
+        return tuple(line for line in self.statement.block if line.name in METHODS)
+
+    @property
+    def method(self) -> Statement:
+        """The directive that decides; without one, the block."""
+        return self.methods[-1] if self.methods else self.statement
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        """The servers of the lines that nginx takes."""
+        return tuple(line.server for line in self.lines if line.server is not None)
+
+    @property
+    def choices(self) -> tuple[ServerLine, ...]:
+        """The lines among which the method chooses."""
+        return tuple(line for line in self.lines if not line.has("backup"))
+
+    def first(self, name: str) -> Statement | None:
+        """Return the first directive of this name."""
+        return next(self.statement.named(name), None)
+
+
+@dataclass(frozen=True)
+class Front:
+    """A ``server`` block.
+
+    Attributes
+    ----------
+    statement : Statement
+        The block.
+    listens : tuple of (Statement, str or None, int)
+        Its ``listen`` lines, with address (None for any) and port.
+    names : frozenset of str
+        Its ``server_name``; empty without.
+    """
+
+    statement: Statement
+    listens: tuple[tuple[Statement, str | None, int], ...]
+    names: frozenset[str]
+
+
+class Site:
+    """All that the rules look at.
+
+    Parameters
+    ----------
+    statements : sequence of Statement
+        Those inside ``http``.
+    resolve : callable, optional
+        Name of a host to the list of its addresses.
+    """
+
+    def __init__(self, statements: Sequence[Statement], resolve: Resolve | None = None) -> None:
+        self.statements = statements
+        self.resolve = resolve
+        self.maps: Maps = read_maps(statements)
+        self.all_pools = tuple(
+            _pool(each) for each in statements if each.name == "upstream" and each.args
+        )
+        self.pools: dict[str, Pool] = {}
+        for pool in self.all_pools:
+            # nginx compares the names of upstreams without regard to case.
+            self.pools.setdefault(pool.name.lower(), pool)
+        self.fronts = tuple(_front(each) for each in statements if each.name == "server")
+        self.passings: tuple[Passing, ...] = tuple(read_passings(statements, self.maps))
+
+    # ---- pools ----
+
+    @cached_property
+    def node_pools(self) -> frozenset[str]:
+        """Names, in lower case, of the upstreams that a key's node name chooses."""
+        return frozenset(
+            pool.lower() for mapped in self.maps.values() for pool in pools_by_node(mapped).values()
+        )
+
+    @cached_property
+    def hashed(self) -> tuple[Pool, ...]:
+        """The upstreams with a hash that decides."""
+        return tuple(pool for pool in self.pools.values() if pool.hashed is not None)
+
+    @cached_property
+    def services(self) -> tuple[Pool, ...]:
+        """The upstreams that choose a node for a bare machineid."""
+        return tuple(pool for pool in self.hashed if pool.name.lower() not in self.node_pools)
+
+    @cached_property
+    def takes_names(self) -> bool:
+        """Whether keys may name nodes, as on a strict proxy."""
+        return any(name in self.pools for name in self.node_pools)
+
+    @cached_property
+    def addresses(self) -> Mapping[tuple[str, int | None], Pool]:
+        """Hosts, in lower case, and ports of the services' servers."""
+        return {
+            (server.host.lower(), server.port): pool
+            for pool in self.services
+            for server in pool.servers
+        }
+
+    @cached_property
+    def hosts(self) -> frozenset[str]:
+        """Hosts of the services' servers, in lower case."""
+        return frozenset(host for host, _ in self.addresses)
+
+    # ---- the key ----
+
+    def headers_of(self, pool: Pool) -> set[str]:
+        """Name the request headers in a pool's key that a workflow could send."""
+        parts = pool.hashed.parts if pool.hashed is not None else ()
+        found = (headers_behind(part.text, self.maps) for part in parts if part.is_variable)
+        return set().union(*found) - FOREIGN_HEADERS
+
+    @cached_property
+    def header(self) -> str:
+        """The header that most services hash; ``machineid`` if none does."""
+        counts = Counter(
+            header for pool in self.services for header in sorted(self.headers_of(pool))
+        )
+        if not counts or counts["machineid"] == max(counts.values()):
+            return "machineid"
+        return counts.most_common(1)[0][0]
+
+    # ---- passings ----
+
+    def pools_of(self, passing: Passing) -> list[Pool]:
+        """Return the upstreams to which requests can go from a location."""
+        named = (target.host.lower() for target in passing.targets if target.port is None)
+        return [self.pools[name] for name in dict.fromkeys(named) if name in self.pools]
+
+    @cached_property
+    def to_services(self) -> tuple[tuple[Passing, Pool], ...]:
+        """The locations that pass requests to a service, and which."""
+        return tuple(
+            (passing, pool)
+            for passing in self.passings
+            for pool in self.pools_of(passing)
+            if pool in self.services
+        )
+
+    @property
+    def workers(self) -> Statement | None:
+        """The ``worker_processes`` line."""
+        lines = [each for each in self.statements if each.name == "worker_processes"]
+        return lines[-1] if lines else None
+
+
+def key_text(hashed: HashDirective) -> str:
+    """Return a key as the file has it."""
+    return "".join(f"${part.text}" if part.is_variable else part.text for part in hashed.parts)
+
+
+def once(site: Site, rule: Callable[[Passing, Pool, Site], Findings]) -> Findings:
+    """Apply a rule on settings to each place from which requests go to a service.
+
+    A setting that several places share is told once, and a missing one once for each
+    ``server`` block.
+    """
+    told: set[object] = set()
+    for passing, pool in site.to_services:
+        for found in rule(passing, pool, site):
+            place = (found.file, found.line)
+            missing = place == (passing.file, passing.line)
+            key = (found.rule, id(passing.server) if missing else place)
+            if key not in told:
+                told.add(key)
+                yield found
+
+
+def usable_listens(fronts: Iterable[Front]) -> Iterator[tuple[Front, Statement, str | None, int]]:
+    """Yield each ``listen`` line with its block, address and port."""
+    for front in fronts:
+        for line, address, port in front.listens:
+            yield front, line, address, port
+
+
+def _pool(statement: Statement) -> Pool:
+    hashed, problem = None, ""
+    methods = [line for line in statement.block if line.name in METHODS]
+    if methods and methods[-1].name == "hash":
+        try:
+            hashed = parse_hash(_quoted(methods[-1]))
+        except InvalidPlacement as bad:
+            problem = str(bad)
+    lines = tuple(_line(line) for line in statement.named("server"))
+    return Pool(statement, lines, hashed, problem)
+
+
+def _quoted(line: Statement) -> str:
+    words = (f'"{word}"' if set(word) & set(" ;'") or not word else word for word in line.args)
+    return " ".join(["hash", *words])
+
+
+def _line(statement: Statement) -> ServerLine:
+    text = " ".join(statement.args)
+    if statement.args and BARE_PORT.fullmatch(statement.args[0]):
+        return ServerLine(statement, None, "a bare number")
+    try:
+        return ServerLine(statement, parse_server(text))
+    except InvalidPlacement as bad:
+        return ServerLine(statement, None, str(bad))
+
+
+def _front(statement: Statement) -> Front:
+    listens = []
+    for line in statement.named("listen"):
+        try:
+            found = read_listen(line)
+        except NginxConfigError:
+            continue  # a finding of its own
+        if found is not None:
+            listens.append((line, found[0], found[1]))
+    if not any(statement.named("listen")):
+        listens.append((statement, None, 80))
+    names = {name for line in statement.named("server_name") for name in line.args}
+    return Front(statement, tuple(listens), frozenset(names))
