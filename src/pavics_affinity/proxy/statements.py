@@ -143,7 +143,7 @@ class _Reader:
             import crossplane
         except ImportError as missing:
             raise MissingExtra.of("nginx", "reading nginx files") from missing
-        self._parse = crossplane.parse
+        self._parse, self._lex = crossplane.parse, crossplane.lex
         self._report = report
         self._parsed: dict[str, Sequence[Mapping[str, Any]]] = {}
         self.included: set[str] = set()
@@ -158,8 +158,22 @@ class _Reader:
             payload = self._parse(file, single=True, check_ctx=False)
             for error in payload["errors"]:
                 self._report(_refused(file, error["error"], error["line"]))
-            self._parsed[_same(file)] = payload["config"][0]["parsed"]
+            unended = None if payload["errors"] else self._unended(file)
+            if unended is not None:
+                self._report(_refused(file, 'a directive is not terminated by ";"', unended))
+            self._parsed[_same(file)] = [] if unended else payload["config"][0]["parsed"]
         return self._parsed[_same(file)]
+
+    def _unended(self, file: str) -> int | None:
+        """Return the line of a directive that a brace ends: crossplane sees it in ``http`` only."""
+        before, line_before = ";", 1
+        for token, line, quoted in self._lex(file):
+            if token.startswith("#") and not quoted:
+                continue
+            if token == "}" and not quoted and before not in (";", "{", "}"):  # noqa: S105 - no password
+                return line_before
+            before, line_before = ("a word" if quoted else token), line
+        return None
 
     def _build(
         self,

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ...errors import InvalidPlacement, NginxConfigError
+from ...errors import InvalidPlacement, NginxConfigError, TopologyError
 from ...placement.keys import HashDirective, parse_hash
 from ...placement.servers import Resolve, Server, parse_server
+from ...topology import Backend
 from ..hashed import FOREIGN_HEADERS
 from ..maps import Maps, headers_behind, pools_by_node, read_maps
 from ..statements import Statement
@@ -275,8 +276,10 @@ def _line(statement: Statement) -> ServerLine:
     if statement.args and BARE_PORT.fullmatch(statement.args[0]):
         return ServerLine(statement, None, "a bare number")
     try:
-        return ServerLine(statement, parse_server(text))
-    except InvalidPlacement as bad:
+        server = parse_server(text)
+        Backend("node", server.text)
+        return ServerLine(statement, server)
+    except (InvalidPlacement, TopologyError) as bad:
         return ServerLine(statement, None, str(bad))
 
 
