@@ -29,13 +29,13 @@ def was_not_sent(error: requests.RequestException) -> bool:
         return True
     return any(
         came_while_connecting(cause) or isinstance(cause, _NO_CONNECTION)
-        for cause in _causes(error)
+        for cause in causes_of(error)
     )
 
 
 def is_final(error: requests.RequestException) -> bool:
     """Tell whether trying again is pointless: no such host, or no trust in its certificate."""
-    causes = list(_causes(error))
+    causes = list(causes_of(error))
     if isinstance(error, requests.exceptions.SSLError):
         broke = any(isinstance(cause, _BROKEN_TLS) for cause in causes)
         return was_not_sent(error) and not broke
@@ -49,7 +49,7 @@ def is_final(error: requests.RequestException) -> bool:
 
 def in_words(error: requests.RequestException) -> str:
     """Say in a few words what went wrong."""
-    causes = list(_causes(error))
+    causes = list(causes_of(error))
     # urllib3's NewConnectionError is a ConnectTimeoutError too: the more precise go first.
     for kinds, words in (
         ((socket.gaierror, NameResolutionError), "its host name is not known"),
@@ -76,7 +76,7 @@ def _tls_in_words(causes: Sequence[BaseException]) -> str:
     return f"{what} ({reason})" if reason else what
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes_of(error: BaseException) -> Iterator[BaseException]:
     """Walk through what an exception of requests wraps: arguments, reasons, causes."""
     seen: set[int] = set()
     queue: list[object] = [error]
