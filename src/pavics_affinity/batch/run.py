@@ -369,7 +369,7 @@ class Run:
         try:
             future = self._executor.submit(run_task, task)
         except Exception as error:  # noqa: BLE001  # a pool that is shut down or broken
-            self._failure = error
+            self._failure = _explained(error)
             self._again.append(entry)
             self._drop_waiting()
             return
@@ -601,6 +601,8 @@ def _tell(inbox: queue.SimpleQueue[Any], flight: _Flight, future: Future[Any]) -
 def _explained(error: BaseException) -> BaseException:
     """Say what to do about an error of the pool's own."""
     if isinstance(error, BrokenProcessPool):
+        # All its futures have the same one: each item is to have its own notes.
+        error = BrokenProcessPool(*error.args).with_traceback(error.__traceback__)
         error.add_note(
             "a worker process ended abruptly: it was killed, or it cannot import the chain "
             "function; define that in a module, not in a notebook or at the prompt, and guard a "
