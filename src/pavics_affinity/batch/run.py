@@ -27,7 +27,7 @@ from .keep import Keep, Known
 from .nodes import Nodes
 from .result import WorkflowResult
 from .share import Share
-from .task import Chain, Outcome, Task, end_here, jobs_here, outcome_of
+from .task import Chain, Outcome, Task, end_here, ended_here, jobs_here, outcome_of
 from .task import run as run_task
 from .watch import Watch
 
@@ -595,6 +595,7 @@ class Run:
 
 
 def _tell(inbox: queue.SimpleQueue[Any], flight: _Flight, future: Future[Any]) -> None:
+    ended_here(flight.machineid)
     inbox.put(_Ended(flight, future))
 
 

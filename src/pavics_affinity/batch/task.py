@@ -37,6 +37,7 @@ _LOST = (AffinityLost, BackendUnavailable, ExecuteOutcomeUnknown, StatusLost)
 _TOKEN = secrets.token_hex(8)
 _LOCK = threading.Lock()
 _RUNNING: dict[str, Workflow] = {}
+_UNWANTED: set[str] = set()
 
 
 def _here() -> str:
@@ -167,8 +168,16 @@ def end_here(machineid: str) -> None:
     """Close a chain's workflow, if it runs in this process: its next request raises."""
     with _LOCK:
         workflow = _RUNNING.get(machineid)
+        if workflow is None:
+            _UNWANTED.add(machineid)  # it may be about to begin
     if workflow is not None:
         workflow.close()
+
+
+def ended_here(machineid: str) -> None:
+    """Forget a chain that has ended."""
+    with _LOCK:
+        _UNWANTED.discard(machineid)
 
 
 def jobs_here(machineid: str) -> list[str]:
@@ -202,6 +211,9 @@ def _run(task: Task) -> Outcome:
     outcome.machineid = workflow.machineid
     with _LOCK:
         _RUNNING[task.machineid] = workflow
+        unwanted = task.machineid in _UNWANTED
+    if unwanted:
+        workflow.close()
     try:
         with workflow:
             outcome.value = task.chain(workflow, task.item)

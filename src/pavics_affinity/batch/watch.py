@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..errors import AffinityError
+from ..errors import AffinityError, AffinityWarning
 from ..record import operation
 from ..topology import TopologySource
 from ..workflow import Workflow
@@ -39,6 +39,7 @@ class Watch:
         self._options = {**options, "deadline": TIMEOUT, "timeout": TIMEOUT}
         self._found = found
         self._over = threading.Event()
+        self._asking: set[Workflow] = set()
 
     def ask(self, node: str, urls: Sequence[str]) -> None:
         """Begin to ask a node at these URLs."""
@@ -52,6 +53,8 @@ class Watch:
     def close(self) -> None:
         """Ask no more."""
         self._over.set()
+        for workflow in list(self._asking):
+            workflow.close()
 
     def _ask(self, node: str, urls: Sequence[str]) -> None:
         pause = FIRST_PAUSE
@@ -65,13 +68,21 @@ class Watch:
         sources = [copy.copy(source) for source in self.sources]
         options = {**self._options, "topology": sources}
         try:
-            with Workflow(node=node, **options) as workflow, operation("is it there"):
-                for url in urls:
-                    query = {"service": "WPS", "request": "GetCapabilities"}
-                    answer = workflow.session.get(url, params=query, stream=True)
-                    answer.close()
-                    if answer.status_code >= 500:
-                        return False
-        except (AffinityError, OSError):
+            workflow = Workflow(node=node, **options)
+            self._asking.add(workflow)
+            try:
+                return all(_answers(workflow, url) for url in urls)
+            finally:
+                self._asking.discard(workflow)
+                workflow.close()
+        except (AffinityError, AffinityWarning, OSError):  # a warning that is made an error, too
             return False
-        return True
+
+
+def _answers(workflow: Workflow, url: str) -> bool:
+    query = {"service": "WPS", "request": "GetCapabilities"}
+    with (
+        operation("is it there"),
+        workflow.session.get(url, params=query, stream=True) as answer,
+    ):
+        return answer.status_code < 500

@@ -103,14 +103,17 @@ class AffinityAdapter(BaseAdapter):
         TransportError
             One of its kinds; see `pavics_affinity.errors`.
         """
+        return Exchange(self, request, stream, timeout, verify, cert, proxies).run()
+
+    def check_open(self, url: str | None) -> None:
+        """Raise `WorkflowClosed` if the workflow has ended."""
         if self.closed:
             raise WorkflowClosed(
                 f"workflow {self.pin.machineid!r} is closed; make a new one, with "
                 f"Workflow({self.pin.machineid!r}) if its files are still needed",
                 machineid=self.pin.machineid,
-                url=request.url,
+                url=url,
             )
-        return Exchange(self, request, stream, timeout, verify, cert, proxies).run()
 
     def transmit(self, wire: WireRequest, *, fresh: bool, **options: Any) -> requests.Response:
         """Put a request onto the wire, once.

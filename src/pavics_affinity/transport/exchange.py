@@ -88,6 +88,8 @@ class Exchange:
         error: BaseException | None = None
         try:
             while response is None:
+                # Another thread may close the workflow between two attempts.
+                self.adapter.check_open(self.url)
                 target = self.pin.route(self.url, execute=self.execute)
                 response = self._attempt(target)
         except BaseException as raised:
