@@ -11,7 +11,7 @@ from pavics_affinity import Node, Service, Topology
 
 HERE = Path(__file__).parent
 PROCESSES = {"hello-world": "HelloWorld"} | {
-    name.lower(): f"oapi_processors.{name}" for name in ("Where", "Fail", "Raw", "Words")
+    name.lower(): f"oapi_processors.{name}" for name in ("Where", "Fail", "Raw", "Words", "Link")
 }
 SERVER = """
 import json, os
@@ -85,6 +85,7 @@ class OGCSite(BehindNginx):
             "PYGEOAPI_OPENAPI": str(disk / "openapi.json"),
             "PYTHONPATH": str(HERE),
             "OAPI_NODE": name,
+            "OAPI_URL": self.url,
         }
         arguments = ["-b", f"{host}:{self.port}", "-k", "gthread", "--threads", "8"]
         arguments += ["--worker-tmp-dir", str(disk), "pygeoapi.flask_app:APP"]

@@ -73,3 +73,13 @@ class Words(_Processor):
             with urlopen(text["href"], timeout=60) as answer:  # a test's own URL
                 text = answer.read().decode(errors="replace")
         return "application/json", {"count": len(text.split()), "given": data["text"]}
+
+
+class Link(_Processor):
+    """Give the results of a job by reference, as a service does that keeps its outputs."""
+
+    metadata_of = _metadata("link", ("job",), ("file",))
+
+    def execute(self, data, outputs=None):
+        href = f"{os.environ['OAPI_URL']}/jobs/{data['job']}/results"
+        return "application/json", {"file": {"href": href, "type": "application/octet-stream"}}

@@ -133,7 +133,7 @@ def test_ctrl_c_ends_the_wait_and_means_the_same_afterwards(cluster):
         timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
         with pytest.raises(KeyboardInterrupt):
-            wps.sleep(delay=3)
+            wps.sleep(delay=2)
         assert signal.getsignal(signal.SIGINT) is before
         [execution] = wf.executions  # it goes on, and can be waited for
         assert execution.wait().output("sleep_output").text().startswith("slept")

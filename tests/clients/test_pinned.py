@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -140,3 +141,26 @@ def test_what_is_no_session_is_refused(given):
 def test_a_workflows_own_session_is_refused():
     with Workflow() as wf, pytest.raises(InvalidRequest):
         pin_session(wf.session, wf)
+
+
+def test_threads_share_it(cluster):
+    own = requests.Session()
+    with Workflow() as wf, ThreadPoolExecutor(8) as pool:
+        pin_session(own, wf, hosts=[cluster.url("malleefowl")])
+        url = cluster.url("malleefowl") + "?service=WPS&request=GetCapabilities"
+        assert all(pool.map(lambda _: own.get(url).ok, range(40)))
+        seen = cluster.proxy_requests(machineid=wf.machineid)
+    assert len(seen) == 40
+    assert len({request.node for request in seen}) == 1
+
+
+def test_a_library_that_mounts_an_adapter_on_the_workflows_session_changes_nothing(server):
+    with Workflow() as wf:
+        wf.wps(server.url(), skip_caps=True)
+        for prefix in ("http://", server.origin):
+            with pytest.warns(AffinityWarning, match="HTTPAdapter for 'http://.* is left out"):
+                wf.session.mount(prefix, HTTPAdapter(max_retries=3))
+        wf.session.mount("other://", kept := HTTPAdapter())
+        wf.session.get(server.url())
+        assert wf.session.adapters["other://"] is kept
+    assert asked(server)[0].all("machineid") == [wf.machineid]

@@ -206,6 +206,22 @@ def test_an_output_that_comes_as_it_is(site, wf, tmp_path):
         job.results()
 
 
+def test_results_by_reference_are_fetched_from_the_node(site, tmp_path):
+    content = bytes(range(256)) * 4
+    for number in range(12):
+        with Workflow() as wf:
+            oapi = wf.processes(site.url)
+            made = oapi.execute("raw", {}, response="raw", async_=True).wait()
+            name = made.location.rpartition("/")[2]
+            linked = oapi.execute("link", {"job": name}, response="raw", async_=number % 2).wait()
+            file = linked.output("file")
+            assert file.reference == f"{made.location}/results"
+            path = file.download(tmp_path / str(number)).path
+            assert path.read_bytes() == content
+            [again] = wf.download([file.reference], tmp_path / f"more{number}")
+            assert again.path.read_bytes() == content
+
+
 def test_a_failing_process_says_why(site, wf):
     oapi = wf.processes(site.url)
     for fails in (
@@ -363,6 +379,24 @@ def test_a_job_that_is_gone_is_lost(api, client):
     api.execute = lambda seen: Answer(201, b"", {"Location": "/jobs/7"})
     with pytest.raises(StatusLost, match="HTTP 404"):
         client.execute("step", {}, async_=True).wait()
+
+
+def test_a_job_without_location_is_found_by_its_name(api, client):
+    api.execute = lambda seen: api.json({"jobID": "a 7", "status": "accepted"}, 201)
+    api.other = lambda seen: api.json({"status": "successful", "jobID": "a 7"})
+    assert client.execute("step", {}, async_=True).wait().location == api.url("/jobs/a%207")
+
+
+@pytest.mark.parametrize("status", ["failed", "dismissed"])
+def test_a_job_that_came_to_nothing_says_so_in_the_servers_words(api, client, status):
+    api.execute = lambda seen: Answer(201, b"", {"Location": "/jobs/7"})
+    api.other = lambda seen: api.json({"status": status, "jobID": "7", "message": "out of ice"})
+    job = client.execute("step", {}, async_=True)
+    with pytest.raises(ExecutionFailed, match=rf"job '7' .*'step' {status}: out of ice"):
+        job.wait()
+    with pytest.raises(ExecutionFailed, match="out of ice"):
+        job.output("out")
+    assert job.status == status
 
 
 def test_a_half_written_status_is_not_yet_one(api, client):

@@ -233,10 +233,9 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         step = steps.begin(process_id, shown(self.url), digest=digest, api="ogcapi")
         with noting(step):
             answer = self._post(process_id, url, body, async_=async_)
-            location = answer.response.headers.get("Location")
-            if answer.status == 201 and location:
-                where = web_url(location, base=self.url, what="the job")
-                return self._job(where, process_id, answer, step)
+            location = self._location(answer)
+            if location is not None:
+                return self._job(location, process_id, answer, step)
             found = self._results(process_id, answer, raw=response == "raw")
             step.update("succeeded")
         return found
@@ -400,6 +399,20 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         self.request = answer.response.url
         self.response_headers = answer.response.headers
         return answer
+
+    def _location(self, answer: Answer) -> str | None:
+        """Return the URL of the job that was made, or None if the answer is the results."""
+        if answer.status not in (201, 202):
+            return None
+        stated = answer.response.headers.get("Location")
+        if not stated:
+            # The standard wants it; without, the status document's own name leads to it.
+            document = parsed(answer) if is_json(answer) else None
+            identifier = document.get("jobID") if isinstance(document, dict) else None
+            if not isinstance(identifier, str) or identifier in ("", ".", ".."):
+                return None
+            stated = self._url(f"jobs/{quote(identifier, safe='')}")
+        return web_url(stated, base=self.url, what="the job")
 
     def _job(self, location: str, process_id: str, answer: Answer, step: Step) -> Job:
         step.update("accepted", location=location)

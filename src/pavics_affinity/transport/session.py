@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from requests.cookies import RequestsCookieJar
 from requests.utils import get_auth_from_url, get_netrc_auth
 
-from ..errors import AffinityError, MachineIdConflict, OutOfScope, RedirectLoop
+from ..errors import AffinityError, AffinityWarning, MachineIdConflict, OutOfScope, RedirectLoop
 from ..machineid import validate_machineid
 from ..pin import Pin
 from ..placement import split_key
@@ -302,6 +303,25 @@ class AffinitySession(requests.Session):
             f"{text[:200]!r} is not fetched: expected an http or https URL, not {scheme!r}",
             machineid=self.machineid,
             url=text,
+        )
+
+    def mount(self, prefix: str | bytes, adapter: Any) -> None:
+        """Mount an adapter for other schemes; one for http or https is left out, with a warning.
+
+        Libraries mount one to have requests repeated. It would send them past the
+        workflow, which repeats what may be repeated by itself.
+        """
+        text = prefix.decode("latin-1") if isinstance(prefix, bytes) else prefix
+        own = getattr(self, "affinity", None)  # requests mounts two before there is one
+        if own is None or adapter is own or not text.lower().startswith(("http://", "https://")):
+            super().mount(prefix, adapter)
+            return
+        warnings.warn(
+            f"a {type(adapter).__name__} for {text!r} is left out of workflow {self.machineid!r}: "
+            "by it, requests would go out without the machineid. What may be repeated is repeated "
+            "until the workflow's deadline",
+            AffinityWarning,
+            stacklevel=2,
         )
 
     def close(self) -> None:
