@@ -73,7 +73,8 @@ class Server:
                     self.connection.shutdown(socket.SHUT_RDWR)
                     return
                 self.send_response(answer.status)
-                self.send_header("Content-Length", str(len(answer.body)))
+                if "Transfer-Encoding" not in answer.headers:
+                    self.send_header("Content-Length", str(len(answer.body)))
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
                 self.end_headers()

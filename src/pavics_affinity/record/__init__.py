@@ -2,6 +2,7 @@
 
 from .requests import LOGGER, NodeKnown, Record, Request, current_operation, operation
 from .steps import Step, Steps, StepState
+from .totals import Total
 
 __all__ = [
     "LOGGER",
@@ -11,6 +12,7 @@ __all__ = [
     "Step",
     "StepState",
     "Steps",
+    "Total",
     "current_operation",
     "operation",
 ]

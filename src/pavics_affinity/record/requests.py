@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from .steps import Steps
+from .totals import Total, as_card, as_text, totals
 
 LOGGER = logging.getLogger("pavics_affinity")
 LOGGER.addHandler(logging.NullHandler())
@@ -42,16 +43,19 @@ def current_operation() -> str:
     return _OPERATION.get()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Request:
     """One request as the caller made it, with all its attempts.
+
+    Of a body that is read piece by piece, `seconds` and `bytes` are first what the
+    headers tell, and then, once the response is closed, what came.
 
     Attributes
     ----------
     started : float
         Seconds since the epoch.
     seconds : float
-        From the first attempt to the headers of the last answer.
+        From the first attempt to the end of the answer.
     method : str
         The HTTP method.
     operation : str
@@ -69,7 +73,8 @@ class Request:
     status : int or None
         The HTTP status; None where no answer came.
     bytes : int or None
-        Length of the body as the answer's header states it.
+        Of the body, as they came over the wire, so compressed where they were; of a
+        chunked one, unpacked.
     attempts : int
         Requests sent, the first included.
     error : str or None
@@ -166,3 +171,17 @@ class Record:
     def rows(self) -> list[dict[str, Any]]:
         """Return the entries as plain dicts, for pandas or JSON."""
         return [asdict(entry) for entry in self]
+
+    def totals(self) -> list[Total]:
+        """Return one line for each operation, service and node, in the order of their first."""
+        return totals(self)
+
+    def __repr__(self) -> str:
+        more = f" of {self._seen:,}" if self.dropped else ""
+        return f"<Record: {len(self):,}{more} requests, {len(self.steps):,} steps>"
+
+    def __str__(self) -> str:
+        return as_text(self.totals(), self.dropped)
+
+    def _repr_html_(self) -> str:
+        return as_card(self.totals(), self.dropped)

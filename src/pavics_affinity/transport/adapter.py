@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any
+from typing import Any, cast
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
@@ -16,7 +16,7 @@ from .connections import POOLS
 from .exchange import Exchange
 from .origins import Origins
 from .times import DEFAULT_DEADLINE, Timeout
-from .wire import WireRequest
+from .wire import WireRequest, WireResponse
 
 
 class WireAdapter(HTTPAdapter):
@@ -44,6 +44,10 @@ class WireAdapter(HTTPAdapter):
         if name is not None:
             options["server_hostname"] = options["assert_hostname"] = name
         return host, options
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> WireResponse:
+        """Make the answer one that tells how much of it came."""
+        return WireResponse.of(super().build_response(req, resp))
 
 
 class AffinityAdapter(BaseAdapter):
@@ -115,7 +119,7 @@ class AffinityAdapter(BaseAdapter):
                 url=url,
             )
 
-    def transmit(self, wire: WireRequest, *, fresh: bool, **options: Any) -> requests.Response:
+    def transmit(self, wire: WireRequest, *, fresh: bool, **options: Any) -> WireResponse:
         """Put a request onto the wire, once.
 
         Parameters
@@ -128,10 +132,10 @@ class AffinityAdapter(BaseAdapter):
             As `requests.adapters.HTTPAdapter.send` takes them.
         """
         if not fresh:
-            return self._pooled().send(wire, **options)
+            return cast("WireResponse", self._pooled().send(wire, **options))
         single = WireAdapter(pool_connections=1, pool_maxsize=1)
         try:
-            return single.send(wire, **options)
+            return cast("WireResponse", single.send(wire, **options))
         finally:
             single.close()
 

@@ -37,7 +37,15 @@ from .times import (
     as_timeout,
     current_deadline,
 )
-from .wire import SECRET_HEADERS, WireRequest, is_execute, label_of, shown, without_secrets
+from .wire import (
+    SECRET_HEADERS,
+    WireRequest,
+    WireResponse,
+    is_execute,
+    label_of,
+    shown,
+    without_secrets,
+)
 
 if TYPE_CHECKING:
     from .adapter import AffinityAdapter
@@ -84,7 +92,7 @@ class Exchange:
         """Return the answer of the right node, or raise."""
         started = time.time()
         target: Target | None = None
-        response: requests.Response | None = None
+        response: WireResponse | None = None
         error: BaseException | None = None
         try:
             while response is None:
@@ -104,7 +112,7 @@ class Exchange:
 
     # ---- one attempt ----
 
-    def _attempt(self, target: Target) -> requests.Response | None:
+    def _attempt(self, target: Target) -> WireResponse | None:
         """Send once; None means that it may be, and is to be, sent again."""
         wire = self._wire(target)
         if self.step is not None:
@@ -210,7 +218,7 @@ class Exchange:
             if target.key is not None or split_key(text)[0] == self.pin.machineid:
                 del headers[name]
 
-    def _transmit(self, wire: WireRequest) -> requests.Response:
+    def _transmit(self, wire: WireRequest) -> WireResponse:
         verify, cert = self._tls
         proxies = self.proxies
         if wire.url != self.url:
@@ -472,10 +480,9 @@ class Exchange:
         self,
         started: float,
         target: Target | None,
-        response: requests.Response | None,
+        response: WireResponse | None,
         error: BaseException | None,
     ) -> None:
-        length = response.headers.get("Content-Length", "") if response is not None else ""
         site = target.site if target else None
         entry = Request(
             started=started,
@@ -488,11 +495,23 @@ class Exchange:
             node_known=site.known if site and site.node else "unknown",
             route=target.route if target else "outside",
             status=response.status_code if response is not None else None,
-            bytes=int(length) if length.isdecimal() and len(length) < 20 else None,
+            bytes=None if response is None else self._length(response),
             attempts=self.attempts,
             error=type(error).__name__ if error is not None else None,
         )
         self.adapter.record.add(entry, self.pin.machineid)
+        if response is not None and self.stream:
+
+            def ended(came: int) -> None:
+                entry.bytes, entry.seconds = came, self.patience.seconds
+
+            response.ended = ended
+
+    def _length(self, response: WireResponse) -> int | None:
+        if not self.stream:
+            return response.came
+        stated = response.headers.get("Content-Length", "")
+        return int(stated) if stated.isdecimal() and len(stated) < 20 else None
 
 
 def _read_a_little(response: requests.Response) -> None:

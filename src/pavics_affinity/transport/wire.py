@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import requests
@@ -37,6 +38,53 @@ class WireRequest(requests.PreparedRequest):
         wire.hooks = {"response": []}
         wire._body_position = getattr(request, "_body_position", None)  # type: ignore[attr-defined]  # as PreparedRequest.copy
         return wire
+
+
+class WireResponse(requests.Response):
+    """An answer that tells, once it is closed, how many bytes of its body came.
+
+    Attributes
+    ----------
+    ended : callable or None
+        Told so, once.
+    """
+
+    ended: Callable[[int], None] | None = None
+    _handed_on = 0
+
+    @classmethod
+    def of(cls, response: requests.Response) -> WireResponse:
+        """Take over an answer that requests has built."""
+        own = cls()
+        own.__dict__.update(response.__dict__)
+        return own
+
+    def close(self) -> None:
+        """Give the connection back, or close it where the body was not read to its end."""
+        ended, self.ended = self.ended, None
+        if ended is not None:
+            ended(self.came)
+        super().close()
+
+    def iter_content(self, chunk_size: int | None = 1, decode_unicode: bool = False) -> Any:
+        """Hand the body on in pieces, and count them."""
+        pieces = super().iter_content(chunk_size, decode_unicode)
+        return pieces if self._content_consumed else self._counted(pieces)  # type: ignore[attr-defined]  # requests' own
+
+    @property
+    def came(self) -> int:
+        """Bytes of the body that came so far, over the wire.
+
+        urllib3 does not count those of a chunked body that it hands on piece by
+        piece; there it is the bytes after any decompression.
+        """
+        return max(int(self.raw.tell()), self._handed_on)
+
+    def _counted(self, pieces: Iterable[Any]) -> Iterator[Any]:
+        chunked = bool(getattr(self.raw, "chunked", False))
+        for piece in pieces:
+            self._handed_on += len(piece) if chunked else 0
+            yield piece
 
 
 def is_execute(request: requests.PreparedRequest) -> bool:
