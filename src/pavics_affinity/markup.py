@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,6 +13,8 @@ LONGEST = 300
 """Characters of one text that are shown; the whole is in the object itself."""
 
 _LONGEST_URL = 4096
+_SHORT = 24
+_TAG = re.compile("<[^>]*>")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
@@ -55,7 +58,9 @@ def as_html(content: object, limit: int = LONGEST) -> Html:
     """Return content as HTML: as it is if it is HTML, else cleaned and escaped."""
     if isinstance(content, Html):
         return content
-    return Html(html.escape(clean(content, limit)))
+    text = str(content)
+    before, after = " " * text[:1].isspace(), " " * text[-1:].isspace()
+    return Html(f"{before}{html.escape(clean(text, limit))}{after}")
 
 
 def join(parts: Iterable[object], between: str = "") -> Html:
@@ -104,7 +109,15 @@ def _cells(row: Sequence[object], columns: int) -> list[Html]:
     spans: list[int | None] = [None] * len(row)
     if missing > 0 and row:
         spans[-1] = missing + 1
-    return [tag("td", cell, colspan=span) for cell, span in zip(row, spans, strict=True)]
+    return [
+        tag("td", cell, colspan=span, class_="paf-short" if _is_short(cell) else None)
+        for cell, span in zip(row, spans, strict=True)
+    ]
+
+
+def _is_short(cell: object) -> bool:
+    """Tell whether a cell had better stay on one line."""
+    return len(_TAG.sub("", as_html(cell))) <= _SHORT
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Html:
@@ -112,7 +125,14 @@ def facts(pairs: Iterable[tuple[str, object]]) -> Html:
     rows = [tag("tr", tag("th", n), tag("td", v)) for n, v in pairs if v is not None]
     if not rows:
         return Html("")
-    return tag("div", tag("table", tag("tbody", *rows), class_="paf-facts"), class_="paf-wide")
+    return tag(
+        "div",
+        tag(
+            "table",
+            tag("tbody", *rows),
+        ),
+        class_="paf-wide",
+    )
 
 
 def listing(items: Sequence[Any], most: int = 20) -> Html:
@@ -141,35 +161,33 @@ def card(title: object, *parts: object) -> str:
 
 # Colours of a theme that says what it is win over the system's; text inherits its colour, so
 # that it is legible wherever it lands. `.paf.paf` outweighs a notebook's own rules for tables.
-_LIGHT = "--paf-line:#8886;--paf-good:#1a7f37;--paf-bad:#c0262d;--paf-busy:#8a5a00"
-_DARK = "--paf-line:#8886;--paf-good:#5fd07a;--paf-bad:#ff8a80;--paf-busy:#f0b429"
-_DARK_THEMES = (
-    "[data-jp-theme-light=false] .paf",
-    "body.vscode-dark .paf",
-    "[data-theme=dark] .paf",
-)
-_LIGHT_THEMES = (
-    "[data-jp-theme-light=true] .paf",
-    "body.vscode-light .paf",
-    "[data-theme=light] .paf",
-)
+_LIGHT = "--paf-good:#1a7f37;--paf-bad:#c0262d;--paf-busy:#8a5a00;--paf-link:#0b57b0"
+_DARK = "--paf-good:#5fd07a;--paf-bad:#ff8a80;--paf-busy:#f0b429;--paf-link:#7cb7ff"
+_DARK_THEMES = ("[data-jp-theme-light=false]", "body.vscode-dark", "[data-theme=dark]")
+_LIGHT_THEMES = ("[data-jp-theme-light=true]", "body.vscode-light", "[data-theme=light]")
+
+
+def _under(themes: tuple[str, ...], colours: str) -> str:
+    return f"{','.join(f'{theme} .paf' for theme in themes)}{{{colours}}}"
+
+
 STYLE = "".join(
     (
         f".paf{{{_LIGHT};color:var(--jp-content-font-color1,inherit);",
         "font-family:var(--jp-content-font-family,inherit);line-height:1.4;max-width:100%}",
         f"@media (prefers-color-scheme:dark){{.paf{{{_DARK}}}}}",
-        f"{','.join(f'{theme} .paf' for theme in _LIGHT_THEMES)}{{{_LIGHT}}}",
-        f"{','.join(f'{theme} .paf' for theme in _DARK_THEMES)}{{{_DARK}}}",
+        _under(_LIGHT_THEMES, _LIGHT),
+        _under(_DARK_THEMES, _DARK),
         ".paf.paf p{margin:.4em 0}.paf.paf ul{margin:.2em 0;padding-left:1.5em}",
         ".paf.paf .paf-wide{overflow-x:auto;max-width:100%}",
         ".paf.paf table{border-collapse:collapse;margin:.4em 0;font-size:inherit;",
         "table-layout:auto;max-width:100%}",
         ".paf.paf th,.paf.paf td{padding:.2em .7em;text-align:left;vertical-align:top;",
         "white-space:normal;max-width:40em;overflow-wrap:anywhere;",
-        "border:0;border-bottom:1px solid var(--paf-line)}",
-        ".paf.paf th{font-weight:600}.paf.paf .paf-facts th{white-space:nowrap}",
+        "border:0;border-bottom:1px solid #8886}",
+        ".paf.paf th{font-weight:600}.paf.paf th,.paf.paf .paf-short{white-space:nowrap}",
         ".paf.paf code{background:none;color:inherit;padding:0;overflow-wrap:anywhere}",
-        ".paf.paf a{color:var(--jp-content-link-color,LinkText);text-decoration:underline}",
+        ".paf.paf a{color:var(--paf-link);text-decoration:underline}",
         ".paf .paf-good{color:var(--paf-good)}.paf .paf-bad{color:var(--paf-bad)}",
         ".paf .paf-busy{color:var(--paf-busy)}.paf .paf-still{opacity:.75}",
     )

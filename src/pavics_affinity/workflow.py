@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Iterable, Mapping
 from contextvars import Token
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
@@ -17,7 +18,7 @@ from .errors import AffinityWarning, JournalError, WorkflowClosed
 from .journal import Journal
 from .machineid import mint_machineid
 from .pin import Pin, Route
-from .pin.links import Form
+from .pin.links import Form, shown_link
 from .record import NodeKnown, Record, Step
 from .topology import Topology, TopologySource
 from .topology.source import FileSource, FixedSource, default_sources, sources_of
@@ -26,6 +27,9 @@ from .transport.ambient import reset_session, use_session
 from .transport.times import Timeout
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from rich.console import RenderableType
+
     from .clients.birdy import WPSClient
     from .clients.download import Download
     from .clients.execution import Execution
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from .clients.outputs import Output
     from .clients.processes import Processes
     from .clients.wps import WebProcessingService
+    from .display.overview import Overview
 
 TopologyLike = Topology | TopologySource | str | os.PathLike[str]
 
@@ -423,6 +428,45 @@ class Workflow:
         """
         for host in hosts:
             self.session.pin.add_scope(host)
+
+    # ---- for people ----
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw what was executed, by node and time.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default in a figure of its own.
+
+        Raises
+        ------
+        MissingExtra
+            matplotlib is not installed.
+        """
+        from .display import plot_steps
+
+        return plot_steps(self.steps, ax=ax, title=f"Workflow {self.machineid}")
+
+    def _overview(self) -> Overview:
+        from .display.overview import Overview
+
+        pin = self.session.pin
+        return Overview(
+            machineid=self.machineid,
+            node=self.node,
+            node_known=self.node_known,
+            closed=self.closed,
+            record=self.record,
+            warned=pin.warned,
+            link_to=partial(shown_link, pin),
+        )
+
+    def _repr_html_(self) -> str:
+        return self._overview().as_card()
+
+    def __rich__(self) -> RenderableType:
+        return self._overview().as_rich()
 
     # ---- its life ----
 

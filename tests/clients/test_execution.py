@@ -428,7 +428,7 @@ def test_no_progress_is_shown_otherwise(service, execution, capsys):
 
 
 def test_progress_without_tqdm_names_the_extra(execution, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "tqdm.auto", None)
+    monkeypatch.setitem(__import__("sys").modules, "tqdm", None)
     with pytest.raises(MissingExtra, match="pip install"):
         execution.wait(progress=True)
 

@@ -108,6 +108,11 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
         node = f" on {self.session.node}" if self.session.node else ""
         return f"<{type(self).__name__} {self._name}: {self.status}{node}>"
 
+    def _repr_html_(self) -> str:
+        from .shown import show_execution
+
+        return show_execution(self)
+
     # ---- what it came to ----
 
     def wait(self, timeout: float | timedelta | None = None, progress: bool | None = None) -> Self:

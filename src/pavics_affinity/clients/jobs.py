@@ -73,6 +73,11 @@ class Results(dict[str, Any]):
         """Return these."""
         return self
 
+    def _repr_html_(self) -> str:
+        from .shown import show_results
+
+        return show_results(self)
+
     def values_by_name(self) -> dict[str, Any]:
         """Return the outputs by identifier.
 
@@ -160,6 +165,11 @@ class Job(dict[str, Any]):
     def __repr__(self) -> str:
         node = f" on {self.session.node}" if self.session.node else ""
         return f"<{type(self).__name__} {self._name}: {self.status or 'submitted'}{node}>"
+
+    def _repr_html_(self) -> str:
+        from .shown import show_job
+
+        return show_job(self)
 
     @property
     def status(self) -> str | None:

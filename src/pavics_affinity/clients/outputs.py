@@ -81,6 +81,11 @@ class Output(owslib.wps.Output):
         where = self.reference or f"{len(self.data)} values"
         return f"<{type(self).__name__} {self._name}: {where}>"
 
+    def _repr_html_(self) -> str:
+        from .shown import show_output
+
+        return show_output(self)
+
     # ---- what it holds ----
 
     def read_bytes(self) -> bytes:

@@ -1,12 +1,14 @@
-"""Progress bars: tqdm's, when asked for or in a notebook."""
+"""Progress bars, when asked for or in a notebook: HTML there, tqdm's elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..display.progress import NotebookBar
 from ..errors import MissingExtra
 
 #: Moves a bar to a position, with a few words beside it.
@@ -17,19 +19,14 @@ def in_notebook() -> bool:
     """Tell whether this runs in a Jupyter kernel."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    return type(shell).__name__ == "ZMQInteractiveShell"
+    return any(c.__name__ == "ZMQInteractiveShell" for c in type(shell).__mro__)
 
 
-def _tqdm(*, wanted: bool | None) -> Any:
-    if wanted is False or (wanted is None and not in_notebook()):
-        return None
-    try:
-        from tqdm.auto import tqdm
-    except ImportError as error:
-        if wanted:
-            raise MissingExtra.of("cli", "A progress bar") from error
-        return None
-    return tqdm
+def _is_wanted(wanted: bool | None) -> bool:
+    if wanted is not None:
+        return wanted
+    # The chains of a batch, in threads, are waited for as a whole.
+    return in_notebook() and threading.current_thread() is threading.main_thread()
 
 
 @contextlib.contextmanager
@@ -51,12 +48,19 @@ def bar(wanted: bool | None, **options: Any) -> Iterator[Move]:
     Raises
     ------
     MissingExtra
-        A bar was asked for and tqdm is not installed.
+        A bar was asked for outside a notebook, and tqdm is not installed.
     """
-    tqdm = _tqdm(wanted=wanted)
-    if tqdm is None:
+    if not _is_wanted(wanted):
         yield lambda position, words: None
         return
+    if in_notebook():
+        with NotebookBar(options["desc"], options.get("total"), options["unit"]) as page:
+            yield page.move
+        return
+    try:
+        from tqdm import tqdm
+    except ImportError as error:
+        raise MissingExtra.of("cli", "A progress bar") from error
     with tqdm(**options) as shown:
 
         def move(position: float, words: str | None) -> None:

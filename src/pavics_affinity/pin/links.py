@@ -57,6 +57,34 @@ def link(pin: Pin, url: str, *, form: Form = "path", ask_node: bool = False) -> 
     return with_key(url, target.key, form)
 
 
+def shown_link(pin: Pin, url: str) -> str | None:
+    """Return a URL of the same resource for a browser, without deciding or asking anything.
+
+    Parameters
+    ----------
+    pin : Pin
+        The workflow's; it is left as it is.
+    url : str
+        As a document of the service has it.
+
+    Returns
+    -------
+    str or None
+        None where only a header leads to the node, as far as is known.
+    """
+    if pin.node_of_url(url) is not None or not pin.in_scope(url):
+        return url
+    for site in pin.sites:
+        match = None if site.topology is None else site.topology.covering(url)
+        if match is None or site.topology is None or site.node is None:
+            continue
+        own = site.topology.to_node(url, site.node)
+        if pin.route_policy == "direct" or site.direct or site.topology.proxy != "strict":
+            return own
+        return with_key(url, site.key_for(match), "path")
+    return None
+
+
 def with_key(url: str, key: str, form: Form) -> str:
     """Return the URL with a routing key in it.
 

@@ -64,7 +64,7 @@ class Pin:
         self._known: list[Site] = []
         self._bare: dict[str, Site] = {}
         self._used: list[Site] = []
-        self._warned: set[str] = set()
+        self._warned: dict[str, str] = {}
         self.places = Places()
         sources = list(sources)
         if node is not None and sources:
@@ -384,15 +384,24 @@ class Pin:
             raise AffinityLost(
                 message, machineid=self.machineid, node=site.node, url=url, answered_by=answered
             )
-        warnings.warn(without_login(message), AffinityWarning, stacklevel=2)
+        shown = without_login(message)
+        with self._lock:
+            self._warned["lost"] = shown
+        warnings.warn(shown, AffinityWarning, stacklevel=2)
 
     def warn_once(self, topic: str, message: str) -> None:
         """Warn, but only once per workflow and topic."""
         with self._lock:
             if topic in self._warned:
                 return
-            self._warned.add(topic)
-        warnings.warn(without_login(message), AffinityWarning, stacklevel=2)
+            shown = self._warned[topic] = without_login(message)
+        warnings.warn(shown, AffinityWarning, stacklevel=2)
+
+    @property
+    def warned(self) -> list[str]:
+        """What the user was warned of, once each."""
+        with self._lock:
+            return list(self._warned.values())
 
     def close(self) -> None:
         """Give the places on the nodes back."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import (
     PlacementUndetermined,
@@ -20,6 +20,9 @@ from .coverage import Coverage, Match
 from .parts import Backend, Node, Service
 from .placing import Placing, Resolve
 from .urls import join_host
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 ProxyStyle = Literal["plain", "strict"]
 
@@ -305,6 +308,18 @@ class Topology:
     def with_services(self, services: Iterable[Service]) -> Topology:
         """Return the same site with other services."""
         return replace(self, services=tuple(services))
+
+    # ---- for people ----
+
+    def _repr_html_(self) -> str:
+        from .show import as_card
+
+        return as_card(self)
+
+    def __rich__(self) -> RenderableType:
+        from .show import as_rich
+
+        return as_rich(self)
 
     # ---- inside ----
 

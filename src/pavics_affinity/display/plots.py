@@ -1,0 +1,319 @@
+"""Pictures of what ran where, and of how a site's load is spread, with matplotlib."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..errors import MissingExtra, TopologyError
+from ..machineid import derive_machineid
+from ..markup import clean
+from ..record import Step
+from ..topology import Topology
+from ..topology.spread import measure_spread
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's: told apart with every kind of sight.
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+_UNKNOWN = "unknown"
+_MOST_NAMES = len(_COLOURS) - 1
+_NARROWEST = 0.002  # of the whole time; a bar must be seen
+
+
+class Chain(Protocol):
+    """What is drawn of one result of `map_workflows`."""
+
+    @property
+    def node(self) -> str | None:
+        """Where it ran."""
+
+    @property
+    def started(self) -> float | None:
+        """Seconds since the epoch; None if it has not begun."""
+
+    @property
+    def ended(self) -> float | None:
+        """Seconds since the epoch; None if it runs still."""
+
+    @property
+    def error(self) -> BaseException | None:
+        """What it failed with."""
+
+
+@dataclass(frozen=True)
+class _Bar:
+    node: str
+    name: str
+    start: float
+    end: float
+    failed: bool
+
+
+def plot_steps(steps: Iterable[Step], *, ax: Axes | None = None, title: str | None = None) -> Axes:
+    """Draw steps of a chain as a time line, a row for each node.
+
+    Steps that overlap lie one below the other. What failed is hatched; what runs
+    still reaches to now.
+
+    Parameters
+    ----------
+    steps : iterable of Step
+        As `Workflow.steps` has them; also of several workflows.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default in a figure of its own.
+    title : str, optional
+        Above it.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    MissingExtra
+        matplotlib is not installed.
+    """
+    now = time.time()
+    bars = [
+        _Bar(
+            node=step.node or _UNKNOWN,
+            name=clean(step.process or "?", 40),
+            start=step.started,
+            end=now if step.ended is None else step.ended,
+            failed=step.state in ("failed", "refused", "unknown"),
+        )
+        for step in steps
+        if step.started and step.state != "not sent"
+    ]
+    return _timeline(bars, ax, title or "Steps by node", "nothing was executed")
+
+
+def plot_chains(
+    results: Iterable[Chain], *, ax: Axes | None = None, title: str | None = None
+) -> Axes:
+    """Draw the chains of a batch over time, a row for each node.
+
+    Parameters
+    ----------
+    results : iterable
+        What `map_workflows` gives.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default in a figure of its own.
+    title : str, optional
+        Above it.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    MissingExtra
+        matplotlib is not installed.
+    """
+    now = time.time()
+    bars = [
+        _Bar(
+            node=result.node or _UNKNOWN,
+            name="failed" if result.error is not None else "succeeded",
+            start=result.started,
+            end=now if result.ended is None else result.ended,
+            failed=result.error is not None,
+        )
+        for result in results
+        if result.started is not None
+    ]
+    return _timeline(bars, ax, title or f"{len(bars):,} chains by node", "no chain has begun")
+
+
+def plot_spread(
+    before: Topology,
+    after: Topology | None = None,
+    *,
+    service: str | None = None,
+    keys: int = 10_000,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw which share of bare machineids each node gets, before and after a change.
+
+    Beside each node a line marks the share that its weight asks for. The title
+    says how many ids the change moves to another node.
+
+    Parameters
+    ----------
+    before : Topology
+        As the site is.
+    after : Topology, optional
+        As it would be.
+    service : str, optional
+        Name of a service that both have; by default the first.
+    keys : int, default 10_000
+        Machineids to try; always the same ones.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default in a figure of its own.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    MissingExtra
+        matplotlib is not installed.
+    TopologyError, UnknownService
+        There is no service, or none of this name.
+    PlacementUndetermined
+        What its proxy does cannot be predicted.
+    """
+    sites = [before] if after is None else [before, after]
+    name = service or next((s.name for s in before.services), None)
+    if name is None:
+        raise TopologyError("the site has no service, so that nothing spreads")
+    tried = [derive_machineid("spread", number) for number in range(keys)]
+    spreads = [_shares(site, name, tried) for site in sites]
+    nodes = list(dict.fromkeys(node for shares in spreads for node in shares))
+    ax = _axes(ax, 0.5 + 0.45 * len(nodes))
+    height = 0.8 / len(sites)
+    for turn, (shares, label) in enumerate(zip(spreads, ("before", "after"), strict=False)):
+        rows = [row + (turn - (len(sites) - 1) / 2) * height for row in range(len(nodes))]
+        widths = [100 * shares.get(node, (0.0, 0.0))[0] for node in nodes]
+        asked = [100 * shares.get(node, (0.0, 0.0))[1] for node in nodes]
+        ax.barh(rows, widths, height * 0.9, color=_COLOURS[turn], label=label)
+        for row, width, wanted in zip(rows, widths, asked, strict=True):
+            ax.annotate(
+                f"{width:.1f} %",
+                (max(width, wanted), row),
+                xytext=(5, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize="small",
+            )
+        half = height * 0.45
+        ax.vlines(asked, [r - half for r in rows], [r + half for r in rows], "black", "dotted")
+    ax.set_yticks(range(len(nodes)), nodes)
+    ax.invert_yaxis()
+    ax.margins(x=0.15)
+    ax.set_xlabel("share of the machineids (%); dotted: what the weights ask for")
+    title = f"{name}: {keys:,} machineids over {len(spreads[0])} nodes"
+    if after is not None:
+        moved = _moved(before, after, name, tried)
+        title = f"{name}: the change moves {moved:.1%} of {keys:,} machineids"
+        ax.legend(frameon=False)
+    ax.set_title(title)
+    return ax
+
+
+# ---- drawing ----
+
+
+def _timeline(bars: Sequence[_Bar], ax: Axes | None, title: str, nothing: str) -> Axes:
+    by_node: dict[str, list[_Bar]] = {}
+    for bar in sorted(bars, key=lambda bar: bar.start):
+        by_node.setdefault(bar.node, []).append(bar)
+    nodes = sorted(by_node, key=lambda node: (node == _UNKNOWN, node))
+    lanes = {node: _lanes(by_node[node]) for node in nodes}
+    ax = _axes(ax, 0.9 + 0.28 * sum(max(1, len(lanes[node])) for node in nodes))
+    ax.set_title(title)
+    if not bars:
+        ax.text(0.5, 0.5, nothing, ha="center", va="center", transform=ax.transAxes)
+        ax.set_axis_off()
+        return ax
+    origin = min(bar.start for bar in bars)
+    least = _NARROWEST * max(1e-3, max(bar.end for bar in bars) - origin)
+    colours = _colours(bar.name for bar in bars)
+    ticks, row = [], 0
+    for node in nodes:
+        ticks.append(row + (len(lanes[node]) - 1) / 2)
+        for lane in lanes[node]:
+            _draw(ax, lane, row, origin, least, colours)
+            row += 1
+        if node != nodes[-1]:
+            ax.axhline(row - 0.5, color="#bbbbbb", linewidth=0.6)
+    ax.set_yticks(ticks, nodes)
+    ax.set_ylim(row - 0.4, -0.6)
+    ax.set_xlabel(f"seconds since {time.strftime('%H:%M:%S', time.localtime(origin))}")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    return ax
+
+
+def _draw(
+    ax: Axes,
+    lane: Sequence[_Bar],
+    row: int,
+    origin: float,
+    least: float,
+    colours: Mapping[Hashable, str],
+) -> None:
+    _, known = ax.get_legend_handles_labels()
+    for failed in (False, True):
+        for name in dict.fromkeys(bar.name for bar in lane if bar.failed is failed):
+            spans = [
+                (bar.start - origin, max(least, bar.end - bar.start))
+                for bar in lane
+                if bar.name == name and bar.failed is failed
+            ]
+            label = f"{name} (failed)" if failed and name != "failed" else name
+            ax.broken_barh(
+                spans,
+                (row - 0.4, 0.8),
+                facecolors=colours.get(name, _COLOURS[-1]),
+                edgecolors="white",
+                linewidth=0.5,
+                hatch="////" if failed else None,
+                label=None if label in known else label,
+            )
+            known.append(label)
+
+
+def _lanes(bars: Sequence[_Bar]) -> list[list[_Bar]]:
+    """Put bars that overlap into rows of their own; they come by their start."""
+    lanes: list[list[_Bar]] = []
+    for bar in bars:
+        for lane in lanes:
+            if lane[-1].end <= bar.start:
+                lane.append(bar)
+                break
+        else:
+            lanes.append([bar])
+    return lanes
+
+
+def _colours(names: Iterable[Hashable]) -> dict[Hashable, str]:
+    """Give the first names a colour each; the others share the last one."""
+    first = list(dict.fromkeys(names))[:_MOST_NAMES]
+    return dict(zip(first, _COLOURS, strict=False))
+
+
+def _axes(ax: Axes | None, height: float) -> Axes:
+    if ax is not None:
+        return ax
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise MissingExtra.of("plot", "A picture") from error
+    size = (8.0, min(12.0, max(1.8, height)))
+    made: Any = plt.subplots(figsize=size, layout="constrained")[1]
+    axes: Axes = made
+    return axes
+
+
+# ---- figures ----
+
+
+def _shares(site: Topology, service: str, keys: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Return by node the share that it gets and the one that its weight asks for."""
+    [spread] = measure_spread(site.with_services([site.service(service)]), keys).services
+    return {name: (node.share, node.expected) for name, node in spread.nodes.items()}
+
+
+def _moved(before: Topology, after: Topology, name: str, keys: Sequence[str]) -> float:
+    pairs = [(site, site.service(name)) for site in (before, after)]
+    moved = sum(
+        len({next(site.order(service, key), None) for site, service in pairs}) > 1 for key in keys
+    )
+    return moved / len(keys)

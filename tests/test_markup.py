@@ -1,0 +1,97 @@
+"""What anybody wrote, on a page and in a terminal: cut, cleaned and escaped."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pavics_affinity.markup import Html, card, clean, facts, join, link, table, tag, web_address
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "</style><script>alert(1)</script>",
+    "&lt;script&gt;",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_text_is_escaped_wherever_it_stands(text):
+    page = card(
+        text,
+        facts([(text, text)]),
+        table([text], [[text]]),
+        tag("p", text, title=text),
+        link("http://proxy.example/x", text),
+        join([text, text], between=text),
+    )
+    body = page.partition("</style>")[2]
+    assert not re.search(r"<(script|img|/style)", body)
+    assert not re.search(r"""<[^>]*\s(onerror|onmouseover)=""", re.sub(r'"[^"]*"', '""', body))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        "JavaScript:alert(1)",
+        " javascript:alert(1)",
+        "java\nscript:alert(1)",
+        "data:text/html,<script>alert(1)</script>",
+        "file:///etc/passwd",
+        "vbscript:x",
+        "//proxy.example/x",
+        "http:/x",
+        "http://proxy.example/\x1b[2J",
+        "http://[::1",
+        "http://proxy.example:0/",
+        "http://proxy.example:99999999/",
+        "http://user:word@proxy.example/",
+        "http://proxy.example/" + "x" * 5000,
+    ],
+)
+def test_only_plain_web_addresses_become_links(url):
+    assert web_address(url) is None
+    assert "href" not in link(url)
+    assert link(url).startswith("<code>")
+
+
+def test_a_link_hands_nothing_to_the_page_that_it_opens():
+    assert link("https://proxy.example/x.nc?a=1&b=2", "x.nc") == (
+        '<a href="https://proxy.example/x.nc?a=1&amp;b=2" '
+        'title="https://proxy.example/x.nc?a=1&amp;b=2" '
+        'target="_blank" rel="noopener noreferrer">x.nc</a>'
+    )
+
+
+@pytest.mark.parametrize(
+    "character", ["\x1b", "\x07", "\x9b", "\u202e", "\u200b", "\ud800", "\x00"]
+)
+def test_characters_that_steer_are_shown_as_such(character):
+    assert clean(f"a{character}b") == "a�b"
+
+
+def test_long_texts_are_cut():
+    assert clean("x" * 10_000_000, 10) == "xxxxxxxxx…"
+    assert clean("x" * 10, 10) == "x" * 10
+    assert clean(" a\n\n b\t", 10) == "a b"
+
+
+def test_text_that_is_html_already_is_left_alone():
+    assert join([Html("<b>x</b>"), " < "]) == "<b>x</b> &lt; "
+
+
+def test_a_card_says_its_colours_for_light_and_dark():
+    page = card("x")
+    assert "@media (prefers-color-scheme:dark)" in page
+    for theme in ("[data-jp-theme-light=false]", "body.vscode-dark", "[data-theme=dark]"):
+        assert f"{theme} .paf" in page
+    assert "var(--jp-content-font-color1,inherit)" in page
+
+
+def test_a_card_needs_nothing_from_elsewhere():
+    page = card("x", link("http://proxy.example/"))
+    assert "<script" not in page
+    assert not re.search(r"@import|url\(|src=|<link", page)
