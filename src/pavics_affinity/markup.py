@@ -59,8 +59,9 @@ def as_html(content: object, limit: int = LONGEST) -> Html:
     if isinstance(content, Html):
         return content
     text = str(content)
+    words = html.escape(clean(text, limit))
     before, after = " " * text[:1].isspace(), " " * text[-1:].isspace()
-    return Html(f"{before}{html.escape(clean(text, limit))}{after}")
+    return Html(f"{before}{words}{after}" if words else before)
 
 
 def join(parts: Iterable[object], between: str = "") -> Html:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import time
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's: told apart with every kind of sight.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 _UNKNOWN = "unknown"
+_OTHERS = "others"
 _MOST_NAMES = len(_COLOURS) - 1
 _NARROWEST = 0.002  # of the whole time; a bar must be seen
 
@@ -216,77 +218,81 @@ def _timeline(bars: Sequence[_Bar], ax: Axes | None, title: str, nothing: str) -
         by_node.setdefault(bar.node, []).append(bar)
     nodes = sorted(by_node, key=lambda node: (node == _UNKNOWN, node))
     lanes = {node: _lanes(by_node[node]) for node in nodes}
-    ax = _axes(ax, 0.9 + 0.28 * sum(max(1, len(lanes[node])) for node in nodes))
+    rows = {node: max(lanes[node]) + 1 for node in nodes}
+    ax = _axes(ax, 0.9 + 0.28 * sum(rows.values()))
     ax.set_title(title)
     if not bars:
         ax.text(0.5, 0.5, nothing, ha="center", va="center", transform=ax.transAxes)
         ax.set_axis_off()
         return ax
-    origin = min(bar.start for bar in bars)
-    least = _NARROWEST * max(1e-3, max(bar.end for bar in bars) - origin)
-    colours = _colours(bar.name for bar in bars)
-    ticks, row = [], 0
+    placed: list[tuple[_Bar, int]] = []
+    ticks, first = [], 0
     for node in nodes:
-        ticks.append(row + (len(lanes[node]) - 1) / 2)
-        for lane in lanes[node]:
-            _draw(ax, lane, row, origin, least, colours)
-            row += 1
+        placed += [
+            (bar, first + lane) for bar, lane in zip(by_node[node], lanes[node], strict=True)
+        ]
+        ticks.append(first + (rows[node] - 1) / 2)
+        first += rows[node]
         if node != nodes[-1]:
-            ax.axhline(row - 0.5, color="#bbbbbb", linewidth=0.6)
+            ax.axhline(first - 0.5, color="#bbbbbb", linewidth=0.6)
+    origin = min(bar.start for bar in bars)
+    _draw(ax, placed, origin)
     ax.set_yticks(ticks, nodes)
-    ax.set_ylim(row - 0.4, -0.6)
+    ax.set_ylim(first - 0.4, -0.6)
     ax.set_xlabel(f"seconds since {time.strftime('%H:%M:%S', time.localtime(origin))}")
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     return ax
 
 
-def _draw(
-    ax: Axes,
-    lane: Sequence[_Bar],
-    row: int,
-    origin: float,
-    least: float,
-    colours: Mapping[Hashable, str],
-) -> None:
-    _, known = ax.get_legend_handles_labels()
-    for failed in (False, True):
-        for name in dict.fromkeys(bar.name for bar in lane if bar.failed is failed):
-            spans = [
-                (bar.start - origin, max(least, bar.end - bar.start))
-                for bar in lane
-                if bar.name == name and bar.failed is failed
-            ]
-            label = f"{name} (failed)" if failed and name != "failed" else name
-            ax.broken_barh(
-                spans,
-                (row - 0.4, 0.8),
-                facecolors=colours.get(name, _COLOURS[-1]),
-                edgecolors="white",
-                linewidth=0.5,
-                hatch="////" if failed else None,
-                label=None if label in known else label,
-            )
-            known.append(label)
+def _draw(ax: Axes, placed: Sequence[tuple[_Bar, int]], origin: float) -> None:
+    """Add one collection for each name, however many bars there are."""
+    from matplotlib.collections import PolyCollection
+
+    least = _NARROWEST * max(1e-3, max(bar.end for bar, _ in placed) - origin)
+    names = list(dict.fromkeys(bar.name for bar, _ in placed))
+    colours = dict(zip(names[:_MOST_NAMES], _COLOURS, strict=False))
+    groups: dict[tuple[str, bool], list[Any]] = {}
+    for bar, row in placed:
+        name = bar.name if bar.name in colours else _OTHERS
+        left = bar.start - origin
+        right = max(left + least, bar.end - origin)
+        corners = [(left, row - 0.4), (right, row - 0.4), (right, row + 0.4), (left, row + 0.4)]
+        groups.setdefault((name, bar.failed), []).append(corners)
+    drawn = [
+        PolyCollection(
+            boxes,
+            facecolors=colours.get(name, _COLOURS[-1]),
+            edgecolors="white",
+            linewidths=0.5,
+            hatch="////" if failed else None,
+        )
+        for (name, failed), boxes in groups.items()
+    ]
+    for collection in drawn:
+        ax.add_collection(collection)
+    ax.autoscale_view()
+    labels = [_label(name, failed) for name, failed in groups]
+    ax.legend(drawn, labels, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
 
 
-def _lanes(bars: Sequence[_Bar]) -> list[list[_Bar]]:
-    """Put bars that overlap into rows of their own; they come by their start."""
-    lanes: list[list[_Bar]] = []
+def _label(name: str, failed: bool) -> str:
+    # Between two dollar signs matplotlib reads mathematics.
+    words = f"{name} (failed)" if failed and name != "failed" else name
+    return words.replace("$", r"\$")
+
+
+def _lanes(bars: Sequence[_Bar]) -> list[int]:
+    """Give each bar a row, so that none overlap; they come by their start."""
+    free: list[tuple[float, int]] = []  # when a row becomes free, and which
+    found = []
     for bar in bars:
-        for lane in lanes:
-            if lane[-1].end <= bar.start:
-                lane.append(bar)
-                break
+        if free and free[0][0] <= bar.start:
+            _, row = heapq.heappop(free)
         else:
-            lanes.append([bar])
-    return lanes
-
-
-def _colours(names: Iterable[Hashable]) -> dict[Hashable, str]:
-    """Give the first names a colour each; the others share the last one."""
-    first = list(dict.fromkeys(names))[:_MOST_NAMES]
-    return dict(zip(first, _COLOURS, strict=False))
+            row = len(free)
+        heapq.heappush(free, (bar.end, row))
+        found.append(row)
+    return found
 
 
 def _axes(ax: Axes | None, height: float) -> Axes:

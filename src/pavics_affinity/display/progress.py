@@ -73,9 +73,9 @@ class NotebookBar:
             self._handle.update(shown.HTML(page))
 
     def _running(self) -> str:
-        value = None if self.total is None else f"{self._position:g}"
-        bar = tag("progress", value=value, max=f"{self.total:g}" if self.total else None)
-        return card(join((self.what, " ", bar, " ", self._far(), f" {self._words}")))
+        value = None if self.total is None else f"{self._position:.0f}"
+        bar = tag("progress", value=value, max=f"{self.total:.0f}" if self.total else None)
+        return card(join((self.what, " ", bar, " ", self._far(), " ", self._words)))
 
     def _ended(self, error: BaseException | None) -> str:
         spent = f"{time.monotonic() - self._begun:.1f} s"
