@@ -1,7 +1,5 @@
 """``render`` writes a proxy's files, shows what it would do, and leaves others' alone."""
 
-import json
-
 import pytest
 
 from pavics_affinity.proxy.write import is_ours
@@ -25,6 +23,7 @@ def test_the_files_are_written_in_the_strict_style_unless_told(run, site, tmp_pa
     )
     assert done.out.count("wrote ") == 5
     assert 'proxy = "strict"' in done.err
+    assert 'evidence = "X-Pavics-Node"' in done.err
     assert run("render", site, "-o", tmp_path / "out").out == "nothing has changed\n"
 
 
@@ -79,4 +78,29 @@ def test_hosts_by_name_are_noted(run, tmp_path):
     )
     done = run("render", path, "-o", tmp_path / "out")
     assert "a.example: nginx shows addresses" in done.err
-    json.dumps(done.out)
+
+
+def test_what_else_nginx_reads_is_named(run, site, tmp_path):
+    (tmp_path / "out" / "config" / "proxy" / "conf.d").mkdir(parents=True)
+    (tmp_path / "out" / "config" / "proxy" / "conf.d" / "old.conf").write_text("# by hand\n")
+    for options in ([], ["--diff"]):
+        done = run("render", site, "-o", tmp_path / "out", *options)
+        assert "config/proxy/conf.d/old.conf is not written by render" in done.err
+    assert run("render", site, "-o", tmp_path / "out", "--json").json["foreign"] == [
+        "config/proxy/conf.d/old.conf"
+    ]
+
+
+def test_the_next_step_is_said_when_something_was_written(run, site, tmp_path):
+    out = tmp_path / "out"
+    assert (
+        f"next: pavics-affinity check {out}; start the proxy" in run("render", site, "-o", out).err
+    )
+    assert "next:" not in run("render", site, "-o", out).err
+    site.write_text("connections = 2048\n" + site.read_text())
+    changed = run("render", site, "-o", out)
+    assert "nginx -t; nginx -s reload" in changed.err
+    # A container holds on to the inode of a single file that is mounted.
+    assert "--force-recreate proxy" in changed.err
+    site.write_text("connections = 4096\n" + site.read_text().partition("\n")[2])
+    assert "--force-recreate" not in run("render", site, "-o", out, "--no-compose").err

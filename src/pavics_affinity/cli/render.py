@@ -6,7 +6,8 @@ import json
 
 import click
 
-from ..proxy.render import COMPOSE_FILE, Style, named_hosts, render
+from ..proxy.render import COMPOSE_FILE, MAIN_FILE, Style, named_hosts, render
+from ..proxy.render.values import DEFAULT_EVIDENCE
 from ..proxy.write import Changes, compare, write
 from ..topology import Topology
 
@@ -46,8 +47,10 @@ def command(
 ) -> None:
     """Write nginx's and docker-compose's files from a TOPOLOGY file.
 
+    In the strict style, no other node ever answers for one that is down: it is a
+    502 until it is back, for clients without this library, too.
+
     Files that render did not write, or that were edited since, are left alone.
-    Then: nginx -t, and nginx -s reload.
     """
     site = Topology.load(topology)
     files = render(site, style, compose=None if no_compose else compose)
@@ -59,8 +62,10 @@ def command(
         click.echo(changes.diff, nl=False)
     else:
         _show(changes, output)
-    for note in _notes(site, style):
+    for note in [*_notes(site, style), *_notes_of_files(changes, compose_is_used=not no_compose)]:
         click.echo(f"note: {note}", err=True)
+    if not show_diff and (changes.written or changes.removed):
+        click.echo(f"next: {_next(output, changes)}", err=True)
 
 
 def _told(changes: Changes, style: Style, *, written: bool) -> dict[str, object]:
@@ -70,6 +75,7 @@ def _told(changes: Changes, style: Style, *, written: bool) -> dict[str, object]
         "written": list(changes.written),
         "unchanged": list(changes.unchanged),
         "removed": list(changes.removed),
+        "foreign": list(changes.foreign),
         "diff": changes.diff,
     }
 
@@ -89,6 +95,11 @@ def _notes(site: Topology, style: Style) -> list[str]:
             'the topology says proxy = "plain", and this proxy is strict; write proxy = "strict" '
             "into the file, so that clients that read it name their node"
         )
+    if style == "strict" and site.evidence is None:
+        notes.append(
+            "the topology has no evidence, and this proxy names the node that answered; write "
+            f'evidence = "{DEFAULT_EVIDENCE}" into the file, so that clients that read it check it'
+        )
     if style == "plain" and site.proxy == "strict":
         notes.append(
             'the topology says proxy = "strict", and this proxy is plain: clients that read the '
@@ -101,3 +112,23 @@ def _notes(site: Topology, style: Style) -> list[str]:
             "no node is missing there; give addresses in place of names"
         )
     return notes
+
+
+def _notes_of_files(changes: Changes, *, compose_is_used: bool) -> list[str]:
+    notes = [
+        f"{name} is not written by render, and nginx reads it, too; if it serves what is "
+        "rendered here, move it away"
+        for name in changes.foreign
+    ]
+    if compose_is_used and MAIN_FILE in changes.replaced:
+        notes.append(
+            f"a container that runs goes on seeing the old {MAIN_FILE}, which is mounted as a "
+            "single file: docker-compose up -d --force-recreate proxy"
+        )
+    return notes
+
+
+def _next(output: str, changes: Changes) -> str:
+    first = not changes.replaced and not changes.unchanged
+    start = "start the proxy" if first else "nginx -t; nginx -s reload"
+    return f"pavics-affinity check {output}; {start}; pavics-affinity probe URL"

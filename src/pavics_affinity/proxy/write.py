@@ -42,6 +42,10 @@ class Changes:
     written, unchanged, removed : tuple of str
         Files of which the text is new; that had it already; that were rendered before
         and are no more.
+    replaced : tuple of str
+        Those of `written` that were there before.
+    foreign : tuple of str
+        Files that nginx reads as well, and that are not render's.
     diff : str
         The same as a unified diff.
     """
@@ -49,6 +53,8 @@ class Changes:
     written: tuple[str, ...]
     unchanged: tuple[str, ...]
     removed: tuple[str, ...]
+    replaced: tuple[str, ...]
+    foreign: tuple[str, ...]
     diff: str
 
 
@@ -87,18 +93,30 @@ def compare(files: Mapping[str, str], directory: str | os.PathLike[str]) -> Chan
         Where they belong; it need not be there.
     """
     root = Path(directory)
-    written, unchanged, diff = [], [], []
+    written, unchanged, replaced, diff = [], [], [], []
     for name, text in files.items():
         new, old = stamped(text), _read(root / name)
         if old == new.encode():
             unchanged.append(name)
             continue
         written.append(name)
+        if old is not None:
+            replaced.append(name)
         diff += _diff(name, old, new)
-    removed = [name for name in _left_over(root, files) if is_ours(_read(root / name) or b"")]
+    removed: list[str] = []
+    foreign: list[str] = []
+    for name in _left_over(root, files):
+        (removed if is_ours(_read(root / name) or b"") else foreign).append(name)
     for name in removed:
         diff += _diff(name, _read(root / name), None)
-    return Changes(tuple(written), tuple(unchanged), tuple(removed), "".join(diff))
+    return Changes(
+        tuple(written),
+        tuple(unchanged),
+        tuple(removed),
+        tuple(replaced),
+        tuple(foreign),
+        "".join(diff),
+    )
 
 
 def write(

@@ -15,8 +15,9 @@ from .values import check_names
 Style = Literal["plain", "strict"]
 
 COMPOSE_FILE = "docker-compose.yml"
+MAIN_FILE = "config/proxy/nginx.conf"
 
-__all__ = ["COMPOSE_FILE", "Style", "named_hosts", "render", "render_proxy"]
+__all__ = ["COMPOSE_FILE", "MAIN_FILE", "Style", "named_hosts", "render", "render_proxy"]
 
 
 def render(

@@ -242,6 +242,8 @@ def _server(topology: Topology, listener: Listener, evidence: str) -> str:
         # A synchronous Execute is silent for as long as it runs.
         "  proxy_read_timeout 3600s;",
         "  proxy_send_timeout 3600s;",
+        # Said in the file, for whoever looks there when a node is down.
+        "  # A node that does not answer is a 502 until it is back: no other has its files.",
         "  proxy_next_upstream off;",
         "  proxy_max_temp_file_size 0;",
         *_tls(listener),
