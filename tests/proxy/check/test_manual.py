@@ -57,7 +57,7 @@ def whole(snippet, rule):
 
 def rules_found(directory, example):
     nginx, more, options = directory / "finch.conf", [], {}
-    if example.kind == "nginx":
+    if example.kind in ("nginx", "text"):
         nginx.write_text(whole(example.text, example.rule))
     elif example.kind == "yaml":
         nginx.write_text(the_files())

@@ -53,8 +53,9 @@ def _zone(pool: Pool, site: Site) -> Findings:
         "warning",
         pool.statement,
         f"upstream {pool.name!r} has no zone, and nginx runs {workers.args[0]} workers "
-        f"({workers.where}): each counts failures for itself, so that after one the requests of a "
-        "workflow alternate between nodes, by the worker that takes them",
+        f"({workers.where}): each counts failures for itself. After one, the worker that saw it "
+        "sends a workflow to another node, and the others send it to its own: its requests "
+        "alternate, by the worker that takes them",
         f"write 'zone {pool.name} 64k;' into the upstream; with 'max_fails=0' on every server line "
         "nothing is counted at all",
     )
