@@ -28,6 +28,7 @@ from pavics_affinity.errors import (
     MissingExtra,
     NotAService,
     OutputUnavailable,
+    ReferenceRefused,
     ServiceUnreachable,
 )
 
@@ -71,7 +72,11 @@ def test_sixty_of_sixty_results_open(cluster):
                 wf.birdy(cluster.url(name), **documents[name]) for name in documents
             )
             [path] = malleefowl.download(cluster.sample_url).get(asobj=True).output
-            subset = flyingpigeon.subset_bbox(resource=path, **BOX).get(asobj=True)
+            result = flyingpigeon.subset_bbox(resource=path, **BOX)
+            fetched = wf.session.get(result.get().output)  # the reference, by the user
+            assert fetched.status_code == 200
+            subset = result.get(asobj=True)
+            assert len(fetched.content) == Path(subset.output.encoding["source"]).stat().st_size
             return wf.machineid, subset.output, subset.metalink[0]
 
     with ThreadPoolExecutor(4) as pool:
@@ -398,6 +403,17 @@ def test_a_result_is_the_input_of_another_process(cluster):
             assert flyingpigeon.echo(text=url).get().text.startswith(f"{node}/outputs/")
         [fetched] = [r for r in cluster.requests(wf.node) if r.operation == "output"][-1:]
         assert fetched.machineid is None  # the service itself, at the node's own URL
+
+
+def test_behind_a_plain_proxy_a_result_is_not_handed_on(cluster, wf):
+    malleefowl, flyingpigeon = (wf.birdy(cluster.url(s)) for s in ("malleefowl", "flyingpigeon"))
+    made = malleefowl.produce(megabytes=0.01)
+    before = len(cluster.executions())
+    for value in (made, made.get(), made.get().output, [made.get().output]):
+        for wps, process in ((flyingpigeon, "wordcounter"), (malleefowl, "echo")):
+            with pytest.raises(ReferenceRefused, match=r"is http.*Nothing was executed"):
+                getattr(wps, process)(text=value)
+    assert len(cluster.executions()) == before
 
 
 def test_results_in_a_list_are_each_handed_on(cluster):

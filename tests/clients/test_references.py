@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -276,14 +278,57 @@ def test_a_link_and_headers_bring_the_file_to_other_programs(strict):
             assert requests.get(url, headers=wf.headers(url), timeout=60).content == content
 
 
-def test_httpx_and_fsspec_take_the_headers(strict):
-    httpx = pytest.importorskip("httpx")
+@pytest.fixture
+def handed_out(strict):
+    """A workflow, the URL of an output on its node, and the output's bytes."""
     with Workflow(topology=without_addresses(strict.topology)) as wf:
         made = wf.wps(strict.url("malleefowl")).execute("produce", [("megabytes", "0.01")])
         output = made.wait().output("output")
-        with httpx.Client(headers=wf.headers(output.reference)) as client:
+        yield wf, output.reference, output.read_bytes()
+
+
+def test_httpx_takes_the_headers(handed_out):
+    httpx = pytest.importorskip("httpx")
+    wf, url, content = handed_out
+    with httpx.Client(headers=wf.headers(url)) as client:
+        assert all(client.get(url).content == content for _ in range(6))
+
+
+def test_aiohttp_takes_the_headers(handed_out):
+    aiohttp = pytest.importorskip("aiohttp")
+    wf, url, content = handed_out
+
+    async def fetch():
+        async with aiohttp.ClientSession(headers=wf.headers(url)) as client:
             for _ in range(6):
-                assert client.get(output.reference).content == output.read_bytes()
+                async with client.get(url) as answer:
+                    yield await answer.read()
+
+    async def collect():
+        return [body async for body in fetch()]
+
+    assert asyncio.run(collect()) == [content] * 6
+
+
+def test_fsspec_takes_headers_as_a_storage_option_and_links(handed_out):
+    fsspec = pytest.importorskip("fsspec")
+    pytest.importorskip("aiohttp")
+    wf, url, content = handed_out
+    for _ in range(3):
+        options = {"skip_instance_cache": True}
+        with fsspec.open(url, headers=wf.headers(url), **options) as file:
+            file.seek(-100, 2)  # asks for the length, and for a part
+            assert file.read() == content[-100:]
+        with fsspec.open(wf.link(url), **options) as file:
+            assert file.read() == content
+
+
+def test_a_link_is_all_that_a_command_line_needs(handed_out):
+    wf, url, content = handed_out
+    fetched = subprocess.run(
+        ["curl", "-sf", wf.link(url), wf.link(url, form="query")], capture_output=True, check=True
+    )
+    assert fetched.stdout == content * 2
 
 
 def test_the_query_of_a_link_is_kept_and_an_older_key_replaced(strict):
