@@ -58,6 +58,13 @@ def test_only_plain_web_addresses_become_links(url):
     assert link(url).startswith("<code>")
 
 
+def test_no_password_is_shown():
+    url = "http://user:secret@proxy.example/x.nc"
+    shown = [link(url), tag("p", f"see {url}"), clean(url), card(url, facts([("at", url)]))]
+    assert not any("secret" in text for text in shown)
+    assert clean(url) == "http://proxy.example/x.nc"
+
+
 def test_a_link_hands_nothing_to_the_page_that_it_opens():
     assert link("https://proxy.example/x.nc?a=1&b=2", "x.nc") == (
         '<a href="https://proxy.example/x.nc?a=1&amp;b=2" '

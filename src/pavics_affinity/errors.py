@@ -44,18 +44,12 @@ case, so that the ``except`` clauses of an existing script go on working::
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import requests
 from owslib.util import ServiceException
 
-_LOGIN = re.compile(r"(?<=://)[^\s/?#'\"<>]*@")
-
-
-def without_login(text: str) -> str:
-    """Return a text whose URLs have neither user nor password in them."""
-    return _LOGIN.sub("", text)
+from .markup import without_login
 
 
 class AffinityWarning(UserWarning):

@@ -15,11 +15,19 @@ LONGEST = 300
 _LONGEST_URL = 4096
 _SHORT = 24
 _TAG = re.compile("<[^>]*>")
+_LOGIN = re.compile(r"(?<=://)[^\s/?#'\"<>]*@")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+
+
+def without_login(text: str) -> str:
+    """Return a text whose URLs have neither user nor password in them."""
+    return _LOGIN.sub("", text)
 
 
 def clean(text: object, limit: int = LONGEST) -> str:
     """Return a text as one line without anything that could steer a terminal or a reader.
+
+    URLs lose user and password.
 
     Parameters
     ----------
@@ -30,7 +38,7 @@ def clean(text: object, limit: int = LONGEST) -> str:
     """
     raw = str(text)
     # White space can make a text shorter, so a little more than the limit is looked at.
-    words = " ".join(raw[: 4 * limit].split())
+    words = " ".join(without_login(raw[: 4 * limit]).split())
     seen = "".join("�" if unicodedata.category(c) in _INVISIBLE else c for c in words)
     cut = len(seen) > limit or len(raw) > 4 * limit
     return seen[: limit - 1] + "…" if cut else seen

@@ -153,9 +153,10 @@ def test_names_are_drawn_as_they_are(name):
 class Result:
     item: int
     node: str | None
-    started: float | None
+    started: float
     ended: float | None
     error: Exception | None = None
+    recalled: bool = False
 
 
 def test_chains_of_a_batch_stand_by_node_over_time():
@@ -164,7 +165,8 @@ def test_chains_of_a_batch_stand_by_node_over_time():
             Result(1, "node1", 100.0, 103.0),
             Result(2, "node2", 101.0, 104.0, ValueError("x")),
             Result(3, "node1", 103.0, 105.0),
-            Result(4, None, None, None, ValueError("never began")),
+            Result(4, None, 0.0, None, ValueError("never began")),
+            Result(5, "node2", 50.0, 60.0, recalled=True),
         ]
     )
     assert ax.get_title() == "3 chains by node"
@@ -174,6 +176,17 @@ def test_chains_of_a_batch_stand_by_node_over_time():
         (1, 1, 4),
     ]
     assert hatches(ax) == {"succeeded": None, "failed": "////"}
+
+
+def test_a_batch_is_drawn_while_it_runs_without_being_waited_for():
+    class Batch:
+        chains = (Result(1, "node1", time.time() - 5, None),)
+
+        def __iter__(self):
+            raise AssertionError("iterating would begin chains")
+
+    [(name, _, start, end)] = spans(plot_chains(Batch()))
+    assert (name, start, round(end)) == ("running", 0, 5)
 
 
 # ---- spread ----

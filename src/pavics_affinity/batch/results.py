@@ -7,13 +7,16 @@ import queue
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..clients.progress import Move, bar
 from ..errors import AffinityWarning, WorkflowClosed
 from .chains import ChainRun
 from .result import WorkflowResult
 from .run import Broken, End, Remark, Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Order = Literal["as_completed", "input"]
 OnError = Literal["raise", "return"]
@@ -77,6 +80,28 @@ class WorkflowResults(Iterator[WorkflowResult]):
     def rows(self) -> list[dict[str, Any]]:
         """Return the chains as plain dicts, for pandas or JSON."""
         return [chain.row() for chain in self.chains]
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the chains begun so far over time, by node; nothing is waited for.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default in a figure of its own.
+
+        Raises
+        ------
+        MissingExtra
+            matplotlib is not installed.
+        """
+        from ..display import plot_chains
+
+        return plot_chains(self, ax=ax)
+
+    def _repr_html_(self) -> str:
+        from ..display.chains import batch_card
+
+        return batch_card(self.chains, self.total)
 
     # ---- iteration ----
 

@@ -27,23 +27,35 @@ _NARROWEST = 0.002  # of the whole time; a bar must be seen
 
 
 class Chain(Protocol):
-    """What is drawn of one result of `map_workflows`."""
+    """What is drawn of one chain of a batch."""
 
     @property
     def node(self) -> str | None:
         """Where it ran."""
 
     @property
-    def started(self) -> float | None:
-        """Seconds since the epoch; None if it has not begun."""
+    def started(self) -> float:
+        """Seconds since the epoch; 0 if it never began."""
 
     @property
     def ended(self) -> float | None:
         """Seconds since the epoch; None if it runs still."""
 
     @property
-    def error(self) -> BaseException | None:
+    def error(self) -> object | None:
         """What it failed with."""
+
+    @property
+    def recalled(self) -> bool:
+        """Whether nothing was run, for a journal had it."""
+
+
+class Batch(Protocol):
+    """A batch that knows its chains, also those that run still."""
+
+    @property
+    def chains(self) -> Iterable[Chain]:
+        """The chains begun so far."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +107,15 @@ def plot_steps(steps: Iterable[Step], *, ax: Axes | None = None, title: str | No
 
 
 def plot_chains(
-    results: Iterable[Chain], *, ax: Axes | None = None, title: str | None = None
+    results: Batch | Iterable[Chain], *, ax: Axes | None = None, title: str | None = None
 ) -> Axes:
-    """Draw the chains of a batch over time, a row for each node.
+    """Draw the chains of a batch over time, a row for each node and chain at a time.
 
     Parameters
     ----------
-    results : iterable
-        What `map_workflows` gives.
+    results : WorkflowResults, or iterable of WorkflowResult
+        What `map_workflows` has returned, of which the chains begun so far are
+        drawn, those that run still included; or the results that it gave.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default in a figure of its own.
     title : str, optional
@@ -117,17 +130,19 @@ def plot_chains(
     MissingExtra
         matplotlib is not installed.
     """
+    given: Any = results  # iterating over a batch would begin chains
+    chains: Iterable[Chain] = getattr(given, "chains", given)
     now = time.time()
     bars = [
         _Bar(
-            node=result.node or _UNKNOWN,
-            name="failed" if result.error is not None else "succeeded",
-            start=result.started,
-            end=now if result.ended is None else result.ended,
-            failed=result.error is not None,
+            node=chain.node or _UNKNOWN,
+            name=_came_to(chain),
+            start=chain.started,
+            end=now if chain.ended is None else chain.ended,
+            failed=chain.error is not None,
         )
-        for result in results
-        if result.started is not None
+        for chain in chains
+        if chain.started and not chain.recalled
     ]
     return _timeline(bars, ax, title or f"{len(bars):,} chains by node", "no chain has begun")
 
@@ -242,6 +257,12 @@ def _timeline(bars: Sequence[_Bar], ax: Axes | None, title: str, nothing: str) -
     ax.set_xlabel(f"seconds since {time.strftime('%H:%M:%S', time.localtime(origin))}")
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def _came_to(chain: Chain) -> str:
+    if chain.error is not None:
+        return "failed"
+    return "running" if chain.ended is None else "succeeded"
 
 
 def _draw(ax: Axes, placed: Sequence[tuple[_Bar, int]], origin: float) -> None:

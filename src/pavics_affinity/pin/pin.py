@@ -7,8 +7,9 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from ..errors import AffinityLost, AffinityWarning, TopologyError, UnknownNode, without_login
+from ..errors import AffinityLost, AffinityWarning, TopologyError, UnknownNode
 from ..machineid import validate_machineid
+from ..markup import without_login
 from ..record import NodeKnown
 from ..topology import Match, TopologySource
 from ..topology.urls import origin_of
