@@ -13,8 +13,9 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
-from ..errors import MissingExtra
+from ..errors import AffinityError, DownloadFailed, MissingExtra, OutputUnavailable
 from ..record import operation
+from .answers import MAX_DOCUMENT, BodyBroken, chunks
 from .urls import web_url
 
 if TYPE_CHECKING:
@@ -24,20 +25,30 @@ if TYPE_CHECKING:
     from ..transport import AffinitySession
     from .outputs import Output
 
+#: Bytes of values that are taken at once; the documents that describe them have `MAX_DOCUMENT`.
+MAX_VALUES = 2**31
+#: The media type by which PyWPS and its like announce an OPeNDAP resource.
+MIMETYPE = "application/x-ogc-dods"
+
 _TIMEOUT = (5.0, 10.0)
+_ATTEMPTS = 3  # of an answer that breaks off
 
 
 def is_opendap(output: Output) -> bool:
     """Tell whether the server calls the output an OPeNDAP resource.
 
-    It is asked by HEAD: DAP 2 answers with a ``Content-Description`` that begins
-    with ``dods``.
+    It is one by its media type, or by what its server answers to HEAD: DAP 2 has a
+    ``Content-Description`` that begins with ``dods``.
     """
     if output.reference is None:
         return False
+    if (output.mimeType or "").split(";")[0].strip().lower() == MIMETYPE:
+        return True
     try:
         with operation("is it OPeNDAP?"):
-            response = output.session.head(_url(output), timeout=_TIMEOUT, allow_redirects=True)
+            response = output.session.head(
+                _url(output), timeout=_TIMEOUT, allow_redirects=True, stream=True
+            )
     except requests.ConnectionError:
         return False  # the download that follows says why
     response.close()
@@ -58,6 +69,8 @@ def open_url(output: Output, **options: Any) -> xarray.Dataset:
     ------
     MissingExtra
         xarray or pydap is not installed.
+    OutputUnavailable, DownloadFailed
+        As `Output.download` has it; also later, when values are fetched.
     """
     try:
         import pydap.client  # noqa: F401  # xarray imports it late, with words of its own
@@ -66,7 +79,17 @@ def open_url(output: Output, **options: Any) -> xarray.Dataset:
         raise MissingExtra.of("opendap", "Opening an OPeNDAP output") from error
     url = _url(output)
     through = _Through(output.session, url)
-    return xarray.open_dataset(url, engine="pydap", application=through, **options)
+    try:
+        return xarray.open_dataset(url, engine="pydap", application=through, **options)
+    except AffinityError:
+        raise
+    except Exception as error:  # pydap's parsers raise just that
+        raise OutputUnavailable(
+            f"the OPeNDAP resource at {url} cannot be opened: {str(error)[:200]}",
+            url=url,
+            machineid=output.session.machineid,
+            node=output.session.node,
+        ) from error
 
 
 def _url(output: Output) -> str:
@@ -86,9 +109,45 @@ class _Through:
         url = self._origin + quote(path.encode("latin-1"))
         if environ["QUERY_STRING"]:
             url += "?" + environ["QUERY_STRING"]
-        with operation("OPeNDAP"):
-            response = self._session.get(url)
+        limit = MAX_VALUES if path.endswith(".dods") else MAX_DOCUMENT
+        response, body = self._fetch(url, limit)
         kept = ("content-type", "content-description", "xdap", "xdods-server")
         headers = [(k, v) for k, v in response.headers.items() if k.lower() in kept]
-        start_response(f"{response.status_code} {response.reason or 'OK'}", headers)
-        return [response.content]
+        start_response("200 OK", headers)
+        return [body]
+
+    def _fetch(self, url: str, limit: int) -> tuple[requests.Response, bytes]:
+        """Ask for a document or values; again if the answer breaks off."""
+        about: dict[str, Any] = {
+            "url": url,
+            "machineid": self._session.machineid,
+            "node": self._session.node,
+        }
+        for _ in range(_ATTEMPTS):
+            with operation("OPeNDAP"):
+                response = self._session.get(url, stream=True)
+            body = bytearray()
+            try:
+                with response:
+                    if response.status_code != 200:
+                        raise OutputUnavailable(
+                            f"the OPeNDAP resource at {url} answers HTTP {response.status_code}",
+                            response=response,
+                            **about,
+                        )
+                    for piece in chunks(response):
+                        body += piece
+                        if len(body) > limit:
+                            raise DownloadFailed(
+                                f"{url} gives more than {limit // 2**20} MB at once; take less at "
+                                "a time, by .isel(...) or chunks=",
+                                **about,
+                            )
+                return response, bytes(body)
+            except BodyBroken as error:
+                broken = error
+        raise DownloadFailed(
+            f"{url} broke off {_ATTEMPTS} times ({broken}); try again later",
+            attempts=_ATTEMPTS,
+            **about,
+        ) from broken

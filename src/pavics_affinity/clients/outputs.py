@@ -16,7 +16,7 @@ import owslib.wps
 from lxml import etree
 
 from ..errors import OutOfScope, OutputUnavailable
-from . import names
+from . import names, opendap
 from .datasets import open_file, scratch
 from .download import Download, Source, fill, save, save_bytes
 from .metalink import is_metalink, references
@@ -189,8 +189,9 @@ class Output(owslib.wps.Output):
     def open_dataset(self, **options: Any) -> xarray.Dataset:
         """Open the content with xarray.
 
-        It is downloaded; the file ends when the dataset is closed, and with
-        Python at the latest.
+        An OPeNDAP resource is read over the workflow's session, as its values are
+        looked at, while the workflow is open. Anything else is downloaded; the file
+        ends when the dataset is closed, and with Python at the latest.
 
         Parameters
         ----------
@@ -200,10 +201,12 @@ class Output(owslib.wps.Output):
         Raises
         ------
         MissingExtra
-            xarray is not installed.
+            xarray is not installed, or pydap for an OPeNDAP resource.
         OutputUnavailable, DownloadFailed
             As `download` has it.
         """
+        if opendap.is_opendap(self):
+            return opendap.open_url(self, **options)
         name = names.from_url(self.reference or "") or self._default_name
         return open_file(self.download(scratch(name)).path, **options)
 
