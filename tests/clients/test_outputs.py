@@ -409,6 +409,15 @@ def test_an_error_in_the_middle_leaves_nothing(output, service, tmp_path):
     assert left_in(tmp_path) == []
 
 
+@pytest.mark.parametrize("status", [202, 204, 206, 416])
+def test_an_answer_that_is_not_the_whole_file_is_none(output, service, tmp_path, status):
+    headers = {"Content-Range": f"bytes 0-9/{len(CONTENT)}"}
+    service.files = lambda seen: Answer(status, b"" if status == 204 else CONTENT[:10], headers)
+    with pytest.raises(OutputUnavailable, match=f"HTTP {status}"):
+        output.download(tmp_path / "x")
+    assert left_in(tmp_path) == []
+
+
 def test_a_coded_answer_is_decoded(output, service, tmp_path):
     coded = Answer(200, gzip.compress(CONTENT), {"Content-Encoding": "gzip", "ETag": '"v1"'})
     service.files = lambda seen: coded
@@ -494,6 +503,67 @@ def test_a_metalink_is_a_list_of_outputs(one, service, tmp_path, document, mimet
     assert files[0].reference == f"{service.origin}/a.nc"
     assert [file.download(tmp_path).path.name for file in files] == ["a.nc", "b.txt"]
     assert [file.read_bytes() for file in files] == [b"aaa", b"bbb"]
+
+
+STATED = {
+    4: "<metalink xmlns='urn:ietf:params:xml:ns:metalink'><file name='a'>{stated}"
+    "<url>{url}</url></file></metalink>",
+    3: "<metalink xmlns='http://www.metalinker.org/'><files><file name='a'>{stated}<resources>"
+    "<url>{url}</url></resources></file></files></metalink>",
+}
+
+
+@pytest.fixture
+def listed(one, service):
+    """Make the one file of a metalink that states something of it."""
+
+    def make(version: int, stated: str) -> Output:
+        if version == 3:
+            stated = stated.replace("<hash", "<verification><hash").replace(
+                "</hash>", "</hash></verification>"
+            )
+        text = STATED[version].format(stated=stated, url=service.url("/outputs/a.nc"))
+        kind = 'mimeType="application/metalink+xml"'
+        [file] = one(wpsdocs.embedded(f"<![CDATA[{text}]]>", attributes=kind)).files()
+        return file
+
+    return make
+
+
+SHA256, SHA1 = hashlib.sha256(CONTENT).hexdigest(), hashlib.sha1(CONTENT).hexdigest()
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_a_file_is_what_its_metalink_says_also_in_pieces(listed, service, tmp_path, version):
+    stated = (
+        f"<size>{len(CONTENT)}</size><hash type='md5'>{'0' * 32}</hash>"
+        f"<hash type='sha-256'>{SHA256.upper()}</hash><hash type='unheard-of'>1</hash>"
+        "<pieces type='sha-1' length='9'><hash>12</hash></pieces>"
+    )
+    service.files = FlakyFile(100_000, 50_000)
+    assert listed(version, stated).download(tmp_path / "x").path.read_bytes() == CONTENT
+    service.files = FlakyFile(100_000, headers={})  # and where it is fetched anew
+    assert listed(version, stated).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("version", [3, 4])
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [
+        (f"<hash type='sha-256'>{SHA256[:-1]}0</hash>", "of sha256"),
+        (f"<hash type='sha1'>{SHA1}</hash><size>5</size>", "should be 5"),
+        ("<hash type='md5'>no digest</hash>", "of md5"),
+    ],
+)
+def test_a_file_that_is_not_what_its_metalink_says_is_no_result(
+    listed, service, tmp_path, version, stated, words
+):
+    service.files = lambda seen: Answer(200, CONTENT)
+    file = listed(version, stated)
+    for fetch in (lambda: file.download(tmp_path / "x"), file.text, file.open):
+        with pytest.raises(DownloadFailed, match=words):
+            fetch()
+    assert left_in(tmp_path) == []
 
 
 def test_what_is_no_metalink_is_the_one_file_that_it_is(output):

@@ -163,7 +163,10 @@ class LinkedFiles:
             files = self._output.files()
         else:
             listed = self._read(Path(self._output))
-            files = [Output(f.as_output(), session=session, service="") for f in listed]
+            files = [
+                Output(f.as_output(), session=session, service="", expected=f.expected)
+                for f in listed
+            ]
         fetched = download_all(session, files, self._path, progress=False)
         return [convert(str(f.path), self._path, self._all, self._verify) for f in fetched]
 

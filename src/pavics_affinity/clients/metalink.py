@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lxml import etree
 
 from . import xml
+from .transfer import Expected
 
 _WPS = "http://www.opengis.net/wps/1.0.0"
 _OWS = "http://www.opengis.net/ows/1.1"
 _XLINK = "http://www.w3.org/1999/xlink"
+#: hashlib's names by metalink's, the strongest first.
+_ALGORITHMS = {
+    "sha-512": "sha512",
+    "sha512": "sha512",
+    "sha-384": "sha384",
+    "sha384": "sha384",
+    "sha-256": "sha256",
+    "sha256": "sha256",
+    "sha-1": "sha1",
+    "sha1": "sha1",
+    "md5": "md5",
+}
 _DESCRIPTIONS = ("torrent", "application/x-bittorrent", "application/metalink4+xml")
 
 
@@ -26,11 +39,14 @@ class File:
         The preferred one of its URLs.
     mimetype : str or None
         Stated by version 4 only.
+    expected : Expected
+        Size and strongest checksum, where they are stated.
     """
 
     name: str
     url: str
     mimetype: str | None
+    expected: Expected = field(default_factory=Expected)
 
     def as_output(self) -> etree._Element:
         """Return it as the ``Output`` element that a WPS would have sent."""
@@ -75,14 +91,28 @@ def _file(element: etree._Element) -> File | None:
         stated = (url.text or "").strip()
         if stated:
             kind = element.findtext("{*}mediatype") or url.get("mediatype")
-            return File(element.get("name") or stated, stated, kind)
+            return File(element.get("name") or stated, stated, kind, _expected(element))
     return None
+
+
+def _expected(element: etree._Element) -> Expected:
+    size = (element.findtext("{*}size") or "").strip()
+    stated = {
+        (e.get("type") or "").strip().lower(): (e.text or "").strip().lower()
+        for e in (*element.iterfind("{*}hash"), *element.iterfind("{*}verification/{*}hash"))
+    }
+    best = next((name for name in _ALGORITHMS if stated.get(name)), None)
+    return Expected(
+        size=int(size) if size.isdecimal() and len(size) < 19 else None,
+        algorithm=None if best is None else _ALGORITHMS[best],
+        digest=None if best is None else stated[best],
+    )
 
 
 def _preference(url: etree._Element) -> int:
     """Order as the versions have it: 4 has the lowest priority first, 3 the highest preference."""
     for attribute, sign in (("priority", 1), ("preference", -1)):
         stated = url.get(attribute, "")
-        if stated.isdecimal():
+        if stated.isdecimal() and len(stated) < 10:
             return sign * int(stated)
     return 10**6

@@ -17,9 +17,11 @@ from lxml import etree
 
 from ..errors import OutOfScope, OutputUnavailable
 from . import names, opendap
+from .answers import MAX_DOCUMENT
 from .datasets import open_file, scratch
 from .download import Download, Source, fill, save, save_bytes
 from .metalink import is_metalink, references
+from .transfer import Expected
 from .urls import same_host, web_url
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ class Output(owslib.wps.Output):
         Fetches it.
     service : str
         URL of the service.
+    expected : Expected, optional
+        What a metalink says that it is.
 
     Attributes
     ----------
@@ -69,8 +73,16 @@ class Output(owslib.wps.Output):
         ``"base64"``, say, of a value or a file.
     """
 
-    def __init__(self, element: etree._Element, *, session: AffinitySession, service: str) -> None:
+    def __init__(
+        self,
+        element: etree._Element,
+        *,
+        session: AffinitySession,
+        service: str,
+        expected: Expected | None = None,
+    ) -> None:
         super().__init__(element)
+        self._expected = expected or Expected()
         self.session = session
         self.service = service
         self.encoding = next(
@@ -213,8 +225,9 @@ class Output(owslib.wps.Output):
     def files(self) -> list[Output]:
         """Return the files that a metalink lists, each as an output of its own.
 
-        Versions 3 and 4 of metalink are read. An output that is no metalink is
-        the one file that it is.
+        Versions 3 and 4 of metalink are read; where they state size and checksum,
+        a file that is another raises `DownloadFailed` when it is fetched. An output
+        that is no metalink is the one file that it is.
 
         Raises
         ------
@@ -223,15 +236,15 @@ class Output(owslib.wps.Output):
         """
         if not is_metalink(self.mimeType):
             return [self]
-        content, _ = self._content()
+        content, _ = self._content(MAX_DOCUMENT)
         try:
             listed = references(content)
         except (etree.XMLSyntaxError, ValueError) as error:
             raise self._unusable("metalink", content, error) from error
         base = self._url() if self.reference is not None else self.service
         return [
-            Output(element, session=self.session, service=base)
-            for element in (file.as_output() for file in listed)
+            Output(file.as_output(), session=self.session, service=base, expected=file.expected)
+            for file in listed
         ]
 
     # ---- OWSLib's own ----
@@ -349,13 +362,13 @@ class Output(owslib.wps.Output):
                 "fetched without the machineid. If that host is the site's own, name its outputs "
                 "in the topology",
             )
-        return Source(self.session, url, f"output {self._name!r}", options)
+        return Source(self.session, url, f"output {self._name!r}", options, self._expected)
 
-    def _content(self) -> tuple[bytes, str | None]:
+    def _content(self, limit: int | None = None) -> tuple[bytes, str | None]:
         if self.reference is None:
             return self._embedded(), None
         file = io.BytesIO()
-        charset = fill(self._source(), file, limit=MAX_IN_MEMORY)
+        charset = fill(self._source(), file, limit=limit or MAX_IN_MEMORY)
         return file.getvalue(), charset
 
     def _embedded(self) -> bytes:
