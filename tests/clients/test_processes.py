@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from loopback import Answer, Server
+from manual import examples
 from pavics_affinity import Workflow
 from pavics_affinity.clients.jobs import Job, Results
 from pavics_affinity.clients.processes import Processes
@@ -109,6 +110,14 @@ def test_jobs_results_and_status_stay_on_one_node(site):
             assert wf.machineid == job.session.machineid
             seen = {r["node"] for r in site.requests() if r["machineid"] == wf.machineid}
             assert seen == {node}
+
+
+def test_the_manuals_example(site):
+    [code] = examples("clients.md", "OGC API – Processes")  # noqa: RUF001 - as the standard has it
+    names = {"Workflow": Workflow}
+    code = code.replace("https://proxy.example/ogcapi", site.url)
+    exec(code.replace("job.wait", "said = job.wait"), names)
+    assert names["said"] == "Hello you!"
 
 
 def test_without_affinity_a_job_is_lost(site):
