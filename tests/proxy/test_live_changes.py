@@ -114,8 +114,11 @@ def test_a_node_is_drained_and_removed_and_only_its_own_workflows_are_waited_for
     cluster, operator = site
     operator.change(cluster, FOUR)
     old = [Chain(cluster, node=node) for node in FOUR]
+    ids = [f"id{number}" for number in range(12)]
+    here = bare(cluster, ids)
 
     operator.change(cluster, FOUR, drain=["node4"])
+    assert bare(cluster, ids) == here
     FINDER.forget()  # a client may take a document for current that is a minute old
     fresh = [Chain(cluster) for _ in range(9)]
     assert set.union(*(chain.nodes for chain in fresh)) == set(THREE)

@@ -50,6 +50,12 @@ def curl(url):
     return heads["X-Pavics-Node"], done.stdout
 
 
+def fresh_echo(cluster):
+    with Workflow() as wf:
+        wps = wf.wps(cluster.url("flyingpigeon"), skip_caps=True)
+        return wps.execute("echo", [("text", "x")], mode="sync").output("node").data[0]
+
+
 def in_parallel(work):
     with ThreadPoolExecutor(6) as pool:
         return list(pool.map(work, range(CHAINS)))
@@ -131,6 +137,7 @@ def test_a_dead_node_is_a_502_with_its_name_and_its_ids_never_move(strict):
             assert placed() == placed() == expected
             with pytest.raises(BackendUnavailable, match="node2"):
                 wps.execute("echo", [("text", "x")], mode="sync")
+            assert {fresh_echo(strict) for _ in range(8)} == {"node1", "node3"}
         finally:
             strict.start("node2")
         assert placed() == before

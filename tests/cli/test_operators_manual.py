@@ -1,0 +1,60 @@
+"""The operator's guide, followed to the letter by somebody who has nothing yet."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from live_site import RealNginx
+
+MANUAL = Path(__file__).parents[2] / "docs" / "operators"
+
+
+def block(page, language):
+    """Return the first block of a language on a page of the guide."""
+    text = (MANUAL / page).read_text()
+    return re.search(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)[1]
+
+
+@pytest.fixture
+def begun(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "site.toml").write_text(block("render.md", "toml"))
+    return tmp_path
+
+
+def test_the_four_steps_of_the_first_page(run, begun):
+    done = run("render", "site.toml", "--output", ".")
+    assert done.code == 0
+    assert done.out in block("index.md", "console")
+    # A beginner is told nothing but the next step.
+    assert done.err == "next: pavics-affinity check .; start the proxy; pavics-affinity probe URL\n"
+    assert run("check", ".").code == 0
+    proxy = {
+        str(path.relative_to("config/proxy")): path.read_text()
+        for path in Path("config/proxy").rglob("*.conf")
+    }
+    passed, words = RealNginx(begun / "nginx", proxy).test()
+    assert passed, words
+    assert run("render", "site.toml", "--output", ".").out == "nothing has changed\n"
+    # There is no proxy yet, and that is what the last step says.
+    assert "(down)" in run("probe", "http://127.0.0.1:9/wps").out
+
+
+def test_the_plain_style_is_what_the_guide_shows(run, begun):
+    shown = block("render.md", "nginx")
+    (begun / "site.toml").write_text(
+        block("render.md", "toml").replace('evidence = "X-Pavics-Node"\n', "")
+    )
+    run("render", "site.toml", "--output", ".", "--style", "plain")
+    written = (begun / "config/proxy/conf.d/flyingpigeon.conf").read_text()
+    assert written.partition("\n")[2] == shown
+
+
+def test_every_verdict_of_probe_has_its_line():
+    from typing import get_args
+
+    from pavics_affinity.proxy.probe.verdict import Kind
+
+    rows = re.findall(r"(?m)^\| `([a-z][a-z-]+)` \|", (MANUAL / "probe.md").read_text())
+    assert sorted(rows) == sorted(get_args(Kind))
