@@ -137,13 +137,22 @@ def _same(file: str) -> str:
     return os.path.realpath(file)
 
 
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
 class _Reader:
     def __init__(self, report: Callable[[NginxConfigError], None]) -> None:
         try:
             import crossplane
+            from crossplane.errors import NgxParserBaseException
         except ImportError as missing:
             raise MissingExtra.of("nginx", "reading nginx files") from missing
         self._parse, self._lex = crossplane.parse, crossplane.lex
+        self._bad: type[Any] = NgxParserBaseException
         self._report = report
         self._parsed: dict[str, Sequence[Mapping[str, Any]]] = {}
         self.included: set[str] = set()
@@ -160,19 +169,22 @@ class _Reader:
                 self._report(_refused(file, error["error"], error["line"]))
             unended = None if payload["errors"] else self._unended(file)
             if unended is not None:
-                self._report(_refused(file, 'a directive is not terminated by ";"', unended))
+                self._report(unended)
             self._parsed[_same(file)] = [] if unended else payload["config"][0]["parsed"]
         return self._parsed[_same(file)]
 
-    def _unended(self, file: str) -> int | None:
-        """Return the line of a directive that a brace ends: crossplane sees it in ``http`` only."""
+    def _unended(self, file: str) -> NginxConfigError | None:
+        """Find a directive that a brace ends: crossplane sees it in ``http`` only."""
         before, line_before = ";", 1
-        for token, line, quoted in self._lex(file):
-            if token.startswith("#") and not quoted:
-                continue
-            if token == "}" and not quoted and before not in (";", "{", "}"):  # noqa: S105 - no password
-                return line_before
-            before, line_before = ("a word" if quoted else token), line
+        try:
+            for word, line, quoted in self._lex(file):
+                if word.startswith("#") and not quoted:
+                    continue
+                if word == "}" and not quoted and before not in (";", "{", "}"):
+                    return _refused(file, 'a directive is not terminated by ";"', line_before)
+                before, line_before = ("a word" if quoted else word), line
+        except self._bad as bad:
+            return _refused(file, str(bad), bad.lineno)
         return None
 
     def _build(
@@ -206,7 +218,7 @@ class _Reader:
         for place in places:
             if glob.has_magic(place) and (found := sorted(glob.glob(place))):  # noqa: PTH207 - as above
                 return found
-            if Path(place).is_file():
+            if _is_file(place):
                 return [place]
         # nginx, too, takes a pattern that nothing fits.
         if glob.has_magic(pattern) or Path(pattern).name in _SHIPPED:

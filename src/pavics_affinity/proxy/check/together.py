@@ -14,7 +14,7 @@ from ..naming import Nodes
 from .findings import Findings, finding, listed
 from .site import Pool, Site
 
-KEYS = 2000
+KEYS = 1000
 """Machineids that are tried; always the same ones."""
 
 

@@ -134,18 +134,16 @@ def _placeholder(statement: Statement, text: str) -> Finding:
 def _listens(site: Site) -> Findings:
     for front in site.fronts:
         for line in front.statement.named("listen"):
+            text = f"listen {' '.join(line.args)}"
+            problem = "" if line.args else "'listen' has no port"
             try:
                 read_listen(line)
             except NginxConfigError as bad:
-                text = f"listen {' '.join(line.args)}"
-                if "$" in text:
-                    yield _placeholder(line, text)
-                else:
-                    problem = str(bad).removeprefix(f"{line.where}: ")
-                    yield _refused(line, problem, "write a port such as 8093")
-            else:
-                if "$" in line.args[0]:
-                    yield _placeholder(line, f"listen {line.args[0]}")
+                problem = str(bad).removeprefix(f"{line.where}: ")
+            if "$" in text:
+                yield _placeholder(line, text)
+            elif problem:
+                yield _refused(line, problem, "write a port such as 8093")
 
 
 # ---- who chooses ----

@@ -1,0 +1,300 @@
+"""Damaged files, some thousand of them: only our errors, never a traceback, never half a file."""
+
+import os
+import random
+import warnings
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pavics_affinity.errors import AffinityError, AffinityWarning
+from pavics_affinity.proxy.check import RULES, SEVERITIES, check
+from pavics_affinity.proxy.read import read_nginx
+from pavics_affinity.proxy.render import render
+from pavics_affinity.proxy.write import is_ours, write
+from pavics_affinity.topology import Node, Outputs, Service, Topology
+
+# The same examples in every run of CI; others at every run of a developer's.
+SAME = "CI" in os.environ
+
+TOPOLOGY = """\
+header = "machineid"
+evidence = "X-Pavics-Node"
+proxy = "strict"
+site = "climate"
+workers = 2
+
+[nodes]
+node1 = { host = "10.0.0.1" }
+node2 = { host = "10.0.0.2", weight = 2 }
+node3 = { host = "10.0.0.3", drain = true }
+
+[services.flyingpigeon]
+url = "http://proxy.example:58093/wps"
+port = 8093
+publish = 58093
+path = "/wps"
+outputs = { public = "http://proxy.example:58093/outputs", backend = "/outputs" }
+aliases = ["http://proxy.internal:8093"]
+method = "hash"
+backends = ["node2", "node1", { node = "node3", weight = 5 }]
+
+[services.finch]
+port = 8094
+"""
+COMPOSE = """\
+x-base: &base
+  restart: always
+services:
+  proxy:
+    <<: *base
+    image: nginx:1.29
+    ports:
+      - "58093:8093"
+      - target: 8094
+        published: 58094
+      - "127.0.0.1:9000-9002:9000-9002/tcp"
+    volumes:
+      - ./config/proxy/nginx.conf:/etc/nginx/nginx.conf:ro
+"""
+PLAIN = """\
+worker_processes 4;
+http {
+  map $http_machineid $key { default $http_machineid; "" $arg_machineid; }
+  map $upstream_addr $node { "~10[.]0[.]0[.]1:" node1; default $upstream_addr; }
+  add_header X-Pavics-Node $node always;
+  proxy_next_upstream error timeout;
+  upstream flyingpigeon {
+    zone flyingpigeon 64k;
+    hash $key;
+    server 10.0.0.1:8093 weight=2 max_fails=0;
+    server [2001:db8::1]:8093 max_conns=3;
+    server unix:/run/wps.sock down;
+    keepalive 8;
+  }
+  upstream finch { hash "$http_machineid" consistent; server 10.0.0.1:8094; server h2:8094; }
+  server {
+    listen 127.0.0.1:8093 ssl;
+    server_name proxy.example;
+    set $to flyingpigeon;
+    location ~ ^/wps { proxy_pass http://$to; error_page 502 = @spare; }
+    location /wpsoutputs/ { alias /data/; }
+    location @spare { proxy_pass http://10.0.0.1:8093/x/; proxy_set_header machineid ""; }
+  }
+  server { listen 8094; location / { if ($arg_x) { proxy_pass http://finch; } } }
+}
+"""
+
+FRONT = b"""\
+upstream x { hash $http_machineid; server a:1; }
+server { listen 8093; location / { proxy_pass http://x; } }
+"""
+
+PIECES = [
+    "", "{", "}", ";", '"', "'", "$", "${", "\\", "~", "\n", "#", " ", "\0", "\ufeff", "\x85", "é",
+    "\ud800", "-", "0", "99999999999999999999", ":", "[", "]", "(", "*", "/", "..", "=", ",", "%",
+    "server", "server ;", "listen ;", "upstream ;", "upstream {}", "hash ;", "map a b {", "http {",
+    "location {", "include *;", "include .;", "include /dev/null;", "proxy_pass ;", "set $to $to;",
+    "weight=0", "weight=4294967296", "backup", "consistent", "unix:", "$http_", "default", "~*(",
+    "&a", "*a", "<<: *base", "!!python/object:os.system", "---", "[nodes]", "nan", "1979-05-27",
+]  # fmt: skip
+SPLICES = st.lists(
+    st.tuples(st.floats(0, 1), st.integers(0, 40), st.sampled_from(PIECES)), min_size=1, max_size=5
+)
+CASES = st.tuples(st.sampled_from(range(3)), SPLICES)
+
+
+def damaged(text, splices):
+    for place, length, insert in splices:
+        position = round(place * len(text))
+        text = text[:position] + insert + text[position + length :]
+    return text.encode(errors="surrogatepass")
+
+
+def rendered():
+    topology = Topology.loads(TOPOLOGY)
+    files = render(topology, compose=None)
+    return "".join(files[name] for name in sorted(files) if "conf.d" in name)
+
+
+NGINX = (PLAIN, PLAIN.partition("http {")[2].rpartition("}")[0], rendered())
+
+
+def many(examples):
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=SAME,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("hostile")
+
+
+def put(path, content):
+    path.write_bytes(content)
+    return path
+
+
+def only_ours(function, *args, **options):
+    """Call; return None where an error of ours was raised, with words in it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AffinityWarning)
+            return function(*args, **options)
+    except AffinityError as error:
+        assert str(error).strip()  # noqa: PT017 - some raise and some do not
+        return None
+
+
+def is_well_formed(found, files):
+    for each in found:
+        assert each.rule in RULES
+        assert each.severity in SEVERITIES
+        assert each.file in files
+        lines = Path(each.file).read_bytes().decode(errors="replace").splitlines()
+        assert 1 <= each.line <= len(lines) + 1
+        assert each.message
+        assert each.remedy
+
+
+# ---- check ----
+
+
+@many(1000)
+@given(CASES)
+def test_check_finds_faults_in_damaged_nginx_files_and_never_fails(directory, case):
+    which, splices = case
+    path = put(directory / "nginx.conf", damaged(NGINX[which], splices))
+    is_well_formed(check(path), {str(path)})
+
+
+@many(400)
+@given(SPLICES)
+def test_check_finds_faults_in_damaged_compose_files_and_never_fails(directory, splices):
+    nginx = put(directory / "sound.conf", FRONT)
+    compose = put(directory / "docker-compose.yml", damaged(COMPOSE, splices))
+    is_well_formed(check(nginx, compose), {str(nginx), str(compose)})
+
+
+@many(300)
+@given(SPLICES, SPLICES)
+def test_check_against_a_damaged_topology_raises_our_error_or_finds(directory, one, other):
+    nginx = put(directory / "against.conf", damaged(NGINX[1], one))
+    topology = put(directory / "against.toml", damaged(TOPOLOGY, other))
+    found = only_ours(check, nginx, topology=topology)
+    is_well_formed(found or [], {str(nginx), str(topology)})
+
+
+# ---- read_nginx, Topology.load ----
+
+
+@many(700)
+@given(CASES)
+def test_read_nginx_gives_a_topology_or_our_error(directory, case):
+    which, splices = case
+    path = put(directory / "read.conf", damaged(NGINX[which], splices))
+    topology = only_ours(read_nginx, path)
+    if topology is not None:
+        assert Topology.loads(topology.dumps()) == topology
+
+
+@many(700)
+@given(SPLICES)
+def test_a_damaged_topology_is_refused_or_one_that_can_be_written_again(directory, splices):
+    path = put(directory / "load.toml", damaged(TOPOLOGY, splices))
+    topology = only_ours(Topology.load, path)
+    if topology is not None:
+        assert Topology.loads(topology.dumps()) == topology
+
+
+# ---- render and write ----
+
+
+@many(300)
+@given(SPLICES, st.sampled_from(["strict", "plain"]))
+def test_a_damaged_topology_leaves_whole_files_or_none(directory, splices, style):
+    path = put(directory / "render.toml", damaged(TOPOLOGY, splices))
+    out = directory / "out"
+    before = contents(out)
+
+    def load_and_write():
+        return write(render(Topology.load(path), style), out)
+
+    changes = only_ours(load_and_write)
+    after = contents(out)
+    if changes is None:
+        assert after == before
+    assert all(is_ours(content) for content in after.values())
+
+
+def contents(directory):
+    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+# ---- what no splice comes upon ----
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe\x00s",
+        b"{" * 5000,
+        b"a {" * 3000 + b"}" * 3000,
+        b"}",
+        b"upstream x { " + b"server 10.0.0.1:1;" * 3000 + b" hash $http_machineid; }",
+        b"upstream x { hash $http_machineid consistent; server a:1 weight=1000000000; }",
+        b"map $a $b { default $c; } map $c $a { default $b; } map $b $c { default $a; }"
+        b"upstream x { hash $a; server a:1; server b:1; }",
+        b"include " + b"a" * 5000 + b";",
+        b"include a\\0b;",
+        b"server { listen 70000; listen; listen a:b; listen [::; }",
+        "server { listen ٣; } upstream x { server ٣; server ²:²; }".encode(),
+        random.Random(4).randbytes(4000),
+    ],
+    ids=str,
+)
+def test_odd_nginx_files_are_findings(tmp_path, content):
+    path = put(tmp_path / "odd.conf", content)
+    is_well_formed(check(path), {str(path)})
+    only_ours(read_nginx, path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"- a", b"services: 3", b"services: {proxy: }", b"services: {proxy: [1]}",
+        b"services: {proxy: {ports: {a: b}}}", b"services: {proxy: {ports: [[], {}, , 5]}}",
+        b"services: &a {proxy: *a}", b"&a {<<: *a, services: *a}", b"[" * 3000, b"\xff",
+        b"services: {proxy: {ports: ['1:2:3:4', '99999:8093', '::', '[::1]:80:8093', '9-1:1-9']}}",
+        b"? {a: b}\n: c\n? [x]\n: d", b"services: {proxy: {ports: [!!int x, !reset null]}}",
+        b"services: {? [a] : {image: nginx}, ? {b: c} : {image: nginx}}",
+    ],
+    ids=str,
+)  # fmt: skip
+def test_odd_compose_files_are_findings(tmp_path, content):
+    nginx = put(tmp_path / "finch.conf", PLAIN.encode())
+    compose = put(tmp_path / "docker-compose.yml", content)
+    is_well_formed(check(nginx, compose), {str(nginx), str(compose)})
+
+
+def test_a_file_that_cannot_be_read_is_a_finding(tmp_path):
+    (tmp_path / "gone.conf").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop.conf").symlink_to(tmp_path / "loop.conf")
+    put(tmp_path / "nginx.conf", b"include *.conf;\ninclude .;\ninclude nothing.inc;\n")
+    found = [each for each in check(tmp_path / "nginx.conf") if each.rule == "syntax"]
+    assert found
+    only_ours(read_nginx, tmp_path / "nginx.conf")
+
+
+def test_a_topology_of_any_values_renders_or_is_refused(tmp_path):
+    outputs = Outputs("http://proxy.example/outputs", "/outputs")
+    services = [Service("a" * 70, port=1, outputs=outputs)]
+    site = Topology(nodes=[Node("n", "h")], services=services)
+    only_ours(render, site)
