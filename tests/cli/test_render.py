@@ -1,8 +1,17 @@
 """``render`` writes a proxy's files, shows what it would do, and leaves others' alone."""
 
-import pytest
+import shutil
 
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pavics_affinity import Topology
+from pavics_affinity.cli.group import group
 from pavics_affinity.proxy.write import is_ours
+
+from .conftest import SITE
 
 FILES = {
     "config/proxy/nginx.conf", "config/proxy/conf.d/finch.conf", "config/proxy/conf.d/emu.conf",
@@ -104,3 +113,68 @@ def test_the_next_step_is_said_when_something_was_written(run, site, tmp_path):
     assert "--force-recreate proxy" in changed.err
     site.write_text("connections = 4096\n" + site.read_text().partition("\n")[2])
     assert "--force-recreate" not in run("render", site, "-o", out, "--no-compose").err
+
+
+def test_what_the_users_port_is_cannot_be_guessed(run, tmp_path):
+    path = tmp_path / "ports.toml"
+    path.write_text('[nodes]\na = { host = "10.0.0.1" }\n[services.finch]\nport = 8093\n')
+    assert "finch: no url and no publish" in run("render", path, "-o", tmp_path / "out").err
+    path.write_text(path.read_text() + "publish = 58093\n")
+    assert "no publish" not in run("render", path, "-o", tmp_path / "out").err
+
+
+@pytest.mark.parametrize(
+    ("listen", "noted"), [("'10.0.0.9:8093'", True), ("'*:8093'", False), ("8093", False)]
+)
+def test_an_address_to_listen_on_is_none_of_a_containers(run, tmp_path, listen, noted):
+    path = tmp_path / "listen.toml"
+    path.write_text(
+        f'[nodes]\na = {{ host = "10.0.0.1" }}\n[services.finch]\nport = 8093\nlisten = {listen}\n'
+    )
+    done = run("render", path, "-o", tmp_path / "out")
+    assert ("finch: listen names an address" in done.err) is noted
+    assert "listen names" not in run("render", path, "-o", tmp_path / "b", "--no-compose").err
+
+
+WHOLE = SITE.replace(
+    "port = 8091\n", 'port = 8091\noutputs = {public="http://p/o", backend="/o"}\n'
+)
+SPLICES = st.lists(
+    st.tuples(
+        st.integers(0, len(WHOLE)),
+        st.integers(0, 9),
+        st.sampled_from(["", "[", "]", '"', "=", "\n", "{", "}", ";", "$", "-", "0", "é", "\x00"]),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(SPLICES, st.sampled_from(["strict", "plain"]))
+def test_of_a_damaged_topology_everything_is_written_or_nothing(tmp_path_factory, splices, style):
+    base = tmp_path_factory.getbasetemp()
+    text = WHOLE
+    for position, length, insert in splices:
+        text = text[:position] + insert + text[position + length :]
+    (base / "damaged.toml").write_text(text)
+    shutil.rmtree(base / "damaged", ignore_errors=True)
+    arguments = [
+        "render",
+        str(base / "damaged.toml"),
+        "-o",
+        str(base / "damaged"),
+        "--style",
+        style,
+    ]
+    done = CliRunner().invoke(group, arguments)
+    # Anything but the exit itself would be a traceback to a user.
+    assert isinstance(done.exception, SystemExit | None), done.exception
+    if done.exit_code:
+        assert not (base / "damaged").exists()
+        assert done.stderr.startswith("Error: ")
+        return
+    written = [path for path in (base / "damaged").rglob("*") if path.is_file()]
+    assert all(is_ours(path.read_bytes()) for path in written)
+    services = Topology.load(base / "damaged.toml").services
+    assert {f"{service.name}.conf" for service in services} <= {path.name for path in written}

@@ -3,6 +3,7 @@
 import itertools
 import json
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -92,9 +93,9 @@ def test_ten_times_four_servers_and_three_again_move_none_of_sixty_chains(site, 
         here = bare(cluster, ids)
         running = [pool.submit(work, chains[start::6]) for start in range(6)]
         try:
-            for time in range(TIMES):
+            for number in range(TIMES):
                 operator.change(cluster, FOUR)
-                if time == 0:
+                if number == 0:
                     moved = sum(a != b for a, b in zip(here, bare(cluster, ids), strict=True))
                 operator.change(cluster, THREE)
         finally:
@@ -146,6 +147,40 @@ def test_a_workflow_whose_node_was_removed_is_told_so_and_gets_no_result(site):
     assert not isinstance(caught.value, UnknownNode) or "node1" in str(caught.value)
     operator.change(cluster, FOUR)
     assert chain.end() == {"node4"}
+
+
+def test_from_plain_to_strict_no_id_moves_and_new_workflows_name_their_node(site):
+    cluster, operator = site
+    operator.style = "plain"
+    operator.change(cluster, THREE)
+    steered = [f"{number}~{suffix}" for number in range(4) for suffix in (1, 2, 3)]
+    ids = [f"id{number}" for number in range(12)] + steered
+    here = bare(cluster, ids)
+    chains = [Chain(cluster) for _ in range(4)]
+    assert {chain.workflow.node_known for chain in chains} == {"unknown"}
+
+    operator.style = "strict"
+    operator.change(cluster, THREE)
+    assert bare(cluster, ids) == here
+    # The file is on the node where the chain began: its subset succeeds there alone.
+    assert all(len(chain.end() - {None}) <= 1 for chain in chains)
+    FINDER.forget()  # asked anew after a while, or by another process
+    fresh = Chain(cluster)
+    assert fresh.workflow.node_known == "proved"
+    assert fresh.end() == fresh.nodes
+
+
+def test_a_process_that_runs_ends_behind_a_reload_that_removes_its_node(site):
+    cluster, operator = site
+    operator.change(cluster, FOUR)
+    with Workflow(node="node4") as wf, ThreadPoolExecutor(1) as pool:
+        wps = wf.wps(cluster.url("flyingpigeon"))
+        running = pool.submit(wps.execute, "sleep", [("delay", "2")], mode="sync")
+        while not cluster.executions("node4", identifier="sleep"):
+            time.sleep(0.05)
+        operator.change(cluster, THREE)
+        assert running.result().output("sleep_output").data == ["slept on node4"]
+    assert len(cluster.executions(identifier="sleep")) == 1
 
 
 def test_files_that_nginx_refuses_change_nothing(site):

@@ -62,7 +62,15 @@ def command(
         click.echo(changes.diff, nl=False)
     else:
         _show(changes, output)
-    for note in [*_notes(site, style), *_notes_of_files(changes, compose_is_used=not no_compose)]:
+    notes = _notes(site, style)
+    if not no_compose:
+        notes += _notes_of_containers(site, changes)
+    notes += [
+        f"{name} is not written by render, and nginx reads it, too; if it serves what is "
+        "rendered here, move it away"
+        for name in changes.foreign
+    ]
+    for note in notes:
         click.echo(f"note: {note}", err=True)
     if not show_diff and (changes.written or changes.removed):
         click.echo(f"next: {_next(output, changes)}", err=True)
@@ -105,6 +113,13 @@ def _notes(site: Topology, style: Style) -> list[str]:
             'the topology says proxy = "strict", and this proxy is plain: clients that read the '
             'file would name nodes that it does not know; write proxy = "plain"'
         )
+    unnamed = [service for service in site.services if service.url is None and not service.publish]
+    if style == "strict" and unnamed:
+        notes.append(
+            f"{', '.join(service.name for service in unnamed)}: no url and no publish, so that the "
+            "document tells clients the port on which nginx listens; if users give another, write "
+            "url"
+        )
     names = named_hosts(site) if style == "strict" or site.evidence else []
     if names:
         notes.append(
@@ -114,13 +129,17 @@ def _notes(site: Topology, style: Style) -> list[str]:
     return notes
 
 
-def _notes_of_files(changes: Changes, *, compose_is_used: bool) -> list[str]:
-    notes = [
-        f"{name} is not written by render, and nginx reads it, too; if it serves what is "
-        "rendered here, move it away"
-        for name in changes.foreign
-    ]
-    if compose_is_used and MAIN_FILE in changes.replaced:
+def _notes_of_containers(site: Topology, changes: Changes) -> list[str]:
+    notes = []
+    hosts = {s.name: str(s.listen or "").rpartition(":")[0] for s in site.services}
+    anywhere = {"", "*", "0.0.0.0", "[::]"}  # noqa: S104 - compared, nothing is bound
+    bound = [name for name, host in hosts.items() if host not in anywhere]
+    if bound:
+        notes.append(
+            f"{', '.join(bound)}: listen names an address, which a container does not have; with "
+            "docker-compose give the port alone, else --no-compose"
+        )
+    if MAIN_FILE in changes.replaced:
         notes.append(
             f"a container that runs goes on seeing the old {MAIN_FILE}, which is mounted as a "
             "single file: docker-compose up -d --force-recreate proxy"
