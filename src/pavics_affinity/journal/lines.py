@@ -1,0 +1,187 @@
+"""A file of JSON lines that one process at a time appends to, and a power cut does not spoil."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+from weakref import WeakSet
+
+from ..errors import JournalError, JournalLocked
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+_OPEN: WeakSet[Lines] = WeakSet()
+
+
+def _after_fork() -> None:
+    for lines in list(_OPEN):
+        lines.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class Lines:
+    """A file of JSON lines that one process at a time appends to.
+
+    Parameters
+    ----------
+    path : str or path
+        The file; made, with its directory, where it is missing.
+
+    Raises
+    ------
+    JournalLocked
+        Another process, or another object of this one, writes it.
+    JournalError
+        It cannot be opened.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._lock = threading.Lock()
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor: int | None = os.open(self.path, flags, 0o600)
+        except OSError as error:
+            raise JournalError(f"the journal {self.path} cannot be opened: {error}") from error
+        if not _lock(self._descriptor):
+            os.close(self._descriptor)
+            self._descriptor = None
+            raise JournalLocked(
+                f"another process writes the journal {self.path}{_writer(self.path)}; wait until "
+                "it has ended, or take another file"
+            )
+        size = os.fstat(self._descriptor).st_size
+        self.empty = size == 0
+        # A line that a power cut left torn stays, and is told apart by what follows.
+        os.lseek(self._descriptor, max(0, size - 1), os.SEEK_SET)
+        torn = not self.empty and os.read(self._descriptor, 1) != b"\n"
+        self._before = b"\n" if torn else b""
+        if self.empty:
+            _sync_directory(self.path.parent)
+        _OPEN.add(self)
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Write an entry, and return when it is on the disk.
+
+        Raises
+        ------
+        JournalError
+            It cannot be written, or the journal is closed.
+        """
+        line = json.dumps(dict(entry), ensure_ascii=False, allow_nan=False, default=str)
+        data = self._before + line.encode("utf-8", "backslashreplace") + b"\n"
+        with self._lock:
+            if self._descriptor is None:
+                raise JournalError(
+                    f"the journal {self.path} is closed, or belongs to the process that this one "
+                    "was forked from"
+                )
+            try:
+                while data:
+                    data = data[os.write(self._descriptor, data) :]
+                os.fsync(self._descriptor)
+            except OSError as error:
+                self._before = b"\n"
+                raise JournalError(f"the journal {self.path} cannot be written: {error}") from error
+            self._before = b""
+
+    def close(self) -> None:
+        """Let others have the file. May be repeated."""
+        with self._lock:
+            descriptor, self._descriptor = self._descriptor, None
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def leave_to_parent(self) -> None:
+        """Close a forked child's copy, which would hold the lock longer than the parent lives."""
+        self._lock = threading.Lock()
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Read the entries of a file of JSON lines.
+
+    A last line that a crash left torn is passed over, also where a later process
+    went on after it (its first entry is a ``resume``).
+
+    Raises
+    ------
+    JournalError
+        It cannot be read, or is damaged elsewhere.
+    """
+    try:
+        lines = Path(path).read_bytes().split(b"\n")
+    except OSError as error:
+        raise JournalError(f"the journal {os.fspath(path)!r} cannot be read: {error}") from error
+    entries: list[dict[str, Any]] = []
+    torn: int | None = None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            entry = None
+        if not isinstance(entry, dict) or not isinstance(entry.get("event"), str):
+            torn = torn or number
+            continue
+        if torn is not None and entry["event"] != "resume":
+            raise JournalError(
+                f"line {torn} of the journal {os.fspath(path)!r} is damaged, and more follows: "
+                "something else has changed the file. Delete the line if you know what it was"
+            )
+        torn = None
+        entries.append(entry)
+    return entries
+
+
+def _writer(path: Path) -> str:
+    """Say who seems to hold a journal."""
+    with contextlib.suppress(JournalError):
+        for entry in reversed(read_lines(path)):
+            if "pid" in entry:
+                return f" (process {entry['pid']}, it seems)"
+    return ""
+
+
+def _lock(descriptor: int) -> bool:
+    """Take the file's lock, which ends with the descriptor or the process."""
+    try:
+        if sys.platform == "win32":
+            # Far behind the end, so that others can read what is there.
+            os.lseek(descriptor, 1 << 40, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _sync_directory(path: Path) -> None:
+    """Have the file's name on the disk, too, where a directory can be synced."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,55 @@
+"""What must not get into a journal: tokens in URLs, and the inputs that an answer repeats."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+LARGEST_ANSWER = 64 * 1024
+"""Bytes; a larger answer of a synchronous execution is not kept."""
+
+_SECRET = re.compile(
+    r"token|secret|passw|pwd|sig|auth|cred|key|session|jwt|policy|x-amz-|access", re.IGNORECASE
+)
+_TOKEN = re.compile(r"^eyJ[\w-]+\.[\w-]+\.")
+_LINKS = re.compile(rb"""(?:href|statusLocation|serviceInstance)\s*=\s*["']([^"']*)["']""")
+_INPUTS = re.compile(rb"<(?:\w+:)?DataInputs\b")
+
+
+def without_tokens(url: str) -> tuple[str, bool]:
+    """Return a URL without user information and what looks like a secret in its query.
+
+    Parameters
+    ----------
+    url : str
+        A status location or an output.
+
+    Returns
+    -------
+    (str, bool)
+        The URL, and whether its query lost something.
+    """
+    try:
+        parts = urlsplit(url)
+        given = parse_qsl(parts.query, keep_blank_values=True)
+    except ValueError:
+        return "", True
+    kept = [(k, v) for k, v in given if not _SECRET.search(k) and not _TOKEN.match(v)]
+    cut = len(kept) < len(given)
+    query = urlencode(kept) if cut else parts.query
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, query, "")), cut
+
+
+def keepable(answer: bytes) -> str | None:
+    """Return an answer as text, if it is small and holds neither inputs nor tokens."""
+    if len(answer) > LARGEST_ANSWER or _INPUTS.search(answer):
+        return None
+    for link in _LINKS.findall(answer):
+        text = link.decode("utf-8", "replace").replace("&amp;", "&")
+        if without_tokens(text) != (text, False):
+            return None
+    with contextlib.suppress(UnicodeDecodeError):
+        return answer.decode()
+    return None
