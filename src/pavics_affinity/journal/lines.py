@@ -20,6 +20,8 @@ else:
     import fcntl
 
 _OPEN: WeakSet[Lines] = WeakSet()
+_GOES_ON = b'\n{"event": "resume", "after": "a write that failed"}\n'
+"""Stands before what follows a line that a full disk left torn."""
 
 
 def _after_fork() -> None:
@@ -94,7 +96,7 @@ class Lines:
                     data = data[os.write(self._descriptor, data) :]
                 os.fsync(self._descriptor)
             except OSError as error:
-                self._before = b"\n"
+                self._before = _GOES_ON
                 raise JournalError(f"the journal {self.path} cannot be written: {error}") from error
             self._before = b""
 
@@ -120,8 +122,8 @@ class Lines:
 def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Read the entries of a file of JSON lines.
 
-    A last line that a crash left torn is passed over, also where a later process
-    went on after it (its first entry is a ``resume``).
+    A line that a crash or a full disk left torn is passed over where it is the last,
+    and where it was gone on after (the next entry is a ``resume``).
 
     Raises
     ------
