@@ -152,6 +152,7 @@ def test_progress_is_shown_and_stays_on_the_node(cluster, capsys):
         assert len(nodes_of(cluster, wf.machineid)) == 1
     shown = capsys.readouterr().out.splitlines()
     assert re.search(r"^20\d\d-.*: sleep \[\d+/100\] - ", shown[0])
+    assert len({line.split(": ", 1)[1] for line in shown}) == len(shown)
     # once, however many clients there are
     assert [line.split(": ")[1] for line in shown].count("sleep done.") == 1
     assert logging.getLogger("WPSClient").handlers == []
@@ -243,10 +244,11 @@ def test_arguments_and_defaults_are_birdys(cluster, wf):
     wps = wf.birdy(cluster.url("flyingpigeon"))
     assert wps.sleep(0.01).get().sleep_output.startswith("slept")
     assert wps.echo(text=["a", "b"]).get().text == "a b"
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"echo\(\) missing 1 required positional argument: 'text'"):
         wps.echo()
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
         wps.echo(text="a", other="b")
+    assert repr(wps) == f"<WPSClient {cluster.url('flyingpigeon')}>"
 
 
 def test_only_the_processes_asked_for(cluster, wf):

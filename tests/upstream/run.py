@@ -167,6 +167,7 @@ def main() -> int:
     parser.add_argument("--owslib", type=Path, help="a checkout of OWSLib's repository")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+        os.environ["TMPDIR"] = directory  # Emu and birdy leave files behind
         fault = birdy(Path(directory))
         if arguments.owslib is not None:
             fault += owslib(arguments.owslib.resolve())

@@ -10,6 +10,7 @@ import inspect
 import logging
 import shutil
 import sys
+import time
 import types
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -39,6 +40,9 @@ from .converters import Converters
 
 if TYPE_CHECKING:
     from ..transport import AffinitySession
+
+
+_SAID_AGAIN = 3.0  # seconds, while nothing is new; birdy's own interval
 
 
 class BirdyExecution(Execution):
@@ -113,11 +117,14 @@ class _BirdyService(WebProcessingService):
 
 
 def _wait_in_console(execution: Execution, logger: logging.Logger) -> None:
-    name = execution.process.identifier
+    name, said, last = execution.process.identifier, "", 0.0
 
     def tell(asked: Execution) -> None:
-        words = (asked.statusMessage or "")[:50]
-        logger.info("%s [%s/100] - %s ", name, asked.percentCompleted, words)
+        nonlocal said, last
+        words = f"{name} [{asked.percentCompleted}/100] - {(asked.statusMessage or '')[:50]} "
+        if words != said or time.monotonic() - last >= _SAID_AGAIN:
+            logger.info(words)
+            said, last = words, time.monotonic()
 
     execution.told = tell
     try:
@@ -251,6 +258,9 @@ class WPSClient(birdy.WPSClient):
                 taking = _taking_outputs(service, process.identifier, method.__func__)
                 setattr(self, sanitize(process.identifier), types.MethodType(taking, self))
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._wps.url}>"
+
 
 def _descriptions(service: WebProcessingService, processes: str | list[str] | None) -> bytes:
     """Ask for the descriptions of these processes, or of all, as one document."""
@@ -285,7 +295,10 @@ def _taking_outputs(
 
     @wraps(method)
     def call(self: Any, *args: Any, **inputs: Any) -> Any:
-        bound = signature.bind(self, *args, **inputs)
+        try:
+            bound = signature.bind(self, *args, **inputs)
+        except TypeError:
+            return method(self, *args, **inputs)  # which says so in Python's own words
         described = service.description(identifier)
         rules = {} if described is None else described.inputs
         for name, rule in rules.items():
