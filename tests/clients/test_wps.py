@@ -333,6 +333,16 @@ def test_a_document_with_entities_is_refused(service, session):
         WebProcessingService(service.url(), session=session)
 
 
+def test_a_document_that_only_begins_well_is_refused(service, session):
+    service.capabilities = service.xml(wpsdocs.capabilities("step")[:-40])
+    with pytest.raises(NotAService, match="GetCapabilities"):
+        WebProcessingService(service.url(), session=session)
+    service.describe = service.xml(wpsdocs.description("step", "")[:-40])
+    wps = WebProcessingService(service.url(), skip_caps=True, session=session)
+    with pytest.raises(NotAService, match="DescribeProcess step"):
+        wps.describeprocess("step")
+
+
 # ---- checked before it is sent ----
 
 
@@ -386,6 +396,13 @@ def test_a_description_is_asked_for_once_per_process_and_session(wps, service, s
     WebProcessingService(service.url(), session=session).execute("step", [])
     wps.execute("subset_bbox", [])
     assert len(service.asked("DescribeProcess")) == 2
+
+
+@pytest.mark.parametrize("identifier", ["step", "all"])
+def test_a_description_that_was_shown_is_not_asked_for_again(wps, service, identifier):
+    wps.describeprocess(identifier)
+    wps.execute("step", [])
+    assert len(service.asked("DescribeProcess")) == 1
 
 
 def test_a_description_in_another_language_is_another(wps, service):

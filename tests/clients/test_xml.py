@@ -31,6 +31,24 @@ def test_an_external_dtd_is_not_read():
     assert root.tag == "a"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("padding", ["", "<!--" + " " * 10_000 + "-->"])
+def test_entities_are_seen_before_the_root_already(padding, encoding):
+    evil = f'<?xml version="1.0" encoding="{encoding}"?>{padding}<!DOCTYPE a [<!ENTITY x "y">]><a>'
+    with pytest.raises(NotAService, match="entities"):
+        xml.start(evil.encode(encoding))
+
+
+def test_the_start_of_a_document_tells_its_name_and_no_more():
+    root = xml.start(b"<!--" + b" " * 10_000 + b'--><w:Capabilities xmlns:w="urn:w"><a></b>')
+    assert xml.local_name(root) == "Capabilities"
+
+
+@pytest.mark.parametrize("document", [b"", b"{}", b"\x00\x01", b"<!-- no root -->"])
+def test_what_is_no_xml_has_no_start(document):
+    assert xml.start(document) is None
+
+
 @pytest.mark.parametrize("text", ["", "   ", "<a><b></a>", "<a>", "{}", b"\x00\x01"])
 def test_what_is_not_well_formed_is_a_syntax_error(text):
     with pytest.raises(etree.XMLSyntaxError):

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NoReturn, Protocol
 
 import requests
@@ -96,8 +97,8 @@ class Answer:
         As the header has it, or an empty string.
     body : bytes
         The document.
-    root : lxml.etree._Element or None
-        Its root element; None where it is no well-formed XML.
+    start : lxml.etree._Element or None
+        Its root element as far as the start tag; None where it does not begin as XML.
     response : requests.Response
         What it came in.
     """
@@ -106,8 +107,30 @@ class Answer:
     status: int
     content_type: str
     body: bytes
-    root: etree._Element | None
+    start: etree._Element | None
     response: requests.Response
+
+    @cached_property
+    def root(self) -> etree._Element | None:
+        """The root element; None where it is no well-formed XML."""
+        try:
+            return xml.parse(self.body)
+        except etree.XMLSyntaxError:
+            return None
+
+    def announces(self, *names: str, service: str) -> bool:
+        """Tell by its start tag whether it is a document of one of these names.
+
+        Parameters
+        ----------
+        *names : str
+            Of root elements, without namespace.
+        service : str
+            Whose namespace it must have: ``"WPS"``.
+        """
+        if self.status >= 400 or self.start is None or xml.local_name(self.start) not in names:
+            return False
+        return f"/{service.lower()}" in (etree.QName(self.start).namespace or "").lower()
 
     @property
     def what_came(self) -> str:
@@ -172,14 +195,13 @@ def read(
                     "any further; ask for large outputs as references",
                     url=url,
                 )
+    document = bytes(body)
     try:
-        root = xml.parse(bytes(body))
-    except etree.XMLSyntaxError:
-        root = None
+        start = xml.start(document)
     except NotAService as error:
         raise NotAService(f"{url}: {error}", url=url) from None
     content_type = response.headers.get("Content-Type", "").lower()
-    return Answer(url, response.status_code, content_type, bytes(body), root, response)
+    return Answer(url, response.status_code, content_type, document, start, response)
 
 
 def given(document: str | bytes) -> etree._Element:
@@ -233,12 +255,7 @@ def expect(
         if answer.status < 400 and execute and not _owslib_raises(answer):
             return root
         _refused(answer, said, doing=doing, asker=asker, execute=execute)
-    if (
-        answer.status < 400
-        and root is not None
-        and xml.local_name(root) in names
-        and f"/{service.lower()}" in (etree.QName(root).namespace or "").lower()
-    ):
+    if root is not None and answer.announces(*names, service=service):
         return root
     came = f"HTTP {answer.status} and {answer.what_came}"
     details: dict[str, Any] = {"url": answer.url, "machineid": asker.machineid, "node": asker.node}

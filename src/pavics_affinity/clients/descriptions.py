@@ -27,7 +27,7 @@ from owslib.wps import (
 )
 
 from ..errors import InvalidRequest, UnknownInput, UnknownOutput
-from .xml import local_name
+from .xml import local_name, parse
 
 #: What OWSLib can put into a request: str, IComplexDataInput or BoundingBoxDataInput.
 Value = Any
@@ -309,6 +309,7 @@ class Descriptions:
 
     def __init__(self) -> None:
         self._known: dict[tuple[str | None, ...], Description] = {}
+        self._unread: dict[tuple[str | None, ...], bytes] = {}
 
     @classmethod
     def of(cls, session: object) -> Descriptions:
@@ -318,7 +319,18 @@ class Descriptions:
 
     def get(self, *key: str | None) -> Description | None:
         """Return the one of a process, if it is known."""
+        for kept in (key, (*key[:-1], "all")):
+            document = self._unread.pop(kept, None)
+            if document is not None:
+                self.learn(key[:-1], parse(document))
         return self._known.get(key)
+
+    def keep(self, service: tuple[str | None, ...], identifier: str, document: bytes) -> None:
+        """Keep a document that holds the description of a process, or of ``"all"``.
+
+        It is read once one of them is needed: many are asked for only to be shown.
+        """
+        self._unread[*service, identifier] = document
 
     def learn(self, service: tuple[str | None, ...], root: etree._Element) -> None:
         """Keep every description that a ``ProcessDescriptions`` document holds."""

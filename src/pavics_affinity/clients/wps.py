@@ -135,7 +135,17 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         ServiceError
             The service refuses.
         """
-        super().getcapabilities(xml=_checked(xml) if xml else self.capabilities_document())
+        if xml:
+            super().getcapabilities(xml=_checked(xml))
+            return
+        answer = self._get("GetCapabilities")
+        if not answer.announces("Capabilities", service="WPS"):
+            self._expect(answer, "Capabilities", "GetCapabilities")
+        try:
+            super().getcapabilities(xml=answer.body)
+        except etree.XMLSyntaxError:  # it only began well
+            self._expect(answer, "Capabilities", "GetCapabilities")
+            raise
 
     def describeprocess(self, identifier: str, xml: str | bytes | None = None) -> Any:
         """Ask for the description of a process, or of all.
@@ -158,9 +168,18 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         ServiceError
             The service refuses.
         """
-        if not xml:
-            return super().describeprocess(identifier, xml=self.description_document(identifier))
-        return super().describeprocess(identifier, xml=_checked(xml))
+        if xml:
+            return super().describeprocess(identifier, xml=_checked(xml))
+        answer = self._get("DescribeProcess", identifier=identifier)
+        if not answer.announces("ProcessDescriptions", service="WPS"):
+            self._expect_description(answer, identifier)
+        try:
+            found = super().describeprocess(identifier, xml=answer.body)
+        except (etree.XMLSyntaxError, ValueError):  # cut short, or of another process
+            self._expect_description(answer, identifier)
+            raise
+        Descriptions.of(self.session).keep(self._service, identifier, answer.body)
+        return found
 
     def execute(
         self,
@@ -279,18 +298,8 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
 
     def description_document(self, identifier: str) -> bytes:
         """Ask for a description, and return the document; raises as `describeprocess`."""
-        doing = f"DescribeProcess {identifier}"
         answer = self._get("DescribeProcess", identifier=identifier)
-        try:
-            root = self._expect(answer, "ProcessDescriptions", doing)
-        except ServiceError as error:
-            if getattr(error, "code", None) == "InvalidParameterValue":
-                raise self._unknown(identifier) from error
-            raise
-        known = Descriptions.of(self.session)
-        known.learn(self._service, root)
-        if identifier != "all" and known.get(*self._service, identifier) is None:
-            raise self._unknown(identifier)
+        self._expect_description(answer, identifier)
         return answer.body
 
     def description(self, identifier: str) -> Description | None:
@@ -357,6 +366,19 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
 
     def _expect(self, answer: Answer, name: str, doing: str) -> etree._Element:
         return expect(answer, name, doing=doing, service="WPS", asker=self.session)
+
+    def _expect_description(self, answer: Answer, identifier: str) -> None:
+        """Keep what the document says of each process; raise if it is not that of this one."""
+        try:
+            root = self._expect(answer, "ProcessDescriptions", f"DescribeProcess {identifier}")
+        except ServiceError as error:
+            if getattr(error, "code", None) == "InvalidParameterValue":
+                raise self._unknown(identifier) from error
+            raise
+        known = Descriptions.of(self.session)
+        known.learn(self._service, root)
+        if identifier != "all" and known.get(*self._service, identifier) is None:
+            raise self._unknown(identifier)
 
     def _unknown(self, identifier: str) -> UnknownProcess:
         names = [p.identifier for p in self.processes if p.identifier]

@@ -7,12 +7,21 @@ libxml2's own limits, and a document that declares entities is refused.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
 from lxml import etree
 
 from ..errors import NotAService
+
+_SAFELY: dict[str, Any] = {
+    "resolve_entities": False,
+    "no_network": True,
+    "load_dtd": False,
+    "huge_tree": False,
+}
+_PIECE = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -69,21 +78,49 @@ def parse(text: str | bytes) -> etree._Element:
     """
     encoding = "utf-8" if isinstance(text, str) else None
     data = text.encode() if isinstance(text, str) else text
-    parser = etree.XMLParser(
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        encoding=encoding,
-    )
-    root = etree.fromstring(data, parser)
+    root = etree.fromstring(data, etree.XMLParser(**_SAFELY, encoding=encoding))
+    _refuse_entities(root)
+    return root
+
+
+def start(document: bytes) -> etree._Element | None:
+    """Return the root element as far as its start tag; the rest is not looked at.
+
+    It is for who hands the document on to a parser of its own: what may not be handed
+    on is declared before the root.
+
+    Parameters
+    ----------
+    document : bytes
+        The document.
+
+    Returns
+    -------
+    lxml.etree._Element or None
+        None where it does not begin as XML.
+
+    Raises
+    ------
+    NotAService
+        It declares XML entities.
+    """
+    parser = etree.XMLPullParser(("start",), **_SAFELY)
+    for begin in range(0, len(document), _PIECE):
+        with contextlib.suppress(etree.XMLSyntaxError):
+            parser.feed(document[begin : begin + _PIECE])
+        for _, root in parser.read_events():
+            _refuse_entities(root)  # type: ignore[arg-type]  # of a start, it is an element
+            return root  # type: ignore[return-value]  # as above
+    return None
+
+
+def _refuse_entities(root: etree._Element) -> None:
     dtd: Any = root.getroottree().docinfo.internalDTD  # the stubs lack iterentities
     if dtd is not None and next(dtd.iterentities(), None) is not None:
         raise NotAService(
             "an XML document that declares entities was refused: "
             "no OGC service needs them, and attacks are made of them"
         )
-    return root
 
 
 def local_name(element: etree._Element) -> str:
