@@ -16,7 +16,6 @@ from weakref import WeakValueDictionary
 from .clients.links import headers_for, link_for
 from .errors import AffinityWarning, JournalError, WorkflowClosed
 from .journal import Journal
-from .machineid import mint_machineid
 from .pin import Pin, Route
 from .pin.links import Form, shown_link
 from .record import NodeKnown, Record, Step
@@ -101,8 +100,7 @@ class Workflow:
         journal: str | os.PathLike[str] | None = None,
     ) -> None:
         pin = Pin(
-            mint_machineid() if machineid is None else machineid,
-            given=machineid is not None,
+            machineid,
             node=node,
             sources=default_sources() if topology is None else sources_of(topology),
             route=route,

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from ..errors import AffinityLost, AffinityWarning, TopologyError, UnknownNode
-from ..machineid import validate_machineid
+from ..machineid import mint_machineid, validate_machineid
 from ..markup import without_login
 from ..record import NodeKnown
-from ..topology import Match, TopologySource
+from ..topology import Match, Topology, TopologySource
 from ..topology.urls import origin_of
 from .links import PATH_PREFIX
 from .places import Places
@@ -27,10 +27,10 @@ class Pin:
 
     Parameters
     ----------
-    machineid : str
-        Validated here.
-    given : bool
-        Whether the user gave it, rather than it having been minted.
+    machineid : str or None
+        Validated here; None to have one minted.
+    given : bool, default True
+        Whether the user gave it, so that other tools may be sending it, too.
     node : str, optional
         Node that the user asks for, at the first site that is used.
     sources : iterable of TopologySource
@@ -45,21 +45,22 @@ class Pin:
 
     def __init__(
         self,
-        machineid: str,
+        machineid: str | None,
         *,
-        given: bool,
+        given: bool = True,
         node: str | None = None,
         sources: Iterable[TopologySource] = (),
         route: Route = "auto",
         strict: bool = True,
         header: str = "machineid",
     ) -> None:
-        self.machineid = validate_machineid(machineid)
-        self.given = given
+        self.machineid = mint_machineid() if machineid is None else validate_machineid(machineid)
+        self.given = given and machineid is not None
         self.route_policy: Route = route
         self.strict = strict
         self.header = header
         self._wanted = node
+        self._wanted_at: Site | None = None
         self._lock = threading.RLock()
         self._scope: set[str] = set()
         self._known: list[Site] = []
@@ -72,6 +73,9 @@ class Pin:
             self._check_wanted(node, sources)
         for source in sources:
             self.add_source(source)
+        if machineid is None and len(self._known) == 1:
+            self.machineid = self._known[0].mint(node) or self.machineid
+            self._known[0].machineid = self.machineid
         if route == "direct" and not sources:
             raise TopologyError(
                 "route='direct' needs a topology that names the nodes; give topology="
@@ -100,21 +104,23 @@ class Pin:
     @property
     def node(self) -> str | None:
         """Node at the first site that was used; None while it is not known."""
-        for site in self.sites:
-            return site.node
-        return self._wanted
+        if self._wanted is not None and not self._used:
+            return self._wanted
+        site = self._first_site()
+        return None if site is None else site.node
 
     @property
     def node_known(self) -> NodeKnown:
         """How the node is known."""
-        for site in self.sites:
-            return site.known if site.node is not None else "unknown"
-        return "unknown" if self._wanted is None else "predicted"
+        if self._wanted is not None and not self._used:
+            return "predicted"
+        site = self._first_site()
+        return "unknown" if site is None or site.node is None else site.known
 
     @property
     def pinned(self) -> bool:
         """Whether something was executed, or a node asked for, so that the node stays."""
-        return any(site.pinned for site in self.sites)
+        return self._wanted is not None or any(site.pinned for site in self.sites)
 
     def add_source(self, source: TopologySource) -> None:
         """Learn a site's topology; a site in use as a bare proxy keeps its state."""
@@ -125,12 +131,7 @@ class Pin:
                 site.source = source
                 self._known.append(site)
                 return
-            takes = self._wanted is not None and any(
-                n.name == self._wanted for n in source.current.nodes
-            )
-            first = not any(site.pinned for site in self._known)
-            wanted = self._wanted if takes and first else None
-            self._known.append(Site(self.machineid, source, wanted=wanted, given=self.given))
+            self._known.append(Site(self.machineid, source, given=self.given))
 
     def add_scope(self, url_or_host: str) -> None:
         """Let a host be told the machineid, on every port."""
@@ -188,8 +189,9 @@ class Pin:
         """Return what is needed to make an equal pin in another process."""
         return {
             "machineid": self.machineid,
-            "node": self.node,
+            "node": None if self._wanted_at is not None else self._wanted,
             "sources": [site.source for site in self._known if site.source is not None],
+            "nodes": [site.node for site in self._known if site.source is not None],
             "route": self.route_policy,
             "strict": self.strict,
             "header": self.header,
@@ -201,8 +203,11 @@ class Pin:
     def of(cls, state: Mapping[str, Any]) -> Pin:
         """Make a pin from another one's `state`."""
         options = dict(state)
-        scope, places = options.pop("scope"), options.pop("places")
-        pin = cls(given=True, **options)
+        scope, places, nodes = (options.pop(name) for name in ("scope", "places", "nodes"))
+        pin = cls(**options)
+        for site, node in zip(pin._known, nodes, strict=True):
+            if node is not None:
+                site.want(node)
         pin.places = Places(places)
         for host in scope:
             pin.add_scope(host)
@@ -222,9 +227,9 @@ class Pin:
             site, match = self._find(url)
             if site is None or match is None or site.topology is None:
                 return
-            if any(known.name == node for known in site.topology.nodes):
+            if site.has(node):
                 site.settle(node, "predicted")
-                site.pinned = True
+                site.pinned = site.firm = True
 
     # ---- the way out ----
 
@@ -253,13 +258,18 @@ class Pin:
         if site.renew(thorough=execute and site.topology.proxy != "strict"):
             match = site.topology.covering(url) or match
         self._mark_used(site)
+        with site.lock:
+            return self._leading(site, site.topology, match, url)
+
+    def _leading(self, site: Site, topology: Topology, match: Match, url: str) -> Target:
+        """Route what a topology covers."""
         site.choose(match)
         site.backend_must_exist(match)
         if match.node is not None:
-            self._compare(site, match.node, site.pinned, url)
+            self._must_be_there(site, match.node, url)
             return self._to_node(site, match, url)
         if self.route_policy == "direct" or site.direct:
-            direct = site.topology.to_node(url, site.node) if site.node else None
+            direct = topology.to_node(url, site.node) if site.node else None
             if direct is not None:
                 return self._to_node(site, match, direct)
             if self.route_policy == "direct":
@@ -271,7 +281,7 @@ class Pin:
                 )
         return Target(
             url=url,
-            header=site.topology.header,
+            header=topology.header,
             key=site.key_for(match),
             node=site.node,
             route="proxy",
@@ -299,12 +309,36 @@ class Pin:
 
     def sent(self, target: Target) -> None:
         """Note that an Execute leaves: from now on the node stays."""
-        if target.site is not None:
-            target.site.pinned = True
+        site = target.site
+        if site is not None:
+            with site.lock:
+                site.firm = site.firm or target.pinned
+                site.pinned = True
+
+    def leave(self, target: Target, what: str) -> bool:
+        """Go on without the pinned node that does not answer; a strict workflow never does.
+
+        Returns
+        -------
+        bool
+            Whether there is another node to ask.
+        """
+        site = target.site
+        if self.strict or site is None or not site.pinned or not site.abandon(target.node):
+            return False
+        self._warn(
+            f"left {target.node}",
+            f"node {target.node!r} does not answer: {what}; workflow {self.machineid!r} goes on "
+            "with another node, for it is not strict. The files that it has written so far stay "
+            "where they are",
+        )
+        return True
 
     # ---- the way back ----
 
-    def judge(self, target: Target, status: int, headers: Mapping[str, str], url: str) -> bool:
+    def judge(
+        self, target: Target, status: int, headers: Mapping[str, str], url: str
+    ) -> str | None:
         """Compare the node that answered with the workflow's.
 
         Parameters
@@ -320,9 +354,9 @@ class Pin:
 
         Returns
         -------
-        bool
-            False if another node answered and the topology turned out to have
-            changed: the request may be repeated, if it is one that may.
+        str or None
+            The node that answered, if it is another one and the topology turned out
+            to have changed: the request may be repeated, if it is one that may.
 
         Raises
         ------
@@ -331,19 +365,19 @@ class Pin:
         """
         site = target.site
         if site is None or site.topology is None or status in _GATEWAY:
-            return True
+            return None
         if target.route == "direct":
             if target.node is not None and site.node == target.node:
                 site.known = "proved"
-            return True
+            return None
         name = site.topology.evidence
         if name is None:
-            return True
+            return None
         value = headers.get(name)
         if value is None:
             if 200 <= status < 300 and site.node is not None:
                 self._lost(site, None, f"no {name} header came with the answer", url)
-            return True
+            return None
         answered = site.topology.node_of_evidence(value)
         if answered is None and site.renew(thorough=True):
             answered = site.topology.node_of_evidence(value)
@@ -351,12 +385,13 @@ class Pin:
             self._lost(
                 site, value, f"the answer came from {value[:200]!r}, which is no node here", url
             )
-            return True
+            return None
         wrong = target.node is not None and answered != target.node == site.node
         if wrong and target.pinned and site.renew(thorough=True):
-            return False
-        self._compare(site, answered, target.pinned or site.node != target.node, url)
-        return True
+            return answered
+        firm = target.pinned or site.node != target.node
+        self._compare(site, answered, firm, f"node {answered!r} answered", url)
+        return None
 
     def note_reference(self, url: str) -> None:
         """Take the origin of a status location or output as evidence, where it names a node."""
@@ -364,31 +399,61 @@ class Pin:
         for site in self.sites:
             node = site.topology.node_of_url(url) if site.topology is not None else None
             if node is not None:
-                self._compare(site, node, site.pinned and site.known == "proved", url)
+                firm = site.firm or (site.pinned and site.known == "proved")
+                what = f"the answer names {url}, which is on node {node!r}"
+                self._compare(site, node, firm, what, url)
                 return
 
-    def _compare(self, site: Site, answered: str, pinned: bool, url: str) -> None:
+    def astray(self, target: Target, answered: str, what: str, url: str) -> None:
+        """Raise or warn: another node answered, and its answer is of no use."""
+        if target.site is not None:
+            self._lost(target.site, answered, what, url)
+
+    def _compare(self, site: Site, answered: str, firm: bool, what: str, url: str) -> None:
         with site.lock:
-            if site.node == answered or site.node is None or not pinned:
+            if site.node == answered or site.node is None or not firm:
                 site.settle(answered, "proved")
                 return
-        self._lost(site, answered, f"node {answered!r} answered", url)
+        self._lost(site, answered, what, url)
+
+    def _must_be_there(self, site: Site, node: str, url: str) -> None:
+        if site.node == node:
+            return
+        if not site.pinned:
+            site.settle(node, "predicted")
+            return
+        self._raise_or_warn(
+            site,
+            node,
+            f"{url} is on node {node!r}, and workflow {self.machineid!r} is pinned to node "
+            f"{site.node!r}. A workflow of its own reaches it: Workflow(node={node!r})",
+            url,
+        )
 
     def _lost(self, site: Site, answered: str | None, what: str, url: str) -> None:
-        message = (
+        self._raise_or_warn(
+            site,
+            answered,
             f"{what}, and the files of workflow {self.machineid!r} are on node {site.node!r} "
             f"({url}); the proxy sent the request astray: its server list may have changed, or it "
             "has marked the node as failed for a while (nginx: fail_timeout, 10 s). "
-            "Nothing of the answer was used; try again later, or run the chain anew"
+            + "Nothing of the answer was used; try again later, or run the chain anew"
+            * self.strict,
+            url,
         )
+
+    def _raise_or_warn(self, site: Site, answered: str | None, message: str, url: str) -> None:
         if self.strict:
             raise AffinityLost(
                 message, machineid=self.machineid, node=site.node, url=url, answered_by=answered
             )
+        self._warn("lost", message)
+
+    def _warn(self, topic: str, message: str) -> None:
         shown = without_login(message)
         with self._lock:
-            self._warned["lost"] = shown
-        warnings.warn(shown, AffinityWarning, stacklevel=2)
+            self._warned[topic] = shown
+        warnings.warn(shown, AffinityWarning, stacklevel=3)
 
     def warn_once(self, topic: str, message: str) -> None:
         """Warn, but only once per workflow and topic."""
@@ -411,6 +476,12 @@ class Pin:
 
     # ---- inside ----
 
+    def _first_site(self) -> Site | None:
+        with self._lock:
+            if self._used:
+                return self._used[0]
+            return next((site for site in self._known if site.node is not None), None)
+
     def _find(self, url: str) -> tuple[Site | None, Match | None]:
         with self._lock:
             for site in self._known:
@@ -424,16 +495,21 @@ class Pin:
                 if site.topology is not None and origin.host in site.topology.service_hosts:
                     return site, None
             if origin.host not in self._bare:
-                wanted = self._wanted if not self._bare and not self._known else None
-                self._bare[origin.host] = Site(
-                    self.machineid, None, wanted=wanted, given=self.given
-                )
+                self._bare[origin.host] = Site(self.machineid, None, given=self.given)
             return self._bare[origin.host], None
 
     def _plain(self, url: str, site: Site | None) -> Target:
         """Route what no topology covers: with the bare id in scope, without it elsewhere."""
         if site is None:
             return Target(url)
+        if self._wanted is not None and not any(known.has(self._wanted) for known in self._known):
+            raise TopologyError(
+                f"no topology is known for {origin_of(url)}, so that nothing can lead to node "
+                f"{self._wanted!r}; give topology=, or leave node= out",
+                machineid=self.machineid,
+                node=self._wanted,
+                url=url,
+            )
         self._mark_used(site)
         header = site.topology.header if site.topology is not None else self.header
         key = site.uncovered_key()
@@ -453,7 +529,15 @@ class Pin:
         )
 
     def _mark_used(self, site: Site) -> None:
-        if site not in self._used:
-            with self._lock:
-                if site not in self._used:
-                    self._used.append(site)
+        if site in self._used:
+            return
+        with self._lock:
+            if site in self._used:
+                return
+            wanted = self._wanted
+            if wanted is not None and self._wanted_at is None and site.has(wanted):
+                if not site.pinned:
+                    site.want(wanted)
+                if site.node == wanted:
+                    self._wanted_at = site
+            self._used.append(site)

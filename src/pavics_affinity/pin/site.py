@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +11,7 @@ from typing import Literal
 from ..errors import BackendUnavailable, PlacementUndetermined, UnknownNode
 from ..placement import name_key
 from ..record import NodeKnown
-from ..topology import Match, Topology, TopologySource
+from ..topology import Match, Service, Topology, TopologySource
 from . import usage
 
 
@@ -55,31 +56,34 @@ class Site:
         The workflow's.
     source : TopologySource, optional
         What is known of the site; nothing, for a plain proxy.
-    wanted : str, optional
-        Node that the user asked for.
     given : bool
         Whether the user gave the machineid: then the node is the one that
         other tools sending it reach.
+
+    Attributes
+    ----------
+    pinned : bool
+        Whether the node stays: something was executed there, or it was asked for.
+    firm : bool
+        Whether something rests on the pin already, so that even the first
+        document to name another node is one too late.
     """
 
-    def __init__(
-        self, machineid: str, source: TopologySource | None, *, wanted: str | None, given: bool
-    ) -> None:
+    def __init__(self, machineid: str, source: TopologySource | None, *, given: bool) -> None:
         self.machineid = machineid
         self.source = source
         self.given = given
-        self.pinned = wanted is not None
-        self.node: str | None = wanted
-        self.known: NodeKnown = "unknown" if wanted is None else "predicted"
+        self.pinned = False
+        self.firm = False
+        self.node: str | None = None
+        self.known: NodeKnown = "unknown"
         self.direct = False
         self.lock = threading.RLock()
-        self._wanted = wanted
+        self._wanted: str | None = None
         self._passed: list[str] = []
         self._keys: dict[str, str] = {}
-        self._counted: tuple[Topology, str] | None = None
-        if wanted is not None and self.topology is not None:
-            self.topology.node(wanted)
-            self._count(wanted)
+        self._keys_of: Topology | None = None
+        self._leave: weakref.finalize[..., Site] | None = None
 
     @property
     def topology(self) -> Topology | None:
@@ -90,27 +94,62 @@ class Site:
         """Take the machineid that the user turns out to have given."""
         with self.lock:
             self.machineid, self.given = machineid, True
-            self._keys.clear()
+            self._keys_of = None
             if not self.pinned:
                 self._uncount()
                 self.node, self.known = None, "unknown"
+
+    def has(self, node: str) -> bool:
+        """Tell whether the site is known to have a node of this name."""
+        return self.topology is not None and any(n.name == node for n in self.topology.nodes)
+
+    def want(self, node: str) -> None:
+        """Take the node that the user asks for."""
+        with self.lock:
+            self.settle(node, "predicted")
+            self._wanted = node
+            self.pinned = self.firm = True
+
+    def mint(self, wanted: str | None) -> str | None:
+        """Mint a machineid that lands by itself on the node wanted, else on a little used one.
+
+        Without a node wanted, the one that is found is settled, so that the next
+        workflow takes another.
+
+        Returns
+        -------
+        str or None
+            None where nothing can be said before a service is used.
+        """
+        topology = self.topology
+        if topology is None:
+            return None
+        for service in topology.services:
+            takers = list(self._takers(topology, service, drained=wanted is not None))
+            if wanted is not None and wanted in takers:
+                return usage.mint_for(topology, service, wanted)
+            if wanted is None and takers:
+                minted = usage.mint(topology, service, takers)
+                if minted is None:
+                    return None
+                self.machineid, self.node = minted
+                self.known = "predicted"
+                self._count_on(usage.site_name(topology), self.node)
+                return self.machineid
+        return None
 
     def renew(self, *, thorough: bool = False) -> bool:
         """Look whether the topology has changed; return whether it has.
 
         The node stays; the keys that lead there are found anew.
         """
-        if self.source is None or not self.source.renew(thorough=thorough):
-            return False
-        with self.lock:
-            self._keys.clear()
-        return True
+        return self.source is not None and self.source.renew(thorough=thorough)
 
     def choose(self, match: Match) -> None:
         """Settle the node, if it is not, for the first service that is used."""
         with self.lock:
             if match.node is not None and self.node is None:
-                self.settle(match.node, "proved")
+                self.settle(match.node, "predicted")
             if self.topology is None:
                 return
             offered = any(b.node == self.node for b in self.topology.backends(match.service))
@@ -119,27 +158,32 @@ class Site:
                 self.node = None
             if self.node is not None:
                 return
-            if self.given:
-                try:
-                    order = self.topology.order(match.service, self.machineid)
-                    chosen = next((n for n in order if n not in self._passed), None)
-                except PlacementUndetermined:
-                    return
-            else:
-                chosen = usage.choose(self.topology, self.machineid, self._takers(match))
+            chosen = self._first_in_order(self.topology, match.service)
+            if self.given or self.pinned:
                 if chosen is not None:
-                    self._counted = (self.topology, chosen)
+                    self.settle(chosen, "predicted")
+                return
+            takers = list(self._takers(self.topology, match.service))
+            if chosen in takers:
+                # Whoever keeps the id and comes back with it comes to this node.
+                self.settle(chosen, "predicted")
+                return
+            chosen = usage.choose(self.topology, self.machineid, takers)
             if chosen is not None:
                 self.node, self.known = chosen, "predicted"
+                self._count_on(usage.site_name(self.topology), chosen)
 
     def settle(self, node: str, known: NodeKnown) -> None:
-        """Take the node that answered as the workflow's."""
+        """Take a node as the workflow's."""
         with self.lock:
             if node != self.node:
                 self._uncount()
                 self.node = node
-                self._keys.clear()
-                self._count(node)
+                self._keys_of = None
+                if self.topology is not None and self.has(node):
+                    site = usage.site_name(self.topology)
+                    usage.take(site, node)
+                    self._count_on(site, node)
             self.known = known
 
     def pass_over(self, node: str | None) -> bool:
@@ -158,20 +202,41 @@ class Site:
             self._passed.append(node)
             self._uncount()
             self.node, self.known = None, "unknown"
-            self._keys.clear()
+            self._keys_of = None
             left = any(n.name not in self._passed for n in self.topology.nodes if not n.drain)
             if not left:
                 self._passed.clear()
             return left
 
+    def abandon(self, node: str | None) -> bool:
+        """Leave the pinned node for another one, as only a workflow that is not strict does.
+
+        Returns
+        -------
+        bool
+            Whether there is another node; else it stays.
+        """
+        with self.lock:
+            if node is None or self.topology is None or self.node != node:
+                return node is not None and self.topology is not None
+            known, self.pinned = self.known, False
+            if self.pass_over(node):
+                self.firm = False
+                return True
+            self.settle(node, known)
+            self.pinned = True
+            return False
+
     def key_for(self, match: Match) -> str:
         """Return the routing key that makes the service's proxy choose the node."""
-        topology = self.topology
-        if topology is None or self.node is None:
-            return self.machineid
-        if topology.proxy == "strict":
-            return name_key(self.machineid, self.node)
         with self.lock:
+            topology = self.topology
+            if topology is None or self.node is None:
+                return self.machineid
+            if topology.proxy == "strict":
+                return name_key(self.machineid, self.node)
+            if topology is not self._keys_of:
+                self._keys, self._keys_of = {}, topology
             key = self._keys.get(match.service.name)
             if key is None:
                 key = self._keys[match.service.name] = self._steer(topology, match)
@@ -211,24 +276,31 @@ class Site:
                 node=self.node,
             )
 
-    def _takers(self, match: Match) -> Iterator[str]:
-        topology = self.topology
-        if topology is None:
-            return
-        drained = {node.name for node in topology.nodes if node.drain}
-        seen = set(self._passed)
-        for backend in topology.backends(match.service):
-            if backend.node in drained or backend.down or backend.backup or backend.node in seen:
+    def _first_in_order(self, topology: Topology, service: Service) -> str | None:
+        """Name the node that the bare id leads to, those passed over left out."""
+        try:
+            order = topology.order(service, self.machineid)
+            return next((node for node in order if node not in self._passed), None)
+        except PlacementUndetermined:
+            return None
+
+    def _takers(
+        self, topology: Topology, service: Service, *, drained: bool = False
+    ) -> Iterator[str]:
+        """Yield the nodes of a service that may be taken; drained ones only if asked for."""
+        drains = {node.name for node in topology.nodes if node.drain and not drained}
+        seen = {*self._passed, *drains}
+        for backend in topology.backends(service):
+            if backend.down or backend.backup or backend.node in seen:
                 continue
             seen.add(backend.node)
             yield backend.node
 
-    def _count(self, node: str) -> None:
-        if self.topology is not None and any(n.name == node for n in self.topology.nodes):
-            usage.take(self.topology, node)
-            self._counted = (self.topology, node)
+    def _count_on(self, site: str, node: str) -> None:
+        """Give the place back when the workflow is closed, or forgotten without being closed."""
+        self._leave = weakref.finalize(self, usage.release, site, node)
 
     def _uncount(self) -> None:
-        if self._counted is not None:
-            usage.release(*self._counted)
-            self._counted = None
+        if self._leave is not None:
+            self._leave()
+            self._leave = None

@@ -6,7 +6,6 @@ import os
 import threading
 from contextvars import ContextVar, Token
 
-from ..machineid import mint_machineid
 from ..pin import Pin
 from ..topology.source import default_sources
 from .session import AffinitySession
@@ -34,7 +33,7 @@ def ambient_session() -> AffinitySession:
     with _LOCK:
         if not _OF_PROCESS or _OF_PROCESS[0].closed:
             given = os.environ.get(MACHINEID_VARIABLE)
-            pin = Pin(given or mint_machineid(), given=given is not None, sources=default_sources())
+            pin = Pin(given or None, sources=default_sources())
             _OF_PROCESS[:] = [AffinitySession(pin)]
         return _OF_PROCESS[0]
 

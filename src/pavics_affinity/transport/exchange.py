@@ -11,7 +11,6 @@ import urllib3
 
 from ..errors import (
     AffinityError,
-    AffinityLost,
     BackendUnavailable,
     ExecuteOutcomeUnknown,
     ExecuteRedirected,
@@ -132,10 +131,13 @@ class Exchange:
             if not refused:
                 self.pin.sent(target)
         try:
-            arrived = self.pin.judge(target, response.status_code, response.headers, self.url)
-            if arrived and response.is_redirect:
+            stray = self.pin.judge(target, response.status_code, response.headers, self.url)
+            if stray is not None and (self.execute or not self.patience.wait()):
+                self._astray(target, stray)
+                stray = None
+            if stray is None and response.is_redirect:
                 _read_a_little(response)
-            if arrived and not self.stream:
+            if stray is None and not self.stream:
                 # Read while a fault can still be told from an answer.
                 response.content  # noqa: B018  # the property reads the body
         except AffinityError:
@@ -145,11 +147,7 @@ class Exchange:
             response.close()
             self._after_fault(fault, target)
             return None
-        if not arrived:
-            response.close()
-            self._astray(target)
-            return None
-        if self._is_final(response, target):
+        if stray is None and self._is_final(response, target):
             return response
         response.close()
         return None
@@ -265,8 +263,11 @@ class Exchange:
             ) from fault
         if not_sent and target.route == "direct" and self._next_node(target):
             return
-        if not self.patience.wait():
-            self._give_up(fault, target, not_sent)
+        if self.patience.wait():
+            return
+        if target.route == "direct" and self._leave(target, faults.in_words(fault)):
+            return
+        self._give_up(fault, target, not_sent)
 
     def _is_final(self, response: requests.Response, target: Target) -> bool:
         """Tell whether the answer is for the caller; raise if there is none to wait for."""
@@ -284,19 +285,21 @@ class Exchange:
             return self._execute_at_gateway(response, target)
         if status != 503 and self._next_node(target):
             return False
-        if self.patience.wait():
+        what = f"the proxy answered {status}"
+        if self.patience.wait() or self._leave(target, what):
             return False
         if target.site.pinned:
-            raise self._unavailable(target, f"the proxy answered {status}")
+            raise self._unavailable(target, what)
         return True
 
     def _execute_at_gateway(self, response: requests.Response, target: Target) -> bool:
         if "xml" in response.headers.get("Content-Type", ""):
             return True
         if self._refused_behind_proxy(response, target):
-            if self._next_node(target) or self.patience.wait():
+            what = "it refused the proxy's connections"
+            if self._next_node(target) or self.patience.wait() or self._leave(target, what):
                 return False
-            raise self._unavailable(target, "it refused the proxy's connections")
+            raise self._unavailable(target, what)
         status = response.status_code
         if self._answers_again(target):
             raise self._error(
@@ -363,20 +366,15 @@ class Exchange:
         site = target.site
         if site is not None and site.renew(thorough=True) and self.patience.wait():
             return False
-        if self._next_node(target):
+        what = "the proxy does not know the node (421)"
+        if self._next_node(target) or self._leave(target, what):
             return False
-        raise self._unavailable(target, "the proxy does not know the node (421)")
+        raise self._unavailable(target, what)
 
-    def _astray(self, target: Target) -> None:
-        """Another node answered, and the server list has changed meanwhile."""
-        if self.execute or not self.patience.wait():
-            raise self._error(
-                AffinityLost,
-                target,
-                f"the proxy's server list changed, and the request to {shown(self.url)} reached "
-                f"another node than {target.node!r}"
-                + ("; the Execute ran there, where the workflow's files are not" * self.execute),
-            )
+    def _astray(self, target: Target, answered: str) -> None:
+        """Another node answered, for the server list has changed, and it is too late to repeat."""
+        ran = " ran the Execute" if self.execute else " answered"
+        self.pin.astray(target, answered, f"node {answered!r}{ran}", self.url)
 
     def _go_direct(self, target: Target) -> bool:
         """Leave the proxy aside for this site, if that is possible and safe."""
@@ -393,6 +391,13 @@ class Exchange:
 
     def _next_node(self, target: Target) -> bool:
         return target.site is not None and target.site.pass_over(target.node)
+
+    def _leave(self, target: Target, what: str) -> bool:
+        """Turn to another node for good, with as much patience as before, if not strict."""
+        if not self.pin.leave(target, what):
+            return False
+        self.patience = Patience(current_deadline(self.adapter.deadline))
+        return True
 
     # ---- what to say ----
 
