@@ -400,6 +400,7 @@ def test_a_description_is_asked_for_once_per_process_and_session(wps, service, s
 
 @pytest.mark.parametrize("identifier", ["step", "all"])
 def test_a_description_that_was_shown_is_not_asked_for_again(wps, service, identifier):
+    service.describe = service.xml(wpsdocs.description("step", service.inputs))
     wps.describeprocess(identifier)
     wps.execute("step", [])
     assert len(service.asked("DescribeProcess")) == 1
