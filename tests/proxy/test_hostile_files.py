@@ -131,11 +131,6 @@ def many(examples):
     )
 
 
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory):
-    return tmp_path_factory.mktemp("hostile")
-
-
 def put(path, content):
     path.write_bytes(content)
     return path
@@ -168,25 +163,25 @@ def is_well_formed(found, files):
 
 @many(1000)
 @given(CASES)
-def test_check_finds_faults_in_damaged_nginx_files_and_never_fails(directory, case):
+def test_check_finds_faults_in_damaged_nginx_files_and_never_fails(tmp_path, case):
     which, splices = case
-    path = put(directory / "nginx.conf", damaged(NGINX[which], splices))
+    path = put(tmp_path / "nginx.conf", damaged(NGINX[which], splices))
     is_well_formed(check(path), {str(path)})
 
 
 @many(400)
 @given(SPLICES)
-def test_check_finds_faults_in_damaged_compose_files_and_never_fails(directory, splices):
-    nginx = put(directory / "sound.conf", FRONT)
-    compose = put(directory / "docker-compose.yml", damaged(COMPOSE, splices))
+def test_check_finds_faults_in_damaged_compose_files_and_never_fails(tmp_path, splices):
+    nginx = put(tmp_path / "sound.conf", FRONT)
+    compose = put(tmp_path / "docker-compose.yml", damaged(COMPOSE, splices))
     is_well_formed(check(nginx, compose), {str(nginx), str(compose)})
 
 
 @many(300)
 @given(SPLICES, SPLICES)
-def test_check_against_a_damaged_topology_raises_our_error_or_finds(directory, one, other):
-    nginx = put(directory / "against.conf", damaged(NGINX[1], one))
-    topology = put(directory / "against.toml", damaged(TOPOLOGY, other))
+def test_check_against_a_damaged_topology_raises_our_error_or_finds(tmp_path, one, other):
+    nginx = put(tmp_path / "against.conf", damaged(NGINX[1], one))
+    topology = put(tmp_path / "against.toml", damaged(TOPOLOGY, other))
     found = only_ours(check, nginx, topology=topology)
     is_well_formed(found or [], {str(nginx), str(topology)})
 
@@ -196,9 +191,9 @@ def test_check_against_a_damaged_topology_raises_our_error_or_finds(directory, o
 
 @many(700)
 @given(CASES)
-def test_read_nginx_gives_a_topology_or_our_error(directory, case):
+def test_read_nginx_gives_a_topology_or_our_error(tmp_path, case):
     which, splices = case
-    path = put(directory / "read.conf", damaged(NGINX[which], splices))
+    path = put(tmp_path / "read.conf", damaged(NGINX[which], splices))
     topology = only_ours(read_nginx, path)
     if topology is not None:
         assert Topology.loads(topology.dumps()) == topology
@@ -206,8 +201,8 @@ def test_read_nginx_gives_a_topology_or_our_error(directory, case):
 
 @many(700)
 @given(SPLICES)
-def test_a_damaged_topology_is_refused_or_one_that_can_be_written_again(directory, splices):
-    path = put(directory / "load.toml", damaged(TOPOLOGY, splices))
+def test_a_damaged_topology_is_refused_or_one_that_can_be_written_again(tmp_path, splices):
+    path = put(tmp_path / "load.toml", damaged(TOPOLOGY, splices))
     topology = only_ours(Topology.load, path)
     if topology is not None:
         assert Topology.loads(topology.dumps()) == topology
@@ -218,9 +213,9 @@ def test_a_damaged_topology_is_refused_or_one_that_can_be_written_again(director
 
 @many(300)
 @given(SPLICES, st.sampled_from(["strict", "plain"]))
-def test_a_damaged_topology_leaves_whole_files_or_none(directory, splices, style):
-    path = put(directory / "render.toml", damaged(TOPOLOGY, splices))
-    out = directory / "out"
+def test_a_damaged_topology_leaves_whole_files_or_none(tmp_path, splices, style):
+    path = put(tmp_path / "render.toml", damaged(TOPOLOGY, splices))
+    out = tmp_path / "out"
     before = contents(out)
 
     def load_and_write():

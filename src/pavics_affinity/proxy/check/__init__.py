@@ -65,16 +65,16 @@ def check(
     """
     files = find_files(paths)
     statements, found = read_nginx_files(files.nginx)
-    site = Site(statements, resolve)
+    told = None if topology is None else Topology.load(topology)
+    site = Site(statements, resolve, None if told is None else told.header)
     for rules in _RULES_ON_NGINX:
         found += rules(site)
     proxies, bad = read_compose(files.compose) if files.compose else ([], [])
     found += bad
     if files.compose and not bad:
         found += compose_findings(site, proxies, files.compose)
-    if topology is not None:
-        agreement = Agreement(site, Topology.load(topology), os.fspath(topology), proxies)
-        found += agreement.findings()
+    if told is not None and topology is not None:
+        found += Agreement(site, told, os.fspath(topology), proxies).findings()
     found += _edited([*files.nginx, *files.compose, *_files_of(statements)])
     return in_order(found)
 

@@ -57,7 +57,10 @@ def _header(pool: Pool, site: Site) -> Findings:
             "without it gets an empty key, for which nginx gives each request to the next node",
             f"write 'hash {_variable(site.header)};' in all upstreams",
         )
-    elif site.header != "machineid" and "_" not in _raw_header(pool, site):
+    if site.header_is_told:
+        return
+    raw = _raw_header(pool, site)
+    if site.header in headers and site.header != "machineid" and "_" not in raw:
         yield finding(
             "hash-other-variable",
             "warning",
@@ -68,7 +71,6 @@ def _header(pool: Pool, site: Site) -> Findings:
             "write 'hash $http_machineid;', or tell every user (Workflow(header=...), header = in "
             "the topology)",
         )
-    raw = _raw_header(pool, site)
     if "_" in raw and not _underscores_allowed(pool, site):
         yield finding(
             "header-underscore",

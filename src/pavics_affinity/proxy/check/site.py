@@ -129,10 +129,18 @@ class Site:
         Those inside ``http``.
     resolve : callable, optional
         Name of a host to the list of its addresses.
+    header : str, optional
+        The header that clients are told to send.
     """
 
-    def __init__(self, statements: Sequence[Statement], resolve: Resolve | None = None) -> None:
+    def __init__(
+        self,
+        statements: Sequence[Statement],
+        resolve: Resolve | None = None,
+        header: str | None = None,
+    ) -> None:
         self.statements = statements
+        self.told_header = header
         self.resolve = resolve
         self.maps: Maps = read_maps(statements)
         self.all_pools = tuple(
@@ -200,6 +208,12 @@ class Site:
         if not counts or counts["machineid"] == max(counts.values()):
             return "machineid"
         return counts.most_common(1)[0][0]
+
+    @property
+    def header_is_told(self) -> bool:
+        """Whether clients know the header: by a topology, or by the proxy's own document."""
+        told = self.told_header
+        return self.takes_names or (told is not None and told.lower() == self.header)
 
     # ---- passings ----
 
