@@ -51,6 +51,7 @@ class WorkflowResults(Iterator[WorkflowResult]):
         self._run = run
         self._in_order = order == "input"
         self._raises = on_error == "raise"
+        self._raised = False
         self._progress = progress
         self._early: dict[int, WorkflowResult] = {}
         self._turn = 1
@@ -119,11 +120,12 @@ class WorkflowResults(Iterator[WorkflowResult]):
         try:
             result = self._next()
         except (KeyboardInterrupt, SystemExit) as interrupt:
-            interrupt.add_note(self._run.where_they_are())
+            interrupt.add_note(self._run.interrupt())
             self.close()
             raise
         self._run.taken()
         if result.error is not None and self._raises:
+            self._raised = True
             result.error.add_note(self._run.what_goes_on())
             raise result.error
         return result
@@ -166,7 +168,10 @@ class WorkflowResults(Iterator[WorkflowResult]):
                 bar(self._progress, total=self.total, desc="chains", unit="chain")
             )
             self._run.begin()
-        self._run.go_on()
+        if self._raised:
+            # The caller has heard of the error, and wants the others.
+            self._raised = False
+            self._run.go_on()
         while True:
             result = self._early.pop(self._turn, None) or self._hear()
             if self._in_order and result.number != self._turn:

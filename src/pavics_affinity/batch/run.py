@@ -21,13 +21,15 @@ from typing import Any
 
 from ..errors import BackendUnavailable
 from ..machineid import mint_machineid
+from ..record.steps import ENDED
 from ..topology import TopologySource
+from ..workflow import Workflow
 from .chains import ChainRun, Ledger, in_words, short
 from .keep import Keep, Known
 from .nodes import Nodes
 from .result import WorkflowResult
 from .share import Share
-from .task import Chain, Outcome, Task, end_here, ended_here, jobs_here, outcome_of
+from .task import Chain, Outcome, Task, end_here, ended_here, outcome_of, running_here
 from .task import run as run_task
 from .watch import Watch
 
@@ -36,6 +38,12 @@ WINDOW = 1_000
 
 FREE_RESTARTS = 5
 """How often a chain that has executed nothing is begun anew after its node was lost."""
+
+LISTED = 20
+"""Chains that an interrupted batch lists."""
+
+GRACE = 2.0
+"""Seconds that an interrupted batch waits for the answers to Executes on their way."""
 
 _SOON = 1.0
 
@@ -233,26 +241,31 @@ class Run:
         if not self.begun and self._keep is not None:
             self._keep.close()
 
-    def where_they_are(self) -> str:
-        """Say where the chains that run now can be found again."""
-        flights = sorted(self._flights, key=lambda flight: flight.entry.number)
-        running = [f for f in flights if f.future is None or not f.future.done()]
-        if not running:
+    def interrupt(self) -> str:
+        """Close; say where the chains that were running can be found again."""
+        flights = [f for f in self._flights if f.future is None or not f.future.done()]
+        flights.sort(key=lambda flight: flight.entry.number)
+        workflows = {flight: running_here(flight.machineid) for flight in flights}
+        self.close()
+        end = time.monotonic() + GRACE
+        while any(_is_sending(w) for w in workflows.values()) and time.monotonic() < end:
+            time.sleep(0.05)
+        if not flights:
             return "map_workflows: nothing was running"
-        lines = [f"map_workflows: nothing more is sent; {len(running)} chains were running:"]
-        for flight in running[:20]:
+        lines = [f"map_workflows: nothing more is sent; {len(flights)} chains were running:"]
+        for flight in flights[:LISTED]:
             node = f", node={flight.node!r}" if flight.node else ""
-            jobs = "".join(f", job {url}" for url in jobs_here(flight.machineid))
+            jobs = "".join(f", job {url}" for url in _jobs(workflows[flight]))
             lines.append(
                 f"  {short(flight.entry.item)}: Workflow({flight.machineid!r}{node}){jobs}"
             )
-        if len(running) > 20:
-            lines.append(f"  and {len(running) - 20} more: see .running")
+        if len(flights) > LISTED:
+            lines.append(f"  and {len(flights) - LISTED} more: see .running")
         lines.append(
             "Call map_workflows again with the same journal to go on."
             if self._keep is not None
             else "Their jobs go on at the services: wf.wps(url).attach(job) finds one again. With "
-            "journal=DIRECTORY a later call would take them up by itself."
+            "journal=DIRECTORY a later call takes them up by itself."
         )
         return "\n".join(lines)
 
@@ -597,6 +610,15 @@ class Run:
 def _tell(inbox: queue.SimpleQueue[Any], flight: _Flight, future: Future[Any]) -> None:
     ended_here(flight.machineid)
     inbox.put(_Ended(flight, future))
+
+
+def _is_sending(workflow: Workflow | None) -> bool:
+    return workflow is not None and any(step.state == "sending" for step in workflow.steps)
+
+
+def _jobs(workflow: Workflow | None) -> list[str]:
+    steps = () if workflow is None else workflow.steps
+    return [step.location for step in steps if step.location and step.state not in ENDED]
 
 
 def _explained(error: BaseException) -> BaseException:

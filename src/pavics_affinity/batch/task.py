@@ -27,7 +27,6 @@ from ..errors import (
     ServiceUnreachable,
     StatusLost,
 )
-from ..record.steps import ENDED
 from ..topology import TopologySource
 from ..workflow import Workflow
 
@@ -171,7 +170,7 @@ def end_here(machineid: str) -> None:
         if workflow is None:
             _UNWANTED.add(machineid)  # it may be about to begin
     if workflow is not None:
-        workflow.close()
+        _refuse(workflow)
 
 
 def ended_here(machineid: str) -> None:
@@ -180,12 +179,15 @@ def ended_here(machineid: str) -> None:
         _UNWANTED.discard(machineid)
 
 
-def jobs_here(machineid: str) -> list[str]:
-    """Return the status locations of a chain's jobs, if it runs in this process."""
+def running_here(machineid: str) -> Workflow | None:
+    """Return a chain's workflow, if it runs in this process."""
     with _LOCK:
-        workflow = _RUNNING.get(machineid)
-    steps = () if workflow is None else workflow.steps
-    return [step.location for step in steps if step.location and step.state not in ENDED]
+        return _RUNNING.get(machineid)
+
+
+def _refuse(workflow: Workflow) -> None:
+    """Have the next request raise; the answer to the last one is still read, and noted."""
+    workflow.session.affinity.closed = True
 
 
 def _holds_something(journal: str, keeper: str | None) -> bool:
@@ -213,7 +215,7 @@ def _run(task: Task) -> Outcome:
         _RUNNING[task.machineid] = workflow
         unwanted = task.machineid in _UNWANTED
     if unwanted:
-        workflow.close()
+        _refuse(workflow)
     try:
         with workflow:
             outcome.value = task.chain(workflow, task.item)
