@@ -65,7 +65,7 @@ RESPONSES = {
     "empty": wpsdocs.response(wpsdocs.SUCCEEDED),
 }
 
-OURS = {"session", "service", "step", "encoding", "_bound", "_submitted", "_asked"}
+OURS = {"session", "service", "step", "encoding", "_bound", "_expected", "_submitted", "_asked"}
 
 
 def flat(value, path="", above=()):
