@@ -221,6 +221,40 @@ def test_a_real_file_travels_from_service_to_service(strict):
                 assert dataset.sizes["latitude"] == 9
 
 
+def test_urls_inside_of_a_text_are_handed_on_each(cluster, produced):
+    wf, execution = produced
+    url = execution.wait().output("output").reference
+    elsewhere = "http://data.invalid/x.nc"
+    texts = [f'["{url}", "{elsewhere}"]', f"{elsewhere},{url}", f"<url>{url}</url>", f"{url} {url}"]
+    wps = wf.wps(cluster.url("flyingpigeon"))
+    before = len(cluster.executions())
+    for text in texts:
+        for value in (text, ComplexDataInput(text)):
+            with pytest.raises(ReferenceRefused, match=f"is {url}: the file is on"):
+                wps.execute("wordcounter", [("text", value)])
+    assert len(cluster.executions()) == before
+    with Workflow(wf.machineid, topology=cluster.topology) as known:
+        wps = known.wps(cluster.url("flyingpigeon"))
+        node = cluster.node_url(known.node, "malleefowl")[:-4]
+        own = url.replace(cluster.url("malleefowl")[:-4], node)
+        for text in texts:
+            said = wps.execute("echo", [("text", text)]).wait().output("text").text()
+            assert said == text.replace(url, own)
+
+
+def test_a_metalink_is_sent_along_with_urls_that_lead_to_its_files(strict):
+    with Workflow(topology=without_addresses(strict.topology)) as wf:
+        malleefowl, flyingpigeon = (wf.wps(strict.url(s)) for s in ("malleefowl", "flyingpigeon"))
+        links = malleefowl.execute("multiple_outputs", [("count", "2")]).wait().output("output")
+        assert links.reference is not None
+        execution = flyingpigeon.execute("wordcounter", [("text", links)])
+        assert execution.request.count(f"/.affinity/{wf.machineid}~{wf.node}/".encode()) >= 2
+        assert links.reference.encode() not in execution.request
+        execution.wait()
+        with pytest.raises(ReferenceRefused, match=r"a metalink, .* Pass its files .* Nothing"):
+            flyingpigeon.execute("echo", [("text", links)])
+
+
 def test_an_embedded_output_is_sent_along(cluster, produced):
     wf, _ = produced
     wps = wf.wps(cluster.url("flyingpigeon"))

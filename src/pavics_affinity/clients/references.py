@@ -3,13 +3,15 @@
 A service that fetches a reference sends no machineid. Through a proxy it may so
 reach another node than the one that has the file, and PyWPS takes that node's
 404 page for data. So a reference leaves here only as a URL that leads to the
-right node by itself; where there is none, it is refused.
+right node by itself; where there is none, it is refused. The same holds for the
+URLs inside of a text that is sent along: a list in JSON, a metalink.
 """
 
 from __future__ import annotations
 
 import base64
 import copy
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,12 +22,17 @@ from ..errors import AffinityWarning, InvalidRequest, ReferenceRefused
 from ..pin.links import link
 from .execution import Execution
 from .jobs import Job, Results
+from .metalink import is_metalink
 from .outputs import Output
 from .urls import web_url
 
 if TYPE_CHECKING:
     from ..transport import AffinitySession
     from .descriptions import Description, InputRule
+
+
+# A list's comma ends a URL here: what comes after it is left as it is in any case.
+_URL = re.compile(r"https?://[^\s\"'<>\\,;|()\[\]{}]+", re.IGNORECASE)
 
 
 class Embedded(ComplexDataInput):
@@ -97,7 +104,7 @@ def resolve_json(session: AffinitySession, inputs: Any, name: str = "") -> Any:
     value = single(inputs, name)
     what = f"input {name!r}"
     if isinstance(value, Output):
-        return _as_json_value(value, what)
+        return _as_json_value(value, name)
     if isinstance(value, str):
         return _of_text(session, value, what)
     if isinstance(value, Mapping):
@@ -145,15 +152,19 @@ def hand_on(session: AffinitySession, url: str, what: str) -> str:
         "or pass the file itself: ComplexDataInput(output.text()), or the file:// path if the "
         "process gives one"
     )
-    if pin.strict:
+    _refuse(session, message, url)
+    return url
+
+
+def _refuse(session: AffinitySession, message: str, url: str | None) -> None:
+    if session.pin.strict:
         raise ReferenceRefused(
             f"{message}. Nothing was executed",
             machineid=session.machineid,
             node=session.node,
             url=url,
         )
-    warnings.warn(message, AffinityWarning, stacklevel=2)
-    return url
+    warnings.warn(message, AffinityWarning, stacklevel=3)
 
 
 def single(value: Any, name: str) -> Any:
@@ -209,8 +220,13 @@ def as_input(session: AffinitySession, name: Any, value: Any, rule: InputRule | 
 
 
 def _of_text(session: AffinitySession, value: str, what: str) -> str:
+    """Hand on the URL that a text is, or those that it names."""
+    if "://" not in value:
+        return value
     text = value.strip()
-    return hand_on(session, text, what) if text.lower().startswith(("http:", "https:")) else value
+    if re.match(r"https?:\S+$", text, re.IGNORECASE) and text.count("://") == 1:
+        return hand_on(session, text, what)
+    return _URL.sub(lambda found: hand_on(session, found[0], what), value)
 
 
 def _of_output(output: Output, what: str, rule: InputRule | None) -> Any:
@@ -218,27 +234,50 @@ def _of_output(output: Output, what: str, rule: InputRule | None) -> Any:
     # A type that the process does not list would be refused; without one it takes its default.
     mimetype = output.mimeType if rule is not None and output.mimeType in rule.formats else None
     if output.reference is not None:
-        url = web_url(output.reference, base=output.service, what=what)
-        url = hand_on(output.session, url, what)
+        listed = _rewritten_metalink(output, what)
+        if listed is not None and complex_:
+            return Embedded(listed, mimeType=mimetype)
+        if listed is not None:
+            message = (
+                f"{what} is {output.reference}: a metalink, whose files the service would ask the "
+                "proxy for, without a machineid. Pass its files instead: output.files()"
+            )
+            _refuse(output.session, message, output.reference)
+        url = hand_on(output.session, _url_of(output, what), what)
         return ComplexDataInput(url, mimeType=mimetype) if complex_ else url
-    if not complex_:
-        return output.text()
-    if (output.encoding or "").lower() == "base64":
+    if complex_ and (output.encoding or "").lower() == "base64":
         return Embedded("".join(_texts(output)), mimeType=mimetype, encoding="base64")
-    return Embedded(output.text(), mimeType=mimetype)
+    text = _of_text(output.session, output.text(), what)
+    return Embedded(text, mimeType=mimetype) if complex_ else text
 
 
-def _as_json_value(output: Output, what: str) -> Any:
+def _as_json_value(output: Output, name: str) -> Any:
+    what = f"input {name!r}"
     if output.reference is not None:
-        url = web_url(output.reference, base=output.service, what=what)
-        link_ = {"href": hand_on(output.session, url, what), "type": output.mimeType}
-        return {key: value for key, value in link_.items() if value}
+        listed = _rewritten_metalink(output, what)
+        if listed is not None:
+            return {"value": listed, "mediaType": output.mimeType}
+        href = hand_on(output.session, _url_of(output, what), what)
+        return {"href": href, "type": output.mimeType} if output.mimeType else {"href": href}
     if "json" in (output.mimeType or ""):
-        return output.json()
+        return resolve_json(output.session, output.json(), name)
     if (output.encoding or "").lower() == "base64":
         content = base64.b64encode(output.read_bytes()).decode()
         return {"value": content, "encoding": "base64", "mediaType": output.mimeType}
-    return output.text()
+    return _of_text(output.session, output.text(), what)
+
+
+def _url_of(output: Output, what: str) -> str:
+    return web_url(output.reference or "", base=output.service, what=what)
+
+
+def _rewritten_metalink(output: Output, what: str) -> str | None:
+    """Return a metalink with the URLs that lead to its files, or None if it is right as it is."""
+    if not is_metalink(output.mimeType):
+        return None
+    text = output.text()
+    rewritten = _of_text(output.session, text, what)
+    return None if rewritten == text else rewritten
 
 
 def _texts(output: Output) -> Iterator[str]:
