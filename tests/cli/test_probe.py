@@ -27,6 +27,9 @@ def test_json(run, strict):
     assert told["urls"] == [strict.url("flyingpigeon")]
     assert {"name", "good", "words"} == set(told["findings"][0])
     assert told["requests"] < 30
+    placed = told["ids"][strict.url("flyingpigeon")]
+    assert len(placed) == 3
+    assert all(key.startswith("probe-") and len(nodes) == 1 for key, nodes in placed.items())
 
 
 def test_a_dead_node_is_exit_code_1(run, strict):

@@ -80,6 +80,7 @@ def _told(seen: Seen, verdict: Verdict) -> dict[str, Any]:
         "next": verdict.next,
         "header": seen.header,
         "requests": seen.requests,
+        "ids": verdict.ids,
         "findings": [
             {"name": finding.name, "good": finding.good, "words": finding.words}
             for finding in verdict.findings

@@ -372,6 +372,12 @@ def test_numbers_and_times_that_never_come_back_are_no_nodes():
     assert verdict_on(counted).kind == "not-nginx"
 
 
+def test_a_service_that_wants_credentials_is_not_condemned():
+    verdict = verdict_on(lambda seen: Answer(401, b"no", {"WWW-Authenticate": "Basic"}))
+    assert (verdict.kind, verdict.works) == ("cannot-tell", None)
+    assert "asks for credentials" in verdict.words
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "words"),
     [
