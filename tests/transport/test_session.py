@@ -27,7 +27,7 @@ from pavics_affinity.errors import (
     WorkflowClosed,
 )
 from pavics_affinity.pin import Pin
-from pavics_affinity.topology import FixedSource, Outputs
+from pavics_affinity.topology import FileSource, FixedSource, Outputs
 from pavics_affinity.transport import AffinitySession
 
 
@@ -489,6 +489,42 @@ def test_without_strictness_a_wrong_turn_warns(proxy):
     proxy.answer = lambda seen: Answer(headers={"X-Node": "n2"})
     with pytest.warns(AffinityWarning, match="astray"):
         assert session.get(proxy.url()).text == "ok"
+
+
+def test_without_strictness_a_dead_node_is_left_for_another(proxy, elsewhere):
+    session = pinned(site(proxy, elsewhere), route="direct", strict=False, deadline=0.3)
+    session.post("http://127.0.0.9:9/wps", data=b"<Execute/>")
+    dead, alive = (proxy, elsewhere) if session.node == "n1" else (elsewhere, proxy)
+    gone = session.node
+    dead.stop()
+    with pytest.warns(AffinityWarning, match=f"node '{gone}' does not answer.*not strict"):
+        session.post("http://127.0.0.9:9/wps", data=b"<Execute/>")
+    assert session.node != gone
+    assert [seen.method for seen in alive.seen] == ["POST"]
+    dead.__init__(dead.host)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_an_execute_that_went_astray_names_the_node_that_ran_it(proxy, tmp_path, strict):
+    path = tmp_path / "site.toml"
+    options = {"evidence": "X-Node", "url": proxy.url()}
+    nodes = (proxy, Server_stub("127.0.0.7"))
+    site(*nodes, **options).dump(path)
+    pin = Pin("a1b2", node="n1", sources=[FileSource(path)], strict=strict)
+
+    def change_and_answer(seen):
+        site(*nodes, method="hash consistent", **options).dump(path)
+        return Answer(headers={"X-Node": "n2"})
+
+    proxy.answer = change_and_answer
+    if strict:
+        with pytest.raises(AffinityLost, match="node 'n2' ran the Execute") as caught:
+            AffinitySession(pin).post(proxy.url(), data=b"<Execute/>")
+        assert (caught.value.node, caught.value.answered_by) == ("n1", "n2")
+    else:
+        with pytest.warns(AffinityWarning, match="node 'n2' ran the Execute"):
+            assert AffinitySession(pin).post(proxy.url(), data=b"<Execute/>").text == "ok"
+    assert len(proxy.seen) == 1
 
 
 def test_credentials_of_the_proxy_do_not_reach_a_node_in_its_stead(proxy):
