@@ -244,8 +244,6 @@ def test_a_reference_that_names_another_node_than_the_one_asked_for_is_lost():
     executed(pin)
     words = r"10\.0\.0\.2:8093/outputs/x\.xml, which is on node 'n2'"
     with pytest.raises(AffinityLost, match=words):
-        AffinityLost, match=r"10\.0\.0\.2:8093/outputs/x\.xml, which is on node 'n2'"
-    ):
         pin.note_reference("http://10.0.0.2:8093/outputs/x.xml")
     assert (pin.node, pin.node_known) == ("n1", "predicted")
 
