@@ -13,6 +13,8 @@ from live_site import RealNginx, ask, running, site
 from loopback import Answer
 from pavics_affinity.proxy.check import check
 from pavics_affinity.proxy.check.findings import Finding
+from pavics_affinity.proxy.check.paths import location_for
+from pavics_affinity.proxy.statements import read_statements
 
 IDS = [f"id-{number}" for number in range(24)]
 KEY = "hash $http_machineid;"
@@ -449,6 +451,51 @@ def _late(usual):
 
     answer.usual = usual
     return answer
+
+
+@pytest.mark.parametrize(("code", "method"), [(301, "GET"), (302, "GET"), (308, "POST")])
+def test_a_redirect_turns_an_execute_into_a_get_unless_it_is_308(place, code, method):
+    inside = (
+        "location / { proxy_pass http://finch; } "
+        f"location /old {{ return {code} http://$http_host/wps?from=$request_uri; }}"
+    )
+    with place.served(place.upstream() + place.server(inside)) as proxy:
+        for backend in place.site.backends.values():
+            backend.seen.clear()
+        requests.post(place.site.url("finch", "/old"), data=b"<Execute/>", timeout=20)
+        [seen] = [each for backend in place.site.backends.values() for each in backend.seen]
+        assert (seen.method, bool(seen.body)) == (method, method == "POST")
+        rules = {each.rule for each in check(proxy.directory / "nginx.conf")}
+        assert ("redirect" in rules) == (method == "GET")
+
+
+LOCATIONS = [
+    "= /wps", "/", "/wps", "/wps/", "^~ /wps/static", "~ [.]nc$", "~* [.]PNG$", "/out", "/a/b",
+    "~ ^/a/(b|c)$", "= /",
+]  # fmt: skip
+PATHS = [
+    "/", "/wps", "/wps/", "/wps/x", "/wps/static/x.nc", "/wps/x.nc", "/out/x.nc", "/out/x.png",
+    "/outputs", "/a/b", "/a/b/c", "/a/c", "/zzz", "/wps/static", "/wpsx", "/wps/in/deep", "/wps/in",
+]  # fmt: skip
+
+
+DEEPER = "location /wps/in { return 200 in; }"
+
+
+def test_the_location_of_a_path_is_the_one_that_nginx_takes(place):
+    blocks = [
+        f"location {location} {{ return 200 '{i}'; {DEEPER * (location == '/wps/')} }}"
+        for i, location in enumerate(LOCATIONS)
+    ]
+    with place.served(place.server("\n".join(blocks))) as proxy:
+        [statement] = [
+            each
+            for each in read_statements([proxy.directory / "nginx.conf"])
+            if each.name == "server"
+        ]
+        for path in PATHS:
+            chosen = location_for(statement, path)
+            assert place.ask(path=path).text == next(chosen.named("return")).args[1], path
 
 
 # ---- ports ----

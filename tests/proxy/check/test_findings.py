@@ -460,6 +460,7 @@ AGREEING = 'evidence = "X-Pavics-Node"\n' + NODES + SERVICES
         ("port = 8091", 'port = 8091\nbackends = ["n1", "n2"]', "topology-servers", "error"),
         ('"10.0.0.3" }', '"10.0.0.3", weight = 2 }', "topology-servers", "error"),
         ("10.0.0.", "192.168.0.", "topology-servers", "note"),
+        ("port = 8091", 'port = 8091\nurl = "http://p:1/emu/wps"', None, None),
     ],
 )
 def test_what_clients_go_by_is_held_against_the_files(held, old, new, rule, severity):
@@ -480,6 +481,33 @@ def test_a_header_that_the_topology_has_is_none_to_be_warned_of(held):
     text = SITE.replace("$http_machineid", "$http_x_workflow")
     assert [each.rule for each in held('header = "X-Workflow"\n' + AGREEING, text)] == []
     assert {each.rule for each in held(AGREEING, text)} == {"header-underscore", "topology-header"}
+
+
+@pytest.mark.parametrize(
+    ("locations", "paths"),
+    [
+        ("location / { proxy_pass http://finch; }", []),
+        ("location /finch { proxy_pass http://finch; } location /out { root /x; }", ["/out/"]),
+        ("location /out { proxy_pass http://finch; }", ["/finch/wps"]),
+        ("location / { proxy_pass http://emu; }", ["/finch/wps"]),
+        ("location / { proxy_pass http://$unknown; }", []),
+        ("location / { return 404; } location /finch/ { proxy_pass http://finch; }", ["/out/"]),
+        ("location ~ ^/(finch|out) { proxy_pass http://finch; }", []),
+        ("location ~ (?<!x) { proxy_pass http://finch; }", []),
+        ("location ~ (?1) { proxy_pass http://emu; }", []),
+        ("location / { if ($arg_x) { proxy_pass http://finch; } }", []),
+    ],
+)
+def test_the_paths_of_a_topology_are_followed_through_the_locations(held, locations, paths):
+    text = SOUND + upstream() + upstream("emu", 8091) + server("emu", 8091)
+    text += f"server {{\n  listen 8080;\n  server_name p.example;\n{locations}\n}}\n"
+    text += "server {\n  listen 8080 default_server;\n  return 404;\n}\n"
+    finch = '[services.finch]\nurl = "http://p.example/finch/wps"\nport = 8093\nlisten = 8080\n'
+    finch += 'outputs = { public = "http://p.example/out", backend = "/out" }\n'
+    told = held(AGREEING.replace("[services.finch]\nport = 8093\n", finch), text)
+    told = [each for each in told if each.rule == "topology-path"]
+    assert len(told) == len(paths)
+    assert all(path in each.message for path, each in zip(paths, told, strict=True))
 
 
 def test_a_node_that_a_strict_proxy_does_not_know_is_told(tmp_path):

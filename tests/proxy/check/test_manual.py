@@ -48,10 +48,10 @@ def whole(snippet, rule):
     if rule == "no-upstream":
         return snippet
     if not re.search(r"(?m)^upstream ", snippet):
-        return UPSTREAM + snippet
+        snippet = UPSTREAM + snippet
     if "server {" not in snippet:
         for number, name in enumerate(re.findall(r"(?m)^upstream (\w+)", snippet)):
-            snippet += SERVER.format(port=9000 + number, name=name)
+            snippet += SERVER.format(port=8093 + number, name=name)
     return snippet
 
 
@@ -60,7 +60,7 @@ def rules_found(directory, example):
     if example.kind in ("nginx", "text"):
         nginx.write_text(whole(example.text, example.rule))
     elif example.kind == "yaml":
-        nginx.write_text(the_files())
+        nginx.write_text(whole("", example.rule))
         more = [directory / "docker-compose.yml"]
         more[0].write_text(example.text)
     else:

@@ -15,9 +15,11 @@ from .compose import compose_findings, read_compose
 from .failover import failover_findings
 from .files import Files, find_files, read_nginx_files
 from .findings import RULES, SEVERITIES, Finding, Severity, in_order
+from .headers import header_findings
 from .key import key_findings
 from .locations import location_findings
 from .ports import port_findings
+from .servers import server_findings
 from .site import Site
 from .together import together_findings
 from .upstreams import upstream_findings
@@ -25,11 +27,13 @@ from .upstreams import upstream_findings
 __all__ = ["RULES", "SEVERITIES", "Files", "Finding", "Severity", "check", "find_files"]
 
 _RULES_ON_NGINX = (
+    server_findings,
     upstream_findings,
     key_findings,
     together_findings,
     failover_findings,
     location_findings,
+    header_findings,
     port_findings,
 )
 

@@ -13,7 +13,9 @@ from ..naming import address_of
 from .compose import Container, Spot
 from .findings import Finding, Findings, finding, listed
 from .passing import Passing
-from .site import Pool, Site
+from .paths import path_findings
+from .pools import Pool
+from .site import Site
 from .together import place_on, share_together
 
 _UNKNOWN = "?"
@@ -59,6 +61,7 @@ class Agreement:
             yield from self._evidence(pool)
             yield from self._listen(service, pool)
             yield from self._publish(service)
+        yield from path_findings(self.site, self.topology, self.pools)
         yield from self._extra()
 
     def _at(self, *path: str) -> Spot:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from .findings import Findings, finding, listed
 from .passing import Passing, locations_in, path_of, place_of
-from .site import METHODS, Pool, ServerLine, Site, once
-from .upstreams import each_service
+from .pools import METHODS, Pool, ServerLine
+from .site import Site, once
 
 
 def failover_findings(site: Site) -> Findings:
     """Check the services for ways in which a workflow leaves its node."""
-    for pool in each_service(site):
+    for pool in site.services:
+        yield from _keepalive(pool)
+        if len(pool.choices) < 2:
+            continue
         counting = [line for line in pool.choices if _counts(line)]
         if counting:
             yield from _max_fails(pool, counting)
             yield from _zone(pool, site)
         yield from _max_conns(pool)
-    for pool in site.services:
-        yield from _keepalive(pool)
     for rule in (_next_upstream, _error_page, _keepalive_used):
         yield from once(site, rule)
 

@@ -56,6 +56,7 @@ RULES: Mapping[str, str] = {
     "cache": "answers come from a cache, whichever node has the file",
     "read-timeout": "a long synchronous process is cut off",
     "body-size": "a request with inline data is refused",
+    "redirect": "a redirect turns an Execute into a GET",
     "cors": "browsers may not send the header",
     # ports
     "listen-twice": "two servers on one port",
@@ -70,6 +71,7 @@ RULES: Mapping[str, str] = {
     "topology-method": "topology and proxy place ids differently",
     "topology-servers": "topology and proxy have different servers",
     "topology-listen": "topology and proxy have different ports",
+    "topology-path": "a path of the topology does not lead to its service",
     "edited": "a rendered file was edited",
 }
 """Every rule's id, and what it is about. Each has a section in the manual."""

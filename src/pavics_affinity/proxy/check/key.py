@@ -5,7 +5,8 @@ from __future__ import annotations
 from ..hashed import FOREIGN_HEADERS
 from ..maps import Maps, headers_behind, only_variable, variables_behind, variables_in
 from .findings import Findings, finding, listed
-from .site import Pool, Site, key_text
+from .pools import Pool, key_text
+from .site import Site
 
 _LINKS = ("arg_", "cookie_")
 

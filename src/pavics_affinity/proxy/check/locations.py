@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 
-from ..maps import Maps, headers_behind, only_variable
 from ..statements import Statement
 from .findings import Finding, Findings, finding
 from .passing import Passing, Target, locations_in, path_of, place_of
-from .site import Pool, Site, once
+from .pools import Pool
+from .site import Site, once
 
 _OUTPUTS = re.compile(r"output|status|result", re.IGNORECASE)
 _HOST = re.compile(r"[A-Za-z0-9_\[]", re.ASCII)
+_ANY_PATH = re.compile(r"\$(request_uri|uri)\b|^https?://[^/]+\$\{?\d")
 _FROM_DISK = ("root", "alias")
 _SHORT = 60.0
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -27,10 +28,11 @@ def location_findings(site: Site) -> Findings:
         return
     for passing in site.passings:
         yield from _bypass(passing, site)
-        yield from _header(passing, site)
     yield from _unused(site)
     yield from _from_disk(site)
-    for rule in (_evidence, _cache, _cors, _read_timeout, _body_size):
+    for front in site.fronts:
+        yield from _redirects(front.statement)
+    for rule in (_cache, _read_timeout, _body_size):
         yield from once(site, rule)
 
 
@@ -148,106 +150,6 @@ def _from_disk(site: Site) -> Findings:
             )
 
 
-# ---- headers ----
-
-
-def _header(passing: Passing, site: Site) -> Findings:
-    header = site.header
-    variable_of = header.replace("-", "_")
-    remedy = f"take the line away, or write 'proxy_set_header {header} $http_{variable_of};'"
-    for line in passing.settings("proxy_set_header"):
-        if len(line.args) != 2 or line.args[0].lower().replace("_", "-") != header:
-            continue
-        variable = only_variable(line.args[1])
-        if variable is not None and header in headers_behind(variable, site.maps):
-            continue
-        what = f"{'replaces' if line.args[1] else 'clears'} the header {header}"
-        yield _not_passed(line, f"'proxy_set_header {header}' {what}", passing, remedy)
-    off = passing.own_setting("pass_request_headers")
-    if off is not None and off.args == ("off",):
-        yield _not_passed(
-            off,
-            f"'{off.name} off' keeps all headers back",
-            passing,
-            f"take the line away, or add 'proxy_set_header {header} $http_{variable_of};'",
-        )
-
-
-def _not_passed(line: Statement, what: str, passing: Passing, remedy: str) -> Finding:
-    return finding(
-        "header-not-passed",
-        "warning",
-        line,
-        f"{what} in {passing.place}: this proxy still hashes it, but if another proxy (Twitcher, "
-        "a second nginx) or the service behind needs the id to find files, it gets none",
-        remedy,
-    )
-
-
-def _evidence(passing: Passing, pool: Pool, site: Site) -> Findings:
-    maps = site.maps
-    shown = [line for line in passing.settings("add_header") if _shows_node(line, maps)]
-    if not shown:
-        outer = [
-            line
-            for level in passing.levels
-            for line in level
-            if line.name == "add_header" and _shows_node(line, maps)
-        ]
-        lost = (
-            f" ('{outer[0].name} {outer[0].args[0]}' in {outer[0].where} does not count here: a "
-            "block with an add_header of its own inherits none)"
-            if outer
-            else ""
-        )
-        yield finding(
-            "no-evidence",
-            "warning" if outer else "note",
-            passing.statement,
-            f"answers from {pool.name!r} do not tell their node{lost}: a client cannot see that a "
-            "chain has left its node, and gets a wrong answer or 'file not found' in place of a "
-            "clear error",
-            "write 'add_header X-Pavics-Node $upstream_addr always;' beside it, or a map from "
-            "$upstream_addr to names, which shows no addresses",
-        )
-    elif not any("always" in line.args[2:] for line in shown):
-        yield finding(
-            "evidence-not-always",
-            "note",
-            shown[0],
-            f"'add_header {shown[0].args[0]}' without 'always' stands on successful answers only: "
-            "of a 404, or of a 502, nobody can tell the node",
-            "write 'always' at its end",
-        )
-
-
-def _shows_node(line: Statement, maps: Maps) -> bool:
-    variable = only_variable(line.args[1]) if len(line.args) > 1 else None
-    if variable is None:
-        return False
-    return variable == "upstream_addr" or (
-        variable in maps and only_variable(maps[variable].source) == "upstream_addr"
-    )
-
-
-def _cors(passing: Passing, _: Pool, site: Site) -> Findings:
-    for line in passing.settings("add_header"):
-        if len(line.args) < 2 or line.args[0].lower() != "access-control-allow-headers":
-            continue
-        allowed = {name.strip().lower() for name in line.args[1].split(",")}
-        if "$" in line.args[1] or "*" in allowed or site.header in allowed:
-            continue
-        yield finding(
-            "cors",
-            "warning",
-            line,
-            f"Access-Control-Allow-Headers does not name {site.header}: pages in a browser that "
-            "come from another origin may not send it, and their requests fail before they reach "
-            "nginx",
-            f"add {site.header} to the list",
-        )
-
-
 # ---- answers ----
 
 
@@ -313,3 +215,22 @@ def _seconds(args: tuple[str, ...]) -> float | None:
 def _bytes(args: tuple[str, ...]) -> int | None:
     found = _SIZE.fullmatch(args[0]) if len(args) == 1 else None
     return None if found is None else int(found[1]) * _SIZES[found[2].lower()]
+
+
+def _redirects(block: Statement) -> Findings:
+    """Find redirects of any path: those from http to https, most of all."""
+    for line in block.block:
+        yield from _redirects(line)
+        by_return = line.name == "return" and line.args[:1] in (("301",), ("302",), ("303",))
+        by_rewrite = line.name == "rewrite" and line.args[-1:] in (("permanent",), ("redirect",))
+        target = line.args[1] if len(line.args) > 1 else ""
+        if (by_return or by_rewrite) and _ANY_PATH.search(target):
+            code = line.args[0] if by_return else line.args[-1]
+            yield finding(
+                "redirect",
+                "warning",
+                line,
+                f"'{line.name} ... {code}' of every path: clients follow it with a GET, so that an "
+                "Execute sent by POST arrives as a GET without its document, and fails",
+                f"write 'return 308 {target};', which keeps the method and the document",
+            )

@@ -7,98 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ...errors import InvalidPlacement, NginxConfigError, TopologyError
-from ...placement.keys import HashDirective, parse_hash
-from ...placement.servers import Resolve, Server, parse_server
-from ...topology import Backend
+from ...errors import NginxConfigError
+from ...placement.servers import Resolve
 from ..hashed import FOREIGN_HEADERS
 from ..maps import Maps, headers_behind, pools_by_node, read_maps
 from ..statements import Statement
-from ..upstreams import BARE_PORT, read_listen
+from ..upstreams import read_listen
 from .findings import Findings
 from .passing import Passing, read_passings
-
-METHODS = ("hash", "ip_hash", "least_conn", "least_time", "random")
-"""Directives of which the last in an upstream decides."""
-
-
-@dataclass(frozen=True)
-class ServerLine:
-    """A ``server`` line of an upstream.
-
-    Attributes
-    ----------
-    statement : Statement
-        Where it stands.
-    server : Server or None
-        What nginx makes of it; None where it takes it for nothing, or for something else.
-    problem : str
-        Why there is no server.
-    """
-
-    statement: Statement
-    server: Server | None
-    problem: str = ""
-
-    @property
-    def text(self) -> str:
-        """The line, without its semicolon."""
-        return " ".join([self.statement.name, *self.statement.args])
-
-    def has(self, parameter: str) -> bool:
-        """Tell whether the line has exactly this parameter."""
-        return parameter in self.statement.args[1:]
-
-
-@dataclass(frozen=True)
-class Pool:
-    """An ``upstream`` block.
-
-    Attributes
-    ----------
-    statement : Statement
-        The block.
-    lines : tuple of ServerLine
-        Its servers, in order.
-    hashed : HashDirective or None
-        What it hashes; None where another method decides, or nginx would refuse it.
-    problem : str
-        Why nginx would refuse its ``hash``.
-    """
-
-    statement: Statement
-    lines: tuple[ServerLine, ...]
-    hashed: HashDirective | None
-    problem: str
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self.statement.args[0]
-
-    @property
-    def methods(self) -> tuple[Statement, ...]:
-        """The directives that say who chooses; the last one does."""
-        return tuple(line for line in self.statement.block if line.name in METHODS)
-
-    @property
-    def method(self) -> Statement:
-        """The directive that decides; without one, the block."""
-        return self.methods[-1] if self.methods else self.statement
-
-    @property
-    def servers(self) -> tuple[Server, ...]:
-        """The servers of the lines that nginx takes."""
-        return tuple(line.server for line in self.lines if line.server is not None)
-
-    @property
-    def choices(self) -> tuple[ServerLine, ...]:
-        """The lines among which the method chooses."""
-        return tuple(line for line in self.lines if not line.has("backup"))
-
-    def first(self, name: str) -> Statement | None:
-        """Return the first directive of this name."""
-        return next(self.statement.named(name), None)
+from .pools import Pool, read_pool
 
 
 @dataclass(frozen=True)
@@ -144,7 +61,7 @@ class Site:
         self.resolve = resolve
         self.maps: Maps = read_maps(statements)
         self.all_pools = tuple(
-            _pool(each) for each in statements if each.name == "upstream" and each.args
+            read_pool(each) for each in statements if each.name == "upstream" and each.args
         )
         self.pools: dict[str, Pool] = {}
         for pool in self.all_pools:
@@ -239,11 +156,6 @@ class Site:
         return lines[-1] if lines else None
 
 
-def key_text(hashed: HashDirective) -> str:
-    """Return a key as the file has it."""
-    return "".join(f"${part.text}" if part.is_variable else part.text for part in hashed.parts)
-
-
 def once(site: Site, rule: Callable[[Passing, Pool, Site], Findings]) -> Findings:
     """Apply a rule on settings to each place from which requests go to a service.
 
@@ -266,35 +178,6 @@ def usable_listens(fronts: Iterable[Front]) -> Iterator[tuple[Front, Statement, 
     for front in fronts:
         for line, address, port in front.listens:
             yield front, line, address, port
-
-
-def _pool(statement: Statement) -> Pool:
-    hashed, problem = None, ""
-    methods = [line for line in statement.block if line.name in METHODS]
-    if methods and methods[-1].name == "hash":
-        try:
-            hashed = parse_hash(_quoted(methods[-1]))
-        except InvalidPlacement as bad:
-            problem = str(bad)
-    lines = tuple(_line(line) for line in statement.named("server"))
-    return Pool(statement, lines, hashed, problem)
-
-
-def _quoted(line: Statement) -> str:
-    words = (f'"{word}"' if set(word) & set(" ;'") or not word else word for word in line.args)
-    return " ".join(["hash", *words])
-
-
-def _line(statement: Statement) -> ServerLine:
-    text = " ".join(statement.args)
-    if statement.args and BARE_PORT.fullmatch(statement.args[0]):
-        return ServerLine(statement, None, "a bare number")
-    try:
-        server = parse_server(text)
-        Backend("node", server.text)
-        return ServerLine(statement, server)
-    except (InvalidPlacement, TopologyError) as bad:
-        return ServerLine(statement, None, str(bad))
 
 
 def _front(statement: Statement) -> Front:

@@ -12,7 +12,8 @@ from ...topology import Backend, Service
 from ...topology.placing import Placing
 from ..naming import Nodes
 from .findings import Findings, finding, listed
-from .site import Pool, Site
+from .pools import Pool
+from .site import Site
 
 KEYS = 1000
 """Machineids that are tried; always the same ones."""
