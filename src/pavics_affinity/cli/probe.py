@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +13,7 @@ import click
 
 from ..proxy.probe import Plan, Seen, Verdict, ask, judge
 
+_NARROWEST, _WIDEST = 60, 100
 _MARKS = {True: "ok", False: "NO", None: "-"}
 
 
@@ -62,13 +65,27 @@ def command(
 
 
 def _show(seen: Seen, verdict: Verdict) -> None:
-    width = max(len(finding.name) for finding in verdict.findings)
     click.echo(f"{seen.first.url} ({seen.requests} requests)")
+    longest = max(len(finding.name) for finding in verdict.findings)
     for finding in verdict.findings:
-        click.echo(f"  {_MARKS[finding.good]:2}  {finding.name:{width}}  {finding.words}")
+        head = f"  {_MARKS[finding.good]:2}  {finding.name:{longest}}  "
+        click.echo(_wrapped(head, finding.words))
     result = {True: "works", False: "does not work", None: "cannot be told"}[verdict.works]
-    click.echo(f"\nAffinity {result} ({verdict.kind}): {verdict.words}.")
-    click.echo(f"Next: {verdict.next}.")
+    click.echo()
+    click.echo(_wrapped("", f"Affinity {result} ({verdict.kind}): {verdict.words}."))
+    click.echo(_wrapped("", f"Next: {verdict.next}."))
+
+
+def _wrapped(head: str, words: str) -> str:
+    return textwrap.fill(
+        words,
+        width=max(_NARROWEST, min(shutil.get_terminal_size().columns, _WIDEST)),
+        initial_indent=head,
+        subsequent_indent=" " * len(head),
+        # A URL, or a line to copy, is of use in one piece only.
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _told(seen: Seen, verdict: Verdict) -> dict[str, Any]:

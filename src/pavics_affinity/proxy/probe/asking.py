@@ -96,11 +96,10 @@ def _fresh_ids(count: int) -> list[str]:
 
 
 def _ask_by_name(wire: _Wire, service: ServiceSeen, header: str) -> None:
-    topology = service.topology
-    if topology is None or topology.proxy != "strict":
+    topology = service.document.topology
+    match = None if topology is None else topology.covering(service.url)
+    if topology is None or match is None or topology.proxy != "strict":
         return
-    match = topology.covering(service.url)
-    assert match is not None  # noqa: S101 - this is what `ServiceSeen.topology` says
     nodes = dict.fromkeys(b.node for b in topology.backends(match.service) if not b.down)
     for node in list(nodes)[:NAMED]:
         key = name_key(_fresh_ids(1)[0], node)

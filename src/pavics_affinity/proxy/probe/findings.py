@@ -152,7 +152,7 @@ def _header(name: str, by_id: ByKey, telltale: Telltale) -> Finding:
     kept = is_kept(telltale, by_id)
     if kept:
         where = Counter(place for a in by_id.values() for place in places(telltale, a))
-        spread = ", ".join(f"{place} {count}" for place, count in sorted(where.items()))
+        spread = ", ".join(f"{place}: {count}" for place, count in sorted(where.items()))
         words = f"each of {len(by_id)} ids stayed on its node, {each} requests each ({spread})"
     else:
         moved = [a for a in by_id.values() if len(places(telltale, a)) > 1]
