@@ -159,16 +159,15 @@ def test_a_big_site_fits_nginx(tmp_path):
     assert passed, words
 
 
-@pytest.mark.parametrize("style", ["plain", "strict"])
-def test_docker_compose_takes_the_file(tmp_path, style):
+def docker_compose_config(directory):
+    """Let the real docker-compose read, merge and print what is in a directory."""
     compose = shutil.which("docker-compose")
     if compose is None:
         assert not os.environ.get("CI"), "CI installs docker-compose"
         pytest.skip("docker-compose is not installed")
-    write(render(manual_topology(), style), tmp_path)
     done = subprocess.run(
-        [compose, "-f", "docker-compose.yml", "config"],
-        cwd=tmp_path,
+        [compose, "config"],
+        cwd=directory,
         capture_output=True,
         text=True,
         timeout=60,
@@ -179,6 +178,23 @@ def test_docker_compose_takes_the_file(tmp_path, style):
         # Version 1 writes published and target apart, version 2 quotes what was published.
         assert re.search(rf"\b5{port}\b", done.stdout)
         assert re.search(rf"\b{port}\b", done.stdout)
+    return done.stdout
+
+
+@pytest.mark.parametrize("style", ["plain", "strict"])
+def test_docker_compose_takes_the_file(tmp_path, style):
+    write(render(manual_topology(), style), tmp_path)
+    docker_compose_config(tmp_path)
+
+
+@pytest.mark.parametrize("version", ["version: '3.4'\n", "version: '2.1'\n", ""])
+def test_docker_compose_takes_it_as_an_override_of_a_sites_own_file(tmp_path, version):
+    own = f"{version}services:\n  proxy:\n    container_name: front\n  other:\n    image: busybox\n"
+    (tmp_path / "docker-compose.yml").write_text(own)
+    write(render(manual_topology(), compose="docker-compose.override.yml"), tmp_path)
+    merged = docker_compose_config(tmp_path)
+    assert "container_name: front" in merged
+    assert "busybox" in merged
 
 
 def test_the_compose_file_has_what_the_manual_asks_for():
