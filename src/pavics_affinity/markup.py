@@ -14,6 +14,8 @@ LONGEST = 300
 
 _LONGEST_URL = 4096
 _SHORT = 24
+# A notebook that is not trusted yet keeps this, and loses the style sheet.
+_LEFT = "text-align:left"
 _TAG = re.compile("<[^>]*>")
 _LOGIN = re.compile(r"(?<=://)[^\s/?#'\"<>]*@")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
@@ -108,7 +110,7 @@ def link(url: str, text: object | None = None) -> Html:
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Html:
     """Return a table; a cell is HTML or a text, and the last may span what is missing."""
-    head = tag("thead", tag("tr", *(tag("th", heading) for heading in headings)))
+    head = tag("thead", tag("tr", *(tag("th", heading, style=_LEFT) for heading in headings)))
     body = [tag("tr", *_cells(row, len(headings))) for row in rows]
     return tag("div", tag("table", head, tag("tbody", *body)), class_="paf-wide")
 
@@ -119,7 +121,7 @@ def _cells(row: Sequence[object], columns: int) -> list[Html]:
     if missing > 0 and row:
         spans[-1] = missing + 1
     return [
-        tag("td", cell, colspan=span, class_="paf-short" if _is_short(cell) else None)
+        tag("td", cell, colspan=span, style=_LEFT, class_="paf-short" if _is_short(cell) else None)
         for cell, span in zip(row, spans, strict=True)
     ]
 
@@ -131,7 +133,11 @@ def _is_short(cell: object) -> bool:
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Html:
     """Return named values, those that are None left out."""
-    rows = [tag("tr", tag("th", n), tag("td", v)) for n, v in pairs if v is not None]
+    rows = [
+        tag("tr", tag("th", name, style=_LEFT), tag("td", value, style=_LEFT))
+        for name, value in pairs
+        if value is not None
+    ]
     if not rows:
         return Html("")
     return tag(

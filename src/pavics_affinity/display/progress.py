@@ -15,7 +15,7 @@ from typing import Any, Self
 from ..markup import card, clean, join, tag
 from ..record.totals import in_units
 
-DELAY = 0.5
+DELAY = 1.0
 """Seconds that pass before anything is shown: what is done sooner needs no bar."""
 
 PAUSE = 0.1

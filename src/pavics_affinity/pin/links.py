@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+from ..placement import name_key
+
 if TYPE_CHECKING:
     from .pin import Pin
 
@@ -75,13 +77,14 @@ def shown_link(pin: Pin, url: str) -> str | None:
     if pin.node_of_url(url) is not None or not pin.in_scope(url):
         return url
     for site in pin.sites:
-        match = None if site.topology is None else site.topology.covering(url)
-        if match is None or site.topology is None or site.node is None:
+        topology, node = site.topology, site.node or pin.node
+        if topology is None or topology.covering(url) is None:
             continue
-        own = site.topology.to_node(url, site.node)
-        if pin.route_policy == "direct" or site.direct or site.topology.proxy != "strict":
-            return own
-        return with_key(url, site.key_for(match), "path")
+        if node is None or not site.has(node):
+            return None
+        if pin.route_policy == "direct" or site.direct or topology.proxy != "strict":
+            return topology.to_node(url, node)
+        return with_key(url, name_key(pin.machineid, node), "path")
     return None
 
 
