@@ -275,9 +275,12 @@ def test_a_failing_process_is_birdys_own_error(cluster, wf):
 
 def test_documents_given_are_not_asked_for(service, wf):
     wps = wf.birdy(
-        service.url(), caps_xml=wpsdocs.capabilities("step"), desc_xml=wpsdocs.description("step")
+        service.url(),
+        caps_xml=wpsdocs.capabilities("step"),
+        desc_xml=wpsdocs.description("step", wpsdocs.literal("delay", "float")),
     )
-    assert callable(wps.step)
+    with pytest.raises(InvalidRequest, match="'delay' is 'long'"):
+        wps.step(delay="long")
     assert [seen for seen in service.seen if "request=" in seen.path] == []
 
 

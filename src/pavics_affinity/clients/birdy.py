@@ -23,6 +23,8 @@ from owslib.wps import ASYNC, WPS_DEFAULT_VERSION
 
 from ..errors import ExecutionFailed, MissingExtra
 from . import xml
+from .answers import given
+from .descriptions import Descriptions
 from .execution import Execution
 from .references import as_input
 from .wps import WebProcessingService
@@ -99,6 +101,10 @@ def _with_the_reason(get: Callable[..., Any]) -> Callable[..., Any]:
 class _BirdyService(WebProcessingService):
     execution_type: ClassVar[type[Execution]] = BirdyExecution
     progress: logging.Logger | None = None
+
+    def learn(self, descriptions: str | bytes) -> None:
+        """Check inputs against descriptions that were got elsewhere."""
+        Descriptions.of(self.session).learn(self._service, given(descriptions))
 
     def execute(self, *args: Any, **options: Any) -> Execution:
         """Run a process; with `progress`, asynchronously, and show how far it is.
@@ -232,6 +238,8 @@ class WPSClient(birdy.WPSClient):
             if desc_xml is None:
                 desc_xml = _descriptions(service, processes)
                 processes = None
+            else:
+                service.learn(desc_xml)
         except ServiceException as error:
             if "AccessForbidden" in str(error):
                 raise UnauthorizedException(str(error)) from error
