@@ -6,6 +6,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
@@ -27,10 +28,10 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def in_turns(
-    sides: Mapping[str, Callable[[], object]],
+    sides: Mapping[str, Callable[[], Any]],
     rounds: int,
     *,
-    clock: Callable[[Callable[[], object]], float] = seconds,
+    clock: Callable[[Callable[[], Any]], float] = seconds,
 ) -> dict[str, list[float]]:
     """Time several sides in turns, each going first as often as the others.
 

@@ -35,8 +35,10 @@ http {{
     listen {host}:{port} backlog=1024;
     root {directory}/html;
     add_header X-Pavics-Node $node always;
-    default_type text/xml;
+    default_type application/octet-stream;
+    location ~ [.]xml$ {{ default_type text/xml; }}
     location = /wps {{
+      default_type text/xml;
       if ($document) {{ rewrite ^ /$document last; }}
       return 200 "<hello/>\\n";
     }}
