@@ -1,0 +1,62 @@
+"""How soon the end of a job is noticed: from the end of its work on the node.
+
+Client and node share this machine's clock. The jobs of one length run at the same
+time, each in a workflow of its own, and begin one after the other.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median
+
+from pavics_affinity import Workflow
+from pavics_affinity.testing import LocalCluster
+
+from .rows import Row, main, row
+
+LIMITS = {0.3: 0.1, 3.0: 0.3, 60.0: 3.0}
+SERVICE = "flyingpigeon"
+
+
+def rows(quick: bool) -> list[Row]:
+    """Measure jobs of 0.3 s, 3 s and 60 s; `quick` leaves the last one out."""
+    found = []
+    with LocalCluster(proxy="nginx") as cluster:
+        for duration, limit in LIMITS.items():
+            if quick and duration > 10:
+                continue
+            jobs = {0.3: 8, 3.0: 6, 60.0: 6}[duration] * (1 if quick or duration > 10 else 3)
+            late, asked = _noticed(cluster, duration, jobs)
+            what = f"the end of a job of {duration:g} s is noticed after it"
+            found.append(row(what, "-", late, "<=", limit, unit="s"))
+            found.append(row(f"status requests for it, {duration:g} s", "-", asked))
+    return found
+
+
+def _noticed(cluster: LocalCluster, duration: float, jobs: int) -> tuple[list[float], list[int]]:
+    """Return how many seconds late each end was seen, and how many questions it took."""
+    at_once = min(jobs, 3 if duration < 10 else jobs)
+    seen: dict[str, tuple[float, int]] = {}
+
+    def one(number: int) -> None:
+        time.sleep(0.37 * (number % at_once) * min(1.0, duration))
+        with Workflow(topology=cluster.topology) as wf:
+            execution = wf.wps(cluster.url(SERVICE)).execute("sleep", [("delay", str(duration))])
+            execution.wait()
+            now = time.time()
+            asked = sum(request.operation == "status" for request in wf.record)
+        uuid = execution.statusLocation.rpartition("/")[2].removesuffix(".xml")
+        seen[uuid] = now, asked
+
+    with ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(one, range(jobs)))
+    ended = {run.uuid: run.ended for run in cluster.executions(identifier="sleep")}
+    late = [now - (ended[uuid] or now) for uuid, (now, _) in seen.items()]
+    assert len(late) == jobs
+    assert median(late) > 0
+    return late, [asked for _, asked in seen.values()]
+
+
+if __name__ == "__main__":
+    main(rows, __doc__)
