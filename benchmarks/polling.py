@@ -1,6 +1,6 @@
 """How soon the end of a job is noticed: from the end of its work on the node.
 
-Client and node share this machine's clock. The jobs of one length run at the same
+Client and node share this machine's clock. Jobs of seconds run at the same
 time, each in a workflow of its own, and begin one after the other.
 """
 
@@ -36,7 +36,7 @@ def rows(quick: bool) -> list[Row]:
 
 def _noticed(cluster: LocalCluster, duration: float, jobs: int) -> tuple[list[float], list[int]]:
     """Return how many seconds late each end was seen, and how many questions it took."""
-    at_once = min(jobs, 3 if duration < 10 else jobs)
+    at_once = 1 if duration < 1 else min(jobs, 6)
     seen: dict[str, tuple[float, int]] = {}
 
     def one(number: int) -> None:

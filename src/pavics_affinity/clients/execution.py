@@ -119,7 +119,7 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
         """Wait for the end of the process.
 
         The pause between two questions grows as `pavics_affinity.clients.polling`
-        has it: 0.1 s at first, 0.35 s from half a second on, 10 s at most.
+        has it: 0.1 s at first, 0.36 s from half a second on, 10 s at most.
 
         Parameters
         ----------
@@ -224,10 +224,10 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
         timeout = self.timeout
         if timeout is None and form.asynchronous and self.session.affinity.timeout is None:
             timeout = _ASYNC_TIMEOUT
-        self._submitted = time.monotonic()
         root = submission.submit(self, form.process, _as_bytes(request), timeout)
         self.response = root
-        self._asked = time.monotonic()
+        # Accepted: a job begins now, however long that took.
+        self._submitted = self._asked = time.monotonic()
         return root
 
     def parseResponse(self, response: etree._Element) -> None:  # noqa: N802 - OWSLib's name

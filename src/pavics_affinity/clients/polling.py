@@ -2,9 +2,9 @@
 
 The pause before the next question grows with the job's age *t*, in seconds::
 
-    pause(t) = min(max(0.1, min(1.5 * (t - 0.3), 0.35), 0.045 * t), 10)
+    pause(t) = min(max(0.1, min(1.5 * (t - 0.3), 0.36), 0.045 * t), 10)
 
-Up to 0.4 s of age a job's end is seen within 0.1 s, up to 8 s within 0.35 s,
+Up to 0.4 s of age a job's end is seen within 0.1 s, up to 8 s within 0.36 s,
 and later at most 4.5 % of the job's age late, and never more than 10 s. With
 an answer that takes 12 ms, 3 s of work take 12 questions, 60 s about 70, and an
 hour about 440.
@@ -19,7 +19,7 @@ from datetime import timedelta
 
 from ..errors import InvalidRequest
 
-SHORTEST, SHORT, LONGEST = 0.1, 0.35, 10.0
+SHORTEST, SHORT, LONGEST = 0.1, 0.36, 10.0
 
 
 def pause(age: float) -> float:
@@ -28,7 +28,7 @@ def pause(age: float) -> float:
     Parameters
     ----------
     age : float
-        Seconds since the job was submitted.
+        Seconds since the job was accepted.
     """
     return min(max(SHORTEST, min(1.5 * (age - 0.3), SHORT), 0.045 * age), LONGEST)
 
@@ -79,7 +79,7 @@ def wait_until(
         Asks once; True ends the wait. It is given the seconds that are left,
         or None where there is no limit, and may raise.
     submitted : float
-        When the job was submitted, on `time.monotonic`'s clock.
+        When the job was accepted, on `time.monotonic`'s clock.
     asked : float or None
         When its state was last heard of, on the same clock.
     timeout : float or None
