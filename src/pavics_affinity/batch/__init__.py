@@ -51,8 +51,8 @@ def map_workflows(
 ) -> WorkflowResults:
     """Run a chain of processes for each of many items, each in a workflow of its own.
 
-    The nodes share the work by weight and by what is unfinished on each: the next
-    chain goes to the node with the least ``(unfinished + 1) / weight``. Drained nodes
+    The nodes share the work by weight, and by what is unfinished on each: a node that
+    does not keep up gets less; see `batch.share.Share` for the formula. Drained nodes
     get none. Where no topology is known, the first chain's proxy is asked for one;
     if it publishes none, the proxy's hash over random machineids decides, and a
     warning says so.

@@ -19,11 +19,12 @@ PLAIN_AT_ONCE = 8
 class Share:
     """Counts what is unfinished on each node.
 
-    The next chain goes to the node with the least ``(unfinished + 1) / weight``; of
-    equals to the one that was given the least per weight so far. No node has more
-    than `per_node` at a time, and all together no more than
-    ``per_node * sum(weights) / max(weights)``, so that the shares are by weight also
-    where every node has as much as it may have.
+    The next chain goes to a node that has less unfinished than any other would have
+    with one more: ``unfinished / weight <= min((unfinished + 1) / weight)``; of these to
+    the one that was given the least so far, by ``(given + 1) / weight``. So the shares
+    are by weight where the nodes keep up, and a node that does not gets less. No node
+    has more than `per_node` at a time, and all together no more than
+    ``per_node * sum(weights) / max(weights)``: what may be unfinished is by weight, too.
 
     Parameters
     ----------
@@ -34,10 +35,10 @@ class Share:
     """
 
     def __init__(self, per_node: int | None) -> None:
-        self._given = per_node
+        self._limit = per_node
         self._weights: dict[str, float] = {}
         self._unfinished: Counter[str | None] = Counter()
-        self._begun: Counter[str | None] = Counter()
+        self._given: Counter[str | None] = Counter()
         self._lost: set[str] = set()
 
     @property
@@ -63,8 +64,8 @@ class Share:
     @property
     def per_node(self) -> int:
         """Chains at a time on one node."""
-        if self._given is not None:
-            return self._given
+        if self._limit is not None:
+            return self._limit
         if not self._weights:
             return PLAIN_AT_ONCE
         ratio = max(self._weights.values()) / min(self._weights.values())
@@ -102,15 +103,9 @@ class Share:
         )
         if not free:
             return None
-        return (
-            min(
-                free,
-                key=lambda node: (
-                    (self._unfinished[node] + 1) / weights[node],
-                    (self._begun[node] + 1) / weights[node],
-                ),
-            ),
-        )
+        lightest = min((self._unfinished[node] + 1) / weights[node] for node in free)
+        light = [node for node in free if self._unfinished[node] / weights[node] <= lightest]
+        return (min(light, key=lambda node: (self._given[node] + 1) / weights[node]),)
 
     def has_room(self, node: str | None) -> bool:
         """Tell whether a chain that belongs on this node may go on there now."""
@@ -119,7 +114,7 @@ class Share:
     def begin(self, node: str | None) -> None:
         """Count a chain more on the node."""
         self._unfinished[node] += 1
-        self._begun[node] += 1
+        self._given[node] += 1
 
     def end(self, node: str | None) -> None:
         """Count a chain less on the node."""
