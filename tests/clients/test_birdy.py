@@ -30,11 +30,12 @@ from pavics_affinity.errors import (
     OutputUnavailable,
     ReferenceRefused,
     ServiceUnreachable,
+    StatusLost,
 )
 
 birdy = pytest.importorskip("birdy")
 from birdy.client.converters import BaseConverter, all_subclasses  # noqa: E402
-from birdy.exceptions import ProcessFailed, UnauthorizedException  # noqa: E402
+from birdy.exceptions import ProcessFailed, ProcessIsNotComplete, UnauthorizedException  # noqa: E402
 
 BOX = {"lon0": -100, "lon1": -60, "lat0": 30, "lat1": 60}
 
@@ -271,6 +272,22 @@ def test_a_failing_process_is_birdys_own_error(cluster, wf):
     wps = wf.birdy(cluster.url("flyingpigeon"))
     with pytest.raises(ProcessFailed, match=r"'fail' failed.*: .*no such luck"):
         wps.fail(message="no such luck").get()
+
+
+def test_a_result_that_has_not_ended_is_asked_about(service, client):
+    running = service.xml(wpsdocs.response(wpsdocs.ACCEPTED, location=service.status_url))
+    states = iter(
+        [running, service.xml(wpsdocs.response(wpsdocs.SUCCEEDED, wpsdocs.embedded("x")))]
+    )
+    service.status = lambda seen: next(states, Answer(404))
+    result = client.step()
+    with pytest.raises(ProcessIsNotComplete):
+        result.get()
+    assert result.get().output.value == "x"
+    assert result.get().output.value == "x"
+    lost = client.step()
+    with pytest.raises(StatusLost):
+        lost.get()
 
 
 def test_documents_given_are_not_asked_for(service, wf):

@@ -267,6 +267,18 @@ def test_outputs_are_handed_on_by_the_nodes_url(site):
         assert oapi.execute("words", {"text": text}, response="raw")["count"] == 3
 
 
+def test_an_output_goes_from_an_ogc_api_to_a_wps_and_back(site, cluster):
+    with Workflow(topology=[site.topology, cluster.topology]) as wf:
+        oapi, wps = wf.processes(site.url), wf.wps(cluster.url("flyingpigeon"))
+        job = oapi.execute("raw", {}, response="raw", async_=True).wait()
+        counted = wps.execute("echo", [("text", job)]).wait().output("text")
+        assert counted.text().startswith(site.node_url(wf.node))
+        made = wps.execute("produce", [("megabytes", "0.01")])
+        words = oapi.execute("words", {"text": made.wait()}, response="raw")
+        assert words["given"]["href"].startswith(cluster.node_url(wf.node, "flyingpigeon")[:-4])
+        assert words["count"] > 0
+
+
 def test_behind_a_plain_proxy_outputs_are_not_handed_on(site, wf):
     oapi = wf.processes(site.url)
     job = oapi.execute("raw", {}, response="raw", async_=True).wait()

@@ -82,10 +82,13 @@ def _cleaned_up(attach: Callable[..., None]) -> Callable[..., None]:
 
 
 def _with_the_reason(get: Callable[..., Any]) -> Callable[..., Any]:
-    """Have birdy's error say what the server said."""
+    """Have birdy's errors say what the server said, and only what is still so."""
 
     @wraps(get)
     def get_or_say_why(self: Execution, *args: Any, **options: Any) -> Any:
+        if self.status is not None and not self.isComplete():
+            # In a notebook a thread asks how far it is, and may have ended by an error.
+            self.checkStatus(sleepSecs=0)
         try:
             return get(self, *args, **options)
         except ProcessFailed as error:
