@@ -15,6 +15,7 @@ from pavics_affinity.errors import (
     InvalidMachineId,
     PlacementUndetermined,
     SteeringImpossible,
+    TopologyError,
     UnknownNode,
     UnknownService,
 )
@@ -64,7 +65,7 @@ def test_ids_minted_for_a_node_of_a_thousand_land_there():
 
 
 def test_minting_for_a_node_needs_a_topology():
-    with pytest.raises(ValueError, match="give topology="):
+    with pytest.raises(TopologyError, match="give topology="):
         mint_machineid(node="node1")
 
 

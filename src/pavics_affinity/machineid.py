@@ -11,7 +11,7 @@ from typing import Protocol
 
 import mmh3
 
-from .errors import InvalidMachineId, SteeringImpossible
+from .errors import InvalidMachineId, SteeringImpossible, TopologyError
 
 MAX_LENGTH = 200
 """Longest machineid, in characters; nginx takes header values of up to some 8,000 bytes."""
@@ -58,13 +58,15 @@ def mint_machineid(
         No id lands on that node, for instance because it is marked down.
     PlacementUndetermined
         What the service's proxy does with a key cannot be predicted.
-    ValueError
+    TopologyError
         `node` without `topology`.
     """
     if node is None:
         return secrets.token_hex(16)
     if topology is None:
-        raise ValueError(f"minting for node {node!r} needs a topology that has it; give topology=")
+        raise TopologyError(
+            f"minting for node {node!r} needs a topology that has it; give topology=", node=node
+        )
     topology.can_place_on(service, node)
     for _ in range(_MINT_LIMIT):
         machineid = secrets.token_hex(16)

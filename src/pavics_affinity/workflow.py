@@ -76,7 +76,7 @@ class Workflow:
 
     Raises
     ------
-    InvalidMachineId, TopologyError, UnknownNode, JournalError, JournalLocked
+    InvalidMachineId, InvalidRequest, TopologyError, UnknownNode, JournalError, JournalLocked
         Before any request is made.
 
     Examples

@@ -16,6 +16,7 @@ from pavics_affinity.errors import (
     AffinityLost,
     AffinityWarning,
     BackendUnavailable,
+    InvalidRequest,
     TopologyError,
     UnknownNode,
 )
@@ -159,6 +160,21 @@ def test_a_node_cannot_be_asked_for_where_nothing_is_known():
     pin.add_scope(FP)
     with pytest.raises(TopologyError, match=r"no topology is known for http://proxy.example:8093"):
         pin.route(FP)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"route": "fast"}, r"route is 'fast'; expected 'auto', 'proxy' or 'direct'"),
+        ({"strict": "no"}, "strict is 'no'; expected True or False"),
+        ({"header": "machine id"}, "header is 'machine id'; expected the name"),
+        ({"header": ""}, "header is ''; expected the name"),
+        ({"header": None}, "header is None; expected the name"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(options, words):
+    with pytest.raises(InvalidRequest, match=words):
+        Pin("a1b2", **options)
 
 
 def test_a_direct_route_needs_a_topology():

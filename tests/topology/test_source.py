@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from pavics_affinity.errors import TopologyError
-from pavics_affinity.topology import FileSource, FixedSource, Node, Topology
+from pavics_affinity.topology import FileSource, FixedSource, Node, Service, Topology
 from pavics_affinity.topology.lookup import VARIABLE, default_topology_path
 from pavics_affinity.topology.source import default_sources, sources_of
 
@@ -115,6 +115,14 @@ def test_a_topology_a_path_or_several_are_taken(tmp_path):
 def test_what_is_no_topology_is_refused(value):
     with pytest.raises(TopologyError, match="is no topology"):
         sources_of(value)
+
+
+def test_two_topologies_of_one_site_are_refused():
+    url = "http://proxy.example:8093/wps"
+    one = Topology([Node("a")], [Service("fp", url=url)])
+    other = Topology([Node("b")], [Service("flyingpigeon", url=url)])
+    with pytest.raises(TopologyError, match=f"two topologies cover {url}.*give each site once"):
+        sources_of([one, other])
 
 
 # ---- files that change ----

@@ -20,6 +20,7 @@ from pavics_affinity.errors import (
     ExecuteOutcomeUnknown,
     ExecuteRedirected,
     InvalidMachineId,
+    InvalidRequest,
     MachineIdConflict,
     NoAnswer,
     OutOfScope,
@@ -293,6 +294,13 @@ def test_a_silent_server_is_reported_when_the_read_timeout_ends(proxy):
         session_for(proxy, timeout=(5, timedelta(seconds=0.3))).get(proxy.url())
     assert isinstance(caught.value, requests.ReadTimeout)
     assert time.monotonic() - started < 2.5
+
+
+@pytest.mark.parametrize("value", [0, -1, "5", float("nan"), True, timedelta(0)])
+def test_what_is_no_duration_is_refused(value):
+    for option in ("timeout", "deadline"):
+        with pytest.raises(InvalidRequest, match="is no duration: expected seconds above 0"):
+            AffinitySession(Pin("a1b2"), **{option: value})
 
 
 def test_an_unknown_host_is_reported_at_once():

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from ..errors import AffinityLost, AffinityWarning, TopologyError, UnknownNode
+from ..errors import AffinityLost, AffinityWarning, InvalidRequest, TopologyError, UnknownNode
 from ..machineid import mint_machineid, validate_machineid
 from ..markup import without_login
 from ..record import NodeKnown
 from ..topology import Match, Topology, TopologySource
+from ..topology.checks import is_header_name
 from ..topology.urls import origin_of
 from .links import PATH_PREFIX
 from .places import Places
@@ -56,6 +57,7 @@ class Pin:
     ) -> None:
         self.machineid = mint_machineid() if machineid is None else validate_machineid(machineid)
         self.given = given and machineid is not None
+        self._check_options(route, strict, header)
         self.route_policy: Route = route
         self.strict = strict
         self.header = header
@@ -79,6 +81,17 @@ class Pin:
         if route == "direct" and not sources:
             raise TopologyError(
                 "route='direct' needs a topology that names the nodes; give topology="
+            )
+
+    @staticmethod
+    def _check_options(route: object, strict: object, header: object) -> None:
+        if route not in get_args(Route):
+            raise InvalidRequest(f"route is {route!r}; expected 'auto', 'proxy' or 'direct'")
+        if not isinstance(strict, bool):
+            raise InvalidRequest(f"strict is {strict!r}; expected True or False")
+        if not is_header_name(header):
+            raise InvalidRequest(
+                f"header is {header!r}; expected the name of a request header, such as 'machineid'"
             )
 
     @staticmethod

@@ -38,7 +38,7 @@ def _check_settings(topology: Topology) -> None:
         raise TopologyError(f"direct = {topology.direct!r}: expected true or false", key="direct")
     for key, header in (("header", topology.header), ("evidence", topology.evidence)):
         missing_is_fine = header is None and key == "evidence"
-        if not missing_is_fine and not _HEADER_NAME.fullmatch(header or ""):
+        if not missing_is_fine and not is_header_name(header):
             raise TopologyError(f"{key} = {header!r} is no name of an HTTP header", key=key)
     if topology.proxy not in ("plain", "strict"):
         raise TopologyError(
@@ -134,3 +134,8 @@ def some(names: Iterable[str], most: int = 20) -> str:
     listed = list(names)
     more = f" and {len(listed) - most} more" if len(listed) > most else ""
     return (", ".join(listed[:most]) or "none") + more
+
+
+def is_header_name(value: object) -> bool:
+    """Tell whether a value can be the name of an HTTP header."""
+    return isinstance(value, str) and _HEADER_NAME.fullmatch(value) is not None

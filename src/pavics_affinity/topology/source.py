@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -84,7 +84,8 @@ def sources_of(topology: Known | Iterable[Known]) -> list[TopologySource]:
     Raises
     ------
     TopologyError
-        A file makes no sense, or the value is neither a topology nor a path.
+        A file makes no sense, the value is neither a topology nor a path, or two
+        cover one URL.
     """
     if isinstance(topology, Topology):
         return [FixedSource(topology)]
@@ -99,7 +100,9 @@ def sources_of(topology: Known | Iterable[Known]) -> list[TopologySource]:
             f"{topology!r} is no topology: expected a Topology, the path of a TOML file, or "
             "several of these"
         ) from None
-    return [source for one in several for source in sources_of(one)]
+    sources = [source for one in several for source in sources_of(one)]
+    _check_apart([source.current for source in sources])
+    return sources
 
 
 def default_sources() -> list[TopologySource]:
@@ -110,3 +113,15 @@ def default_sources() -> list[TopologySource]:
     """
     path = default_topology_path()
     return [] if path is None else [FileSource(path)]
+
+
+def _check_apart(topologies: Sequence[Topology]) -> None:
+    for i, topology in enumerate(topologies):
+        for service in topology.services:
+            for other in topologies[:i]:
+                match = other.covering(service.url) if service.url else None
+                if match is not None and not match.by_port:
+                    raise TopologyError(
+                        f"two topologies cover {service.url}: service {service.name!r} of one and "
+                        f"{match.service.name!r} of another; give each site once"
+                    )

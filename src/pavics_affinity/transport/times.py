@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from datetime import timedelta
 
+from ..errors import InvalidRequest
+
 Seconds = float | timedelta
 Timeout = Seconds | tuple[Seconds | None, Seconds | None] | None
 
@@ -38,12 +40,12 @@ def in_seconds(value: Seconds) -> float:
 
     Raises
     ------
-    ValueError
+    InvalidRequest
         It is 0 or below, or no duration.
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
-        raise ValueError(f"{value!r} is no duration: expected seconds above 0, or a timedelta")
+        raise InvalidRequest(f"{value!r} is no duration: expected seconds above 0, or a timedelta")
     return float(seconds)
 
 
