@@ -125,7 +125,7 @@ class Output(owslib.wps.Output):
         content, charset = self._content()
         try:
             return content.decode(charset or "utf-8-sig")
-        except (UnicodeDecodeError, LookupError) as error:
+        except (ValueError, LookupError) as error:  # a charset may be anything
             raise self._unusable("text", content, error) from error
 
     def json(self) -> Any:

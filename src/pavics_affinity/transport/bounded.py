@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import requests
 
@@ -94,7 +95,7 @@ def _get(
     cert: str | tuple[str, str] | None,
 ) -> Bounded:
     end = time.monotonic() + timeout
-    with requests.Session() as session:
+    with _Stranger() as session:
         # Anything callable keeps requests from looking into .netrc.
         session.auth = _as_it_is
         session.headers["Accept-Encoding"] = "identity"
@@ -115,6 +116,12 @@ def _get(
                     raise requests.Timeout(f"no whole answer within {timeout:g} s")
             whole = len(body) <= largest
             return Bounded(response.status_code, response.headers, bytes(body[:largest]), whole)
+
+
+class _Stranger(requests.Session):
+    def resolve_redirects(self, *_: Any, **__: Any) -> Iterator[Any]:
+        """Look at no redirect: requests would read its body for that, however long."""
+        return iter(())
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -1,0 +1,135 @@
+"""Whatever a server sends, a client gives a result or one of our errors, and asks nobody else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import warnings
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from owslib.util import ServiceException
+
+import wpsdocs
+from loopback import Answer, Seen, Server
+from mutations import json_like, xml_like
+from pavics_affinity import Workflow
+from pavics_affinity.clients import metalink, status, xml
+from pavics_affinity.clients.descriptions import Description
+from pavics_affinity.clients.execution import Execution
+from pavics_affinity.clients.jobs import Job, Results
+from pavics_affinity.discovery import topology_of
+from pavics_affinity.errors import AffinityError, TopologyError
+from scriptedwps import ScriptedWPS
+
+MANY = settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+INPUTS = (
+    wpsdocs.literal("delay", "float")
+    + wpsdocs.literal("kind", inner="<ows:AllowedValues><ows:Value>a</ows:Value></ows:AllowedValues>")
+    + wpsdocs.complex_("resource", low=1)
+    + wpsdocs.bbox("box")
+)
+METALINK = (
+    "<metalink xmlns='urn:ietf:params:xml:ns:metalink'><file name='a.nc'><size>3</size>"
+    "<hash type='sha-256'>12</hash><url priority='1'>a.nc</url></file><file name='b'>"
+    "<metaurl mediatype='text/plain'>b.txt</metaurl></file></metalink>"
+)
+OUTPUTS = (
+    wpsdocs.embedded("hello")
+    + wpsdocs.embedded("aGVsbG8=", "coded", 'encoding="base64"')
+    + wpsdocs.output("n", "<wps:Data><wps:LiteralData>7</wps:LiteralData></wps:Data>")
+    + wpsdocs.output(
+        "box",
+        '<wps:Data><wps:BoundingBoxData crs="epsg:4326" dimensions="2"><ows:LowerCorner>0 1'
+        "</ows:LowerCorner><ows:UpperCorner>2 3</ows:UpperCorner></wps:BoundingBoxData></wps:Data>",
+    )
+    + wpsdocs.embedded(
+        METALINK.replace("<", "&lt;"), "list", 'mimeType="application/metalink+xml"'
+    )
+)
+CAPABILITIES = wpsdocs.capabilities("step", "subset_bbox")
+DESCRIPTION = wpsdocs.description("step", INPUTS, ("output", "other"))
+RESPONSES = (
+    wpsdocs.response(wpsdocs.SUCCEEDED, OUTPUTS),
+    wpsdocs.response(wpsdocs.STARTED, location="http://127.0.0.1/status.xml"),
+    wpsdocs.response(wpsdocs.failed("it &lt;failed&gt;", "Code", "input")),
+    wpsdocs.report("no", "InvalidParameterValue"),
+)
+
+
+@pytest.fixture
+def wf():
+    with warnings.catch_warnings(), Workflow("a1b2", deadline=0.1) as made:
+        warnings.simplefilter("ignore")
+        yield made
+
+
+OURS = (AffinityError, ServiceException)
+
+
+@MANY
+@given(document=st.one_of(xml_like(CAPABILITIES, DESCRIPTION, *RESPONSES), st.binary(max_size=80)))
+def test_documents_handed_to_the_client(wf, document):
+    wps = wf.wps("http://127.0.0.1:9/wps", skip_caps=True) if "wps" not in HELD else HELD["wps"]
+    with contextlib.suppress(*OURS):
+        wps.getcapabilities(xml=document)
+        repr([(p.identifier, p.title) for p in wps.processes])
+    with contextlib.suppress(*OURS):
+        found = wps.describeprocess("step", xml=document)
+        repr([(i.identifier, i.dataType, i.minOccurs) for i in found.dataInputs])
+    with contextlib.suppress(*OURS):
+        execution = wps.execute("step", [], response=document)
+        use(execution)
+
+
+HELD: dict[str, object] = {}
+
+
+def use(execution: Execution) -> None:
+    """Do with an execution what users do; nothing of it may be fetched."""
+    repr(execution)
+    with contextlib.suppress(AffinityError):
+        execution.output("output")
+    with contextlib.suppress(AffinityError):
+        execution.wait(timeout=0)
+    for output in execution.processOutputs:
+        repr(output)
+        if output.reference is not None:
+            continue
+        for read in (output.text, output.json, output.read_bytes, output.open, output.files):
+            with contextlib.suppress(AffinityError):
+                read()
+
+
+@MANY
+@given(document=xml_like(DESCRIPTION))
+def test_descriptions_that_a_request_is_held_against(document):
+    with contextlib.suppress(*OURS):
+        root = parsed(document)
+        for element in root.iterchildren("{*}ProcessDescription"):
+            described = Description.of(element)
+            for inputs in ([], [("delay", "3")], [("resource", "x"), ("kind", "b"), ("delay", "x")]):
+                with contextlib.suppress(AffinityError):
+                    described.check_inputs(inputs)
+            with contextlib.suppress(AffinityError):
+                described.check_outputs(["output"])
+
+
+def parsed(document: bytes):
+    from pavics_affinity.clients.answers import given as handed
+
+    return handed(document)
+
+
+@MANY
+@given(document=xml_like(METALINK.encode()))
+def test_metalinks(document):
+    with contextlib.suppress(AffinityError, ValueError, SyntaxError):  # which its callers expect
+        for file in metalink.references(document):
+            file.as_output()
