@@ -15,14 +15,15 @@ import wpsdocs
 from loopback import Answer, Seen, Server
 from mutations import json_like, xml_like
 from pavics_affinity import Workflow
-from pavics_affinity.clients import metalink, status, xml
+from pavics_affinity.clients import metalink, status
 from pavics_affinity.clients.descriptions import Description
 from pavics_affinity.clients.execution import Execution
 from pavics_affinity.clients.jobs import Job, Results
-from pavics_affinity.discovery import topology_of
-from pavics_affinity.errors import AffinityError, TopologyError
+from pavics_affinity.clients.wps import WebProcessingService
+from pavics_affinity.errors import AffinityError
 from scriptedwps import ScriptedWPS
 
+NOWHERE = "http://127.0.0.1:9/wps"
 MANY = settings(
     max_examples=150,
     deadline=None,
@@ -31,7 +32,9 @@ MANY = settings(
 
 INPUTS = (
     wpsdocs.literal("delay", "float")
-    + wpsdocs.literal("kind", inner="<ows:AllowedValues><ows:Value>a</ows:Value></ows:AllowedValues>")
+    + wpsdocs.literal(
+        "kind", inner="<ows:AllowedValues><ows:Value>a</ows:Value></ows:AllowedValues>"
+    )
     + wpsdocs.complex_("resource", low=1)
     + wpsdocs.bbox("box")
 )
@@ -49,9 +52,7 @@ OUTPUTS = (
         '<wps:Data><wps:BoundingBoxData crs="epsg:4326" dimensions="2"><ows:LowerCorner>0 1'
         "</ows:LowerCorner><ows:UpperCorner>2 3</ows:UpperCorner></wps:BoundingBoxData></wps:Data>",
     )
-    + wpsdocs.embedded(
-        METALINK.replace("<", "&lt;"), "list", 'mimeType="application/metalink+xml"'
-    )
+    + wpsdocs.embedded(METALINK.replace("<", "&lt;"), "list", 'mimeType="application/metalink+xml"')
 )
 CAPABILITIES = wpsdocs.capabilities("step", "subset_bbox")
 DESCRIPTION = wpsdocs.description("step", INPUTS, ("output", "other"))
@@ -67,6 +68,7 @@ RESPONSES = (
 def wf():
     with warnings.catch_warnings(), Workflow("a1b2", deadline=0.1) as made:
         warnings.simplefilter("ignore")
+        made.wps(NOWHERE, skip_caps=True)  # asks once whether a topology is published
         yield made
 
 
@@ -76,7 +78,7 @@ OURS = (AffinityError, ServiceException)
 @MANY
 @given(document=st.one_of(xml_like(CAPABILITIES, DESCRIPTION, *RESPONSES), st.binary(max_size=80)))
 def test_documents_handed_to_the_client(wf, document):
-    wps = wf.wps("http://127.0.0.1:9/wps", skip_caps=True) if "wps" not in HELD else HELD["wps"]
+    wps = WebProcessingService(NOWHERE, skip_caps=True, session=wf.session)
     with contextlib.suppress(*OURS):
         wps.getcapabilities(xml=document)
         repr([(p.identifier, p.title) for p in wps.processes])
@@ -86,9 +88,6 @@ def test_documents_handed_to_the_client(wf, document):
     with contextlib.suppress(*OURS):
         execution = wps.execute("step", [], response=document)
         use(execution)
-
-
-HELD: dict[str, object] = {}
 
 
 def use(execution: Execution) -> None:
@@ -114,7 +113,11 @@ def test_descriptions_that_a_request_is_held_against(document):
         root = parsed(document)
         for element in root.iterchildren("{*}ProcessDescription"):
             described = Description.of(element)
-            for inputs in ([], [("delay", "3")], [("resource", "x"), ("kind", "b"), ("delay", "x")]):
+            for inputs in (
+                [],
+                [("delay", "3")],
+                [("resource", "x"), ("kind", "b"), ("delay", "x")],
+            ):
                 with contextlib.suppress(AffinityError):
                     described.check_inputs(inputs)
             with contextlib.suppress(AffinityError):
@@ -133,3 +136,114 @@ def test_metalinks(document):
     with contextlib.suppress(AffinityError, ValueError, SyntaxError):  # which its callers expect
         for file in metalink.references(document):
             file.as_output()
+
+
+# ---- asked of a server ----
+
+
+class Mutating(ScriptedWPS):
+    """Answers everything by one body; `asked_elsewhere` counts what another host was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = b""
+        self.kind = "text/xml"
+        self.answer = self._same
+
+    def _same(self, seen: Seen) -> Answer:
+        return Answer(200, self.body, {"Content-Type": self.kind})
+
+
+@pytest.fixture(scope="module")
+def server():
+    with Mutating() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def elsewhere():
+    with Server("127.0.0.2") as made:
+        yield made
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(status, "GONE_FOR", 0.0)
+    monkeypatch.setattr(status, "UNREADABLE_FOR", 0.0)
+    monkeypatch.setattr(status, "LEAST_PAUSE", 0.0)
+
+
+@settings(MANY, max_examples=60)
+@given(document=xml_like(CAPABILITIES, DESCRIPTION, *RESPONSES))
+def test_documents_that_a_server_sends(wf, server, impatient, document):
+    server.body = document
+    wps = WebProcessingService(server.url(), skip_caps=True, session=wf.session)
+    for ask in (
+        wps.getcapabilities,
+        lambda: wps.describeprocess("step"),
+        lambda: use(wps.execute("step", [], request="<Execute/>")),
+        lambda: use(wps.attach(server.status_url)),
+    ):
+        with contextlib.suppress(*OURS):
+            ask()
+
+
+LANDING = {
+    "title": "t",
+    "links": [{"rel": "service-desc", "type": "application/json", "href": "/"}],
+}
+PROCESSES = {"processes": [{"id": "step", "title": "s"}], "links": []}
+PROCESS = {
+    "id": "step",
+    "inputs": {"a": {"schema": {"type": "string"}, "minOccurs": 1, "maxOccurs": "unbounded"}},
+    "outputs": {"o": {"schema": {"type": "object"}}},
+}
+JOB = {
+    "jobID": "1",
+    "processID": "step",
+    "status": "successful",
+    "progress": 100,
+    "message": "done",
+    "links": [{"rel": "http://www.opengis.net/def/rel/ogc/1.0/results", "href": "results"}],
+}
+RESULTS = {
+    "text": "hello",
+    "number": 7,
+    "value": {"value": "aGVsbG8=", "encoding": "base64", "mediaType": "text/plain"},
+    "list": {"value": METALINK, "mediaType": "application/metalink+xml"},
+    "outputs": [{"id": "o", "value": {"a": [1]}}],
+}
+DOCUMENTS = (LANDING, PROCESSES, PROCESS, JOB, RESULTS)
+
+
+@settings(MANY, max_examples=100)
+@given(document=st.one_of(json_like(*DOCUMENTS), st.binary(max_size=40)))
+def test_json_that_a_server_sends(wf, server, elsewhere, impatient, document):
+    server.body, server.kind = document, "application/json"
+    elsewhere.seen.clear()
+    client = wf.processes(server.url("/api"), json_=json.dumps(LANDING))
+    job = Job(wf.session, server.url("/jobs/1"))
+    asked = [
+        lambda: wf.processes(server.url("/api")).api(),
+        client.processes,
+        lambda: client.process("step"),
+        lambda: client.execute("step", {"a": "b"}),
+        lambda: client.execute("step", {"a": "b"}, response="raw"),
+        lambda: read_all(job.refresh().wait(timeout=0)),
+    ]
+    for ask in asked:
+        with contextlib.suppress(AffinityError):
+            ask()
+    with contextlib.suppress(AffinityError, ValueError, RecursionError):
+        read_all(Results(json.loads(document), session=wf.session, url=server.url("/r")))
+    for seen in elsewhere.seen:
+        assert not seen.all("machineid")
+
+
+def read_all(results) -> None:
+    repr(results)
+    for output in results.outputs().values():
+        repr(output)
+        for read in (output.text, output.json, output.files):
+            with contextlib.suppress(AffinityError):
+                read()

@@ -246,7 +246,7 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
         self.errors[:] = []  # OWSLib appends those of each document
         try:
             super().parseResponse(response)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        except xml.MALFORMED as error:
             raise NotAService(
                 f"{self.url} sent a document that is no valid WPS response: "
                 f"<{xml.local_name(response)}> ({error})",

@@ -433,9 +433,16 @@ class _JobDocument(StatusDocument):
 
 
 def raw_results(answer: Answer, identifier: str, session: AffinitySession) -> Results:
-    """Return an output that came as it is, in answer to an Execute."""
+    """Return an output that came as it is, in answer to an Execute.
+
+    Raises
+    ------
+    NotAService
+        It says that it is JSON, and is none.
+    """
+    value: Any
     if is_json(answer):
-        value: Any = parsed(answer)
+        value = expect_json(answer, doing=f"for output {identifier!r}", asker=session, execute=True)
         if isinstance(value, dict):
             return Results(value, session=session, url=answer.url)
     else:

@@ -386,8 +386,9 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         doing = f"Execute {process_id}"
         check_status(answer, doing=doing, asker=self.session, execute=True)
         if not is_json(answer) or raw:
-            names = self._described.get(process_id, {}).get("outputs") or {"output": None}
-            return raw_results(answer, next(iter(names)), self.session)
+            described = self._described.get(process_id, {}).get("outputs")
+            names = described if isinstance(described, Mapping) else {}
+            return raw_results(answer, next(iter(names), "output"), self.session)
         found = expect_json(answer, doing=doing, asker=self.session, execute=True)
         if not isinstance(found, dict):
             found = {"value": found}

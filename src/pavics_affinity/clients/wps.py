@@ -18,6 +18,7 @@ from owslib.wps import ASYNC, AUTO, SYNC
 from ..discovery import introduce
 from ..errors import (
     InvalidRequest,
+    NotAService,
     ServiceError,
     ServiceUnreachable,
     UnknownProcess,
@@ -30,6 +31,7 @@ from .descriptions import Description, Descriptions, near, values
 from .execution import Execution
 from .logins import KeepsItsLogin, as_authentication, split_login
 from .urls import check_service_url
+from .xml import MALFORMED, plain
 
 if TYPE_CHECKING:
     from ..transport import AffinitySession
@@ -135,17 +137,18 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         ServiceError
             The service refuses.
         """
-        if xml:
-            super().getcapabilities(xml=_checked(xml))
-            return
-        answer = self._get("GetCapabilities")
-        if not answer.announces("Capabilities", service="WPS"):
+        answer = None if xml else self._get("GetCapabilities")
+        if answer is not None and not answer.announces("Capabilities", service="WPS"):
             self._expect(answer, "Capabilities", "GetCapabilities")
+        document = _checked(xml or b"") if answer is None else answer.body
         try:
-            super().getcapabilities(xml=answer.body)
+            super().getcapabilities(xml=plain(document))
         except etree.XMLSyntaxError:  # it only began well
-            self._expect(answer, "Capabilities", "GetCapabilities")
+            if answer is not None:
+                self._expect(answer, "Capabilities", "GetCapabilities")
             raise
+        except MALFORMED as error:
+            raise self._malformed("capabilities", error) from error
 
     def describeprocess(self, identifier: str, xml: str | bytes | None = None) -> Any:
         """Ask for the description of a process, or of all.
@@ -168,17 +171,22 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         ServiceError
             The service refuses.
         """
-        if xml:
-            return super().describeprocess(identifier, xml=_checked(xml))
-        answer = self._get("DescribeProcess", identifier=identifier)
-        if not answer.announces("ProcessDescriptions", service="WPS"):
+        answer = None if xml else self._get("DescribeProcess", identifier=identifier)
+        if answer is not None and not answer.announces("ProcessDescriptions", service="WPS"):
             self._expect_description(answer, identifier)
+        document = _checked(xml or b"") if answer is None else answer.body
         try:
-            found = super().describeprocess(identifier, xml=answer.body)
-        except (etree.XMLSyntaxError, ValueError):  # cut short, or of another process
-            self._expect_description(answer, identifier)
+            found = super().describeprocess(identifier, xml=plain(document))
+        except etree.XMLSyntaxError:  # it only began well
+            if answer is not None:
+                self._expect_description(answer, identifier)
             raise
-        Descriptions.of(self.session).keep(self._service, identifier, answer.body)
+        except MALFORMED as error:
+            if answer is not None:
+                self._expect_description(answer, identifier)
+            raise self._malformed(f"description of {identifier!r}", error) from error
+        if answer is not None:
+            Descriptions.of(self.session).keep(self._service, identifier, answer.body)
         return found
 
     def execute(
@@ -379,6 +387,14 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         known.learn(self._service, root)
         if identifier != "all" and known.get(*self._service, identifier) is None:
             raise self._unknown(identifier)
+
+    def _malformed(self, what: str, error: Exception) -> NotAService:
+        return NotAService(
+            f"{self.url}: the {what}, as it came, is no valid WPS document ({error})",
+            url=self.url,
+            machineid=self.session.machineid,
+            node=self.session.node,
+        )
 
     def _unknown(self, identifier: str) -> UnknownProcess:
         names = [p.identifier for p in self.processes if p.identifier]

@@ -24,6 +24,10 @@ _SAFELY: dict[str, Any] = {
 _PIECE = 1 << 12
 
 
+#: What OWSLib raises where a document is well-formed, and not what it should be.
+MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
 @dataclass(frozen=True)
 class OWSException:
     """What an OWS ``ExceptionReport`` says.
@@ -121,6 +125,22 @@ def _refuse_entities(root: etree._Element) -> None:
             "an XML document that declares entities was refused: "
             "no OGC service needs them, and attacks are made of them"
         )
+
+
+def plain(document: bytes) -> bytes:
+    """Return a document without comments and processing instructions: OWSLib stumbles over them.
+
+    Raises
+    ------
+    lxml.etree.XMLSyntaxError, NotAService
+        As `parse`.
+    """
+    begin = max(document.find(b"<wps:"), document.find(b":schemaLocation"), 0)
+    if document.find(b"<!--", begin) < 0 and document.find(b"<?", begin) < 0:
+        return document  # those that stand before the root do no harm
+    root = parse(document)
+    etree.strip_tags(root, etree.Comment, etree.ProcessingInstruction)
+    return etree.tostring(root)
 
 
 def local_name(element: etree._Element) -> str:
