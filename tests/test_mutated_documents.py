@@ -81,10 +81,10 @@ def test_documents_handed_to_the_client(wf, document):
     wps = WebProcessingService(NOWHERE, skip_caps=True, session=wf.session)
     with contextlib.suppress(*OURS):
         wps.getcapabilities(xml=document)
-        repr([(p.identifier, p.title) for p in wps.processes])
+        repr([vars(p) for p in wps.processes])
     with contextlib.suppress(*OURS):
         found = wps.describeprocess("step", xml=document)
-        repr([(i.identifier, i.dataType, i.minOccurs) for i in found.dataInputs])
+        repr([vars(i) for i in found.dataInputs])
     with contextlib.suppress(*OURS):
         execution = wps.execute("step", [], response=document)
         use(execution)

@@ -18,8 +18,10 @@ from lxml import etree
 from ..errors import ExecutionFailed, InvalidRequest, NotAService, ServiceError
 from . import xml
 
-#: No document of a service is larger; embedded outputs are part of one.
+#: Bytes. No document of a service is larger; embedded outputs are part of one.
 MAX_DOCUMENT = 64 * 2**20
+#: Bytes. No service has more to say of itself and its processes; OWSLib makes ten times of it.
+MAX_METADATA = 16 * 2**20
 #: Seconds in which a document must be complete once its headers have come.
 MAX_SECONDS = 300.0
 
@@ -113,10 +115,17 @@ class Answer:
     @cached_property
     def root(self) -> etree._Element | None:
         """The root element; None where it is no well-formed XML."""
+        return self._parsed[0]
+
+    @cached_property
+    def _parsed(self) -> tuple[etree._Element | None, str]:
+        """The root element, or why there is none, in the parser's words."""
         try:
-            return xml.parse(self.body)
-        except etree.XMLSyntaxError:
-            return None
+            return xml.parse(self.body), ""
+        except etree.XMLSyntaxError as error:
+            return None, str(error)[:200]
+        except NotAService as error:
+            raise NotAService(f"{self.url}: {error}", url=self.url) from None
 
     def announces(self, *names: str, service: str) -> bool:
         """Tell by its start tag whether it is a document of one of these names.
@@ -147,6 +156,8 @@ class Answer:
         with contextlib.suppress(ValueError, RecursionError):
             json.loads(self.body)
             return "JSON"
+        if text.startswith("<") and "xml" in self.content_type:
+            return f"XML that cannot be read ({self._parsed[1]})"
         kind = self.content_type.split(";")[0] or "no content type"
         start = " ".join(text[:60].split())
         if not start.isprintable() or "\ufffd" in start:

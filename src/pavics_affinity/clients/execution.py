@@ -246,6 +246,7 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
         self.errors[:] = []  # OWSLib appends those of each document
         try:
             super().parseResponse(response)
+            self._check_status()
         except xml.MALFORMED as error:
             raise NotAService(
                 f"{self.url} sent a document that is no valid WPS response: "
@@ -317,6 +318,11 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
     def _name(self) -> str:
         name = getattr(self.process, "identifier", None)
         return f"process {name!r}" if name else "the process"
+
+    def _check_status(self) -> None:
+        """Raise ValueError for a status that WPS has not; OWSLib raises a bare Exception later."""
+        if self.status is not None and self.status not in submission.STATES:
+            raise ValueError(f"its status is {self.status[:80]!r}")
 
     @property
     def _ended(self) -> bool:

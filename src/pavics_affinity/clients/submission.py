@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from .execution import Execution
 
 _BUSY = "ServerBusy"
-_STATES: dict[str, StepState] = {
+#: What a step is, by OWSLib's word for the execution's status.
+STATES: dict[str, StepState] = {
     "ProcessAccepted": "accepted",
     "ProcessStarted": "running",
     "ProcessPaused": "running",
@@ -129,7 +130,7 @@ def tell(execution: Execution, document: etree._Element) -> None:
     whole = not execution.statusLocation and steps.listener is not None
     errors = "\n".join(e.text.strip() for e in execution.errors if e.text and e.text.strip())
     step.update(
-        _STATES.get(execution.status, "running"),
+        STATES.get(execution.status, "running"),
         percent=execution.percentCompleted,
         message=errors or execution.statusMessage,
         location=execution.statusLocation or None,

@@ -165,6 +165,8 @@ class Transfer:
             self.offset += len(piece)
             if self.total is not None and self.offset > self.total:
                 break
+            if self.offset > (self.source.expected.size or self.offset):
+                self._compare()
             if self.limit is not None and self.offset > self.limit:
                 raise DownloadFailed(
                     f"{self.source.label} at {self.source.url} is larger than "

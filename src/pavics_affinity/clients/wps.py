@@ -26,7 +26,7 @@ from ..errors import (
 from ..record import operation
 from ..transport import ambient_session
 from . import references, xml
-from .answers import Answer, BodyBroken, expect, given, read
+from .answers import MAX_METADATA, Answer, BodyBroken, expect, given, read
 from .descriptions import Description, Descriptions, near, values
 from .execution import Execution
 from .logins import KeepsItsLogin, as_authentication, split_login
@@ -361,7 +361,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
             with operation(request):
                 response = self.session.get(url, stream=True, timeout=self.timeout)
             try:
-                return read(response, url=self.url)
+                return read(response, url=self.url, limit=MAX_METADATA)
             except BodyBroken as error:
                 broken = error
         raise ServiceUnreachable(
