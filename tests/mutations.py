@@ -105,7 +105,7 @@ def json_like(draw: st.DrawFn, *documents: Any) -> bytes:
         elif how == "deep":
             holder[key] = _nested(holder[key], 60)
         else:
-            holder[key] = draw(_leaves)
+            holder[key] = copy.deepcopy(draw(_leaves))
     return json.dumps(document).encode()
 
 

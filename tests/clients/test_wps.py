@@ -65,7 +65,17 @@ RESPONSES = {
     "empty": wpsdocs.response(wpsdocs.SUCCEEDED),
 }
 
-OURS = {"session", "service", "step", "encoding", "_bound", "_expected", "_submitted", "_asked"}
+OURS = {
+    "session",
+    "service",
+    "step",
+    "encoding",
+    "_expected",
+    "_bound",
+    "_expected",
+    "_submitted",
+    "_asked",
+}
 
 
 def flat(value, path="", above=()):
@@ -318,10 +328,14 @@ def test_a_document_that_breaks_off_every_time_is_an_error(service, session):
         WebProcessingService(service.url(), session=session)
 
 
-def test_a_document_beyond_64_mb_is_not_read_to_its_end(service, session):
-    service.capabilities = Answer(200, b"<a>" + b" " * (65 * 2**20))
-    with pytest.raises(ServiceError, match="more than 64 MB"):
+def test_a_document_beyond_16_mb_is_not_read_to_its_end_nor_an_answer_beyond_64(service, session):
+    service.capabilities = Answer(200, b"<a>" + b" " * (17 * 2**20))
+    with pytest.raises(ServiceError, match="more than 16 MB"):
         WebProcessingService(service.url(), session=session)
+    service.execute = lambda seen: Answer(200, b"<a>" + b" " * (65 * 2**20))
+    wps = WebProcessingService(service.url(), session=session, skip_caps=True)
+    with pytest.raises(ServiceError, match="more than 64 MB"):
+        wps.execute("step", [])
 
 
 def test_a_document_with_entities_is_refused(service, session):

@@ -355,7 +355,7 @@ def _text(element: etree._Element | None) -> str:
 def _number(element: etree._Element, attribute: str, child: str) -> int:
     """Return how often, or 0 where it is not said or is no number (``unbounded``)."""
     stated = element.get(attribute) or _text(_child(element, child))
-    return int(stated) if stated.isdecimal() else 0
+    return int(stated) if stated.isdecimal() and len(stated) < 19 else 0
 
 
 def _datatype(literal: etree._Element | None) -> str:
