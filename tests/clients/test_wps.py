@@ -72,7 +72,6 @@ OURS = {
     "encoding",
     "_expected",
     "_bound",
-    "_expected",
     "_submitted",
     "_asked",
 }
