@@ -253,7 +253,7 @@ def contents(directory):
         "server { listen ٣; } upstream x { server ٣; server ²:²; }".encode(),
         random.Random(4).randbytes(4000),
     ],
-    ids=str,
+    ids=lambda content: repr(content[:30]),
 )
 def test_odd_nginx_files_are_findings(tmp_path, content):
     path = put(tmp_path / "odd.conf", content)
@@ -271,12 +271,36 @@ def test_odd_nginx_files_are_findings(tmp_path, content):
         b"? {a: b}\n: c\n? [x]\n: d", b"services: {proxy: {ports: [!!int x, !reset null]}}",
         b"services: {? [a] : {image: nginx}, ? {b: c} : {image: nginx}}",
     ],
-    ids=str,
+    ids=lambda content: repr(content[:30]),
 )  # fmt: skip
 def test_odd_compose_files_are_findings(tmp_path, content):
     nginx = put(tmp_path / "finch.conf", PLAIN.encode())
     compose = put(tmp_path / "docker-compose.yml", content)
     is_well_formed(check(nginx, compose), {str(nginx), str(compose)})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"\xff\xfe", b"a = " + b"[" * 5000, b"a = " + b"{a=" * 3000, b"a.b." * 3000 + b"c = 1",
+        b"nodes = 3", b"[[nodes]]", b"[nodes]\nn = [1]", b"[nodes.n]\nhost = 1979-05-27",
+        b"[nodes.n]\nweight = nan\n[services.s]\nport = 1e5", b"[nodes.n]\nweight = 1" + b"0" * 400,
+        b"[nodes.n]\n[services.s]\nport = 1\nbackends = [[]]", b"workers = -9223372036854775809",
+        b"[nodes.n]\nhost = '" + b"a" * 70000 + b"'\n[services.s]\nport = 1",
+        b"[nodes.n]\n[services.s]\nurl = 'http://[::1'\nport = 1",
+        b"[nodes.n]\nhost = 'h'\nweight = 1000000000\n"
+        b"[services.s]\nport = 1\nmethod = 'hash consistent'",
+    ],
+    ids=lambda content: repr(content[:30]),
+)  # fmt: skip
+@pytest.mark.parametrize("style", ["strict", "plain"])
+def test_odd_topologies_are_refused_or_rendered(tmp_path, content, style):
+    path = put(tmp_path / "odd.toml", content)
+    nginx = put(tmp_path / "finch.conf", PLAIN.encode())
+    site = only_ours(Topology.load, path)
+    if site is not None:
+        only_ours(render, site, style)
+        is_well_formed(only_ours(check, nginx, topology=path) or [], {str(nginx), str(path)})
 
 
 def test_a_file_that_cannot_be_read_is_a_finding(tmp_path):

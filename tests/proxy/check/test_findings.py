@@ -208,6 +208,13 @@ def test_a_setting_that_services_share_is_told_once(found):
     ]
 
 
+def test_a_missing_setting_is_told_once_for_each_server(found):
+    text = SITE.replace("proxy_next_upstream off;", "").replace(
+        "location / {", "location /a { proxy_pass http://finch; } location / {"
+    )
+    assert len(found(text, "next-upstream")) == 2
+
+
 # ---- severities, and what is let pass ----
 
 
@@ -307,6 +314,8 @@ def test_a_setting_that_services_share_is_told_once(found):
             [],
         ),
         (upstream() + upstream("emu", 8091), "unused-upstream", []),
+        (SITE.replace("http://emu", "http://EMU"), "unused-upstream", []),
+        (SITE + upstream("copy") + server("copy", 8099), "shared-server", []),
         (SITE + upstream("raven", 8097), "unused-upstream", ["warning"]),
         (SITE + front("location / { uwsgi_pass finch; }", "81"), "next-upstream", ["warning"]),
         (
@@ -330,6 +339,23 @@ def test_services_on_one_node_in_another_order_are_apart_by_the_share_that_is_sa
     [told] = found(SOUND + upstream() + server() + rotated + server("emu", 8091))
     assert (told.rule, told.severity) == ("order-differs", "error")
     assert "0% of the ids land on one node in both" in told.message
+
+
+def test_a_node_with_two_servers_is_no_upstream_without_hash(found):
+    pool = 'map $key $pool { default finch; "~[~]node1$" finch.node1; }\n' + upstream(
+        "finch.node1", key="", servers=["10.0.0.1:8093", "10.0.0.1:9093"]
+    )
+    assert found(pool + SITE.replace("http://finch", "http://$pool"), "no-hash") == []
+
+
+def test_ids_that_are_left_to_chance_count_as_apart(found):
+    servers = ["10.0.0.1:{} weight=500 down", "10.0.0.2:{}", "10.0.0.3:{}"]
+    text = SOUND + "".join(
+        upstream(name, port, servers=[each.format(port) for each in servers]) + server(name, port)
+        for name, port in (("finch", 8093), ("emu", 8091))
+    )
+    [told] = found(text, "services-apart")
+    assert "leave ids to chance" in told.message
 
 
 def test_of_three_services_the_odd_one_is_named(found):
@@ -409,6 +435,8 @@ def test_files_of_compose_add_up_and_other_services_do_not_count(tmp_path):
     )
     two.write_text("services:\n  proxy:\n    ports: ['58091:8091']\n")
     assert check(tmp_path) == []
+    two.write_text("services:\n  proxy:\n    ports: ['58091:8091', '58093:8093']\n")
+    assert check(tmp_path) == []
     two.write_text("services:\n  proxy:\n    network_mode: host\n")
     assert check(tmp_path) == []
     one.write_text("services:\n  geoserver:\n    image: geoserver\n")
@@ -471,6 +499,14 @@ def test_what_clients_go_by_is_held_against_the_files(held, old, new, rule, seve
         assert (rule, severity) in told
 
 
+def test_under_consistent_the_addresses_themselves_must_agree(held):
+    toml = NODES + '[services.finch]\nport = 8093\nmethod = "hash consistent"\n'
+    text = (SOUND + upstream() + server()).replace("hash $key", "hash $key consistent")
+    assert held(toml, text) == []
+    told = held(toml.replace("10.0.0.", "192.168.0."), text)
+    assert [(each.rule, each.severity) for each in told] == [("topology-servers", "error")]
+
+
 def test_a_finding_about_the_topology_points_into_it(held, tmp_path):
     toml = AGREEING.replace("emu]\nport = 8091", "raven]\nport = 8099")
     [told] = [each for each in held(toml) if each.rule == "topology-missing"]
@@ -500,8 +536,8 @@ def test_a_header_that_the_topology_has_is_none_to_be_warned_of(held):
 )
 def test_the_paths_of_a_topology_are_followed_through_the_locations(held, locations, paths):
     text = SOUND + upstream() + upstream("emu", 8091) + server("emu", 8091)
-    text += f"server {{\n  listen 8080;\n  server_name p.example;\n{locations}\n}}\n"
     text += "server {\n  listen 8080 default_server;\n  return 404;\n}\n"
+    text += f"server {{\n  listen 8080;\n  server_name p.example;\n{locations}\n}}\n"
     finch = '[services.finch]\nurl = "http://p.example/finch/wps"\nport = 8093\nlisten = 8080\n'
     finch += 'outputs = { public = "http://p.example/out", backend = "/out" }\n'
     told = held(AGREEING.replace("[services.finch]\nport = 8093\n", finch), text)

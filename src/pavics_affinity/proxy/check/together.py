@@ -30,7 +30,7 @@ def together_findings(site: Site) -> Findings:
     reference = _reference(pools, places)
     for pool in pools:
         share = share_together(places[reference.name], places[pool.name])
-        if share < 1:
+        if share < 1 and pool is not reference:
             yield from _apart(pool, reference, share, nodes, site)
 
 
@@ -131,6 +131,13 @@ def _cause(pool: Pool, reference: Pool, nodes: Nodes) -> tuple[str, str, str]:
             "weights-differ",
             f"{both} give the nodes different weights",
             "write the same weights in all services",
+        )
+    if mine == theirs and any(down for *_, down in mine):
+        return (
+            "services-apart",
+            f"{both} leave ids to chance: after 20 tries at servers that are down nginx gives up "
+            "the hash and takes turns",
+            "take servers that are down for long out of the list, in all services",
         )
     return (
         "services-apart",
