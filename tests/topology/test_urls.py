@@ -1,6 +1,7 @@
 """Origins, addresses and paths: compared as a browser would, and nothing taken on trust."""
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -174,3 +175,14 @@ def test_hosts_and_ports_are_joined_with_brackets_where_needed():
 )
 def test_dot_segments_are_seen_escaped_or_not(path, plain):
     assert is_plain_path(path) is plain
+
+
+@pytest.mark.parametrize("host", ["straße.example", "Bücher.example", "faß.de", "日本。example"])
+def test_a_name_in_another_script_is_compared_as_requests_sends_it(host):
+    url = f"http://{host}/wps"
+    try:
+        sent = requests.Request("GET", url).prepare().url
+    except requests.exceptions.InvalidURL:
+        assert origin_of(url) is None
+    else:
+        assert origin_of(url) == origin_of(sent)

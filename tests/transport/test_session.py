@@ -413,6 +413,43 @@ def test_with_no_proxy_answering_the_node_itself_is_asked(proxy, elsewhere):
     assert (session.node, session.node_known) == ("n2", "proved")
 
 
+def test_nodes_that_cannot_be_reached_leave_a_restarted_proxy_its_chance(elsewhere):
+    with Server("127.0.0.1") as front:
+        port = front.port
+    closed = Server_stub("127.0.0.7", free_port("127.0.0.7"))
+    session = pinned(site(closed, url=f"http://127.0.0.1:{port}/wps"), node="n1", deadline=20)
+    revived: list[Server] = []
+    timer = threading.Timer(0.6, lambda: revived.append(Server("127.0.0.1", port)))
+    timer.start()
+    with pytest.warns(AffinityWarning, match="go to node 'n1' itself"):
+        assert session.get(f"http://127.0.0.1:{port}/wps").text == "ok"
+    timer.join()
+    session.post(f"http://127.0.0.1:{port}/wps", data=b"<Execute/>")
+    assert [seen.method for seen in revived[0].seen] == ["GET", "POST"]
+    revived[0].stop()
+
+
+def test_with_neither_proxy_nor_node_a_pinned_workflow_is_told_of_the_node():
+    closed = Server_stub("127.0.0.7", free_port("127.0.0.7"))
+    session = pinned(site(closed), node="n1", deadline=0.5)
+    with (
+        pytest.warns(AffinityWarning, match="go to node 'n1' itself"),
+        pytest.raises(BackendUnavailable, match="node 'n1'"),
+    ):
+        session.get("http://127.0.0.9:9/wps")
+
+
+def test_a_node_that_has_answered_itself_is_not_left_for_the_proxy(proxy):
+    session = pinned(site(proxy), node="n1", deadline=0.3)
+    with pytest.warns(AffinityWarning, match="go to node 'n1' itself"):
+        session.post("http://127.0.0.9:9/wps", data=b"<Execute/>")
+    proxy.stop()
+    with pytest.raises(BackendUnavailable) as caught:
+        session.get("http://127.0.0.9:9/wps")
+    assert f"{proxy.host}:{proxy.port}" in str(caught.value)
+    proxy.__init__(proxy.host)
+
+
 def test_a_direct_answer_keeps_the_callers_url(proxy):
     session = pinned(site(proxy), route="direct")
     proxy.answer = lambda seen: (
@@ -570,5 +607,5 @@ def test_the_record_tells_what_each_request_did(proxy, elsewhere):
 
 
 class Server_stub:  # noqa: N801  # stands where a node is named but never asked
-    def __init__(self, host: str) -> None:
-        self.host, self.port = host, 7
+    def __init__(self, host: str, port: int = 7) -> None:
+        self.host, self.port = host, port

@@ -320,6 +320,24 @@ class Pin:
             return False
         return not (public.scheme == "https" and origin.scheme == "http")
 
+    def back_to_proxy(self, target: Target) -> bool:
+        """Give the direct route up that was taken in the proxy's stead, if it never led there.
+
+        The nodes of many sites cannot be reached from outside, and the proxy may
+        have been away for a moment only. A node that has answered once is asked
+        itself from then on, whatever becomes of it.
+
+        Returns
+        -------
+        bool
+            Whether it was given up.
+        """
+        site = target.site
+        if site is None or target.route != "direct" or site.reached:
+            return False
+        given_up, site.direct = site.direct, False
+        return given_up
+
     def sent(self, target: Target) -> None:
         """Note that an Execute leaves: from now on the node stays."""
         site = target.site
@@ -381,7 +399,7 @@ class Pin:
             return None
         if target.route == "direct":
             if target.node is not None and site.node == target.node:
-                site.known = "proved"
+                site.known, site.reached = "proved", True
             return None
         name = site.topology.evidence
         if name is None:

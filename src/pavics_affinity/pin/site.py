@@ -67,6 +67,10 @@ class Site:
     firm : bool
         Whether something rests on the pin already, so that even the first
         document to name another node is one too late.
+    direct : bool
+        Whether the node itself is asked, for the proxy does not answer.
+    reached : bool
+        Whether a node has answered itself.
     """
 
     def __init__(self, machineid: str, source: TopologySource | None, *, given: bool) -> None:
@@ -78,6 +82,7 @@ class Site:
         self.node: str | None = None
         self.known: NodeKnown = "unknown"
         self.direct = False
+        self.reached = False
         self.lock = threading.RLock()
         self._wanted: str | None = None
         self._passed: list[str] = []

@@ -8,6 +8,8 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from requests import PreparedRequest
+
 from ..errors import TopologyError
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -153,6 +155,8 @@ def _comparable(host: str) -> str:
     if ":" in host:
         return str(IPv6Address(host))
     if not host.isascii():
-        # requests sends such a name in this form; a look-alike stays another name.
-        host = host.encode("idna").decode("ascii")
+        # In the very form in which requests sends it, which Python's own codec has not.
+        request = PreparedRequest()
+        request.prepare_url(f"http://{host}/", None)
+        host = urlsplit(request.url or "").hostname or ""
     return host.removesuffix(".").lower()

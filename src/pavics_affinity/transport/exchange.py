@@ -85,6 +85,7 @@ class Exchange:
         self.step = self._step() if self.execute else None
         self.timeout = self._timeout(timeout)
         self.attempts = 0
+        self.tried_node = False
         self.patience = Patience(current_deadline(adapter.deadline))
 
     def run(self) -> requests.Response:
@@ -252,7 +253,8 @@ class Exchange:
             ) from fault
         if not_sent and self._go_direct(target):
             return
-        if faults.is_final(fault):
+        back = not_sent and self._back_to_proxy(target)
+        if faults.is_final(fault) and not back:
             self._give_up(fault, target, not_sent)
         if isinstance(fault, requests.ReadTimeout) and not not_sent:
             raise self._error(
@@ -262,6 +264,9 @@ class Exchange:
                 f"{self._read_timeout():.0f} s ({shown(self.url)})",
             ) from fault
         if not_sent and target.route == "direct" and self._next_node(target):
+            return
+        if back and not self.tried_node:
+            self.tried_node = True
             return
         if self.patience.wait():
             return
@@ -389,6 +394,15 @@ class Exchange:
         self.pin.warn_once(f"direct {origin_of(self.url)}", message)
         return True
 
+    def _back_to_proxy(self, target: Target) -> bool:
+        """Ask the proxy again, where its node cannot be reached from here and never could."""
+        if not self.pin.back_to_proxy(target):
+            return False
+        self.adapter.record.note(
+            f"node {target.node!r} does not answer either; the proxy is asked again"
+        )
+        return True
+
     def _next_node(self, target: Target) -> bool:
         return target.site is not None and target.site.pass_over(target.node)
 
@@ -406,7 +420,7 @@ class Exchange:
     ) -> NoReturn:
         words = faults.in_words(fault)
         pinned = target.site is not None and target.site.pinned
-        at_proxy = target.route != "direct" and not_sent
+        at_proxy = target.route != "direct" and not_sent and not self.tried_node
         if pinned and not at_proxy:
             raise self._unavailable(target, words) from fault
         who = "the service's proxy" if pinned else "the service"
