@@ -12,7 +12,7 @@ import wpsdocs
 from live_site import RealNginx
 from pavics_affinity import Backend, Node, Service, Topology, Workflow
 from pavics_affinity.clients import opendap
-from pavics_affinity.clients.jobs import output_of
+from pavics_affinity.clients.results import output_of
 from pavics_affinity.errors import (
     DownloadFailed,
     MissingExtra,

@@ -15,8 +15,9 @@ import requests
 from loopback import Answer, Server
 from manual import examples
 from pavics_affinity import Workflow
-from pavics_affinity.clients.jobs import Job, Results
+from pavics_affinity.clients.jobs import Job
 from pavics_affinity.clients.processes import Processes
+from pavics_affinity.clients.results import Results
 from pavics_affinity.errors import (
     AffinityLost,
     ExecuteOutcomeUnknown,

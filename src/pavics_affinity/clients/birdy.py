@@ -8,20 +8,16 @@ from __future__ import annotations
 import copy
 import inspect
 import logging
-import shutil
-import sys
-import time
 import types
 from collections.abc import Callable, Sequence
 from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lxml import etree
 from owslib.util import ServiceException
 from owslib.wps import ASYNC, WPS_DEFAULT_VERSION
 
-from ..errors import ExecutionFailed, MissingExtra
+from ..errors import MissingExtra
 from . import xml
 from .answers import given
 from .descriptions import Descriptions
@@ -33,72 +29,16 @@ try:
     import birdy
     from birdy.client.notebook import is_notebook, monitor
     from birdy.client.utils import filter_case_insensitive
-    from birdy.exceptions import ProcessFailed, UnauthorizedException
+    from birdy.exceptions import UnauthorizedException
     from birdy.utils import sanitize
 except ImportError as error:
     raise MissingExtra.of("birdy", "A birdy client") from error
 
+from .birdy_results import BirdyExecution, console, wait_in_console
 from .converters import Converters
 
 if TYPE_CHECKING:
     from ..transport import AffinitySession
-
-
-_SAID_AGAIN = 3.0  # seconds, while nothing is new; birdy's own interval
-
-
-class BirdyExecution(Execution):
-    """An execution that birdy makes its results of; their files end with the workflow."""
-
-    #: Told of each answer while it is waited for.
-    told: Callable[[Execution], None] | None = None
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        # birdy derives the class of each result, with a mix-in of its own in front.
-        super().__init_subclass__(**options)
-        cls.attach = _cleaned_up(cls.attach)  # the mix-in's
-        cls.get = _with_the_reason(cls.get)
-
-    def parseResponse(self, response: etree._Element) -> None:  # noqa: N802 - OWSLib's name
-        """Take over what a document says, and tell of it."""
-        super().parseResponse(response)
-        if self.told is not None:
-            self.told(self)
-
-
-def _cleaned_up(attach: Callable[..., None]) -> Callable[..., None]:
-    """Have the directory that birdy makes for a result, and never removes, end with the session."""
-
-    @wraps(attach)
-    def attach_and_remember(self: Execution, *args: Any, **options: Any) -> None:
-        before = dict(vars(self))
-        attach(self, *args, **options)
-        for name, value in vars(self).items():
-            made = value is not before.get(name) and isinstance(value, str)
-            if made and Path(value).is_dir():
-                self.session.ends.callback(shutil.rmtree, value, ignore_errors=True)
-
-    return attach_and_remember
-
-
-def _with_the_reason(get: Callable[..., Any]) -> Callable[..., Any]:
-    """Have birdy's errors say what the server said, and only what is still so."""
-
-    @wraps(get)
-    def get_or_say_why(self: Execution, *args: Any, **options: Any) -> Any:
-        if self.status is not None and not self.isComplete():
-            # In a notebook a thread asks how far it is, and may have ended by an error.
-            self.checkStatus(sleepSecs=0)
-        try:
-            return get(self, *args, **options)
-        except ProcessFailed as error:
-            try:
-                self.wait()
-            except ExecutionFailed as why:
-                raise ProcessFailed(str(why)) from why
-            raise error
-
-    return get_or_say_why
 
 
 class _BirdyService(WebProcessingService):
@@ -121,42 +61,8 @@ class _BirdyService(WebProcessingService):
         if is_notebook():
             monitor(execution, sleep=0.2)
         else:
-            _wait_in_console(execution, self.progress)
+            wait_in_console(execution, self.progress)
         return execution
-
-
-def _wait_in_console(execution: Execution, logger: logging.Logger) -> None:
-    name, said, last = execution.process.identifier, "", 0.0
-
-    def tell(asked: Execution) -> None:
-        nonlocal said, last
-        words = f"{name} [{asked.percentCompleted}/100] - {(asked.statusMessage or '')[:50]} "
-        if words != said or time.monotonic() - last >= _SAID_AGAIN:
-            logger.info(words)
-            said, last = words, time.monotonic()
-
-    execution.told = tell
-    try:
-        execution.wait(progress=False)
-    except ExecutionFailed:
-        logger.info("%s failed.", name)  # birdy raises when the result is asked for
-    else:
-        logger.info("%s done.", name)
-    finally:
-        execution.told = None
-
-
-def _console() -> logging.Logger:
-    """Return a logger that writes to standard output, as birdy's does, and ends with the client.
-
-    birdy adds a handler to one logger for each client: its lines come once for each.
-    """
-    logger = logging.Logger("WPSClient", logging.INFO)
-    logger.parent = logging.getLogger()
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(asctime)s: %(message)s"))
-    logger.addHandler(handler)
-    return logger
 
 
 class WPSClient(birdy.WPSClient):
@@ -262,7 +168,7 @@ class WPSClient(birdy.WPSClient):
         # birdy has no public way to be given a client: this is the one name of its own we set.
         self._wps = service
         if progress:
-            self.logger = service.progress = _console()
+            self.logger = service.progress = console()
         for process in service.processes:
             method = getattr(self, sanitize(process.identifier), None)
             if inspect.ismethod(method) and method.__self__ is self:

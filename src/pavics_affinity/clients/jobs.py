@@ -1,17 +1,12 @@
-"""Jobs and results of an OGC API - Processes."""
+"""Jobs of an OGC API - Processes."""
 
 from __future__ import annotations
 
-import base64
-import json
-import re
 import time
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import urlsplit
-
-from lxml import etree
 
 from ..errors import ExecutionTimeout, InvalidRequest, UnknownOutput
 from ..record import Step, StepState, operation
@@ -20,8 +15,9 @@ from . import polling
 from .answers import Answer, read
 from .descriptions import near
 from .outputs import Output
-from .problems import Failed, check_status, expect_json, is_json, parsed
+from .problems import Failed, check_status, expect_json, parsed
 from .progress import bar
+from .results import Results, output_of, text_of
 from .status import StatusDocument, Trouble
 from .urls import web_url
 
@@ -37,83 +33,6 @@ _STATES: dict[str, StepState] = {
     "failed": "failed",
     "dismissed": "failed",
 }
-_QUALIFIED = frozenset({"value", "mediaType", "encoding", "schema"})
-_UNWRITABLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_WPS = "http://www.opengis.net/wps/1.0.0"
-_OWS = "http://www.opengis.net/ows/1.1"
-_XLINK = "http://www.w3.org/1999/xlink"
-
-
-class Results(dict[str, Any]):
-    """The results of a process, as the server's document has them.
-
-    Parameters
-    ----------
-    document : mapping
-        The document.
-    session : AffinitySession
-        Fetches what it refers to.
-    url : str
-        Where it came from.
-    """
-
-    def __init__(self, document: Mapping[str, Any], *, session: AffinitySession, url: str) -> None:
-        super().__init__(document)
-        self.session = session
-        self.url = url
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {', '.join(self.values_by_name()) or 'none'}>"
-
-    def wait(self, timeout: float | timedelta | None = None, progress: bool | None = None) -> Self:
-        """Return at once: these are here. So a chain reads the same either way."""
-        return self
-
-    def results(self) -> Self:
-        """Return these."""
-        return self
-
-    def _repr_html_(self) -> str:
-        from .shown import show_results
-
-        return show_results(self)
-
-    def values_by_name(self) -> dict[str, Any]:
-        """Return the outputs by identifier.
-
-        The standard has them so; pygeoapi has a list of ``{"id", "value"}`` below
-        ``outputs``, or one such entry alone.
-        """
-        listed = self.get("outputs")
-        entries = listed if isinstance(listed, list) else [self] if "id" in self else []
-        named = [e for e in entries if isinstance(e, Mapping) and isinstance(e.get("id"), str)]
-        if named and len(named) == len(entries):
-            return {e["id"]: e["value"] if "value" in e else dict(e) for e in named}
-        return dict(self)
-
-    def output(self, identifier: str) -> Output:
-        """Return the output of this name.
-
-        Raises
-        ------
-        UnknownOutput
-            There is none; the message lists those that there are.
-        """
-        found = self.outputs()
-        if identifier not in found:
-            raise UnknownOutput(
-                f"{self.url} gave no output {identifier!r}; {near(identifier, found, 'output')}",
-                url=self.url,
-                output=identifier,
-            )
-        return found[identifier]
-
-    def outputs(self) -> dict[str, Output]:
-        """Return all outputs by name."""
-        return {
-            name: output_of(name, value, session=self.session, base=self.url)
-            for name, value in self.values_by_name().items()
-        }
 
 
 class Job(dict[str, Any]):
@@ -174,7 +93,7 @@ class Job(dict[str, Any]):
     @property
     def status(self) -> str | None:
         """``"accepted"``, ``"running"``, ``"successful"``, ``"failed"`` or ``"dismissed"``."""
-        return _text(self.get("status"))
+        return text_of(self.get("status"))
 
     @property
     def progress(self) -> int:
@@ -185,7 +104,7 @@ class Job(dict[str, Any]):
     @property
     def message(self) -> str | None:
         """As the server says."""
-        return _text(self.get("message"))
+        return text_of(self.get("message"))
 
     def refresh(self) -> Self:
         """Ask once how far the job is.
@@ -330,7 +249,7 @@ class Job(dict[str, Any]):
         """Take over what a status document says, and let the workflow's record know."""
         self.clear()
         self.update(document)
-        self._process = _text(self.get("processID")) or self._process
+        self._process = text_of(self.get("processID")) or self._process
         self.step.process = self.step.process or self._process or ""
         self.step.update(
             _STATES.get(self.status or "accepted", "running"),
@@ -341,7 +260,7 @@ class Job(dict[str, Any]):
 
     @property
     def _name(self) -> str:
-        what = _text(self.get("jobID")) or urlsplit(self.location).path.rpartition("/")[2]
+        what = text_of(self.get("jobID")) or urlsplit(self.location).path.rpartition("/")[2]
         return f"job {what!r} of process {self._process!r}" if self._process else f"job {what!r}"
 
     @property
@@ -430,81 +349,3 @@ class _JobDocument(StatusDocument):
         if isinstance(document, dict) and isinstance(document.get("status"), str):
             return document
         return Trouble(f"{came} without a status", gone=False)
-
-
-def raw_results(answer: Answer, identifier: str, session: AffinitySession) -> Results:
-    """Return an output that came as it is, in answer to an Execute.
-
-    Raises
-    ------
-    NotAService
-        It says that it is JSON, and is none.
-    """
-    value: Any
-    if is_json(answer):
-        value = expect_json(answer, doing=f"for output {identifier!r}", asker=session, execute=True)
-        if isinstance(value, dict):
-            return Results(value, session=session, url=answer.url)
-    else:
-        text = base64.b64encode(answer.body).decode()
-        kind = answer.content_type.split(";")[0].strip()
-        value = {"value": text, "encoding": "base64", "mediaType": kind}
-    return Results({identifier: value}, session=session, url=answer.url)
-
-
-def output_of(name: str, value: Any, *, session: AffinitySession, base: str) -> Output:
-    """Return a value of a results document as an output.
-
-    Parameters
-    ----------
-    name : str
-        Its identifier.
-    value : object
-        A link (``href``), a qualified value (``value`` with ``mediaType`` and
-        ``encoding``), or the value itself.
-    session : AffinitySession
-        Fetches it.
-    base : str
-        URL of the document.
-    """
-    element = etree.Element(f"{{{_WPS}}}Output")
-    for tag in ("Identifier", "Title"):
-        etree.SubElement(element, f"{{{_OWS}}}{tag}").text = _writable(name)
-    qualified = value if isinstance(value, Mapping) else {}
-    kind = _text(qualified.get("mediaType")) or _text(qualified.get("type"))
-    if isinstance(qualified.get("href"), str):
-        url = web_url(qualified["href"], base=base, what=f"output {name!r}")
-        session.note_reference(url)
-        inner = etree.SubElement(element, f"{{{_WPS}}}Reference")
-        inner.set(f"{{{_XLINK}}}href", _writable(url))
-    else:
-        data = etree.SubElement(element, f"{{{_WPS}}}Data")
-        inner = etree.SubElement(data, f"{{{_WPS}}}ComplexData")
-        encoding = None
-        if "value" in qualified and set(qualified) <= _QUALIFIED:
-            value, encoding = qualified["value"], _text(qualified.get("encoding"))
-        plain = isinstance(value, str)
-        kind = kind or ("text/plain" if plain else "application/json")
-        _embed(inner, value if plain else json.dumps(value), encoding)
-    if kind:
-        inner.set("mimeType", _writable(kind))
-    return Output(element, session=session, service=base)
-
-
-def _embed(element: etree._Element, text: str, encoding: str | None) -> None:
-    if text != _writable(text).strip():
-        # XML cannot hold it, or OWSLib would strip it.
-        text = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
-        encoding = "base64"
-    element.text = text
-    if encoding is not None:
-        element.set("encoding", _writable(encoding))
-
-
-def _writable(text: str) -> str:
-    """Leave out what XML cannot hold."""
-    return _UNWRITABLE.sub("", text)
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None

@@ -28,9 +28,10 @@ from ..transport.wire import shown
 from . import references
 from .answers import Answer, BodyBroken, read
 from .descriptions import near
-from .jobs import JSON, Job, Results, raw_results
+from .jobs import JSON, Job
 from .logins import KeepsItsLogin, as_authentication, split_login
 from .problems import NoOGCAPI, NoSuchProcess, check_status, expect_json, is_json, parsed
+from .results import Results, raw_results
 from .submission import lost, noting
 from .urls import check_service_url, web_url
 

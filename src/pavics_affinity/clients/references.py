@@ -21,9 +21,10 @@ from owslib.wps import ComplexDataInput, is_complexdata
 from ..errors import AffinityWarning, InvalidRequest, ReferenceRefused
 from ..pin.links import link
 from .execution import Execution
-from .jobs import Job, Results
+from .jobs import Job
 from .metalink import is_metalink
 from .outputs import Output
+from .results import Results
 from .urls import web_url
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from .urls import web_url
 if TYPE_CHECKING:
     from ..transport import AffinitySession
     from .execution import Execution
-    from .jobs import Job, Results
+    from .jobs import Job
     from .outputs import Output
+    from .results import Results
 
 _MOST_VALUES = 20  # of an output that the response holds
 _LONGEST = 1000  # characters of each that are looked at

@@ -1,0 +1,179 @@
+"""Results of an OGC API - Processes: the server's document, and each value as an output."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+from lxml import etree
+
+from ..errors import UnknownOutput
+from .answers import Answer
+from .descriptions import near
+from .outputs import Output
+from .problems import expect_json, is_json
+from .urls import web_url
+
+if TYPE_CHECKING:
+    from ..transport import AffinitySession
+
+_QUALIFIED = frozenset({"value", "mediaType", "encoding", "schema"})
+_UNWRITABLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_WPS = "http://www.opengis.net/wps/1.0.0"
+_OWS = "http://www.opengis.net/ows/1.1"
+_XLINK = "http://www.w3.org/1999/xlink"
+
+
+class Results(dict[str, Any]):
+    """The results of a process, as the server's document has them.
+
+    Parameters
+    ----------
+    document : mapping
+        The document.
+    session : AffinitySession
+        Fetches what it refers to.
+    url : str
+        Where it came from.
+    """
+
+    def __init__(self, document: Mapping[str, Any], *, session: AffinitySession, url: str) -> None:
+        super().__init__(document)
+        self.session = session
+        self.url = url
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {', '.join(self.values_by_name()) or 'none'}>"
+
+    def wait(self, timeout: float | timedelta | None = None, progress: bool | None = None) -> Self:
+        """Return at once: these are here. So a chain reads the same either way."""
+        return self
+
+    def results(self) -> Self:
+        """Return these."""
+        return self
+
+    def _repr_html_(self) -> str:
+        from .shown import show_results
+
+        return show_results(self)
+
+    def values_by_name(self) -> dict[str, Any]:
+        """Return the outputs by identifier.
+
+        The standard has them so; pygeoapi has a list of ``{"id", "value"}`` below
+        ``outputs``, or one such entry alone.
+        """
+        listed = self.get("outputs")
+        entries = listed if isinstance(listed, list) else [self] if "id" in self else []
+        named = [e for e in entries if isinstance(e, Mapping) and isinstance(e.get("id"), str)]
+        if named and len(named) == len(entries):
+            return {e["id"]: e["value"] if "value" in e else dict(e) for e in named}
+        return dict(self)
+
+    def output(self, identifier: str) -> Output:
+        """Return the output of this name.
+
+        Raises
+        ------
+        UnknownOutput
+            There is none; the message lists those that there are.
+        """
+        found = self.outputs()
+        if identifier not in found:
+            raise UnknownOutput(
+                f"{self.url} gave no output {identifier!r}; {near(identifier, found, 'output')}",
+                url=self.url,
+                output=identifier,
+            )
+        return found[identifier]
+
+    def outputs(self) -> dict[str, Output]:
+        """Return all outputs by name."""
+        return {
+            name: output_of(name, value, session=self.session, base=self.url)
+            for name, value in self.values_by_name().items()
+        }
+
+
+def raw_results(answer: Answer, identifier: str, session: AffinitySession) -> Results:
+    """Return an output that came as it is, in answer to an Execute.
+
+    Raises
+    ------
+    NotAService
+        It says that it is JSON, and is none.
+    """
+    value: Any
+    if is_json(answer):
+        value = expect_json(answer, doing=f"for output {identifier!r}", asker=session, execute=True)
+        if isinstance(value, dict):
+            return Results(value, session=session, url=answer.url)
+    else:
+        text = base64.b64encode(answer.body).decode()
+        kind = answer.content_type.split(";")[0].strip()
+        value = {"value": text, "encoding": "base64", "mediaType": kind}
+    return Results({identifier: value}, session=session, url=answer.url)
+
+
+def output_of(name: str, value: Any, *, session: AffinitySession, base: str) -> Output:
+    """Return a value of a results document as an output.
+
+    Parameters
+    ----------
+    name : str
+        Its identifier.
+    value : object
+        A link (``href``), a qualified value (``value`` with ``mediaType`` and
+        ``encoding``), or the value itself.
+    session : AffinitySession
+        Fetches it.
+    base : str
+        URL of the document.
+    """
+    element = etree.Element(f"{{{_WPS}}}Output")
+    for tag in ("Identifier", "Title"):
+        etree.SubElement(element, f"{{{_OWS}}}{tag}").text = _writable(name)
+    qualified = value if isinstance(value, Mapping) else {}
+    kind = text_of(qualified.get("mediaType")) or text_of(qualified.get("type"))
+    if isinstance(qualified.get("href"), str):
+        url = web_url(qualified["href"], base=base, what=f"output {name!r}")
+        session.note_reference(url)
+        inner = etree.SubElement(element, f"{{{_WPS}}}Reference")
+        inner.set(f"{{{_XLINK}}}href", _writable(url))
+    else:
+        data = etree.SubElement(element, f"{{{_WPS}}}Data")
+        inner = etree.SubElement(data, f"{{{_WPS}}}ComplexData")
+        encoding = None
+        if "value" in qualified and set(qualified) <= _QUALIFIED:
+            value, encoding = qualified["value"], text_of(qualified.get("encoding"))
+        plain = isinstance(value, str)
+        kind = kind or ("text/plain" if plain else "application/json")
+        _embed(inner, value if plain else json.dumps(value), encoding)
+    if kind:
+        inner.set("mimeType", _writable(kind))
+    return Output(element, session=session, service=base)
+
+
+def _embed(element: etree._Element, text: str, encoding: str | None) -> None:
+    if text != _writable(text).strip():
+        # XML cannot hold it, or OWSLib would strip it.
+        text = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
+        encoding = "base64"
+    element.text = text
+    if encoding is not None:
+        element.set("encoding", _writable(encoding))
+
+
+def _writable(text: str) -> str:
+    """Leave out what XML cannot hold."""
+    return _UNWRITABLE.sub("", text)
+
+
+def text_of(value: Any) -> str | None:
+    """Return a text that is one and not empty, else None."""
+    return value if isinstance(value, str) and value else None
