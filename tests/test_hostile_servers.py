@@ -22,7 +22,7 @@ import wpsdocs
 from loopback import Server
 from pavics_affinity import Backend, Node, Service, Topology, Workflow, discover
 from pavics_affinity.clients import answers, metalink, outputs, status
-from pavics_affinity.clients.jobs import output_of
+from pavics_affinity.clients.results import output_of
 from pavics_affinity.discovery.finder import FINDER
 from pavics_affinity.errors import (
     AffinityError,

@@ -18,7 +18,8 @@ from pavics_affinity import Workflow
 from pavics_affinity.clients import metalink, status
 from pavics_affinity.clients.descriptions import Description
 from pavics_affinity.clients.execution import Execution
-from pavics_affinity.clients.jobs import Job, Results
+from pavics_affinity.clients.jobs import Job
+from pavics_affinity.clients.results import Results
 from pavics_affinity.clients.wps import WebProcessingService
 from pavics_affinity.errors import AffinityError
 from scriptedwps import ScriptedWPS
