@@ -2,11 +2,13 @@
 
 import contextlib
 import dataclasses
+import re
 import socket
 import threading
 import time
 
 import pytest
+import trustme
 
 from live_site import running, site
 from loopback import Answer, Server
@@ -213,6 +215,36 @@ def test_a_site_of_one_node(nodes):
     one = dataclasses.replace(topology, nodes=topology.nodes[:1])
     with running(nodes, render_proxy(one, "strict")):
         assert probed(nodes).works
+
+
+def test_a_certificate_that_is_not_trusted_and_then_is(nodes, tmp_path, monkeypatch):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    authority.issue_cert(nodes.host).private_key_and_cert_chain_pem.write_to_path(
+        tmp_path / "proxy.pem"
+    )
+    topology = nodes.topology()
+    services = [
+        dataclasses.replace(
+            service, url=service.url.replace("http:", "https:"), outputs=None, publish=None
+        )
+        for service in topology.services
+    ]
+    pem = tmp_path / "proxy.pem"
+    tls = rf"\1 ssl;\n  ssl_certificate {pem};\n  ssl_certificate_key {pem};"
+    files = {
+        name: re.sub(r"(listen [\d.:]+);", tls, text)
+        for name, text in render_proxy(topology.with_services(services), "strict").items()
+    }
+    plan = Plan([nodes.url().replace("http:", "https:")])
+    with running(nodes, files):
+        verdict = judge(ask(plan))
+        assert (verdict.kind, "TLS" in verdict.words) == ("down", True)
+        assert "REQUESTS_CA_BUNDLE" in verdict.next
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+        assert judge(ask(plan)).kind == "strict"
+        # Plain HTTP at a port that speaks TLS is an answer, though no service's.
+        assert probed(nodes).kind == "no-service"
 
 
 # ---- how much is asked, and of whom ----
