@@ -92,7 +92,7 @@ def of_no_telltale(first: ServiceSeen) -> Judgement:
             "no-service",
             False,
             f"{first.url} answers {_joined({a.status for a in came})}, and not as a service",
-            "look at the URL: scheme, port and path should be those that users give, such as .../wps",
+            "look at the URL: scheme, port and path should be those that users give, as in .../wps",
         )
     if not any("nginx" in answer.headers.get("server", "").lower() for answer in came):
         return Judgement(
