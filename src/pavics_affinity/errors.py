@@ -174,10 +174,13 @@ class NginxConfigError(AffinityError, ValueError):
         The file, as given or as an ``include`` names it.
     line : int or None
         The line, from 1.
+    missing : str or None
+        The file that an ``include`` asks for and that is not there.
     """
 
     file: str | None = None
     line: int | None = None
+    missing: str | None = None
 
 
 class InvalidPlacement(AffinityError, ValueError):

@@ -15,8 +15,13 @@ StrPath = str | os.PathLike[str]
 
 # Where nginx's container has its files: a site keeps them elsewhere and mounts them there.
 _IN_THE_CONTAINER = "/etc/nginx/"
-# Part of every nginx, and of no site's own files.
-_SHIPPED = frozenset({"mime.types"})
+# Part of every nginx, or of Debian's, and of no site's own files.
+_SHIPPED = frozenset(
+    {
+        "fastcgi.conf", "fastcgi_params", "koi-utf", "koi-win", "mime.types", "proxy_params",
+        "scgi_params", "uwsgi_params", "win-utf",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +228,9 @@ class _Reader:
         # nginx, too, takes a pattern that nothing fits.
         if glob.has_magic(pattern) or Path(pattern).name in _SHIPPED:
             return []
-        self._report(include.error(f"there is no file {pattern!r} to include"))
+        error = include.error(f"there is no file {pattern!r} to include")
+        error.missing = pattern
+        self._report(error)
         return []
 
 

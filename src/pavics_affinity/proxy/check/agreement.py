@@ -10,8 +10,8 @@ from ...topology.lines import Lines
 from ...topology.placing import Placing
 from ..maps import pools_by_node
 from ..naming import address_of
-from .compose import Container, Spot
-from .findings import Finding, Findings, finding, listed
+from .compose import Container
+from .findings import Finding, Findings, Spot, finding, listed
 from .passing import Passing
 from .paths import path_findings
 from .pools import Pool

@@ -9,21 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import MissingExtra
-from .findings import Finding, Findings, finding, listed
+from .findings import Finding, Findings, Spot, finding, listed
 from .site import Site, usable_listens
 
 _RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
 _VARIABLE = re.compile(r"\$\{\w+(?::?-(?P<default>[^}$]*))?[^}]*\}|\$\w+", re.ASCII)
 _NAMES = ("proxy", "nginx")
 _DEEPEST = 8
-
-
-@dataclass(frozen=True)
-class Spot:
-    """A place in a compose file."""
-
-    file: str
-    line: int
 
 
 @dataclass(frozen=True)

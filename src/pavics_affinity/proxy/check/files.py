@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...errors import NginxConfigError
 from ..statements import Statement, StrPath, read_statements
-from .findings import Finding
+from .findings import Finding, Spot, finding
 
 _COMPOSE_SUFFIXES = (".yml", ".yaml")
 _COMPOSE_NAMES = ("docker-compose*", "compose*")
@@ -80,17 +80,29 @@ def read_nginx_files(files: Sequence[str]) -> tuple[tuple[Statement, ...], list[
     found: list[Finding] = []
 
     def report(error: NginxConfigError) -> None:
-        where = "" if error.line is None else f"{error.file}, line {error.line}: "
-        reason = str(error).removeprefix(where or f"{error.file}: ")
+        where = Spot(error.file or files[0], error.line or 1)
+        if error.missing is not None:
+            found.append(
+                finding(
+                    "include",
+                    "warning",
+                    where,
+                    f"{error.missing!r} is not here, so that what it holds was not checked; where "
+                    "nginx runs it must be there, or nginx does not start",
+                    "give the file its place beside nginx.conf, or check the files where nginx "
+                    "runs ('nginx -T' prints them all)",
+                )
+            )
+            return
+        place = f"{error.file}, line {error.line}: " if error.line else f"{error.file}: "
         found.append(
-            Finding(
-                file=error.file or files[0],
-                line=error.line or 1,
-                rule="syntax",
-                severity="error",
-                message=f"{reason}: nginx does not start with this file, and on a reload "
-                "silently goes on with the old one",
-                remedy="mend the line; 'nginx -t' says more",
+            finding(
+                "syntax",
+                "error",
+                where,
+                f"{str(error).removeprefix(place)}: nginx does not start with this file, and on a "
+                "reload silently goes on with the old one",
+                "mend the line; 'nginx -t' says more",
             )
         )
 

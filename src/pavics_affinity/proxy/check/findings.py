@@ -17,6 +17,7 @@ SEVERITIES: Mapping[Severity, str] = {
 RULES: Mapping[str, str] = {
     # one upstream
     "syntax": "the file does not parse",
+    "include": "an included file is not here",
     "refused": "nginx refuses the line",
     "server-without-host": "a server line has no host",
     "placeholder": "a variable of the environment stands where nginx knows none",
@@ -116,6 +117,14 @@ class Place(Protocol):
     @property
     def line(self) -> int:
         """The line, from 1."""
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A file and a line, where no statement stands for them."""
+
+    file: str
+    line: int
 
 
 Findings = Iterator[Finding]
