@@ -14,6 +14,7 @@ import copy
 import re
 import warnings
 from collections.abc import Iterator, Mapping
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from owslib.wps import ComplexDataInput, is_complexdata
@@ -227,7 +228,8 @@ def _of_text(session: AffinitySession, value: str, what: str) -> str:
     text = value.strip()
     if re.match(r"https?:\S+$", text, re.IGNORECASE) and text.count("://") == 1:
         return hand_on(session, text, what)
-    return _URL.sub(lambda found: hand_on(session, found[0], what), value)
+    handed = cache(partial(hand_on, session, what=what))  # a document has some of them often
+    return _URL.sub(lambda found: handed(found[0]), value)
 
 
 def _of_output(output: Output, what: str, rule: InputRule | None) -> Any:
