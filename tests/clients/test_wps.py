@@ -72,6 +72,7 @@ OURS = {
     "encoding",
     "_expected",
     "_bound",
+    "_built",
     "_submitted",
     "_asked",
 }

@@ -215,8 +215,15 @@ def read(
     return Answer(url, response.status_code, content_type, document, start, response)
 
 
-def given(document: str | bytes) -> etree._Element:
+def given(document: str | bytes, *, own: bool = False) -> etree._Element:
     """Return the root of a document that the user has got elsewhere.
+
+    Parameters
+    ----------
+    document : str or bytes
+        The document.
+    own : bool
+        It is a request that the user has made.
 
     Raises
     ------
@@ -224,7 +231,7 @@ def given(document: str | bytes) -> etree._Element:
         It is no XML.
     """
     try:
-        return xml.parse(document)
+        return xml.parse(document, own=own)
     except (etree.XMLSyntaxError, AttributeError, TypeError, ValueError) as error:
         raise InvalidRequest(
             f"the document given is no XML ({error}); it starts with {document[:60]!r}"

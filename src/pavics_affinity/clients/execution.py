@@ -101,6 +101,7 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
         self.session = ambient_session() if session is None else session
         self.response: Any = None  # OWSLib: an element after submitting, bytes after asking
         self.step: Step | None = None
+        self._built: tuple[bytes, _Form] | None = None
         self._submitted = time.monotonic()
         self._asked: float | None = None
 
@@ -205,6 +206,14 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
 
     # ---- what OWSLib asks and parses ----
 
+    def take_request(self, built: etree._Element, document: bytes) -> bytes:
+        """Keep a request that was built here, and return it as it is sent.
+
+        It is not read again: inputs in it may be large.
+        """
+        self._built = document, _Form.of(built)
+        return document
+
     def submitRequest(self, request: str | bytes) -> etree._Element:  # noqa: N802 - OWSLib's name
         """Send an Execute document, once, and return the root of the answer.
 
@@ -219,7 +228,10 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
         NotAService
             The answer is no WPS response.
         """
-        form = _Form.of(request)
+        form = self._built[1] if self._built and self._built[0] is request else None
+        if form is None:
+            form = _Form.of(given(request, own=True))
+        self._built = None
         self.request = request
         timeout = self.timeout
         if timeout is None and form.asynchronous and self.session.affinity.timeout is None:
@@ -423,8 +435,7 @@ class _Form:
     asynchronous: bool
 
     @classmethod
-    def of(cls, request: str | bytes) -> _Form:
-        root = given(request)
+    def of(cls, root: etree._Element) -> _Form:
         form = root.find("{*}ResponseForm/{*}ResponseDocument")
         identifier = root.findtext("{*}Identifier") or ""
         return cls(identifier.strip(), form is not None and form.get("status") == "true")

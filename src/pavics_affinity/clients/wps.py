@@ -30,6 +30,7 @@ from .answers import MAX_METADATA, Answer, BodyBroken, expect, given, read
 from .descriptions import Description, Descriptions, near, values
 from .execution import Execution
 from .logins import KeepsItsLogin, as_authentication, split_login
+from .uploads import Uploads
 from .urls import check_service_url
 from .xml import MALFORMED, plain
 
@@ -256,8 +257,9 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
             described = self.description(identifier) if response is None else None
             if response is None:
                 inputs = references.resolve(self.session, inputs, described)
-            built = _request(execution, described, identifier, inputs, output, mode, lineage)
-            execution.request = request = etree.tostring(built)
+            request = execution.take_request(
+                *_request(execution, described, identifier, inputs, output, mode, lineage)
+            )
         if response is not None:
             execution.parseResponse(given(response))
             return execution
@@ -421,8 +423,8 @@ def _request(
     output: Any,
     mode: str,
     lineage: bool,
-) -> Any:
-    """Build a request that the process takes, or raise."""
+) -> tuple[etree._Element, bytes]:
+    """Build a request that the process takes, or raise; it is as element and as document."""
     if mode not in (ASYNC, SYNC, AUTO):
         raise InvalidRequest(f"mode is {mode!r}; expected {ASYNC!r}, {SYNC!r} or {AUTO!r}")
     listed = values(inputs)
@@ -436,9 +438,15 @@ def _request(
     if asynchronous and wanted is None:
         wanted = []  # both flags stand on the ResponseDocument: without one it runs at once
     try:
-        return execution.buildRequest(
-            identifier, listed, wanted, mode=ASYNC if asynchronous else SYNC, lineage=lineage
+        uploads = Uploads(listed)
+        built = execution.buildRequest(
+            identifier,
+            uploads.inputs,
+            wanted,
+            mode=ASYNC if asynchronous else SYNC,
+            lineage=lineage,
         )
+        return built, uploads.put_into(etree.tostring(built))
     except (ValueError, TypeError) as error:  # lxml: control characters, NUL
         raise InvalidRequest(
             f"the inputs of {identifier!r} cannot be written as XML: {error}"

@@ -60,13 +60,15 @@ class OWSException:
         return f"{words} ({', '.join(details)})" if details else words
 
 
-def parse(text: str | bytes) -> etree._Element:
+def parse(text: str | bytes, *, own: bool = False) -> etree._Element:
     """Parse a document without resolving anything.
 
     Parameters
     ----------
     text : str or bytes
         The document. A str may declare an encoding; it is not looked at.
+    own : bool
+        It is the user's own: libxml2's limits, 10 MB for one text, do not hold.
 
     Returns
     -------
@@ -82,7 +84,8 @@ def parse(text: str | bytes) -> etree._Element:
     """
     encoding = "utf-8" if isinstance(text, str) else None
     data = text.encode() if isinstance(text, str) else text
-    root = etree.fromstring(data, etree.XMLParser(**_SAFELY, encoding=encoding))
+    options = {**_SAFELY, "huge_tree": own, "encoding": encoding}
+    root = etree.fromstring(data, etree.XMLParser(**options))
     _refuse_entities(root)
     return root
 

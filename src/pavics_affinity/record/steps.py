@@ -292,5 +292,6 @@ def current_step() -> Step | None:
 
 def digest_of(url: str, body: str | bytes | None) -> str:
     """Return what an Execute is recognised by: SHA-256 over its URL and body."""
-    data = body.encode() if isinstance(body, str) else body or b""
-    return hashlib.sha256(url.encode("utf-8", "surrogateescape") + b"\0" + data).hexdigest()
+    digest = hashlib.sha256(url.encode("utf-8", "surrogateescape") + b"\0")
+    digest.update(body.encode() if isinstance(body, str) else body or b"")
+    return digest.hexdigest()
