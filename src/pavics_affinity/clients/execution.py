@@ -211,7 +211,7 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
 
         It is not read again: inputs in it may be large.
         """
-        self.request = document
+        self.request: str | bytes = document
         self._built = document, _Form.of(built)
         return document
 
