@@ -334,6 +334,12 @@ def test_how_grave_it_is(found, text, rule, severities):
     assert [each.severity for each in found(text, rule)] == severities
 
 
+def test_in_a_template_a_variable_is_what_envsubst_fills_in(tmp_path):
+    path = tmp_path / "finch.conf.template"
+    path.write_text(SOUND + upstream(servers=["$HOST1:8093", "10.0.0.2:8093"]) + server())
+    assert [each.severity for each in check(path) if each.rule == "placeholder"] == ["note"]
+
+
 def test_services_on_one_node_in_another_order_are_apart_by_the_share_that_is_said(found):
     rotated = upstream("emu", 8091, servers=[f"10.0.0.{i}:8091 max_fails=0" for i in (2, 3, 1)])
     [told] = found(SOUND + upstream() + server() + rotated + server("emu", 8091))

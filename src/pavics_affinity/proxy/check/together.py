@@ -82,11 +82,11 @@ def _apart(pool: Pool, reference: Pool, share: float, nodes: Nodes, site: Site) 
         pool.method,
         f"{cause}: {share:.0%} of the ids land on one node in both. "
         + (
-            "Clients that name the node in the key are not concerned; with a bare id, "
+            "Clients that name the node in the key are not concerned; with a bare id, the"
             if strict
-            else ""
+            else "The"
         )
-        + f"the other {1 - share:.0%} of the chains that cross from one service to the other do "
+        + f" other {1 - share:.0%} of the chains that cross from one service to the other do "
         "not find their files",
         remedy,
     )
