@@ -39,19 +39,22 @@ def in_turns(
     rounds: int,
     *,
     clock: Callable[[Callable[[], Any]], float] = seconds,
+    warm: bool = True,
 ) -> dict[str, list[float]]:
     """Time several sides in turns, each going first as often as the others.
 
     Parameters
     ----------
     sides : mapping of str to callable
-        By name; each is called once beforehand, so that nothing is cold.
+        By name.
     rounds : int
         How many times each is timed.
     clock : callable, optional
         Calls a side and returns what is measured; by default seconds of wall clock.
+    warm : bool, default True
+        Call each once beforehand, so that nothing is cold.
     """
-    for run in sides.values():
+    for run in sides.values() if warm else ():
         run()
     names = list(sides)
     took: dict[str, list[float]] = {name: [] for name in names}

@@ -26,7 +26,7 @@ def rows(quick: bool) -> list[Row]:
         for duration, limit in LIMITS.items():
             if quick and duration > 10:
                 continue
-            jobs = {0.3: 8, 3.0: 6, 60.0: 6}[duration] * (1 if quick or duration > 10 else 3)
+            jobs = 6 if quick or duration > 10 else 18
             late, asked = _noticed(cluster, duration, jobs)
             what = f"the end of a job of {duration:g} s is noticed after it"
             found.append(row(what, "-", late, "<=", limit, unit="s"))
