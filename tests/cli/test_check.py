@@ -121,5 +121,9 @@ def test_a_name_is_looked_up_where_that_is_asked_for(run, file, monkeypatch):
         lambda host, *_, **__: [(2, 1, 6, "", (a, 0)) for a in ("10.0.0.1", "10.0.0.2")],
     )
     path = file(SOUND.replace("10.0.0.1:", "nodes.example:"))
-    assert "several-addresses" not in run("check", path).out
-    assert "several-addresses" in run("check", path, "--resolve").out
+    done = run("check", path)
+    assert "several-addresses" not in done.out
+    assert done.err.startswith("note: nodes.example: ")
+    done = run("check", path, "--resolve")
+    assert "several-addresses" in done.out
+    assert done.err == ""

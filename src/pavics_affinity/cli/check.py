@@ -13,6 +13,7 @@ import click
 
 from ..errors import NginxConfigError
 from ..proxy.check import RULES, SEVERITIES, Finding, check, find_files
+from ..proxy.check.findings import listed
 from .site import addresses_of
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
@@ -64,15 +65,24 @@ def command(
         find_files(paths)
     except NginxConfigError as error:
         raise click.UsageError(str(error)) from error
-    found = [
-        each
-        for each in check(*paths, topology=topology, resolve=addresses_of if resolve else None)
-        if each.rule not in ignore
-    ]
+    names: dict[str, None] = {}
+
+    def not_asked(name: str) -> Sequence[str]:
+        names[name] = None
+        return ()
+
+    lookup = addresses_of if resolve else not_asked
+    found = [e for e in check(*paths, topology=topology, resolve=lookup) if e.rule not in ignore]
     if as_json:
         click.echo(json.dumps([_as_object(each) for each in found], indent=2))
     else:
         _show(found)
+    if names:
+        click.echo(
+            f"note: {listed(names, 3)}: host names are taken to have one address each; --resolve "
+            "asks this machine",
+            err=True,
+        )
     if any(each.severity == "error" for each in found):
         ctx.exit(1)
 
