@@ -7,6 +7,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import owslib.wps
 import pytest
 
 from pavics_affinity import Topology, Workflow
@@ -90,6 +91,17 @@ def test_a_kept_machineid_leads_another_process_to_the_same_node(cluster, tmp_pa
                 check=True,
             )
             assert ran.stdout.split() == [here, here]
+
+
+def test_a_minted_id_leads_other_tools_to_the_workflows_node(cluster):
+    with Workflow(topology=cluster.topology) as wf:
+        here = echo(wf, cluster, "flyingpigeon")
+        plain = owslib.wps.WebProcessingService(
+            cluster.url("malleefowl"), headers={"machineid": wf.machineid}, skip_caps=True
+        )
+        execution = plain.execute("echo", [("text", "x")], mode="sync")
+        [there] = [o.data[0] for o in execution.processOutputs if o.identifier == "node"]
+        assert there == here == wf.node
 
 
 def test_the_proxy_dies_under_thirty_chains_and_they_end_where_they_began(make_cluster):
