@@ -221,6 +221,21 @@ def test_a_real_file_travels_from_service_to_service(strict):
                 assert dataset.sizes["latitude"] == 9
 
 
+def test_results_of_birdy_go_through_a_strict_proxy_too(strict):
+    pytest.importorskip("birdy")
+    with Workflow(topology=without_addresses(strict.topology)) as wf:
+        malleefowl, flyingpigeon = (wf.birdy(strict.url(s)) for s in ("malleefowl", "flyingpigeon"))
+        made = malleefowl.produce(megabytes=0.01)
+        counts = [
+            wps.wordcounter(text=value).get().output
+            for value in (made, made.output("output"))
+            for wps in (malleefowl, flyingpigeon)
+        ]
+        assert len(set(counts)) == 1
+        assert counts[0] == len(wf.session.get(made.get().output).content.split())
+        assert "/.affinity/" in flyingpigeon.echo(text=made.get().output).get().text
+
+
 def test_urls_inside_of_a_text_are_handed_on_each(cluster, produced):
     wf, execution = produced
     url = execution.wait().output("output").reference
