@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..markup import Html, card, clean, facts, join, link, table, tag
+from ..markup import Html, card, clean, facts, join, table, tag
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,8 +24,7 @@ def as_card(topology: Topology) -> str:
     parts: list[object] = [facts(_facts(topology)), table(_NODES, _nodes(topology))]
     if topology.services:
         rows = [
-            [name, link(url) if url else "", method, on]
-            for name, url, method, on in _services(topology)
+            [name, tag("code", url), method, on] for name, url, method, on in _services(topology)
         ]
         parts.append(table(_SERVICES, rows))
     return card(_title(topology), *parts)
