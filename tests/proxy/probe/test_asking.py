@@ -192,6 +192,19 @@ def test_a_proxy_in_front_that_drops_the_header_or_the_evidence(nodes):
         assert (verdict.kind, verdict.works) == ("no-evidence", False)
 
 
+def test_nodes_by_host_name_are_told_by_the_keys_that_name_them(nodes):
+    # nginx prints addresses, so that what is rendered for names has no line for them.
+    strict = {
+        name: re.sub(r'(?m)^  "~\(\^\|\[ ,\]\).*\n', "", text)
+        for name, text in render_proxy(nodes.topology(), "strict").items()
+    }
+    with running(nodes, strict):
+        verdict = probed(nodes, "flyingpigeon", "malleefowl")
+    assert (verdict.kind, verdict.works) == ("strict", True)
+    assert finding(verdict, "header machineid").words == "no answer to a bare id tells its node"
+    assert finding(verdict, "node names").good
+
+
 def test_a_document_of_another_configuration_than_the_one_that_runs(nodes):
     strict = render_proxy(nodes.topology(), "strict")
     stale = {n: t.replace("[~]node2$", "[~]node7$") for n, t in strict.items()}

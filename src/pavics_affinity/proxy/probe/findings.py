@@ -150,8 +150,10 @@ def _evidence(seen: Seen, telltale: Telltale | None) -> Finding:
 def _header(name: str, by_id: ByKey, telltale: Telltale) -> Finding:
     each = max(map(len, by_id.values()), default=0)
     kept = is_kept(telltale, by_id)
+    where = Counter(place for a in by_id.values() for place in places(telltale, a))
+    if not where:
+        return Finding(f"header {name}", None, "no answer to a bare id tells its node")
     if kept:
-        where = Counter(place for a in by_id.values() for place in places(telltale, a))
         spread = ", ".join(f"{place}: {count}" for place, count in sorted(where.items()))
         words = f"each of {len(by_id)} ids stayed on its node, {each} requests each ({spread})"
     else:

@@ -93,9 +93,10 @@ def telltale_of(service: ServiceSeen, evidence: str | None) -> Telltale | None:
         The response header that is said to do so.
     """
     answers = [answer for answer in service.answers() if answer.status is not None]
-    for name in (evidence.lower(),) if evidence else (_KNOWN[0],):
-        if any(answer.headers.get(name) for answer in answers):
-            return Telltale("header", name, service.document.topology)
+    name = (evidence or _KNOWN[0]).lower()
+    # Of a host that is given by name, nginx can tell the node only where the key names it.
+    if any(answer.headers.get(name) for answer in (*answers, *service.by_node.values())):
+        return Telltale("header", name, service.document.topology)
     others = sorted({name for answer in answers for name in answer.headers} - _NEVER)
     names = dict.fromkeys([name for name in _KNOWN if name in others] + others)
     headers = [Telltale("header", name, service.document.topology) for name in names]
