@@ -26,8 +26,9 @@ def strict(tmp_path_factory):
 def chain(cluster, workflow):
     """Download, subset and fetch, over three services; return the subset and its bytes."""
     wps = {name: workflow.wps(cluster.url(name), skip_caps=True) for name in cluster.services}
-    download = wps["malleefowl"].execute("download", [("resource", cluster.sample_url)])
-    [path] = download.wait().output("output").json()
+    resource = [("resource", cluster.sample_url)]
+    download = wps["malleefowl"].execute("download", resource, mode="sync")
+    [path] = download.output("output").json()
     subset = wps["flyingpigeon"].execute("subset_bbox", [("resource", path), *BOX]).wait()
     wps["hummingbird"].execute("echo", [("text", "x")], mode="sync")
     output = subset.output("output")
@@ -62,6 +63,7 @@ def in_parallel(work):
         return list(pool.map(work, range(CHAINS)))
 
 
+@pytest.mark.timeout(400)
 def test_sixty_chains_succeed_through_the_strict_style_and_curl_finds_their_outputs(strict):
     def run(_):
         with Workflow() as wf:  # knows nothing but the services' URLs
@@ -78,6 +80,7 @@ def test_sixty_chains_succeed_through_the_strict_style_and_curl_finds_their_outp
     assert {node for _, node, _ in done} == set(strict.nodes)
 
 
+@pytest.mark.timeout(400)
 def test_sixty_chains_succeed_through_the_plain_style(tmp_path):
     with rendered_cluster(tmp_path, "plain") as (cluster, operator):
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from .findings import are_together, astray, dead
 from .judgement import SINGLE_NODE, Judgement
 from .seen import Seen
@@ -93,10 +95,19 @@ def _of_one_node(seen: Seen, telltale: Telltale) -> Judgement:
     published = first.topology
     if published is not None and len(published.nodes) == 1:
         return SINGLE_NODE
-    [node] = places(telltale, [a for answers in first.by_id.values() for a in answers])
+    node = places(telltale, itertools.chain(*first.by_id.values()))
     others = places(telltale, first.without)
-    words = f"all {len(first.by_id)} ids went to {node}"
-    if others != [node]:
+    if not node:
+        return Judgement(
+            "cannot-tell",
+            None,
+            f"no answer to a request with an id tells its node, while others do by "
+            f"{telltale.in_words()}",
+            "look at what the answers to requests with an id are (the proxy's log); then probe "
+            "again",
+        )
+    words = f"all {len(first.by_id)} ids went to {node[0]}"
+    if others and others != node:
         return Judgement(
             "one-node",
             False,

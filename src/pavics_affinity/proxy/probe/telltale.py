@@ -93,10 +93,10 @@ def telltale_of(service: ServiceSeen, evidence: str | None) -> Telltale | None:
         The response header that is said to do so.
     """
     answers = [answer for answer in service.answers() if answer.status is not None]
-    name = (evidence or _KNOWN[0]).lower()
     # Of a host that is given by name, nginx can tell the node only where the key names it.
-    if any(answer.headers.get(name) for answer in (*answers, *service.by_node.values())):
-        return Telltale("header", name, service.document.topology)
+    for name in ((evidence or _KNOWN[0]).lower(), _KNOWN[0]):
+        if any(answer.headers.get(name) for answer in (*answers, *service.by_node.values())):
+            return Telltale("header", name, service.document.topology)
     others = sorted({name for answer in answers for name in answer.headers} - _NEVER)
     names = dict.fromkeys([name for name in _KNOWN if name in others] + others)
     headers = [Telltale("header", name, service.document.topology) for name in names]
@@ -122,11 +122,14 @@ def places(telltale: Telltale, answers: Iterable[Answer]) -> list[str]:
 def _may_be_of_nodes(guess: Telltale, service: ServiceSeen) -> bool:
     """Tell whether what differs can be the node: what it means is only guessed.
 
-    There are several values, and they come back: the time of day, or a request's
-    number, never does. And requests without an id bring one that an id brought, too,
-    which what echoes the id cannot.
+    Every answer of a node has it. There are several values, and they come back: the
+    time of day, or a request's number, never does. And requests without an id bring one
+    that an id brought, too, which what echoes the id cannot.
     """
-    values = [guess.of(answer) for answer in service.answers()]
+    answers = list(service.answers())
+    values = [guess.of(answer) for answer in answers]
+    if any(v is None and a.status in _FOUND_OR_NOT for v, a in zip(values, answers, strict=True)):
+        return False
     runs = [v for i, v in enumerate(values) if v is not None and (i == 0 or values[i - 1] != v)]
     if not 1 < len(set(runs)) < len(runs):
         return False
