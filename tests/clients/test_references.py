@@ -232,7 +232,7 @@ def test_results_of_birdy_go_through_a_strict_proxy_too(strict):
             for wps in (malleefowl, flyingpigeon)
         ]
         assert len(set(counts)) == 1
-        assert counts[0] > 100  # a page that says 404 has 33 words
+        assert counts[0] > 100  # the page of a 404 has some 30 words
         assert "/.affinity/" in flyingpigeon.echo(text=made.get().output).get().text
 
 
