@@ -21,7 +21,8 @@ from pavics_affinity.clients.execution import Execution
 from pavics_affinity.clients.jobs import Job
 from pavics_affinity.clients.results import Results
 from pavics_affinity.clients.wps import WebProcessingService
-from pavics_affinity.errors import AffinityError
+from pavics_affinity.discovery import topology_of
+from pavics_affinity.errors import AffinityError, TopologyError
 from scriptedwps import ScriptedWPS
 
 NOWHERE = "http://127.0.0.1:9/wps"
@@ -248,3 +249,35 @@ def read_all(results) -> None:
         for read in (output.text, output.json, output.files):
             with contextlib.suppress(AffinityError):
                 read()
+
+
+PUBLISHED = {
+    "pavics-affinity": 1,
+    "site": "s",
+    "proxy": "strict",
+    "header": "machineid",
+    "evidence": "X-Node",
+    "nodes": [{"name": "node1", "host": "10.0.0.1", "weight": 1}, {"name": "node2", "drain": True}],
+    "services": [
+        {
+            "name": "fp",
+            "url": "http://127.0.0.1/wps",
+            "outputs": "http://127.0.0.1/outputs",
+            "aliases": ["http://127.0.0.1:8093"],
+            "method": "hash",
+            "backends": [{"node": "node1", "weight": 2}, {"node": "node2", "backup": True}],
+        }
+    ],
+}
+
+
+@MANY
+@given(document=json_like(PUBLISHED), addresses=st.booleans())
+def test_topologies_that_a_proxy_publishes(document, addresses):
+    with contextlib.suppress(TopologyError):
+        topology = topology_of(json.loads(document), "http://127.0.0.1", addresses=addresses)
+        hosts = {"127.0.0.1"} if not addresses else topology.service_hosts
+        assert topology.service_hosts <= hosts
+        for service in topology.services:
+            with contextlib.suppress(AffinityError):
+                topology.order(service, "a1b2")
