@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 from .clients.links import headers_for, link_for
 from .errors import AffinityWarning, JournalError, WorkflowClosed
 from .journal import Journal
+from .markup.terminal import in_terminal
 from .pin import Pin, Route
 from .pin.links import Form, shown_link
 from .record import NodeKnown, Record, Step
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from .clients.outputs import Output
     from .clients.processes import Processes
     from .clients.wps import WebProcessingService
-    from .display.overview import Overview
 
 TopologyLike = Topology | TopologySource | str | os.PathLike[str]
 
@@ -446,7 +446,7 @@ class Workflow:
 
         return plot_steps(self.steps, ax=ax, title=f"Workflow {self.machineid}")
 
-    def _overview(self) -> Overview:
+    def _repr_html_(self) -> str:
         from .display.overview import Overview
 
         pin = self.session.pin
@@ -458,13 +458,10 @@ class Workflow:
             record=self.record,
             warned=pin.warned,
             link_to=partial(shown_link, pin),
-        )
-
-    def _repr_html_(self) -> str:
-        return self._overview().as_card()
+        ).as_card()
 
     def __rich__(self) -> RenderableType:
-        return self._overview().as_rich()
+        return in_terminal(self._repr_html_())
 
     # ---- its life ----
 

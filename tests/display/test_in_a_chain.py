@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from html import unescape
 
@@ -91,6 +92,26 @@ def test_an_output_that_the_response_holds_shows_its_value(cluster):
         wps = wf.wps(cluster.url("flyingpigeon"))
         output = wps.execute("echo", [("text", "x < y")]).wait().output("text")
         assert "<code>x &lt; y</code>" in output._repr_html_()
+
+
+def test_a_terminal_shows_the_same(cluster):
+    console = pytest.importorskip("rich.console")
+    with Workflow(topology=cluster.topology) as wf:
+        execution = chain(wf, cluster)
+        file = io.StringIO()
+        for thing in (wf, execution, execution.output("output"), wf.record, cluster.topology):
+            console.Console(file=file, width=200).print(thing)
+    shown = file.getvalue()
+    for words in (
+        f"Workflow {wf.machineid}",
+        "Execution of subset_bbox",
+        "Output output",
+        "requests",
+        "Topology",
+    ):
+        assert words in shown
+    assert "✓ succeeded" in shown
+    assert execution.output("output").reference in shown
 
 
 def test_a_topology_shows_its_nodes_and_services(cluster):

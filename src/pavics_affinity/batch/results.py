@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..clients.progress import Move, bar
 from ..errors import AffinityWarning, WorkflowClosed
+from ..markup.terminal import in_terminal
 from .chains import ChainRun
 from .result import WorkflowResult
 from .run import Broken, End, Remark, Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from rich.console import RenderableType
 
 Order = Literal["as_completed", "input"]
 OnError = Literal["raise", "return"]
@@ -103,6 +105,9 @@ class WorkflowResults(Iterator[WorkflowResult]):
         from ..display.chains import batch_card
 
         return batch_card(self.chains, self.total)
+
+    def __rich__(self) -> RenderableType:
+        return in_terminal(self._repr_html_())
 
     # ---- iteration ----
 

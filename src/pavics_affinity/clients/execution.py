@@ -22,6 +22,7 @@ from ..errors import (
     ServiceError,
     UnknownOutput,
 )
+from ..markup.terminal import in_terminal
 from ..record import Step
 from ..transport import ambient_session
 from . import polling, submission, xml
@@ -34,6 +35,8 @@ from .status import LEAST_PAUSE, StatusDocument
 from .urls import web_url
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from ..transport import AffinitySession
 
 _ASYNC_TIMEOUT = (10.0, 60.0)
@@ -113,6 +116,9 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
         from .shown import show_execution
 
         return show_execution(self)
+
+    def __rich__(self) -> RenderableType:
+        return in_terminal(self._repr_html_())
 
     # ---- what it came to ----
 

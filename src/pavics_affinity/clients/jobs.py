@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from ..errors import ExecutionTimeout, InvalidRequest, UnknownOutput
+from ..markup.terminal import in_terminal
 from ..record import Step, StepState, operation
 from ..transport.wire import shown
 from . import polling
@@ -22,6 +23,8 @@ from .status import StatusDocument, Trouble
 from .urls import web_url
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from ..transport import AffinitySession
 
 JSON = {"Accept": "application/json"}
@@ -89,6 +92,9 @@ class Job(dict[str, Any]):
         from .shown import show_job
 
         return show_job(self)
+
+    def __rich__(self) -> RenderableType:
+        return in_terminal(self._repr_html_())
 
     @property
     def status(self) -> str | None:

@@ -16,6 +16,7 @@ import owslib.wps
 from lxml import etree
 
 from ..errors import OutOfScope, OutputUnavailable
+from ..markup.terminal import in_terminal
 from . import names, opendap
 from .answers import MAX_DOCUMENT
 from .datasets import open_file, scratch
@@ -26,6 +27,7 @@ from .urls import same_host, web_url
 
 if TYPE_CHECKING:
     import xarray
+    from rich.console import RenderableType
 
     from ..transport import AffinitySession
 
@@ -97,6 +99,9 @@ class Output(owslib.wps.Output):
         from .shown import show_output
 
         return show_output(self)
+
+    def __rich__(self) -> RenderableType:
+        return in_terminal(self._repr_html_())
 
     # ---- what it holds ----
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from lxml import etree
 
 from ..errors import UnknownOutput
+from ..markup.terminal import in_terminal
 from .answers import Answer
 from .descriptions import near
 from .outputs import Output
@@ -19,6 +20,8 @@ from .problems import expect_json, is_json
 from .urls import web_url
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from ..transport import AffinitySession
 
 _QUALIFIED = frozenset({"value", "mediaType", "encoding", "schema"})
@@ -61,6 +64,9 @@ class Results(dict[str, Any]):
         from .shown import show_results
 
         return show_results(self)
+
+    def __rich__(self) -> RenderableType:
+        return in_terminal(self._repr_html_())
 
     def values_by_name(self) -> dict[str, Any]:
         """Return the outputs by identifier.

@@ -6,15 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..markup import Html, card, clean, facts, join, link, listing, table, tag, web_address
+from ..markup import Html, card, clean, facts, join, link, listing, table, tag
 from ..record import NodeKnown, Record, Step, StepState
 from ..record.totals import in_units
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 MOST_STEPS = 50
 MOST_OUTPUTS = 8
@@ -24,7 +20,6 @@ LinkTo = Callable[[str], str | None]
 """Gives the URL with which a browser reaches a file, or None where only a header does."""
 
 HEADINGS = ("", "process", "service", "node", "state", "started", "seconds", "outputs")
-_TERMINAL_HEADINGS = tuple(heading for heading in HEADINGS if heading != "started")
 _LOOKS: Mapping[StepState, tuple[str, str]] = {
     "sending": ("…", "busy"),
     "not sent": ("-", "still"),
@@ -36,7 +31,6 @@ _LOOKS: Mapping[StepState, tuple[str, str]] = {
     "succeeded": ("✓", "good"),
     "failed": ("✗", "bad"),
 }
-_COLOURS = {"busy": "yellow", "still": "dim", "bad": "red", "good": "green"}
 _HOW = {
     "unknown": "the proxy's hash decides",
     "predicted": "from the topology",
@@ -74,8 +68,6 @@ class Overview:
     warned: Sequence[str]
     link_to: LinkTo
 
-    # ---- what there is to say ----
-
     @property
     def title(self) -> str:
         """The state of the workflow in a word."""
@@ -110,10 +102,8 @@ class Overview:
     def _names(self) -> dict[str, str]:
         return {entry.url: entry.service for entry in self.record if entry.service}
 
-    # ---- in a notebook ----
-
     def as_card(self) -> str:
-        """Return HTML for a notebook."""
+        """Return HTML for a notebook; a terminal shows the same."""
         steps = list(self.record.steps)
         title = join((tag("strong", self.title), " ", tag("code", self.machineid)))
         used = self.services
@@ -139,24 +129,6 @@ class Overview:
         if self.node is None:
             return join((how,))
         return join((tag("strong", self.node), f" ({how})"))
-
-    # ---- in a terminal ----
-
-    def as_rich(self) -> RenderableType:
-        """Return what ``rich.print`` shows."""
-        from rich.console import Group
-        from rich.text import Text
-
-        head = Text(self.title, style="bold")
-        head.append(f" {self.machineid}")
-        node = Text(f"node {self.node or ''} ({self.node_known}: {_HOW[self.node_known]})")
-        used = Text(", ").join(_rich_link(url, name) for name, url in self.services[:MOST_SERVICES])
-        lines: list[Any] = [head, node, Text("services ") + used, Text(f"requests {self.requests}")]
-        steps = list(self.record.steps)
-        if steps:
-            lines.append(_rich_steps(steps, self.link_to, self._names))
-        lines += [Text(f"• {clean(note)}") for note in self.notes[-MOST_SERVICES:]]
-        return Group(*lines)
 
 
 # ---- steps ----
@@ -235,46 +207,6 @@ class _Outputs:
         if self.more > 0:
             written.append(Html(f"{self.more:,} more"))
         return join(written, ", ")
-
-    def as_rich(self) -> Any:
-        from rich.text import Text
-
-        written = [_rich_link(to, name) for name, _, to in self.shown]
-        if self.more > 0:
-            written.append(Text(f"{self.more:,} more"))
-        return Text(", ").join(written)
-
-
-def _rich_steps(steps: Sequence[Step], link_to: LinkTo, names: Mapping[str, str]) -> Any:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    found = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in _TERMINAL_HEADINGS:
-        found.add_column(heading, no_wrap=heading in ("", "node", "seconds"), overflow="fold")
-    if len(steps) > MOST_STEPS:
-        found.caption = f"{len(steps) - MOST_STEPS:,} earlier steps are not shown"
-    for step in steps[-MOST_STEPS:]:
-        sign, look = _LOOKS[step.state]
-        found.add_row(
-            str(step.number),
-            Text(clean(step.process, 60)),
-            Text(clean(names.get(step.service) or _short(step.service), 60)),
-            step.node or "unknown",
-            Text(f"{sign} {state_in_words(step)}", style=_COLOURS[look]),
-            spent(step),
-            _Outputs(step, link_to).as_rich(),
-        )
-    return found
-
-
-def _rich_link(url: str | None, text: str) -> Any:
-    from rich.style import Style
-    from rich.text import Text
-
-    address = None if url is None else web_address(url)
-    return Text(clean(text, 60), style=Style(link=address) if address else "")
 
 
 # ---- words ----

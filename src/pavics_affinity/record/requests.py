@@ -9,10 +9,14 @@ from collections import deque
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from ..markup.terminal import in_terminal
 from .steps import Steps
 from .totals import Total, as_card, as_text, totals
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 LOGGER = logging.getLogger("pavics_affinity")
 LOGGER.addHandler(logging.NullHandler())
@@ -185,3 +189,6 @@ class Record:
 
     def _repr_html_(self) -> str:
         return as_card(self.totals(), self.dropped)
+
+    def __rich__(self) -> RenderableType:
+        return in_terminal(self._repr_html_())

@@ -14,6 +14,7 @@ from ..errors import (
     UnknownNode,
     UnknownService,
 )
+from ..markup.terminal import in_terminal
 from ..placement import NginxConsistentHash, NginxHash, Rendezvous, name_key
 from .checks import check, some
 from .coverage import Coverage, Match
@@ -317,9 +318,7 @@ class Topology:
         return as_card(self)
 
     def __rich__(self) -> RenderableType:
-        from .show import as_rich
-
-        return as_rich(self)
+        return in_terminal(self._repr_html_())
 
     # ---- inside ----
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..markup import Html, card, clean, facts, join, table, tag
+from ..markup import Html, card, facts, join, table, tag
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from .model import Topology
     from .parts import Service
 
@@ -20,7 +18,7 @@ _SERVICES = ("service", "URL", "method", "on")
 
 
 def as_card(topology: Topology) -> str:
-    """Return HTML for a notebook."""
+    """Return HTML for a notebook; a terminal shows the same."""
     parts: list[object] = [facts(_facts(topology)), table(_NODES, _nodes(topology))]
     if topology.services:
         rows = [
@@ -28,24 +26,6 @@ def as_card(topology: Topology) -> str:
         ]
         parts.append(table(_SERVICES, rows))
     return card(_title(topology), *parts)
-
-
-def as_rich(topology: Topology) -> RenderableType:
-    """Return what ``rich.print`` shows."""
-    from rich import box
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    shown: list[Any] = [Text(clean(topology.site or "Topology"), style="bold")]
-    shown += [Text(f"{name}: {value}") for name, value in _facts(topology)]
-    for headings, rows in ((_NODES, _nodes(topology)), (_SERVICES, _services(topology))):
-        if rows:
-            found = Table(*headings, box=box.SIMPLE_HEAD)
-            for row in rows:
-                found.add_row(*(Text(clean(cell)) for cell in row))
-            shown.append(found)
-    return Group(*shown)
 
 
 def _title(topology: Topology) -> Html:
