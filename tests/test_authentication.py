@@ -473,6 +473,11 @@ def test_what_one_request_was_given_goes_where_it_was_sent(others):
             other.url(), auth=("ann", SECRET), headers={"X-Api-Key": "k"}, cookies={"c": "d"}
         )
     assert told(other) == {"authorization", "x-api-key", "cookie"}
+    other.seen.clear()
+    with Workflow("a1b2") as wf:
+        wf.session.cookies.set("auth_tkt", SECRET)
+        wf.session.get(other.url(), headers={"Cookie": "c=d"})
+    assert other.seen[-1].all("Cookie") == ["c=d"]
 
 
 def test_a_cookie_for_another_domain_is_not_taken(service, others):

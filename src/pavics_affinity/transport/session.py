@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
-from requests.auth import AuthBase, HTTPBasicAuth
-from requests.cookies import RequestsCookieJar
+from requests.auth import HTTPBasicAuth
 from requests.utils import get_auth_from_url, get_netrc_auth
 
 from ..errors import AffinityError, AffinityWarning, MachineIdConflict, OutOfScope, RedirectLoop
@@ -24,22 +23,14 @@ from .environment import environment_proxies
 from .origins import OriginSettings
 from .times import DEFAULT_DEADLINE, Seconds, Timeout, as_timeout, deadline, in_seconds
 from .wire import shown
-
-_NEUTRAL_HEADERS = frozenset(
-    [
-        "accept",
-        "accept-encoding",
-        "accept-language",
-        "connection",
-        "content-length",
-        "content-type",
-        "if-range",
-        "range",
-        "transfer-encoding",
-        "user-agent",
-    ]
+from .withheld import (
+    NEUTRAL_HEADERS,
+    is_login,
+    jar_of,
+    names_of,
+    nothing_added,
+    withhold_cookies,
 )
-"""What any host may be told; the rest of the headers may hold a secret."""
 
 
 class AffinitySession(requests.Session):
@@ -206,12 +197,14 @@ class AffinitySession(requests.Session):
         if known:
             return super().prepare_request(request)
         if request.auth is None:
-            request.auth = (get_netrc_auth(url) if self.trust_env else None) or _nothing_added
-        withheld = {n: None for n in self.headers if n.lower() not in _NEUTRAL_HEADERS}
+            request.auth = (get_netrc_auth(url) if self.trust_env else None) or nothing_added
+        withheld = {n: None for n in self.headers if n.lower() not in NEUTRAL_HEADERS}
         request.headers = {**withheld, **(request.headers or {})}
         own = {cookie.name for cookie in self.cookies if not cookie.domain}
+        given = any(name.lower() == "cookie" and value for name, value in request.headers.items())
         prepared = super().prepare_request(request)
-        _withhold_cookies(prepared, own - _names(request.cookies))
+        if not given:  # else the header that was given is the one that is sent
+            withhold_cookies(prepared, own - names_of(request.cookies))
         return prepared
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
@@ -263,7 +256,7 @@ class AffinitySession(requests.Session):
         before = response.request.url or ""
         if self.should_strip_auth(before, url):  # type: ignore[no-untyped-call]  # stubs
             # Digest answers challenges by a hook, and would answer anybody's.
-            kept = [hook for hook in prepared_request.hooks["response"] if not _is_login(hook)]
+            kept = [hook for hook in prepared_request.hooks["response"] if not is_login(hook)]
             prepared_request.hooks = {**prepared_request.hooks, "response": kept}
             auth = self.affinity.origins.of(url).auth
             if auth is not None:
@@ -271,10 +264,10 @@ class AffinitySession(requests.Session):
         if self.pin.in_scope(url):
             return
         for name in list(prepared_request.headers):
-            if name.lower() not in {*_NEUTRAL_HEADERS, "authorization", "cookie"}:
+            if name.lower() not in {*NEUTRAL_HEADERS, "authorization", "cookie"}:
                 del prepared_request.headers[name]
-        own = {cookie.name for cookie in _jar(prepared_request) if not cookie.domain}
-        _withhold_cookies(prepared_request, own)
+        own = {cookie.name for cookie in jar_of(prepared_request) if not cookie.domain}
+        withhold_cookies(prepared_request, own)
 
     def merge_environment_settings(
         self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
@@ -336,34 +329,3 @@ class AffinitySession(requests.Session):
 
 def _rebuild(state: Mapping[str, Any], timeout: Any, deadline: float) -> AffinitySession:
     return AffinitySession(Pin.of(state), timeout=timeout, deadline=deadline)
-
-
-def _nothing_added(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Stand for no login at all; with None, requests would take the session's."""
-    return request
-
-
-def _is_login(hook: Any) -> bool:
-    return isinstance(getattr(hook, "__self__", None), AuthBase)
-
-
-def _names(cookies: Any) -> set[str]:
-    return {c if isinstance(c, str) else c.name for c in cookies or ()}
-
-
-def _jar(request: requests.PreparedRequest) -> Any:
-    return getattr(request, "_cookies", None) or RequestsCookieJar()
-
-
-def _withhold_cookies(request: requests.PreparedRequest, names: set[str]) -> None:
-    """Take out cookies that belong to no domain: requests sends them everywhere."""
-    jar = _jar(request)
-    withheld = [c for c in jar if not c.domain and c.name in names]
-    if not withheld:
-        return
-    kept = RequestsCookieJar()
-    for cookie in jar:
-        if cookie not in withheld:
-            kept.set_cookie(cookie)
-    request.headers.pop("Cookie", None)
-    request.prepare_cookies(kept)
