@@ -4,6 +4,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import assert_type
 
+from matplotlib.axes import Axes
+
 from pavics_affinity import (
     Backend,
     NginxConsistentHash,
@@ -20,6 +22,8 @@ from pavics_affinity import (
     mint_machineid,
     read_nginx,
 )
+from pavics_affinity.batch import map_workflows
+from pavics_affinity.display import plot_chains, plot_spread, plot_steps
 from pavics_affinity.errors import AffinityLost, BackendUnavailable, ExecutionFailed
 
 URL = "http://proxy.example:58093/wps"
@@ -66,11 +70,21 @@ with Workflow(topology=topology, node="node1", timeout=timedelta(seconds=30)) as
         assert_type(failed.code, str | None)
     wps.attach("http://proxy.example:58093/outputs/status.xml").wait()
     assert_type(wf.headers(URL), dict[str, str])
+    assert_type(wf.plot(), Axes)
     assert_type(wf.link("http://proxy.example:58093/outputs/subset.nc"), str)
     rows = wf.record.rows()
     print(rows[0]["node"], [request.status for request in wf.record])
 
 assert_type(current_workflow(), Workflow)
+
+# ---- what people look at ----
+assert_type(plot_spread(topology, topology, service="flyingpigeon"), Axes)
+assert_type(plot_steps(step for step in wf.steps), Axes)
+batch = map_workflows(lambda workflow, year: year, [2000, 2001], topology=topology)
+assert_type(plot_chains(batch), Axes)
+assert_type(plot_chains(list(batch)), Axes)
+assert_type(batch.plot(), Axes)
+assert_type(wf.record.totals()[0].seconds, float)
 
 # ---- the drop-in ----
 dropin = WebProcessingService(URL, headers={"machineid": "a1b2"}, verify=False)

@@ -335,7 +335,7 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
 
     @property
     def _name(self) -> str:
-        name = getattr(self.process, "identifier", None)
+        name = getattr(self.process, "identifier", None) or (self.step and self.step.process)
         return f"process {name!r}" if name else "the process"
 
     def _check_status(self) -> None:
