@@ -13,7 +13,6 @@ import time
 import warnings
 import zlib
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -565,10 +564,6 @@ def test_text_in_a_charset_of_nothing_is_named(server, wf):
     server.answer = lambda asked: [head("Content-Type: text/plain; charset=\x00"), b"x"]
     with pytest.raises(OutputUnavailable, match="no text"):
         text(wf, server)
-
-
-def test_nothing_here_wrote_a_file():
-    assert not Path("x").exists()
 
 
 def test_the_warnings_of_this_module_are_of_hosts_that_no_service_covers(server, elsewhere):
