@@ -249,6 +249,42 @@ def test_a_directory_is_one_chains(cluster, tmp_path):
     assert result.recalled
 
 
+def test_a_chains_journal_cut_short_at_its_first_line_was_not_begun(cluster, tmp_path):
+    def chain(wf, item):
+        if item in fails:
+            raise OSError
+        return item
+
+    fails = {"a", "b"}
+    arguments = {"topology": cluster.topology, "journal": tmp_path, "on_error": "return"}
+    list(map_workflows(chain, "ab", **arguments))
+    one, other = sorted(tmp_path.glob("chains/*/*.jsonl"))
+    one.write_bytes(one.read_bytes()[:20])
+    other.write_bytes(b"{}\n" + other.read_bytes())
+    fails.clear()
+    results = list(map_workflows(chain, "ab", **arguments))
+    # What is damaged elsewhere costs its own item, and says so.
+    assert sorted(result.value or "" for result in results)[1] in {"a", "b"}
+    [error] = [result.error for result in results if result.error is not None]
+    assert isinstance(error, JournalError)
+    assert "is damaged" in str(error)
+
+
+def test_interrupted_and_called_again_at_once_nothing_is_executed_twice(cluster, tmp_path):
+    """The chains of the first call run still, to their next request."""
+    url = cluster.url("malleefowl")
+    chain = partial(chains.job, urls={"one": url, "other": url}, delay=1)
+    arguments = {"topology": cluster.topology, "journal": tmp_path, "per_node": 1}
+    before = len(cluster.executions(identifier="sleep"))
+    with map_workflows(chain, range(3), **arguments) as first:
+        threading.Thread(target=lambda: next(first, None), daemon=True).start()
+        wait_for(lambda: len(cluster.executions(identifier="sleep")) == before + 3)
+        wait_for(lambda: nothing_on_its_way(tmp_path))
+    results = list(map_workflows(chain, range(3), **arguments))
+    assert all(result.value["nodes"] == [result.node] * 2 for result in results)
+    assert len(cluster.executions(identifier="sleep")) == before + 6
+
+
 def test_a_workflows_own_journal_is_not_taken_for_a_batchs(cluster, tmp_path):
     (tmp_path / "results.jsonl").write_text('{"event": "begin", "format": 1, "machineid": "a"}\n')
     with pytest.raises(JournalError, match="does not begin as a batch's journal"):

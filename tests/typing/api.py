@@ -19,10 +19,11 @@ from pavics_affinity import (
     current_workflow,
     derive_machineid,
     discover,
+    map_workflows,
     mint_machineid,
     read_nginx,
 )
-from pavics_affinity.batch import map_workflows
+from pavics_affinity.batch import WorkflowResult, WorkflowResults
 from pavics_affinity.display import plot_chains, plot_spread, plot_steps
 from pavics_affinity.errors import AffinityLost, BackendUnavailable, ExecutionFailed
 
@@ -89,3 +90,11 @@ assert_type(wf.record.totals()[0].seconds, float)
 # ---- the drop-in ----
 dropin = WebProcessingService(URL, headers={"machineid": "a1b2"}, verify=False)
 dropin.getcapabilities()
+
+# ---- many ----
+batch = map_workflows(lambda wf, item: wf.machineid, range(3), topology=topology, per_node=2)
+assert_type(batch, WorkflowResults)
+for one in batch:
+    assert_type(one, WorkflowResult)
+    assert_type(one.error, BaseException | None)
+    assert_type(one.node, str | None)

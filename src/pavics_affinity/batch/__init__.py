@@ -85,8 +85,8 @@ def map_workflows(
     on_error : {"raise", "return"}, default "raise"
         ``"return"`` gives a failed chain as a result with its `error`. ``"raise"``
         raises the error and begins no further chain; those that run go on to their
-        end, and iterating over the same object again gives their results and goes on
-        with the other items.
+        end, as long as the program runs, and iterating over the same object again
+        gives their results and goes on with the other items.
     restart : int, default 0
         How often a chain may be begun anew on another node if its own is lost,
         although something was executed. A chain that has executed nothing is begun

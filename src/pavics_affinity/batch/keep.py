@@ -137,8 +137,8 @@ class Keep:
             )
         place = self._places[number] = _Place(key, self._last_attempt(key))
         path = self._path(place)
-        if not place.attempt or not path.stat().st_size:
-            return None
+        if not place.attempt or b"\n" not in path.read_bytes():
+            return None  # not even its first line is whole: nothing was sent
         contents = read(path)
         if not any(step.ran for step in contents.steps):
             return None  # nothing is lost by beginning anew, on whatever node
@@ -169,9 +169,11 @@ class Keep:
         outcome : Outcome
             Its value becomes what JSON makes of it; or an error, if JSON cannot.
         """
-        key = self._places.pop(number).key
+        place = self._places.pop(number, None)
+        if place is None:
+            return outcome  # it could not be told from others
         common = {
-            "key": key,
+            "key": place.key,
             "node": outcome.node,
             "machineid": outcome.machineid,
             "started": outcome.started,

@@ -147,6 +147,7 @@ class WorkflowResults(Iterator[WorkflowResult]):
         self._bar.close()
         self._finish.detach()
         self._run.close()
+        self._run.join()
 
     def __enter__(self) -> Self:
         return self

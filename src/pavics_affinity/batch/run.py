@@ -206,6 +206,9 @@ class Run:
         self._stranded: float | None = None
         self._failure: BaseException | None = None
         self._remarked = False
+        self._thread = threading.Thread(
+            target=self._work, name="pavics-affinity-batch", daemon=True
+        )
         self._watch = Watch(plan.sources, plan.options, lambda n: self._inbox.put(_Answers(n)))
 
     # ---- what the caller may do ----
@@ -213,8 +216,8 @@ class Run:
     def begin(self) -> None:
         """Start."""
         self.begun = True
-        for work, name in ((self._work, "batch"), (self._read, "items")):
-            threading.Thread(target=work, name=f"pavics-affinity-{name}", daemon=True).start()
+        self._thread.start()
+        threading.Thread(target=self._read, name="pavics-affinity-items", daemon=True).start()
 
     def taken(self) -> None:
         """Hear that the caller has a result."""
@@ -241,9 +244,14 @@ class Run:
         if not self.begun and self._keep is not None:
             self._keep.close()
 
+    def join(self) -> None:
+        """Wait until the journal's directory is free for others."""
+        if self.begun:
+            self._thread.join(GRACE)
+
     def interrupt(self) -> str:
         """Close; say where the chains that were running can be found again."""
-        flights = [f for f in self._flights if f.future is None or not f.future.done()]
+        flights = [f for f in list(self._flights) if f.future is None or not f.future.done()]
         flights.sort(key=lambda flight: flight.entry.number)
         workflows = {flight: running_here(flight.machineid) for flight in flights}
         self.close()
@@ -402,8 +410,9 @@ class Run:
             return
         try:
             known = self._keep.look_up(entry.number, item)
-        except Exception as error:  # noqa: BLE001  # the item cannot be told from others
-            self._failure = self._failure or error
+        except Exception as error:  # noqa: BLE001  # it costs this item only
+            now = time.time()
+            self._give(entry, Outcome(error=error, started=now, ended=now))
             return
         if isinstance(known, WorkflowResult):
             self._recall(known)

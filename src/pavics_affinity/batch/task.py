@@ -24,15 +24,20 @@ from ..errors import (
     BackendUnavailable,
     ExecuteOutcomeUnknown,
     JournalError,
+    JournalLocked,
     ServiceUnreachable,
     StatusLost,
+    UnknownNode,
 )
 from ..topology import TopologySource
 from ..workflow import Workflow
 
 Chain = Callable[[Workflow, Any], Any]
 
-_LOST = (AffinityLost, BackendUnavailable, ExecuteOutcomeUnknown, StatusLost)
+_LOST = (AffinityLost, BackendUnavailable, ExecuteOutcomeUnknown, StatusLost, UnknownNode)
+LOCKED_FOR = 15.0
+"""Seconds for which a chain's journal is waited for that another writes still."""
+
 _TOKEN = secrets.token_hex(8)
 _LOCK = threading.Lock()
 _RUNNING: dict[str, Workflow] = {}
@@ -90,7 +95,7 @@ class Task:
             workflow = Workflow(self.machineid, node=self.node, **options)
         elif _holds_something(self.journal, self.keeper):
             taken = {name: options[name] for name in _RESUMED if name in options}
-            workflow = Workflow.resume(self.journal, replay=True, **taken)
+            workflow = _resumed(self.journal, taken)
         else:
             workflow = Workflow(self.machineid, node=self.node, journal=self.journal, **options)
         workflow.session.busy_patience = self.patience
@@ -183,6 +188,18 @@ def running_here(machineid: str) -> Workflow | None:
     """Return a chain's workflow, if it runs in this process."""
     with _LOCK:
         return _RUNNING.get(machineid)
+
+
+def _resumed(journal: str, options: Mapping[str, Any]) -> Workflow:
+    """Take up a workflow; wait for a chain that was interrupted, and ends at its next request."""
+    end = time.monotonic() + LOCKED_FOR
+    while True:
+        try:
+            return Workflow.resume(journal, replay=True, **options)
+        except JournalLocked:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
 
 
 def _refuse(workflow: Workflow) -> None:
