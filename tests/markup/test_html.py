@@ -39,6 +39,8 @@ def test_text_is_escaped_wherever_it_stands(text):
         "JavaScript:alert(1)",
         " javascript:alert(1)",
         "java\nscript:alert(1)",
+        "javascript://proxy.example/%0aalert(1)",
+        "ftp://proxy.example/x.nc",
         "data:text/html,<script>alert(1)</script>",
         "file:///etc/passwd",
         "vbscript:x",
