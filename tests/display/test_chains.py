@@ -27,7 +27,7 @@ def test_a_batch_counts_its_chains_by_node_and_state():
     page = batch_card(chains, 12)
     assert "Batch of workflows: 3 chains begun of 12 items" in text(page)
     assert "node running succeeded failed node1 1 1 0 node2 0 0 1" in text(page)
-    assert re.search(r"1 'file1.nc' node1 succeeded \S+ 2.50", text(page))
+    assert re.search(r"1 'file1.nc' node1 succeeded \S+ \S+ 2.50", text(page))
     assert "failed: ExecutionFailed: &lt;b&gt;no point&lt;/b&gt;" in page
 
 

@@ -66,7 +66,9 @@ def test_a_step_shows_process_node_state_and_time():
     with Workflow(topology=SITE, node="node2") as wf:
         step(wf)
         shown = text(body(wf))
-    assert re.search(r"1 subset_bbox 127\.0\.0\.10:58093/wps node2 ✓ succeeded \S+ 1\.50", shown)
+    assert re.search(
+        r"1 subset_bbox 127\.0\.0\.10:58093/wps node2 ✓ succeeded .{8,19} 1\.50", shown
+    )
     assert "node2 (predicted: from the topology)" in shown
 
 
@@ -80,6 +82,14 @@ def test_a_service_has_the_topologys_name():
         page = body(wf)
     assert 'href="http://127.0.0.10:58093/wps?service=WPS&amp;request=GetCapabilities"' in page
     assert re.search(r"subset_bbox fp node2", text(page))
+
+
+def test_a_step_of_another_day_has_its_date():
+    with Workflow() as wf:
+        step(wf, started=1_000_000_000.0, ended=1_000_000_002.0)
+        step(wf, started=time.time(), ended=time.time())
+        page = text(body(wf))
+    assert re.findall(r"\d{4}-\d\d-\d\d", page) in (["2001-09-09"], ["2001-09-08"])
 
 
 # ---- links ----
@@ -140,7 +150,7 @@ def test_what_went_wrong_is_told_in_the_servers_words(state):
 def test_what_runs_still_says_how_far_it_is():
     with Workflow() as wf:
         step(wf, state="running", percent=40, ended=None)
-        assert re.search(r"running 40 % \S+ \d\.\d\d so far", text(body(wf)))
+        assert re.search(r"running 40 % .{8,19} \d\.\d\d so far", text(body(wf)))
 
 
 def test_notes_and_warnings_are_shown_once():

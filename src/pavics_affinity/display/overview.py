@@ -233,8 +233,12 @@ def counted(steps: Sequence[Step]) -> str:
 
 
 def clock(moment: float | None) -> str:
-    """Return the local time of day."""
-    return time.strftime("%H:%M:%S", time.localtime(moment)) if moment else ""
+    """Return the local time, with the date if it is not today's."""
+    if not moment:
+        return ""
+    local, today = time.localtime(moment), time.localtime()
+    day = "" if local[:3] == today[:3] else "%Y-%m-%d "
+    return time.strftime(f"{day}%H:%M:%S", local)
 
 
 def spent(step: Step) -> str:
