@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import requests
+import tblib.pickling_support
 import trustme
 from requests.auth import AuthBase, HTTPDigestAuth
 
@@ -584,6 +585,9 @@ def test_no_secret_is_in_a_log_a_record_a_journal_a_repr_a_pickle_or_an_error(
     for error in errors:
         texts += [str(error), repr(error)]
         if "access_token" not in str(error.url):
+            pickles.append(pickle.dumps(error))
+            # As Dask has it: the causes travel, too.
+            tblib.pickling_support.install(error)
             pickles.append(pickle.dumps(error))
     texts.append(journal.read_text())
     assert len(pickles) > 8

@@ -240,6 +240,8 @@ class Exchange:
 
     def _after_fault(self, fault: requests.RequestException, target: Target) -> None:
         """Return if the request is to be sent again; raise otherwise."""
+        # As an error's cause it may travel to other processes, and it has what the wire had.
+        fault.request = None
         not_sent = faults.was_not_sent(fault)
         if self.execute and not not_sent:
             self.pin.sent(target)
