@@ -555,6 +555,7 @@ def test_no_secret_is_in_a_log_a_record_a_journal_a_repr_a_pickle_or_an_error(
             wf.wps(service.url(), skip_caps=True, **LOGIN["basic"]),
             wf.wps(service.url(), skip_caps=True, auth=Bearer()),
             wf.birdy(url),
+            wf.processes(url, json_='{"links": []}', headers={"Authorization": SECRET}),
         ]
         execution = clients[0].execute("step", [])
         execution.wait()

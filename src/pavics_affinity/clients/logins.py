@@ -73,7 +73,8 @@ class KeepsItsLogin:
         auth = state.get("auth")
         if isinstance(auth, Authentication):
             state["auth"] = _without_secrets(auth.verify)
-        for name in ("headers", "_bound"):
-            if state.get(name):
-                state[name] = None
+        if state.get("headers"):
+            state["headers"] = {}
+        if state.get("_bound"):
+            state["_bound"] = None
         return state
