@@ -462,3 +462,20 @@ def test_nothing_is_made_anew_for_each_request(monkeypatch):
     monkeypatch.setattr(coverage, "split_address", never)
     monkeypatch.setattr(coverage, "_names_of", never)
     ask()
+
+
+def test_a_service_is_offered_by_the_nodes_that_have_a_backend_of_it():
+    topology = Topology(
+        nodes=[Node("node1", "10.0.0.1"), Node("node2", "10.0.0.2")],
+        services=[
+            Service("finch", port=8093, backends=[Backend("node1")]),
+            Service("emu", port=8091),
+        ],
+    )
+    finch, emu = topology.services
+    assert [topology.offers(finch, name) for name in ("node1", "node2", None)] == [
+        True,
+        False,
+        False,
+    ]
+    assert topology.offers(emu, "node2")

@@ -157,7 +157,7 @@ class Site:
                 self.settle(match.node, "predicted")
             if self.topology is None:
                 return
-            offered = any(b.node == self.node for b in self.topology.backends(match.service))
+            offered = self.topology.offers(match.service, self.node)
             if self.node is not None and not self.pinned and not offered:
                 self._uncount()
                 self.node = None
@@ -271,7 +271,7 @@ class Site:
         topology = self.topology
         if topology is None or self.node is None:
             return
-        if all(b.node != self.node for b in topology.backends(match.service)):
+        if not topology.offers(match.service, self.node):
             offers = ", ".join(b.node for b in topology.backends(match.service))
             kind = BackendUnavailable if self._wanted is None else UnknownNode
             raise kind(

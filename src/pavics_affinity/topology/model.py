@@ -143,6 +143,10 @@ class Topology:
         """Return a service's backends with addresses and weights filled in."""
         return self._backends[service.name]
 
+    def offers(self, service: Service, node: str | None) -> bool:
+        """Tell whether the service has a backend on a node."""
+        return node in self._offering[service.name]
+
     def backend_url(self, service: Service, node: str) -> str | None:
         """Return the service's base URL on a node; None where no address is known."""
         base = self._coverage.base(service, node)
@@ -359,6 +363,11 @@ class Topology:
             given = service.backends or tuple(Backend(node.name) for node in self.nodes)
             filled[service.name] = tuple(_fill(b, self._nodes[b.node], service) for b in given)
         return filled
+
+    @cached_property
+    def _offering(self) -> Mapping[str, frozenset[str]]:
+        """Nodes by service: asked at each request, so that their number does not matter."""
+        return {name: frozenset(b.node for b in found) for name, found in self._backends.items()}
 
     @cached_property
     def _coverage(self) -> Coverage:
