@@ -114,14 +114,15 @@ def test_a_forked_child_neither_writes_nor_holds_the_lock(path):
     code = (
         "import os, sys, time; from pavics_affinity.journal import Lines\n"
         "lines = Lines(sys.argv[1]); lines.append({'event': 'begin'})\n"
+        "told, tell = os.pipe()\n"
         "child = os.fork()\n"
         "if child:\n"
-        "    print(child, flush=True); os._exit(0)\n"
+        "    os.read(told, 1); print(child, flush=True); os._exit(0)\n"
         "try:\n"
         "    lines.append({'event': 'child'})\n"
         "except Exception as error:\n"
         "    print(type(error).__name__, flush=True)\n"
-        "os.close(1); os.close(2)\n"
+        "os.write(tell, b'.'); os.close(1); os.close(2)\n"
         "time.sleep(60)"
     )
     ran = python(code, path)
