@@ -15,11 +15,12 @@ from ..topology.source import default_sources, sources_of
 from ..transport.times import Seconds, in_seconds
 from ..workflow import TopologyLike, Workflow
 from .chains import ChainRun
+from .events import Plan
 from .keep import Keep, name_of
 from .nodes import Nodes
 from .result import WorkflowResult
 from .results import OnError, Order, WorkflowResults
-from .run import Plan, Run
+from .run import Run
 from .share import Share
 from .task import Chain, ChainFailed
 from .threads import Threads

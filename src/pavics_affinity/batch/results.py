@@ -13,8 +13,9 @@ from ..clients.progress import Move, bar
 from ..errors import AffinityWarning, WorkflowClosed
 from ..markup.terminal import in_terminal
 from .chains import ChainRun
+from .events import Broken, End, Remark
 from .result import WorkflowResult
-from .run import Broken, End, Remark, Run
+from .run import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

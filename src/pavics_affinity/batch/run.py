@@ -12,32 +12,28 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from ..errors import BackendUnavailable
 from ..machineid import mint_machineid
 from ..record.steps import ENDED
-from ..topology import TopologySource
 from ..workflow import Workflow
 from .chains import ChainRun, Ledger, in_words, short
-from .keep import Keep, Known
+from .events import Answers, Broken, End, Ended, Entry, Flight, Item, NoMore, Plan, Remark, Wake
+from .keep import Keep
 from .nodes import Nodes
 from .result import WorkflowResult
 from .share import Share
-from .task import Chain, Outcome, Task, end_here, ended_here, outcome_of, running_here
+from .task import Outcome, Task, end_here, ended_here, outcome_of, running_here
 from .task import run as run_task
 from .watch import Watch
 
 WINDOW = 1_000
 """Results that may wait for the caller before nothing more is begun."""
-
-FREE_RESTARTS = 5
-"""How often a chain that has executed nothing is begun anew after its node was lost."""
 
 LISTED = 20
 """Chains that an interrupted batch lists."""
@@ -46,103 +42,6 @@ GRACE = 2.0
 """Seconds that an interrupted batch waits for the answers to Executes on their way."""
 
 _SOON = 1.0
-
-
-@dataclass(frozen=True)
-class End:
-    """There are no more results."""
-
-
-@dataclass(frozen=True)
-class Broken:
-    """There are no more results, and why."""
-
-    error: BaseException
-
-
-@dataclass(frozen=True)
-class Remark:
-    """What the caller is to be warned of."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class _Item:
-    item: Any
-
-
-@dataclass(frozen=True)
-class _NoMore:
-    error: BaseException | None = None
-
-
-@dataclass(frozen=True)
-class _Answers:
-    node: str
-
-
-class _Wake:
-    """Something has changed; look again."""
-
-
-@dataclass(eq=False)
-class _Entry:
-    """An item on its way."""
-
-    number: int
-    item: Any
-    restarts: int
-    known: Known | None = None
-    attempt: int = 0
-    free: int = FREE_RESTARTS
-    avoid: set[str] = field(default_factory=set)
-    waiting: float | None = None
-
-
-@dataclass(eq=False)
-class _Flight:
-    """A chain that was handed to the executor."""
-
-    entry: _Entry
-    machineid: str
-    node: str | None
-    future: Future[Any] | None = None
-    taken_back: bool = False
-
-
-@dataclass(frozen=True)
-class _Ended:
-    flight: _Flight
-    future: Future[Any]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How chains are run.
-
-    Attributes
-    ----------
-    chain : callable
-        The user's.
-    sources : tuple of TopologySource
-        What is known of the sites.
-    options : mapping
-        Of every workflow.
-    patience : float
-        Seconds for which a busy server, or a site that does not answer, is waited for.
-    restart : int
-        How often a chain that executed something is begun anew after its node was lost.
-    stops : bool
-        Whether nothing more is begun after an error, until the caller wants to go on.
-    """
-
-    chain: Chain
-    sources: tuple[TopologySource, ...]
-    options: Mapping[str, Any]
-    patience: float
-    restart: int
-    stops: bool
 
 
 class Run:
@@ -195,11 +94,11 @@ class Run:
         self._wanted = threading.Semaphore(0)
         self._items = iter(items)
         self._asked = False
-        self._next: _Entry | None = None
+        self._next: Entry | None = None
         self._no_more = False
         self._count = 0
-        self._flights: set[_Flight] = set()
-        self._again: deque[_Entry] = deque()
+        self._flights: set[Flight] = set()
+        self._again: deque[Entry] = deque()
         self._given = self._taken = 0
         self._paused = False
         self._closed = False
@@ -209,7 +108,7 @@ class Run:
         self._thread = threading.Thread(
             target=self._work, name="pavics-affinity-batch", daemon=True
         )
-        self._watch = Watch(plan.sources, plan.options, lambda n: self._inbox.put(_Answers(n)))
+        self._watch = Watch(plan.sources, plan.options, lambda n: self._inbox.put(Answers(n)))
 
     # ---- what the caller may do ----
 
@@ -223,18 +122,18 @@ class Run:
         """Hear that the caller has a result."""
         self._taken += 1
         if self._given - self._taken == WINDOW - 1:
-            self._inbox.put(_Wake())
+            self._inbox.put(Wake())
 
     def go_on(self) -> None:
         """Go on after an error."""
         if self._paused:
             self._paused = False
-            self._inbox.put(_Wake())
+            self._inbox.put(Wake())
 
     def close(self) -> None:
         """Send nothing more, and end the chains that run in this process."""
         self._closed = True
-        self._inbox.put(_Wake())
+        self._inbox.put(Wake())
         self._wanted.release()
         self._watch.close()
         for flight in list(self._flights):
@@ -316,19 +215,19 @@ class Run:
         try:
             return self._inbox.get(timeout=_SOON if waits else None)
         except queue.Empty:
-            return _Wake()
+            return Wake()
 
     def _handle(self, event: Any) -> None:
         match event:
-            case _Item():
+            case Item():
                 self._asked = False
                 self._take(event.item)
-            case _NoMore():
+            case NoMore():
                 self._asked, self._no_more = False, True
                 self._failure = self._failure or event.error
-            case _Answers():
+            case Answers():
                 self.share.find(event.node)
-            case _Ended():
+            case Ended():
                 self._land(event.flight, event.future)
 
     # ---- the way out ----
@@ -358,7 +257,7 @@ class Run:
     def _full(self) -> bool:
         return self._given - self._taken >= WINDOW or len(self._again) >= WINDOW
 
-    def _place(self, entry: _Entry) -> tuple[str | None] | None:
+    def _place(self, entry: Entry) -> tuple[str | None] | None:
         if entry.known is not None and entry.restarts and entry.known.node in self.share.lost:
             entry.restarts -= 1
             entry.known = None
@@ -366,7 +265,7 @@ class Run:
             return self.share.choose(entry.avoid)
         return (entry.known.node,) if self.share.has_room(entry.known.node) else None
 
-    def _submit(self, entry: _Entry, node: str | None) -> None:
+    def _submit(self, entry: Entry, node: str | None) -> None:
         entry.attempt += 1
         entry.waiting = None
         known = entry.known
@@ -386,7 +285,7 @@ class Run:
             journal=journal,
             keeper=keeper,
         )
-        flight = _Flight(entry, machineid, node)
+        flight = Flight(entry, machineid, node)
         try:
             future = self._executor.submit(run_task, task)
         except Exception as error:  # noqa: BLE001  # a pool that is shut down or broken
@@ -404,7 +303,7 @@ class Run:
 
     def _take(self, item: Any) -> None:
         self._count += 1
-        entry = _Entry(self._count, item, self._plan.restart)
+        entry = Entry(self._count, item, self._plan.restart)
         if self._keep is None:
             self._next = entry
             return
@@ -434,18 +333,18 @@ class Run:
             if self._closed:
                 return
             try:
-                event: Any = _Item(next(self._items))
+                event: Any = Item(next(self._items))
             except StopIteration:
-                event = _NoMore()
+                event = NoMore()
             except BaseException as error:  # noqa: BLE001  # the caller raises it
-                event = _NoMore(error)
+                event = NoMore(error)
             self._inbox.put(event)
-            if isinstance(event, _NoMore):
+            if isinstance(event, NoMore):
                 return
 
     # ---- the way back ----
 
-    def _land(self, flight: _Flight, future: Future[Any]) -> None:
+    def _land(self, flight: Flight, future: Future[Any]) -> None:
         self._flights.discard(flight)
         self.share.end(flight.node)
         entry = flight.entry
@@ -477,7 +376,7 @@ class Run:
         else:
             self._give(entry, outcome)
 
-    def _may_begin_anew(self, entry: _Entry, outcome: Outcome) -> bool:
+    def _may_begin_anew(self, entry: Entry, outcome: Outcome) -> bool:
         if not outcome.ran and entry.free:
             entry.free -= 1
             return True
@@ -494,7 +393,7 @@ class Run:
             if flight.node == node and flight.future is not None:
                 flight.taken_back = flight.future.cancel()
 
-    def _note(self, flight: _Flight, outcome: Outcome, *, again: bool) -> None:
+    def _note(self, flight: Flight, outcome: Outcome, *, again: bool) -> None:
         entry, error = flight.entry, outcome.error
         state = "succeeded" if error is None else "lost" if again else "failed"
         self.ledger.end(
@@ -508,7 +407,7 @@ class Run:
             error=None if error is None else in_words(error),
         )
 
-    def _give(self, entry: _Entry, outcome: Outcome) -> None:
+    def _give(self, entry: Entry, outcome: Outcome) -> None:
         if self._keep is not None:
             outcome = self._keep.end(entry.number, outcome)
         error = outcome.error
@@ -590,7 +489,7 @@ class Run:
             )
             self._drop_waiting()
 
-    def _too_long(self, entry: _Entry) -> bool:
+    def _too_long(self, entry: Entry) -> bool:
         """Tell whether an item has waited too long for the node that has its files."""
         if entry.known is None or entry.known.node not in self.share.lost:
             entry.waiting = None
@@ -598,7 +497,7 @@ class Run:
         entry.waiting = entry.waiting or time.monotonic()
         return time.monotonic() - entry.waiting > self._plan.patience
 
-    def _give_up(self, entry: _Entry) -> None:
+    def _give_up(self, entry: Entry) -> None:
         node = entry.known.node if entry.known else None
         error = BackendUnavailable(
             f"node {node!r} does not answer, where an earlier call has begun this item; start it "
@@ -616,9 +515,9 @@ class Run:
             self._give(entry, Outcome(error=self._failure, started=now, ended=now))
 
 
-def _tell(inbox: queue.SimpleQueue[Any], flight: _Flight, future: Future[Any]) -> None:
+def _tell(inbox: queue.SimpleQueue[Any], flight: Flight, future: Future[Any]) -> None:
     ended_here(flight.machineid)
-    inbox.put(_Ended(flight, future))
+    inbox.put(Ended(flight, future))
 
 
 def _is_sending(workflow: Workflow | None) -> bool:
