@@ -175,6 +175,18 @@ def test_it_has_owslibs_methods_with_owslibs_results(site, wf):
     assert ours.response_headers["X-Powered-By"].startswith("pygeoapi")
 
 
+def test_a_job_and_results_show_themselves(site, wf):
+    processes = wf.processes(site.url)
+    job = processes.execute("where", {"delay": "0.3"}, async_=True, response="raw")
+    assert "submitted" in job._repr_html_()
+    page = job.wait()._repr_html_()
+    assert "<strong>where</strong>" in page
+    assert "successful" in page
+    results = processes.execute("hello-world", {"name": "<b>you</b>"})
+    assert "Hello &lt;b&gt;you&lt;/b&gt;!" in results._repr_html_()
+    assert "<strong>where</strong>" in wf._repr_html_()
+
+
 def test_a_job_tells_how_far_it_is_and_ends(site, wf):
     job = wf.processes(site.url).execute("where", {"delay": "0.6"}, async_=True, response="raw")
     assert isinstance(job, Job)
