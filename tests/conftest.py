@@ -1,6 +1,15 @@
 """Clusters for the tests of this repository; the fixtures come with the package."""
 
+import signal
+
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard():
+    """Hear Ctrl-C, which tests press: a shell's background job begins with a deaf ear to it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
