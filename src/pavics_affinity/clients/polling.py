@@ -2,7 +2,7 @@
 
 The pause before the next question grows with the job's age *t*, in seconds::
 
-    pause(t) = min(max(0.1, min(1.5 * (t - 0.3), 0.36), 0.045 * t), 10)
+    pause(t) = min(max(0.095, min(1.5 * (t - 0.3), 0.36), 0.045 * t), 10)
 
 Up to 0.4 s of age a job's end is seen within 0.1 s, up to 8 s within 0.36 s,
 and later at most 4.5 % of the job's age late, and never more than 10 s. With
@@ -19,7 +19,7 @@ from datetime import timedelta
 
 from ..errors import InvalidRequest
 
-SHORTEST, SHORT, LONGEST = 0.1, 0.36, 10.0
+SHORTEST, SHORT, LONGEST = 0.095, 0.36, 10.0
 
 
 def pause(age: float) -> float:
