@@ -133,7 +133,12 @@ class WorkflowResults(Iterator[WorkflowResult]):
         if result.error is not None and self._raises:
             self._raised = True
             result.error.add_note(self._run.what_goes_on())
-            raise result.error
+            try:
+                raise result.error
+            finally:
+                # The error's traceback holds this frame: without a circle through the
+                # result a batch that nobody has any more ends, and its journal is free.
+                del result
         return result
 
     def close(self) -> None:
@@ -223,3 +228,4 @@ def _finish(run: Run) -> None:
             stacklevel=2,
         )
     run.close()
+    run.join()

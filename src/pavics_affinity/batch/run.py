@@ -145,7 +145,7 @@ class Run:
 
     def join(self) -> None:
         """Wait until the journal's directory is free for others."""
-        if self.begun:
+        if self.begun and threading.current_thread() is not self._thread:
             self._thread.join(GRACE)
 
     def interrupt(self) -> str:
