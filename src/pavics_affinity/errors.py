@@ -20,6 +20,7 @@ case, so that the ``except`` clauses of an existing script go on working::
     │   ├── UnknownInput (LookupError)
     │   ├── UnknownOutput (LookupError)
     │   └── ReferenceRefused                 an input that the service could not fetch
+    ├── ChainFailed                          of `map_workflows`: what could not travel
     ├── JournalError (ValueError)
     │   └── JournalLocked (BlockingIOError)
     ├── TransportError (requests.RequestException)
@@ -213,6 +214,10 @@ class UnknownOutput(InvalidRequest, LookupError):
 
 class ReferenceRefused(InvalidRequest):
     """The service could not be sure to fetch this input from the workflow's node."""
+
+
+class ChainFailed(AffinityError):
+    """Stands for a chain's error, or value, that cannot travel between processes."""
 
 
 class JournalError(AffinityError, ValueError):

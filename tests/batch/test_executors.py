@@ -13,8 +13,7 @@ import pytest
 
 import chains
 from pavics_affinity import map_workflows
-from pavics_affinity.batch import ChainFailed
-from pavics_affinity.errors import InvalidRequest
+from pavics_affinity.errors import ChainFailed, InvalidRequest
 
 SPAWN = multiprocessing.get_context("spawn")
 

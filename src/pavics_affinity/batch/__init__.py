@@ -22,10 +22,10 @@ from .result import WorkflowResult
 from .results import OnError, Order, WorkflowResults
 from .run import Run
 from .share import Share
-from .task import Chain, ChainFailed
+from .task import Chain
 from .threads import Threads
 
-__all__ = ["ChainFailed", "ChainRun", "WorkflowResult", "WorkflowResults", "map_workflows"]
+__all__ = ["ChainRun", "WorkflowResult", "WorkflowResults", "map_workflows"]
 
 _OPTIONS = frozenset({"route", "strict", "header", "timeout", "deadline"})
 

@@ -22,6 +22,7 @@ from typing import Any
 from ..errors import (
     AffinityLost,
     BackendUnavailable,
+    ChainFailed,
     ExecuteOutcomeUnknown,
     JournalError,
     JournalLocked,
@@ -146,10 +147,6 @@ class RemoteTraceback(Exception):
 
     def __str__(self) -> str:
         return f'\n"""\n{self.args[0]}"""'
-
-
-class ChainFailed(Exception):
-    """Stands for an error, or a value, that cannot travel between processes."""
 
 
 def run(task: Task) -> Outcome | bytes:
