@@ -1,26 +1,24 @@
-"""The pin of one workflow: decides the route of each request, judges each answer."""
+"""The pin of one workflow: decides the route of each request, and has each answer judged."""
 
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
-from ..errors import AffinityLost, AffinityWarning, InvalidRequest, TopologyError, UnknownNode
+from ..errors import InvalidRequest, TopologyError, UnknownNode
 from ..machineid import mint_machineid, validate_machineid
-from ..markup import without_login
 from ..record import NodeKnown
 from ..topology import Match, Topology, TopologySource
 from ..topology.checks import is_header_name
 from ..topology.urls import origin_of
+from .judge import Judge
 from .links import PATH_PREFIX
 from .places import Places
+from .remarks import Remarks
 from .site import Site, Target
 
 Route = Literal["auto", "proxy", "direct"]
-
-_GATEWAY = frozenset({502, 503, 504})
 
 
 class Pin:
@@ -68,7 +66,8 @@ class Pin:
         self._known: list[Site] = []
         self._bare: dict[str, Site] = {}
         self._used: list[Site] = []
-        self._warned: dict[str, str] = {}
+        self._remarks = Remarks()
+        self._judge = Judge(self._remarks, strict=strict)
         self.places = Places()
         sources = list(sources)
         if node is not None and sources:
@@ -279,7 +278,7 @@ class Pin:
         site.choose(match)
         site.backend_must_exist(match)
         if match.node is not None:
-            self._must_be_there(site, match.node, url)
+            self._judge.place(site, match.node, url)
             return self._to_node(site, match, url)
         if self.route_policy == "direct" or site.direct:
             direct = topology.to_node(url, site.node) if site.node else None
@@ -357,7 +356,7 @@ class Pin:
         site = target.site
         if self.strict or site is None or not site.pinned or not site.abandon(target.node):
             return False
-        self._warn(
+        self._remarks.warn(
             f"left {target.node}",
             f"node {target.node!r} does not answer: {what}; workflow {self.machineid!r} goes on "
             "with another node, for it is not strict. The files that it has written so far stay "
@@ -394,111 +393,26 @@ class Pin:
         AffinityLost
             Another node answered, or promised evidence is missing.
         """
-        site = target.site
-        if site is None or site.topology is None or status in _GATEWAY:
-            return None
-        if target.route == "direct":
-            if target.node is not None and site.node == target.node:
-                site.known, site.reached = "proved", True
-            return None
-        name = site.topology.evidence
-        if name is None:
-            return None
-        value = headers.get(name)
-        if value is None:
-            if 200 <= status < 300 and site.node is not None:
-                self._lost(site, None, f"no {name} header came with the answer", url)
-            return None
-        answered = site.topology.node_of_evidence(value)
-        if answered is None and site.renew(thorough=True):
-            answered = site.topology.node_of_evidence(value)
-        if answered is None:
-            self._lost(
-                site, value, f"the answer came from {value[:200]!r}, which is no node here", url
-            )
-            return None
-        wrong = target.node is not None and answered != target.node == site.node
-        if wrong and target.pinned and site.renew(thorough=True):
-            return answered
-        firm = target.pinned or site.node != target.node
-        self._compare(site, answered, firm, f"node {answered!r} answered", url)
-        return None
+        return self._judge.answer(target, status, headers, url)
 
     def note_reference(self, url: str) -> None:
         """Take the origin of a status location or output as evidence, where it names a node."""
         self.places.add(url)
-        for site in self.sites:
-            node = site.topology.node_of_url(url) if site.topology is not None else None
-            if node is not None:
-                firm = site.firm or (site.pinned and site.known == "proved")
-                what = f"the answer names {url}, which is on node {node!r}"
-                self._compare(site, node, firm, what, url)
-                return
+        self._judge.reference(self.sites, url)
 
     def astray(self, target: Target, answered: str, what: str, url: str) -> None:
         """Raise or warn: another node answered, and its answer is of no use."""
         if target.site is not None:
-            self._lost(target.site, answered, what, url)
-
-    def _compare(self, site: Site, answered: str, firm: bool, what: str, url: str) -> None:
-        with site.lock:
-            if site.node == answered or site.node is None or not firm:
-                site.settle(answered, "proved")
-                return
-        self._lost(site, answered, what, url)
-
-    def _must_be_there(self, site: Site, node: str, url: str) -> None:
-        if site.node == node:
-            return
-        if not site.pinned:
-            site.settle(node, "predicted")
-            return
-        self._raise_or_warn(
-            site,
-            node,
-            f"{url} is on node {node!r}, and workflow {self.machineid!r} is pinned to node "
-            f"{site.node!r}. A workflow of its own reaches it: Workflow(node={node!r})",
-            url,
-        )
-
-    def _lost(self, site: Site, answered: str | None, what: str, url: str) -> None:
-        self._raise_or_warn(
-            site,
-            answered,
-            f"{what}, and the files of workflow {self.machineid!r} are on node {site.node!r} "
-            f"({url}); the proxy sent the request astray: its server list may have changed, or it "
-            "has marked the node as failed for a while (nginx: fail_timeout, 10 s). "
-            + "Nothing of the answer was used; try again later, or run the chain anew"
-            * self.strict,
-            url,
-        )
-
-    def _raise_or_warn(self, site: Site, answered: str | None, message: str, url: str) -> None:
-        if self.strict:
-            raise AffinityLost(
-                message, machineid=self.machineid, node=site.node, url=url, answered_by=answered
-            )
-        self._warn("lost", message)
-
-    def _warn(self, topic: str, message: str) -> None:
-        shown = without_login(message)
-        with self._lock:
-            self._warned[topic] = shown
-        warnings.warn(shown, AffinityWarning, stacklevel=3)
+            self._judge.lost(target.site, answered, what, url)
 
     def warn_once(self, topic: str, message: str) -> None:
         """Warn, but only once per workflow and topic."""
-        with self._lock:
-            if topic in self._warned:
-                return
-            shown = self._warned[topic] = without_login(message)
-        warnings.warn(shown, AffinityWarning, stacklevel=2)
+        self._remarks.once(topic, message)
 
     @property
     def warned(self) -> list[str]:
         """What the user was warned of, once each."""
-        with self._lock:
-            return list(self._warned.values())
+        return self._remarks.texts
 
     def close(self) -> None:
         """Give the places on the nodes back."""
