@@ -13,6 +13,7 @@ from pavics_affinity.errors import (
     AffinityError,
     BackendUnavailable,
     ExecuteOutcomeUnknown,
+    ServiceUnreachable,
 )
 
 BOX = [("lon0", "-100"), ("lon1", "-80"), ("lat0", "35"), ("lat1", "50")]
@@ -51,6 +52,16 @@ def test_behind_a_plain_proxy_the_error_says_that_the_files_were_not_there(make_
         assert time.process_time() - busy < 5
     told = str(caught.value) + "".join(getattr(caught.value, "__notes__", []))
     assert "only on the node that ran the step" in told
+
+
+def test_a_job_whose_proxy_dies_is_not_said_never_to_have_run(make_cluster):
+    cluster = make_cluster(proxy="nginx")
+    with Workflow(deadline=0.5) as wf:
+        job = wf.wps(cluster.url("flyingpigeon")).execute("sleep", [("delay", "30")])
+        cluster.stop_proxy()
+        with pytest.raises(ServiceUnreachable, match="ask again when it is back") as caught:
+            job.wait(timeout=10)
+    assert "Nothing was executed" not in str(caught.value)
 
 
 def test_an_execute_whose_proxy_dies_is_not_sent_again(make_cluster):

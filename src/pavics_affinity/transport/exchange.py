@@ -209,8 +209,8 @@ class Exchange:
             if target.key is not None and split_key(text)[0] != self.pin.machineid:
                 raise MachineIdConflict(
                     f"the request has {name}: {text!r}, and the workflow's machineid is "
-                    f"{self.pin.machineid!r}; leave the header out, or make the workflow with "
-                    f"Workflow({text!r})",
+                    f"{self.pin.machineid!r}; leave the header out, give it to the first "
+                    f"client, too, or make the workflow with Workflow({text!r})",
                     machineid=self.pin.machineid,
                     url=self.url,
                 )
@@ -426,12 +426,18 @@ class Exchange:
         if pinned and not at_proxy:
             raise self._unavailable(target, words) from fault
         who = "the service's proxy" if pinned else "the service"
+        if pinned and not self.execute:
+            # A job runs, perhaps, or has ended: "nothing" would have it executed twice.
+            advice = "Jobs and files are not concerned: ask again when it is back"
+        else:
+            advice = (
+                f"Nothing was executed; check the URL {shown(self.url)!r}, and whether the "
+                "service is up"
+            )
         raise self._error(
             ServiceUnreachable,
             target,
-            f"{who} at {origin_of(self.url)} does not answer: {words}, {self._tried()}. "
-            f"Nothing was executed; check the URL {shown(self.url)!r}, and "
-            "whether the service is up",
+            f"{who} at {origin_of(self.url)} does not answer: {words}, {self._tried()}. {advice}",
         ) from fault
 
     def _unavailable(self, target: Target, what: str) -> BackendUnavailable:

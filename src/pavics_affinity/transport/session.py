@@ -167,8 +167,8 @@ class AffinitySession(requests.Session):
         if not self.pin.adopt(bare):
             raise MachineIdConflict(
                 f"the headers name machineid {bare!r}, and the workflow's is "
-                f"{self.machineid!r}; leave the header out, or make the workflow with "
-                f"Workflow({bare!r})",
+                f"{self.machineid!r}; leave the header out, give it to the first client, too, or "
+                f"make the workflow with Workflow({bare!r})",
                 machineid=self.machineid,
             )
 
