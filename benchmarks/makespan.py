@@ -130,7 +130,7 @@ def left_behind(workflows: int = 2_000) -> dict[str, Any]:
 
 def rows(quick: bool) -> list[Row]:
     """Return the figures against their targets."""
-    batch = makespan(24 if quick else 60)
+    batch = makespan(18 if quick else 60)
     spread = shares(160 if quick else 400)
     kept = left_behind(300 if quick else 2_000)
     many = f"{batch['chains']} chains over {batch['nodes']} nodes of one worker"

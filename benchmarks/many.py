@@ -47,7 +47,7 @@ def rows(quick: bool) -> list[Row]:
                 "ours": all_at_once([workflow.session.get for workflow in workflows]),
                 "bare": all_at_once([session.get for session in sessions]),
             },
-            5 if quick else 20,
+            2 if quick else 20,
         )
     rates = [other / own for own, other in zip(took["ours"], took["bare"], strict=True)]
     per_second = [AT_ONCE * REQUESTS / own for own in took["ours"]]
