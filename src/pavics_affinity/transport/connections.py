@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -15,23 +17,26 @@ def came_while_connecting(fault: BaseException) -> bool:
     return getattr(fault, _MARK, False)
 
 
+@contextlib.contextmanager
+def _connecting() -> Iterator[None]:
+    try:
+        yield
+    except Exception as fault:
+        setattr(fault, _MARK, True)
+        raise
+
+
 class _PlainConnection(HTTPConnection):
     def connect(self) -> None:
-        try:
+        with _connecting():
             super().connect()
-        except Exception as fault:
-            setattr(fault, _MARK, True)
-            raise
 
 
 class _TlsConnection(HTTPSConnection):
     def connect(self) -> None:
         # The handshake included: a fault of TLS may come before the request or after it.
-        try:
+        with _connecting():
             super().connect()
-        except Exception as fault:
-            setattr(fault, _MARK, True)
-            raise
 
 
 class _PlainPool(HTTPConnectionPool):
