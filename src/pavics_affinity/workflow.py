@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .clients.outputs import Output
     from .clients.processes import Processes
     from .clients.wps import WebProcessingService
+    from .display.overview import Overview
 
 TopologyLike = Topology | TopologySource | str | os.PathLike[str]
 
@@ -446,7 +447,33 @@ class Workflow:
 
         return plot_steps(self.steps, ax=ax, title=f"Workflow {self.machineid}")
 
+    def report(self) -> str:
+        """Return what somebody who helps needs to know, as plain text.
+
+        Versions, the options of the workflow, its topology, steps, the last requests,
+        warnings and the last error. User, password and query are taken out of every
+        URL; the machineid is in it.
+
+        Examples
+        --------
+        >>> print(wf.report())  # doctest: +SKIP
+        """
+        from .display.report import Report
+
+        pin = self.session.pin
+        options = [
+            ("route", pin.route_policy),
+            ("strict", str(pin.strict)),
+            ("header", pin.header),
+            ("deadline", f"{self.session.affinity.deadline:g} s"),
+        ]
+        topologies = [source.current.dumps() for source in pin.sources]
+        return Report(self._overview(), options, topologies).as_text()
+
     def _repr_html_(self) -> str:
+        return self._overview().as_card()
+
+    def _overview(self) -> Overview:
         from .display.overview import Overview
 
         pin = self.session.pin
@@ -458,7 +485,7 @@ class Workflow:
             record=self.record,
             warned=pin.warned,
             link_to=partial(shown_link, pin),
-        ).as_card()
+        )
 
     def __rich__(self) -> RenderableType:
         return in_terminal(self._repr_html_())

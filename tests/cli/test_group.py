@@ -196,3 +196,14 @@ def test_this_machine_may_be_asked_for_names(run, tmp_path):
     done = run("where", "--topology", by_name(tmp_path), "--resolve", "--json", "a1b2")
     assert done.err == ""
     assert "127.0.0.1:8093" in done.json["a1b2"]["finch"]["order"]
+
+
+def test_the_verbose_version_names_what_requests_pass_through(run):
+    done = run("--version", "--verbose")
+    assert done.code == 0
+    for name in ("python: ", "requests: ", "owslib: ", "urllib3: "):
+        assert f"\n{name}" in done.out
+
+
+def test_a_flag_without_a_command_is_not_understood(run):
+    assert run("--verbose").code == 2

@@ -56,11 +56,30 @@ class LazyGroup(click.Group):
             ) from missing
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="pavics-affinity")
-def group() -> None:
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+    no_args_is_help=True,
+)
+@click.option("--version", is_flag=True, help="Show the version and exit.")
+@click.option("--verbose", is_flag=True, help="With --version: those of Python and packages, too.")
+@click.pass_context
+def group(ctx: click.Context, version: bool, verbose: bool) -> None:
     """Keep chains of WPS processes on the machine that holds their files.
 
     The exit code is 0 if all went well, 1 if something is wrong with a site or a
     file, and 2 if the command was not understood.
     """
+    if version:
+        click.echo(f"pavics-affinity, version {__version__}")
+        if verbose:
+            from ..display.report import versions
+
+            for name, installed in versions():
+                click.echo(f"{name}: {installed}")
+        ctx.exit()
+    if verbose:
+        raise click.UsageError("--verbose goes with --version")
+    if ctx.invoked_subcommand is None:
+        raise click.UsageError("name a command; --help lists them")

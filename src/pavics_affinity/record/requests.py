@@ -112,6 +112,8 @@ class Record:
     ----------
     steps : Steps
         What was executed.
+    last_error : str or None
+        Name and message of the last error that a request ended in.
     """
 
     def __init__(self, limit: int = 10_000) -> None:
@@ -120,8 +122,9 @@ class Record:
         self._seen = 0
         self._notes: deque[str] = deque(maxlen=100)
         self.steps = Steps(limit)
+        self.last_error: str | None = None
 
-    def add(self, entry: Request, machineid: str) -> None:
+    def add(self, entry: Request, machineid: str, error: BaseException | None = None) -> None:
         """Append an entry and log it.
 
         Parameters
@@ -130,10 +133,14 @@ class Record:
             What happened.
         machineid : str
             The workflow's, for the log record's ``machineid`` attribute.
+        error : BaseException, optional
+            What the request ended in.
         """
         with self._lock:
             self._entries.append(entry)
             self._seen += 1
+            if error is not None:
+                self.last_error = f"{type(error).__name__}: {error}"
         level = logging.INFO if entry.error else logging.DEBUG
         if LOGGER.isEnabledFor(level):
             LOGGER.log(

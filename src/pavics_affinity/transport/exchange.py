@@ -526,7 +526,7 @@ class Exchange:
             attempts=self.attempts,
             error=type(error).__name__ if error is not None else None,
         )
-        self.adapter.record.add(entry, self.pin.machineid)
+        self.adapter.record.add(entry, self.pin.machineid, error)
         if response is not None and self.stream:
 
             def ended(came: int) -> None:

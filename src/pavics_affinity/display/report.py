@@ -1,0 +1,114 @@
+"""A workflow as plain text for somebody who helps: versions, site, steps, requests, no secrets."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+
+from ..markup import clean
+from ..record import Step
+from ..record.totals import in_units
+from .overview import Overview, clock, state_in_words
+
+MOST_REQUESTS = 30
+"""The last requests that are shown."""
+
+_QUERY = re.compile(r"(https?://[^\s'\"?]+)\?[^\s'\")]*")  # it may hold a token
+
+_PACKAGES = (
+    "pavics-affinity",
+    "requests",
+    "urllib3",
+    "owslib",
+    "lxml",
+    "mmh3",
+    "birdhouse-birdy",
+    "pydap",
+    "xarray",
+    "netcdf4",
+    "distributed",
+    "crossplane",
+)
+
+
+def versions() -> list[tuple[str, str]]:
+    """Return the versions of Python, the system and the packages that requests pass through."""
+    found = [("python", sys.version.split()[0]), ("platform", platform.platform())]
+    for name in _PACKAGES:
+        try:
+            found.append((name, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            found.append((name, "not installed"))
+    return found
+
+
+@dataclass(frozen=True)
+class Report:
+    """A workflow as text that its user can send to an operator.
+
+    Parameters
+    ----------
+    overview : Overview
+        What a card shows of it.
+    options : sequence of (str, str)
+        How it was made.
+    topologies : sequence of str
+        What is known of its sites, as TOML.
+    """
+
+    overview: Overview
+    options: Sequence[tuple[str, str]]
+    topologies: Sequence[str]
+
+    def as_text(self) -> str:
+        """Return the report, section by section."""
+        seen = self.overview
+        now = time.strftime("%Y-%m-%d %H:%M:%S %z")
+        state = [
+            ("machineid", seen.machineid),
+            ("node", f"{seen.node or 'unknown'} ({seen.node_known})"),
+            ("closed", "yes" if seen.closed else "no"),
+            *self.options,
+            ("requests", seen.requests),
+            ("last error", seen.record.last_error or "none"),
+        ]
+        sections = [
+            (f"pavics-affinity report, {now}", _pairs(state)),
+            ("Versions", _pairs(versions())),
+            *(("Topology", text.splitlines()) for text in self.topologies),
+            ("Warnings and notes", seen.notes),
+            ("Steps", [_step(step) for step in seen.record.steps]),
+            (f"Requests, the last {MOST_REQUESTS}", _requests(seen)),
+        ]
+        return "\n\n".join(_section(title, lines) for title, lines in sections) + "\n"
+
+
+def _section(title: str, lines: Iterable[str]) -> str:
+    written = [_QUERY.sub(r"\1?...", clean(line)) for line in lines] or ["none"]
+    return "\n".join([title, "-" * len(title), *written])
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{name}: {value}" for name, value in pairs]
+
+
+def _step(step: Step) -> str:
+    return (
+        f"{step.number}. {step.process or '?'} at {step.service} on {step.node or 'unknown'}, "
+        f"{clock(step.started)}: {state_in_words(step)}"
+    )
+
+
+def _requests(seen: Overview) -> list[str]:
+    return [
+        f"{clock(entry.started)} {entry.method} {entry.operation or '-'} {entry.url} -> "
+        f"{entry.status or entry.error or 'no answer'} on {entry.node or 'unknown'} "
+        f"({entry.node_known}, {entry.route}), {entry.seconds:.2f} s, "
+        f"{in_units(entry.bytes or 0)}, {entry.attempts} sent"
+        for entry in list(seen.record)[-MOST_REQUESTS:]
+    ]
