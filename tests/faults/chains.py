@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from faults.site import Site, environment
-from pavics_affinity import Workflow
+from pavics_affinity import WebProcessingService, Workflow, current_workflow
 
 Chain = Callable[[Site, Workflow, Path], bytes]
 
@@ -76,3 +76,24 @@ def workflow_for(name: str, site: Site) -> Iterator[Workflow]:
         if "direct" in name:
             routing = {"topology": site.direct, "route": "direct"}
         yield ends.enter_context(Workflow(**routing, **OPTIONS))
+
+
+# ---- one step, whose value is the workflow's own id ----
+
+
+def fetch(wf: Workflow, url: str) -> str:
+    """Execute once."""
+    execution = wf.wps(url, skip_caps=True).execute("fetch", [("source", wf.machineid)])
+    return execution.wait(60).output("output").text()
+
+
+def fetch_by_the_ambient_workflow(url: str) -> None:
+    wps = WebProcessingService(url, skip_caps=True)
+    wps.execute("fetch", [("source", current_workflow().machineid)]).wait(60)
+
+
+def in_another_process(wf: Workflow, url: str) -> str:
+    with wf:
+        fetch(wf, url)
+        fetch_by_the_ambient_workflow(url)
+        return wf.machineid

@@ -10,6 +10,7 @@ import itertools
 import json
 import re
 import threading
+import time
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,7 +21,7 @@ from loopback import Answer, Seen, Server
 
 XML = {"Content-Type": "text/xml"}
 JSON = {"Content-Type": "application/json"}
-PROCESSES = {"fetch": "source", "subset": "resource"}
+PROCESSES = {"fetch": "source", "subset": "resource", "slow": "source"}
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Run:
     node: str
     process: str
     machineid: str | None
+    value: str
 
 
 class Node:
@@ -60,9 +62,9 @@ class Node:
         """Return a value and the URL of an output; None where the input is not here."""
         with self._lock:
             ids = [header.partition("~")[0] for header in seen.all("machineid")]
-            self.runs.append(Run(self.name, process, ids[0] if ids else None))
+            self.runs.append(Run(self.name, process, ids[0] if ids else None, value))
             number = f"{self.name}-{next(self._numbers)}"
-            if process == "fetch":
+            if process != "subset":
                 path = f"file:///{self.name}/cache/{number}.nc"
                 self.files[path] = f"grid {number}".encode()
                 return path, f"{self.public}/outputs/{number}.txt"
@@ -111,10 +113,12 @@ class Node:
         value = root.findtext("{*}DataInputs/{*}Input/{*}Data/{*}LiteralData") or ""
         form = root.find("{*}ResponseForm/{*}ResponseDocument")
         done = self._run(process, value, seen)
+        if process == "slow":
+            time.sleep(5)
         status, outputs = wpsdocs.SUCCEEDED, ""
         if done is None:
             status = wpsdocs.failed(f"{value}: file not in the cache")
-        elif process == "fetch":
+        elif process != "subset":
             data = f"<wps:Data><wps:LiteralData>{done[0]}</wps:LiteralData></wps:Data>"
             outputs = wpsdocs.output("output", data)
         else:
@@ -148,7 +152,7 @@ class Node:
         done = self._run(process, value, seen)
         if done is None:
             return _json({"title": f"{value}: file not in the cache"}, 500)
-        output = done[0] if process == "fetch" else {"href": done[1], "type": "text/plain"}
+        output = done[0] if process != "subset" else {"href": done[1], "type": "text/plain"}
         results = json.dumps({"output": output}).encode()
         if "respond-async" not in " ".join(seen.all("prefer")):
             return Answer(200, results, JSON)
@@ -181,7 +185,7 @@ class Node:
 
 def _description(process: str) -> bytes:
     document = wpsdocs.description(process, wpsdocs.literal(PROCESSES[process], low=1))
-    if process == "fetch":  # its output is the path of a file
+    if process != "subset":  # its output is the path of a file
         literal = rb"<LiteralOutput><ows:DataType>string</ows:DataType></LiteralOutput>"
         document = re.sub(rb"<ComplexOutput>.*</ComplexOutput>", literal, document)
     return document
