@@ -6,6 +6,10 @@
 #   make lint            style, types and layers
 #   make docs            the manual, in docs/_build/html
 #   make notebooks       execute the notebooks
+#   make faults          random faults under 10,000 chains, and the matrix; FAULTS_ARGS=--help
+#   make planted         break the library on purpose; every fault must be caught
+#   make fuzz            100,000 inputs for each parser
+#   make load            200 workflows at once for five minutes
 #   make bench           side by side with the alternatives; bench-quick in under two minutes
 #   make clean           remove what the above made, the virtual environment included
 #
@@ -22,13 +26,17 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+FAULTS_ARGS ?= --write
+PLANTED_ARGS ?=
+FUZZ_INPUTS ?= 100000
+LOAD_ARGS ?=
 OWSLIB ?=
 
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo test upstream lint docs notebooks bench bench-quick clean
+.PHONY: help demo test upstream lint docs notebooks faults planted fuzz load bench bench-quick clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -73,6 +81,15 @@ notebooks: $(DEV)
 	@found=$$(find notebooks -name '*.ipynb' -not -path '*/.*' | sort); \
 	if [ -z "$$found" ]; then echo "There are no notebooks"; \
 	else $(BIN)/python -m pytest --nbmake --nbmake-timeout=300 --timeout=600 $$found; fi
+
+faults: $(DEV)
+	@PYTHONPATH=tests $(BIN)/python -m faults.run $(FAULTS_ARGS)
+
+planted: $(DEV)
+	@PYTHONPATH=tests $(BIN)/python -m faults.planted $(PLANTED_ARGS)
+
+load: $(DEV)
+	@$(BIN)/python -m benchmarks.load $(LOAD_ARGS)
 
 bench: $(DEV)
 	@$(BIN)/python -m benchmarks.run $(BENCH_ARGS)
