@@ -10,6 +10,9 @@ from typing import Any
 
 import requests
 
+from .adapter import WireAdapter
+from .connections import Sockets
+
 _PIECE = 16_384
 
 
@@ -68,16 +71,19 @@ def get_bounded(
         No answer, or no whole one within the time.
     """
     outcome: list[Bounded | Exception] = []
+    sockets = Sockets()
 
     def run() -> None:
         try:
-            outcome.append(_get(url, headers, timeout, largest, verify, cert))
+            with sockets.collecting():
+                outcome.append(_get(url, headers, timeout, largest, verify, cert))
         except Exception as raised:  # noqa: BLE001  # it is raised again, or came too late
             outcome.append(raised)
 
     thread = threading.Thread(target=run, name="pavics-affinity-bounded", daemon=True)
     thread.start()
     thread.join(timeout)
+    sockets.end()  # of a thread that is late
     result = outcome[0] if outcome else requests.Timeout(f"no whole answer within {timeout:g} s")
     if isinstance(result, requests.RequestException):
         raise result
@@ -110,7 +116,8 @@ def _get(
         )
         with response:
             body = bytearray()
-            while len(body) <= largest and (piece := response.raw.read(_PIECE)):
+            read = getattr(response.raw, "read1", response.raw.read)  # since urllib3 2.1
+            while len(body) <= largest and (piece := read(_PIECE)):
                 body += piece
                 if time.monotonic() > end:
                     raise requests.Timeout(f"no whole answer within {timeout:g} s")
@@ -119,6 +126,11 @@ def _get(
 
 
 class _Stranger(requests.Session):
+    def __init__(self) -> None:
+        super().__init__()
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, WireAdapter())
+
     def resolve_redirects(self, *_: Any, **__: Any) -> Iterator[Any]:
         """Look at no redirect: requests would read its body for that, however long."""
         return iter(())
