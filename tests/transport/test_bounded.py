@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Iterable
@@ -9,7 +10,9 @@ from collections.abc import Iterable
 import psutil
 import pytest
 import requests
+import trustme
 
+from loopback import Answer, Server
 from pavics_affinity.transport.bounded import get_bounded
 from rawserver import RawServer
 
@@ -20,7 +23,7 @@ def headers(asked: bytes) -> Iterable[bytes]:
     yield b"HTTP/1.1 200 OK\r\n"
     for _ in range(300):
         time.sleep(0.1)
-        yield b"X-A: b\r\n" * 1
+        yield b"X-A: b\r\n"
 
 
 def body(asked: bytes) -> Iterable[bytes]:
@@ -40,18 +43,37 @@ def test_neither_thread_nor_socket_outlives_its_time(slow):
     """The server goes on for 30 s, and the wait for the end is a fraction of that."""
     with RawServer() as server:
         server.answer = slow
-        with pytest.raises(requests.RequestException):
+        with pytest.raises(requests.Timeout):
             get_bounded(server.url(), headers={}, timeout=0.5, largest=10_000)
-        for thread in threading.enumerate():
-            if thread.name == "pavics-affinity-bounded":
-                thread.join(10)
-                assert not thread.is_alive()
-        held = [
-            c
-            for c in psutil.Process().net_connections("tcp")
-            if c.raddr and c.raddr.port == server.port and c.status in LEFT
-        ]
-        assert held == []
+        nothing_is_left(server.port)
+
+
+def test_nor_do_they_over_tls(tmp_path):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with Server(tls=context) as server:
+        server.answer = lambda seen: time.sleep(30) or Answer()
+        with pytest.raises(requests.Timeout):
+            get_bounded(
+                server.url(),
+                headers={},
+                timeout=0.5,
+                largest=10_000,
+                verify=str(tmp_path / "ca.pem"),
+            )
+        nothing_is_left(server.port)
+
+
+def nothing_is_left(port: int) -> None:
+    for thread in threading.enumerate():
+        if thread.name == "pavics-affinity-bounded":
+            thread.join(10)
+            assert not thread.is_alive()
+    found = psutil.Process().net_connections("tcp")
+    # The server's side has its own port as the local one.
+    assert [c for c in found if c.raddr and c.raddr.port == port and c.status in LEFT] == []
 
 
 @pytest.mark.parametrize(

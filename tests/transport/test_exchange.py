@@ -135,7 +135,7 @@ def test_a_download_says_how_long_it_was_asked_to_wait(tmp_path):
 # ---- the harmless question after a gateway's error ----
 
 
-@pytest.mark.parametrize("limit", [{"timeout": 0.3}, {"deadline": 0.5}], ids=lambda o: "".join(o))
+@pytest.mark.parametrize("limit", [{"timeout": 0.3}, {"deadline": 0.5}], ids="".join)
 @pytest.mark.parametrize("silent", [True, False], ids=["silent", "drips its headers"])
 def test_the_question_after_a_gateways_error_obeys_the_limits(limit, silent):
     """The server is silent for 30 s, half of what a question may take that has no limit."""

@@ -94,9 +94,8 @@ def test_a_get_whose_answer_a_proxy_loses_is_sent_again(monkeypatch):
 def test_a_proxy_that_refuses_the_connection_was_sent_nothing(monkeypatch, url):
     monkeypatch.setenv(url.partition(":")[0] + "_proxy", f"http://127.0.0.1:{free_port()}")
     words = "the proxy that the environment names was asked, and it refused the connection"
-    with session_for(url) as session:
-        with pytest.raises(ServiceUnreachable, match=words) as caught:
-            execute(session, url)
+    with session_for(url) as session, pytest.raises(ServiceUnreachable, match=words) as caught:
+        execute(session, url)
     assert "Nothing was executed" in str(caught.value)
     assert caught.value.attempts > 1
 
@@ -115,9 +114,8 @@ def test_an_execute_whose_tunnel_breaks_before_the_answer_is_sent_once(monkeypat
     secure.answer = lambda seen: Answer(cut=-1)
     with Relay(secure.port, tunnel=ESTABLISHED) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
-        with session_for(secure.url(), verify=ca) as session:
-            with pytest.raises(ExecuteOutcomeUnknown):
-                execute(session, secure.url())
+        with session_for(secure.url(), verify=ca) as session, pytest.raises(ExecuteOutcomeUnknown):
+            execute(session, secure.url())
         assert len(secure.seen) == 1
         assert proxy.connections == 1
 
@@ -127,9 +125,11 @@ def test_an_execute_whose_tunnel_breaks_in_the_handshake_was_not_sent(monkeypatc
     with Relay(secure.port, tunnel=ESTABLISHED) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         proxy.down, proxy.how = 100, how
-        with session_for(secure.url(), verify=ca) as session:
-            with pytest.raises(ServiceUnreachable, match="Nothing was executed"):
-                execute(session, secure.url())
+        with (
+            session_for(secure.url(), verify=ca) as session,
+            pytest.raises(ServiceUnreachable, match="Nothing was executed"),
+        ):
+            execute(session, secure.url())
         assert secure.seen == []
         assert proxy.connections > 1
 
@@ -149,9 +149,11 @@ def test_an_execute_whose_tunnel_breaks_in_the_handshake_was_not_sent(monkeypatc
 def test_a_tunnel_that_is_not_opened_was_sent_nothing(monkeypatch, secure, ca, reply, words):
     with Relay(secure.port, tunnel=reply) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
-        with session_for(secure.url(), verify=ca) as session:
-            with pytest.raises(ServiceUnreachable, match=words) as caught:
-                execute(session, secure.url())
+        with (
+            session_for(secure.url(), verify=ca) as session,
+            pytest.raises(ServiceUnreachable, match=words) as caught,
+        ):
+            execute(session, secure.url())
         assert "Nothing was executed" in str(caught.value)
         assert proxy.connections > 1
         assert secure.seen == []
@@ -161,9 +163,11 @@ def test_a_tunnel_that_is_not_opened_was_sent_nothing(monkeypatch, secure, ca, r
 def test_a_tunnel_that_is_refused_for_good_is_asked_for_once(monkeypatch, secure, ca, status):
     with Relay(secure.port, tunnel=b"HTTP/1.1 %d No\r\n\r\n" % status) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
-        with session_for(secure.url(), verify=ca) as session:
-            with pytest.raises(ServiceUnreachable, match=f"with {status}, once"):
-                execute(session, secure.url())
+        with (
+            session_for(secure.url(), verify=ca) as session,
+            pytest.raises(ServiceUnreachable, match=f"with {status}, once"),
+        ):
+            execute(session, secure.url())
         assert proxy.connections == 1
 
 

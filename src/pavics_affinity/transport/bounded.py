@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -83,7 +82,7 @@ def get_bounded(
     thread = threading.Thread(target=run, name="pavics-affinity-bounded", daemon=True)
     thread.start()
     thread.join(timeout)
-    sockets.end()  # of a thread that is late
+    sockets.end()
     result = outcome[0] if outcome else requests.Timeout(f"no whole answer within {timeout:g} s")
     if isinstance(result, requests.RequestException):
         raise result
@@ -100,7 +99,6 @@ def _get(
     verify: bool | str | None,
     cert: str | tuple[str, str] | None,
 ) -> Bounded:
-    end = time.monotonic() + timeout
     with _Stranger() as session:
         # Anything callable keeps requests from looking into .netrc.
         session.auth = _as_it_is
@@ -108,7 +106,7 @@ def _get(
         response = session.get(
             url,
             headers={**headers},
-            timeout=timeout,
+            timeout=(timeout, None),  # its sockets are ended when the time is over
             verify=True if verify is None else verify,
             cert=cert,
             allow_redirects=False,
@@ -116,11 +114,8 @@ def _get(
         )
         with response:
             body = bytearray()
-            read = getattr(response.raw, "read1", response.raw.read)  # since urllib3 2.1
-            while len(body) <= largest and (piece := read(_PIECE)):
+            while len(body) <= largest and (piece := response.raw.read(_PIECE)):
                 body += piece
-                if time.monotonic() > end:
-                    raise requests.Timeout(f"no whole answer within {timeout:g} s")
             whole = len(body) <= largest
             return Bounded(response.status_code, response.headers, bytes(body[:largest]), whole)
 
