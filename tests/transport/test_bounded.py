@@ -33,12 +33,19 @@ def body(asked: bytes) -> Iterable[bytes]:
         yield b"x"
 
 
+def endless(asked: bytes) -> Iterable[bytes]:
+    yield b"HTTP/1.1 200 OK\r\n\r\n"  # its end would be that of the connection
+    for _ in range(300):
+        time.sleep(0.1)
+        yield b"x"
+
+
 def silence(asked: bytes) -> Iterable[bytes]:
     time.sleep(30)
     yield b""
 
 
-@pytest.mark.parametrize("slow", [headers, body, silence], ids=lambda how: how.__name__)
+@pytest.mark.parametrize("slow", [headers, body, endless, silence], ids=lambda how: how.__name__)
 def test_neither_thread_nor_socket_outlives_its_time(slow):
     """The server goes on for 30 s, and the wait for the end is a fraction of that."""
     with RawServer() as server:

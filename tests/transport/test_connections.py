@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -175,6 +177,36 @@ def test_the_body_has_all_the_time_that_it_takes(server):
     server.answer = slowly
     with session_for(server.url(), timeout=(10, 1)) as session:
         assert session.get(server.url()).text == "x" * 20
+
+
+def test_a_large_request_has_all_the_time_that_it_takes(slow_reader):
+    """The time-out for connecting bounds the silence of whoever reads it, not the whole."""
+    url, read = slow_reader
+    with session_for(url, timeout=(1, 20)) as session:
+        assert session.post(url, data=b"x" * 30_000_000).text == "ok"
+    assert read[0] > 30_000_000
+
+
+@pytest.fixture
+def slow_reader() -> Iterator[tuple[str, list[int]]]:
+    """Read 30 MB in three seconds, and answer."""
+    read = [0]
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = listener.accept()
+            with connection:
+                while read[0] < 30_000_000 and (piece := connection.recv(1 << 20)):
+                    read[0] += len(piece)
+                    time.sleep(len(piece) / 10_000_000)
+                connection.sendall(OK)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/wps", read
+    listener.close()
+    thread.join(10)
 
 
 # ---- left over ----

@@ -120,6 +120,21 @@ def test_an_execute_whose_tunnel_breaks_before_the_answer_is_sent_once(monkeypat
         assert proxy.connections == 1
 
 
+@pytest.mark.parametrize("up", [0, 1, 90, 299])
+def test_a_handshake_that_is_cut_on_its_way_to_the_server_is_repeated(secure, ca, up):
+    """The server finds half a greeting, and says so (decode error)."""
+    with Relay(secure.port) as relay:
+        relay.up, relay.how = up, "half-closes"
+        url = f"https://127.0.0.1:{relay.port}/wps"
+        with session_for(url, verify=ca) as session, pytest.raises(ServiceUnreachable):
+            execute(session, url)
+        assert relay.connections > 1
+        relay.up = None
+        with session_for(url, verify=ca) as session:
+            assert execute(session, url) == "ok"
+        assert len(secure.seen) == 1
+
+
 @pytest.mark.parametrize("how", ["closes", "resets"])
 def test_an_execute_whose_tunnel_breaks_in_the_handshake_was_not_sent(monkeypatch, secure, ca, how):
     with Relay(secure.port, tunnel=ESTABLISHED) as proxy:

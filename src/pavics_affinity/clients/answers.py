@@ -128,6 +128,14 @@ class Answer:
         except NotAService as error:
             raise NotAService(f"{self.url}: {error}", url=self.url) from None
 
+    @property
+    def may_be_cut(self) -> bool:
+        """Whether the end of the connection was its only end, and it is not a whole document."""
+        headers = self.response.headers
+        if self.status >= 400 or "Content-Length" in headers or "Transfer-Encoding" in headers:
+            return False
+        return (not self.body or "xml" in self.content_type) and self.root is None
+
     def announces(self, *names: str, service: str) -> bool:
         """Tell by its start tag whether it is a document of one of these names.
 

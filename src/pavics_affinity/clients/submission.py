@@ -161,6 +161,8 @@ def _post(
         )
     try:
         answer = read(response, url=url)
+        if answer.may_be_cut:
+            raise BodyBroken("its length is not stated, and it is not a whole document")
     except BodyBroken as error:
         raise ExecuteOutcomeUnknown(
             f"the answer to {doing} broke off ({error}): the service took it, and it may have "

@@ -82,8 +82,8 @@ def get_bounded(
     thread = threading.Thread(target=run, name="pavics-affinity-bounded", daemon=True)
     thread.start()
     thread.join(timeout)
-    sockets.end()
     result = outcome[0] if outcome else requests.Timeout(f"no whole answer within {timeout:g} s")
+    sockets.end()  # afterwards: to the thread it is the end of the answer
     if isinstance(result, requests.RequestException):
         raise result
     if isinstance(result, Exception):

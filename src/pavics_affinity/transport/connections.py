@@ -17,6 +17,7 @@ from typing import Any
 
 _MARK = "_pavics_affinity_while_connecting"
 _SWITCHING = 101
+_PIECE = 1 << 18
 #: http.client leaves out such a line, or all that follow it: length, evidence, everything.
 _LOST = (
     defects.MissingHeaderBodySeparatorDefect,
@@ -164,6 +165,15 @@ class _Marking:
         # The handshake included: a fault of TLS may come before the request or after it.
         with _connecting():
             super().connect()  # type: ignore[misc]  # the class of connections has it
+
+    def send(self, data: Any) -> None:
+        """Send a large body in pieces: the time-out bounds what is sent at once, as a whole."""
+        if not isinstance(data, bytes):
+            super().send(data)  # type: ignore[misc]  # as above
+            return
+        whole = memoryview(data)
+        for start in range(0, len(data), _PIECE):
+            super().send(whole[start : start + _PIECE])  # type: ignore[misc]  # as above
 
 
 @functools.cache

@@ -25,6 +25,7 @@ _NO_CONNECTION = (NewConnectionError, ConnectTimeoutError, ClosedPoolError)
 _NO_WAY = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)
 # The other side went away: it may be starting, or stopping, and try again helps.
 _BROKEN_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+_ALERTS_OF_DAMAGE = ("DECODE_ERROR", "BAD_RECORD_MAC", "INTERNAL_ERROR")
 _FOR_GOOD = ("403", "407")
 # As http.client words it.
 _REFUSED_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b", re.ASCII)
@@ -52,8 +53,7 @@ def is_final(error: requests.RequestException) -> bool:
     if _tunnel_refused_with(causes) in _FOR_GOOD:
         return True
     if isinstance(error, requests.exceptions.SSLError):
-        broke = any(isinstance(cause, _BROKEN_TLS) for cause in causes)
-        return was_not_sent(error) and not broke
+        return was_not_sent(error) and not any(map(_broke_on_the_way, causes))
     for cause in causes:
         if isinstance(cause, socket.gaierror):
             return cause.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None))
@@ -88,6 +88,12 @@ def _in_words(causes: Sequence[BaseException]) -> str:
         return f"it refused the tunnel (CONNECT) with {refused}"
     broken = next((cause for cause in causes if isinstance(cause, BrokenHead)), None)
     return "the connection broke" if broken is None else f"the answer is broken ({broken})"
+
+
+def _broke_on_the_way(cause: BaseException) -> bool:
+    """Tell whether TLS failed for what came was cut or damaged, at either side."""
+    reason = str(getattr(cause, "reason", ""))
+    return isinstance(cause, _BROKEN_TLS) or any(alert in reason for alert in _ALERTS_OF_DAMAGE)
 
 
 def _tunnel_refused_with(causes: Sequence[BaseException]) -> str | None:
