@@ -219,12 +219,14 @@ def open_to(port: int) -> int:
 
 
 def answers() -> dict[str, Answer]:
-    page = {"Content-Type": "text/html", "Connection": "keep-alive"}
+    page = {"Content-Type": "text/html", "Connection": "keep-alive", "Location": "/wps"}
     report = {"Content-Type": "text/xml"}
     body = b"<p>" + b"x" * 100_000
     found = {f"a page with {n}": Answer(n, body, page) for n in (200, 303, 400, 404, 429, 500)}
     found |= {f"a page with {n}": Answer(n, body, page) for n in (502, 503, 504)}
     found |= {f"XML with {n}": Answer(n, b"<a>" + body, report) for n in (200, 400, 502, 503)}
+    closing = page | {"Connection": "close"}
+    found |= {f"a last page with {n}": Answer(n, body, closing) for n in (200, 302, 307, 404, 502)}
     return found | {"half a page": Answer(200, body, page, cut=70_000)}
 
 

@@ -585,5 +585,6 @@ def _read_a_little(response: requests.Response) -> None:
         start = read(_MOST_OF_A_REDIRECT, decode_content=False)
     except (urllib3.exceptions.HTTPError, OSError):
         start = b""
+    response.raw.close()  # a connection that has the rest of it in the way is of no more use
     response._content = start
     response._content_consumed = True  # type: ignore[attr-defined]  # as .content sets it
