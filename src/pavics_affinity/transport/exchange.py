@@ -264,10 +264,10 @@ class Exchange:
             raise self._error(
                 ExecuteOutcomeUnknown,
                 target,
-                f"the Execute was sent to {self._place(target)} and {faults.in_words(fault)} "
-                f"before an answer came, after {self.patience.seconds:.1f} s: it may have run, or "
-                "not. It was not sent again; look at the service's jobs, or run the chain anew if "
-                "running twice does no harm",
+                f"the Execute was sent to {self._place(target)}, and no whole answer came: "
+                f"{faults.in_words(fault)}, after {self.patience.seconds:.1f} s. It may have run, "
+                "or not. It was not sent again; look at the service's jobs, or run the chain anew "
+                "if running twice does no harm",
             ) from fault
         if not_sent and self._go_direct(target):
             return
@@ -278,8 +278,8 @@ class Exchange:
             raise self._error(
                 NoAnswer,
                 target,
-                f"{self._place(target)} accepted the request and stayed silent for "
-                f"{self._read_timeout():.0f} s ({shown(self.url)})",
+                f"{self._place(target)} accepted the request, and no answer began within "
+                f"{self._read_timeout():g} s ({shown(self.url)})",
             ) from fault
         if not_sent and target.route == "direct" and self._next_node(target):
             return
