@@ -244,11 +244,14 @@ class BackendUnavailable(TransportError, requests.ConnectionError):
 
 
 class NoAnswer(BackendUnavailable, requests.ReadTimeout):
-    """The request was accepted, and silence followed until the read time-out."""
+    """The request was accepted, and no answer began within the read time-out.
+
+    It is not repeated: the server may be working on it.
+    """
 
 
 class ExecuteOutcomeUnknown(TransportError, requests.ConnectionError):
-    """An Execute was sent, and no answer came: it may have run, or not.
+    """An Execute was sent, and no whole answer came: it may have run, or not.
 
     It was not sent again. The message names what is known.
     """

@@ -178,3 +178,25 @@ def test_a_tunnel_that_the_environments_proxy_refuses_is_not_sent_through(
         session.post("https://proxy.example/wps", data=b"<Execute></Execute>")
     assert isinstance(caught.value, requests.ConnectionError)
     assert server.seen == []
+
+
+@pytest.mark.parametrize("farewell", [True, False], ids=["with close_notify", "without"])
+def test_an_answer_over_tls_that_is_cut_anywhere_is_repeated_or_of_unknown_outcome(
+    server, session, farewell
+):
+    for end in range(len(OK)):
+
+        def cut(raw: socket.socket, tls: ssl.SSLSocket, end: int = end) -> None:
+            tls.sendall(OK[:end])
+            if farewell:
+                tls.unwrap()
+
+        server.seen = []
+        server.after = [cut]
+        assert session.get(server.url).text == "ok", f"cut at {end}"
+        assert len(server.seen) == 2, f"cut at {end}"
+        server.seen = []
+        server.after = [cut]
+        with pytest.raises(ExecuteOutcomeUnknown):
+            session.post(server.url, data=b"<Execute></Execute>")
+        assert len(server.seen) == 1, f"cut at {end}"

@@ -16,6 +16,7 @@ import urllib3
 from lxml import etree
 
 from ..errors import ExecutionFailed, InvalidRequest, NotAService, ServiceError
+from ..transport.times import asked_to_wait
 from . import xml
 
 #: Bytes. No document of a service is larger; embedded outputs are part of one.
@@ -126,6 +127,14 @@ class Answer:
             return None, str(error)[:200]
         except NotAService as error:
             raise NotAService(f"{self.url}: {error}", url=self.url) from None
+
+    @property
+    def may_be_cut(self) -> bool:
+        """Whether the end of the connection was its only end, and it is not a whole document."""
+        headers = self.response.headers
+        if self.status >= 400 or "Content-Length" in headers or "Transfer-Encoding" in headers:
+            return False
+        return (not self.body or "xml" in self.content_type) and self.root is None
 
     def announces(self, *names: str, service: str) -> bool:
         """Tell by its start tag whether it is a document of one of these names.
@@ -278,7 +287,7 @@ def expect(
     came = f"HTTP {answer.status} and {answer.what_came}"
     details: dict[str, Any] = {"url": answer.url, "machineid": asker.machineid, "node": asker.node}
     if answer.status in _UNDECIDED or answer.status >= 500:
-        text = f"{answer.url} answered {doing} with {came}{_advice(answer.status)}"
+        text = f"{answer.url} answered {doing} with {came}{_advice(answer)}"
         kind = HTTPServiceError if answer.status in _HTTP_ERRORS else ServiceError
         raise kind(text, response=answer.response, **details)
     raise NotAService(
@@ -318,11 +327,12 @@ def _refused(
     )
 
 
-def _advice(status: int) -> str:
-    if status in (401, 403):
+def _advice(answer: Answer) -> str:
+    if answer.status in (401, 403):
         return "; it wants credentials, or other ones: pass auth="
-    if status == 413:
+    if answer.status == 413:
         return "; the request is too large for it: pass large inputs as references"
-    if status == 429:
-        return "; it is asked too often: wait, and try again"
-    return ""
+    asks = asked_to_wait(answer.response.headers)
+    if answer.status == 429:
+        return f"; it is asked too often{asks}: wait, and try again"
+    return f"{asks}; try again then" if asks and answer.status == 503 else ""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import StatusLost
 from ..record import operation
-from ..transport.times import CONNECT_TIMEOUT, READ_TIMEOUT, as_timeout
+from ..transport.times import CONNECT_TIMEOUT, READ_TIMEOUT, as_timeout, asked_to_wait
 from . import polling, xml
 from .answers import Answer, BodyBroken, expect, read
 
@@ -136,6 +136,7 @@ class StatusDocument:
             expect(answer, "ExecuteResponse", doing="the status", service="WPS", asker=self.session)
         came = f"HTTP {answer.status} and {answer.what_came}"
         if answer.status >= 400:
+            came += asked_to_wait(answer.response.headers)
             return Trouble(came, gone=answer.status < 500 and answer.status not in (408, 429))
         root = answer.root
         if root is None:

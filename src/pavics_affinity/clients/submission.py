@@ -75,7 +75,7 @@ def submit(execution: Execution, process: str, body: bytes, timeout: Any) -> etr
                 return _post(session, url, step, body, timeout)
         except ServiceError:
             left = end - time.monotonic()
-            if step.state != "refused" or left <= 0:
+            if step.ran or left <= 0:
                 raise
             # The server says that it did nothing, so it may be asked again.
             time.sleep(min(left, polling.busy_pause(attempt)))
@@ -96,7 +96,9 @@ def noting(step: Step) -> Iterator[None]:
             yield
     except ServiceError as error:
         code = getattr(error, "code", None)
-        if isinstance(error, ExecutionFailed) or code is not None:
+        if not step.ran:
+            pass  # the transport knows it by the status
+        elif isinstance(error, ExecutionFailed) or code is not None:
             step.refused(error, ran=code != _BUSY)
         else:
             step.unknown(error)
@@ -159,6 +161,8 @@ def _post(
         )
     try:
         answer = read(response, url=url)
+        if answer.may_be_cut:
+            raise BodyBroken("its length is not stated, and it is not a whole document")
     except BodyBroken as error:
         raise ExecuteOutcomeUnknown(
             f"the answer to {doing} broke off ({error}): the service took it, and it may have "

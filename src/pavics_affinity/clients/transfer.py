@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import DownloadFailed, OutputUnavailable
 from ..record import operation
+from ..transport.times import asked_to_wait
 from .answers import BodyBroken, chunks
 from .files import writing
 from .progress import Move
@@ -96,7 +97,7 @@ class Source:
             response.close()
             raise OutputUnavailable(
                 f"{self.label} at {self.url} answers HTTP {response.status_code}"
-                f"{self._cause(response.status_code)}",
+                f"{self._cause(response)}",
                 url=self.url,
                 machineid=self.session.machineid,
                 node=self.session.node,
@@ -104,7 +105,8 @@ class Source:
             )
         return response
 
-    def _cause(self, status: int) -> str:
+    def _cause(self, response: requests.Response) -> str:
+        status = response.status_code
         if status in (401, 403):
             return "; it wants credentials, or other ones: pass auth= to the service's client"
         if status in (404, 410):
@@ -114,7 +116,7 @@ class Source:
                 f". Files are visible only on the node that wrote them{where}: it was removed, or "
                 "another node answered; run the chain anew, in one workflow"
             )
-        return "; try again later"
+        return f"{asked_to_wait(response.headers)}; try again later"
 
 
 class Transfer:

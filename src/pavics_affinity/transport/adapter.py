@@ -8,11 +8,12 @@ from typing import Any, cast
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3.exceptions import LocationValueError
 
 from ..errors import WorkflowClosed
 from ..pin import Pin
 from ..record import Record
-from .connections import POOLS
+from .connections import Pools
 from .exchange import Exchange
 from .origins import Origins
 from .times import DEFAULT_DEADLINE, Timeout
@@ -25,14 +26,28 @@ class WireAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         """Have the connections tell whether a fault came before the request."""
         super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = POOLS
+        self.pools = Pools()
+        self.pools.of(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         """Have those through a proxy of the environment tell it, too."""
+        known = proxy in self.proxy_manager
         manager = super().proxy_manager_for(proxy, **options)
-        if not proxy.lower().startswith("socks"):
-            manager.pool_classes_by_scheme = POOLS
+        if not known:
+            self.pools.of(manager)
         return manager
+
+    def send(self, *args: Any, **options: Any) -> requests.Response:
+        """Send a request, and raise nothing but requests' errors."""
+        try:
+            return super().send(*args, **options)
+        except LocationValueError as error:  # a host name that no resolver takes
+            raise requests.exceptions.InvalidURL(error) from error
+
+    def close(self) -> None:
+        """Close the connections, those that an answer keeps alive included."""
+        super().close()
+        self.pools.close()
 
     def build_connection_pool_key_attributes(
         self, request: requests.PreparedRequest, verify: bool | str, cert: Any = None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import requests
+
+from .adapter import WireAdapter
+from .connections import Sockets
 
 _PIECE = 16_384
 
@@ -68,10 +70,12 @@ def get_bounded(
         No answer, or no whole one within the time.
     """
     outcome: list[Bounded | Exception] = []
+    sockets = Sockets()
 
     def run() -> None:
         try:
-            outcome.append(_get(url, headers, timeout, largest, verify, cert))
+            with sockets.collecting():
+                outcome.append(_get(url, headers, timeout, largest, verify, cert))
         except Exception as raised:  # noqa: BLE001  # it is raised again, or came too late
             outcome.append(raised)
 
@@ -79,6 +83,7 @@ def get_bounded(
     thread.start()
     thread.join(timeout)
     result = outcome[0] if outcome else requests.Timeout(f"no whole answer within {timeout:g} s")
+    sockets.end()  # afterwards: to the thread it is the end of the answer
     if isinstance(result, requests.RequestException):
         raise result
     if isinstance(result, Exception):
@@ -94,7 +99,6 @@ def _get(
     verify: bool | str | None,
     cert: str | tuple[str, str] | None,
 ) -> Bounded:
-    end = time.monotonic() + timeout
     with _Stranger() as session:
         # Anything callable keeps requests from looking into .netrc.
         session.auth = _as_it_is
@@ -102,7 +106,7 @@ def _get(
         response = session.get(
             url,
             headers={**headers},
-            timeout=timeout,
+            timeout=(timeout, None),  # its sockets are ended when the time is over
             verify=True if verify is None else verify,
             cert=cert,
             allow_redirects=False,
@@ -112,13 +116,16 @@ def _get(
             body = bytearray()
             while len(body) <= largest and (piece := response.raw.read(_PIECE)):
                 body += piece
-                if time.monotonic() > end:
-                    raise requests.Timeout(f"no whole answer within {timeout:g} s")
             whole = len(body) <= largest
             return Bounded(response.status_code, response.headers, bytes(body[:largest]), whole)
 
 
 class _Stranger(requests.Session):
+    def __init__(self) -> None:
+        super().__init__()
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, WireAdapter())
+
     def resolve_redirects(self, *_: Any, **__: Any) -> Iterator[Any]:
         """Look at no redirect: requests would read its body for that, however long."""
         return iter(())

@@ -1,15 +1,34 @@
-"""Connections that mark a fault as one from before the request left."""
+"""Connections that mark a fault as one from before the request left, and take no half answer."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import http.client
+import io
+import socket
+import threading
+import time
+import weakref
 from collections.abc import Iterator
+from contextvars import ContextVar
+from email import errors as defects
 from typing import Any
 
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-
 _MARK = "_pavics_affinity_while_connecting"
+_SWITCHING = 101
+_PIECE = 1 << 18
+#: http.client leaves out such a line, or all that follow it: length, evidence, everything.
+_LOST = (
+    defects.MissingHeaderBodySeparatorDefect,
+    defects.FirstHeaderLineIsContinuationDefect,
+    defects.MisplacedEnvelopeHeaderDefect,
+    defects.InvalidHeaderDefect,
+)
+
+
+class BrokenHead(http.client.HTTPException):
+    """The status line or the headers of an answer are cut, or are not HTTP."""
 
 
 def came_while_connecting(fault: BaseException) -> bool:
@@ -26,26 +45,175 @@ def _connecting() -> Iterator[None]:
         raise
 
 
-class _PlainConnection(HTTPConnection):
-    def connect(self) -> None:
-        with _connecting():
-            super().connect()
+# ---- the beginning of an answer ----
 
 
-class _TlsConnection(HTTPSConnection):
+class _Lines(io.BufferedReader):
+    """Reads an answer from its socket; its head must come whole, and within the time-out.
+
+    http.client takes the end of the stream for the end of the headers, and the
+    time-out of a socket bounds the silence between two bytes only.
+    """
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
+        super().__init__(raw)
+        self._sock = sock
+        self._timeout = sock.gettimeout()
+        self._end = None if self._timeout is None else time.monotonic() + self._timeout
+        self._in_head, self._begun = True, False
+
+    def head_is_over(self) -> None:
+        """Read the rest without a limit in all."""
+        self._in_head = False
+        self._sock.settimeout(self._timeout)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Return a whole line, or one of `size` bytes; the body's end where it is cut there."""
+        size = -1 if size is None else size
+        line = self._line_of_head(size) if self._in_head else super().readline(size)
+        begun, self._begun = self._begun, True
+        if line.endswith(b"\n") or 0 <= size <= len(line):
+            return line
+        if self._in_head and (line or begun):
+            raise BrokenHead("the connection ended inside its status line or headers")
+        return b""  # "1" of "1f": a size of a chunk that is cut is none
+
+    def _line_of_head(self, size: int) -> bytes:
+        line = b""
+        while not line.endswith(b"\n") and (size < 0 or len(line) < size):
+            if self._end is not None:
+                left = self._end - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError("the headers were still coming when the time was up")
+                self._sock.settimeout(left)
+            there = self.peek(1)  # one read of the socket at most
+            if not there:
+                break
+            until = there.find(b"\n") + 1 or len(there)
+            line += self.read(until if size < 0 else min(until, size - len(line)))
+        return line
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer whose status line and headers came whole; interim ones (1xx) are passed over."""
+
+    fp: Any
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp = _Lines(self.fp.detach(), sock)
+        if (sockets := _SOCKETS.get()) is not None:
+            sockets.add(sock)
+
+    def begin(self) -> None:
+        """Read up to the body."""
+        lines = self.fp
+        super().begin()
+        while 100 <= self.status < 200 and self.status != _SWITCHING:
+            self.headers = self.msg = None  # type: ignore[assignment]  # as before the first
+            super().begin()
+        if any(isinstance(defect, _LOST) for defect in self.headers.defects):
+            raise BrokenHead("one of its header lines is not a header")
+        lines.head_is_over()
+
+
+class Sockets:
+    """Those from which answers are read, so that another thread can end the reading."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._over = False
+        self._sockets: list[socket.socket] = []
+
+    def add(self, sock: socket.socket) -> None:
+        """Take one more; it is ended at once where all are."""
+        with self._lock:
+            self._sockets.append(sock)
+        if self._over:
+            self.end()
+
+    def end(self) -> None:
+        """Have whoever reads from them find the end of the stream."""
+        with self._lock:
+            self._over = True
+            for sock in self._sockets:
+                with contextlib.suppress(OSError):  # it is closed already
+                    sock.shutdown(socket.SHUT_RDWR)
+
+    @contextlib.contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Take those from which this thread reads inside."""
+        token = _SOCKETS.set(self)
+        try:
+            yield
+        finally:
+            _SOCKETS.reset(token)
+
+
+_SOCKETS: ContextVar[Sockets | None] = ContextVar("pavics_affinity_sockets", default=None)
+
+
+# ---- connections and their pools ----
+
+
+class _Marking:
+    """Beside a class of connections, before it."""
+
+    response_class = _Answer
+
     def connect(self) -> None:
         # The handshake included: a fault of TLS may come before the request or after it.
         with _connecting():
-            super().connect()
+            super().connect()  # type: ignore[misc]  # the class of connections has it
+
+    def send(self, data: Any) -> None:
+        """Send a large body in pieces: the time-out bounds what is sent at once, as a whole."""
+        if not isinstance(data, bytes):
+            super().send(data)  # type: ignore[misc]  # as above
+            return
+        whole = memoryview(data)
+        for start in range(0, len(data), _PIECE):
+            super().send(whole[start : start + _PIECE])  # type: ignore[misc]  # as above
 
 
-class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _PlainConnection
+@functools.cache
+def _marking(pool: type[Any]) -> type[Any]:
+    """Return a class of pools whose connections are those of another one, and mark faults."""
+    made = type("Connection", (_Marking, pool.ConnectionCls), {})
+    return type("Pool", (pool,), {"ConnectionCls": made})
 
 
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
+class Pools:
+    """The pools that one adapter makes.
 
+    urllib3 leaves a pool open for as long as an answer of it lives, and errors
+    keep answers.
+    """
 
-POOLS: dict[str, Any] = {"http": _PlainPool, "https": _TlsPool}
-"""For `urllib3.PoolManager.pool_classes_by_scheme`."""
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._closed = False
+
+    def of(self, manager: Any) -> None:
+        """Have a `urllib3.PoolManager` make its pools here."""
+        manager.pool_classes_by_scheme = {
+            scheme: functools.partial(self._make, _marking(pool))
+            for scheme, pool in manager.pool_classes_by_scheme.items()
+        }
+
+    def close(self) -> None:
+        """Close the idle connections now, and those in use once their answers are read."""
+        with self._lock:
+            self._closed = True
+            made = list(self._made)
+        for pool in made:
+            pool.close()
+
+    def _make(self, kind: type[Any], *args: Any, **options: Any) -> Any:
+        pool = kind(*args, **options)
+        with self._lock:
+            self._made.add(pool)
+            if self._closed:  # another thread has closed the workflow meanwhile
+                pool.close()
+        return pool

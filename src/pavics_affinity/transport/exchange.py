@@ -34,7 +34,9 @@ from .times import (
     READ_TIMEOUT,
     Patience,
     as_timeout,
+    asked_to_wait,
     current_deadline,
+    retry_after,
 )
 from .wire import (
     SECRET_HEADERS,
@@ -51,8 +53,16 @@ if TYPE_CHECKING:
 
 _GATEWAY = frozenset({502, 503, 504})
 _MISDIRECTED = 421
+_TOO_MANY = 429
 _TURNED_INTO_GET = frozenset({301, 302, 303})
-_NOTHING_RAN = _TURNED_INTO_GET | {_MISDIRECTED}
+_NOTHING_RAN = _TURNED_INTO_GET | {_MISDIRECTED, _TOO_MANY}
+_ASKS_TO_WAIT = frozenset({_TOO_MANY, 503})
+_AFTER_TOO_MANY = 1.0
+"""Seconds to wait after a 429 that does not say how long."""
+
+_LEAST_TIMEOUT = 0.05
+"""Seconds that a question is given at least, however little of the deadline is left."""
+
 _MOST_OF_A_REDIRECT = 65_536
 """Bytes: requests reads the body of each redirect that it follows, to its end."""
 
@@ -106,7 +116,7 @@ class Exchange:
             raise
         finally:
             self._record(started, target, response, error)
-        if self.step is not None:
+        if self.step is not None and self.step.state == "sending":
             self.step.answered(target.site.node if target and target.site else None)
         return response
 
@@ -132,26 +142,32 @@ class Exchange:
             if not refused:
                 self.pin.sent(target)
         try:
-            stray = self.pin.judge(target, response.status_code, response.headers, self.url)
-            if stray is not None and (self.execute or not self.patience.wait()):
-                self._astray(target, stray)
-                stray = None
-            if stray is None and response.is_redirect:
-                _read_a_little(response)
-            if stray is None and not self.stream:
-                # Read while a fault can still be told from an answer.
-                response.content  # noqa: B018  # the property reads the body
-        except AffinityError:
+            if self._judged(response, target):
+                return response
+        except BaseException as raised:
+            # An error keeps what it was raised over, for as long as somebody keeps the error.
             response.close()
-            raise
-        except requests.RequestException as fault:
-            response.close()
-            self._after_fault(fault, target)
+            if isinstance(raised, AffinityError) or not isinstance(
+                raised, requests.RequestException
+            ):
+                raise
+            self._after_fault(raised, target)
             return None
-        if stray is None and self._is_final(response, target):
-            return response
         response.close()
         return None
+
+    def _judged(self, response: WireResponse, target: Target) -> bool:
+        """Tell whether the answer is for the caller, and read it unless it is streamed."""
+        stray = self.pin.judge(target, response.status_code, response.headers, self.url)
+        if stray is not None and (self.execute or not self.patience.wait()):
+            self._astray(target, stray)
+            stray = None
+        if stray is None and response.is_redirect:
+            _read_a_little(response)
+        if stray is None and not self.stream:
+            # Read while a fault can still be told from an answer.
+            response.content  # noqa: B018  # the property reads the body
+        return stray is None and self._is_final(response, target)
 
     def _wire(self, target: Target) -> WireRequest:
         wire = WireRequest.copy_of(self.request, target.url)
@@ -248,10 +264,10 @@ class Exchange:
             raise self._error(
                 ExecuteOutcomeUnknown,
                 target,
-                f"the Execute was sent to {self._place(target)} and {faults.in_words(fault)} "
-                f"before an answer came, after {self.patience.seconds:.1f} s: it may have run, or "
-                "not. It was not sent again; look at the service's jobs, or run the chain anew if "
-                "running twice does no harm",
+                f"the Execute was sent to {self._place(target)}, and no whole answer came: "
+                f"{faults.in_words(fault)}, after {self.patience.seconds:.1f} s. It may have run, "
+                "or not. It was not sent again; look at the service's jobs, or run the chain anew "
+                "if running twice does no harm",
             ) from fault
         if not_sent and self._go_direct(target):
             return
@@ -262,8 +278,8 @@ class Exchange:
             raise self._error(
                 NoAnswer,
                 target,
-                f"{self._place(target)} accepted the request and stayed silent for "
-                f"{self._read_timeout():.0f} s ({shown(self.url)})",
+                f"{self._place(target)} accepted the request, and no answer began within "
+                f"{self._read_timeout():g} s ({shown(self.url)})",
             ) from fault
         if not_sent and target.route == "direct" and self._next_node(target):
             return
@@ -279,9 +295,11 @@ class Exchange:
     def _is_final(self, response: requests.Response, target: Target) -> bool:
         """Tell whether the answer is for the caller; raise if there is none to wait for."""
         status = response.status_code
+        if status == _TOO_MANY:
+            return not self._may_be_sent_again() or not self._wait(response)
         if target.site is None:
             final = status not in _GATEWAY or self.execute
-            return final or not self.patience.wait()
+            return final or not self._wait(response)
         if self.execute and status in _TURNED_INTO_GET:
             self._redirected(response, target)
         if status == _MISDIRECTED and target.site.topology is not None:
@@ -292,19 +310,32 @@ class Exchange:
             return self._execute_at_gateway(response, target)
         if status != 503 and self._next_node(target):
             return False
-        what = f"the proxy answered {status}"
-        if self.patience.wait() or self._leave(target, what):
+        what = f"the proxy answered {status}{asked_to_wait(response.headers)}"
+        if self._wait(response) or self._leave(target, what):
             return False
         if target.site.pinned:
             raise self._unavailable(target, what)
         return True
+
+    def _wait(self, response: requests.Response) -> bool:
+        """Wait before the next attempt, as long as the answer asks; False if there is no time."""
+        asked = retry_after(response.headers) if response.status_code in _ASKS_TO_WAIT else None
+        if asked is None and response.status_code == _TOO_MANY:
+            asked = _AFTER_TOO_MANY
+        return self.patience.wait(asked or 0.0)
+
+    def _may_be_sent_again(self) -> bool:
+        """Tell whether the body is still there after it was sent once."""
+        return self.request.body is None or isinstance(self.request.body, str | bytes)
 
     def _execute_at_gateway(self, response: requests.Response, target: Target) -> bool:
         if "xml" in response.headers.get("Content-Type", ""):
             return True
         if self._refused_behind_proxy(response, target):
             what = "it refused the proxy's connections"
-            if self._next_node(target) or self.patience.wait() or self._leave(target, what):
+            if self._may_be_sent_again() and (
+                self._next_node(target) or self._wait(response) or self._leave(target, what)
+            ):
                 return False
             raise self._unavailable(target, what)
         status = response.status_code
@@ -337,13 +368,19 @@ class Exchange:
         for name in ("Content-Length", "Content-Type", "Transfer-Encoding"):
             probe.headers.pop(name, None)
         verify, cert = self._tls
+        patience = Patience(current_deadline(self.adapter.deadline))
+        connect, silence = self.timeout if isinstance(self.timeout, tuple) else (self.timeout,) * 2
         while True:
+            left = max(patience.left, _LEAST_TIMEOUT)
             try:
                 answer = self.adapter.transmit(
                     probe,
                     fresh=True,
                     stream=True,
-                    timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                    timeout=(
+                        min(left, connect or CONNECT_TIMEOUT),
+                        min(left, silence or READ_TIMEOUT, READ_TIMEOUT),
+                    ),
                     verify=verify,
                     cert=cert,
                     proxies=self.proxies,
@@ -354,7 +391,7 @@ class Exchange:
                 answer.close()
                 if answer.status_code not in _GATEWAY:
                     return True
-            if not self.patience.wait():
+            if not patience.wait():
                 return False
 
     def _redirected(self, response: requests.Response, target: Target) -> NoReturn:
@@ -548,5 +585,6 @@ def _read_a_little(response: requests.Response) -> None:
         start = read(_MOST_OF_A_REDIRECT, decode_content=False)
     except (urllib3.exceptions.HTTPError, OSError):
         start = b""
+    response.raw.close()  # a connection that has the rest of it in the way is of no more use
     response._content = start
     response._content_consumed = True  # type: ignore[attr-defined]  # as .content sets it

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
 
 import requests
 from urllib3.exceptions import (
+    ClosedPoolError,
     ConnectTimeoutError,
     NameResolutionError,
     NewConnectionError,
@@ -16,16 +18,26 @@ from urllib3.exceptions import (
 from urllib3.exceptions import SSLError as TransportSSLError
 from urllib3.util.ssl_match_hostname import CertificateError
 
-from .connections import came_while_connecting
+from .connections import BrokenHead, came_while_connecting
 
-_NO_CONNECTION = (NewConnectionError, ConnectTimeoutError, ProxyError)
+_NO_CONNECTION = (NewConnectionError, ConnectTimeoutError, ClosedPoolError)
+# A URL, of a proxy mostly, that requests has no way to: no connection is tried.
+_NO_WAY = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)
 # The other side went away: it may be starting, or stopping, and try again helps.
 _BROKEN_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+_ALERTS_OF_DAMAGE = ("DECODE_ERROR", "BAD_RECORD_MAC", "INTERNAL_ERROR")
+_FOR_GOOD = ("403", "407")
+# As http.client words it.
+_REFUSED_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b", re.ASCII)
 
 
 def was_not_sent(error: requests.RequestException) -> bool:
-    """Tell whether no connection was made, so that nobody can have seen the request."""
-    if isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError):
+    """Tell whether no connection was made, so that nobody can have seen the request.
+
+    An error that only speaks of a proxy says nothing: urllib3 raises it after
+    sending, too.
+    """
+    if isinstance(error, (requests.ConnectTimeout, *_NO_WAY)):
         return True
     return any(
         came_while_connecting(cause) or isinstance(cause, _NO_CONNECTION)
@@ -34,11 +46,14 @@ def was_not_sent(error: requests.RequestException) -> bool:
 
 
 def is_final(error: requests.RequestException) -> bool:
-    """Tell whether trying again is pointless: no such host, or no trust in its certificate."""
+    """Tell whether trying again is pointless: no such host, no trust, no way through a proxy."""
+    if isinstance(error, _NO_WAY):
+        return True
     causes = list(causes_of(error))
+    if _tunnel_refused_with(causes) in _FOR_GOOD:
+        return True
     if isinstance(error, requests.exceptions.SSLError):
-        broke = any(isinstance(cause, _BROKEN_TLS) for cause in causes)
-        return was_not_sent(error) and not broke
+        return was_not_sent(error) and not any(map(_broke_on_the_way, causes))
     for cause in causes:
         if isinstance(cause, socket.gaierror):
             return cause.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None))
@@ -50,6 +65,13 @@ def is_final(error: requests.RequestException) -> bool:
 def in_words(error: requests.RequestException) -> str:
     """Say in a few words what went wrong."""
     causes = list(causes_of(error))
+    words = _in_words(causes)
+    if was_not_sent(error) and any(isinstance(cause, ProxyError) for cause in causes):
+        return f"the proxy that the environment names was asked, and {words}"
+    return words
+
+
+def _in_words(causes: Sequence[BaseException]) -> str:
     # urllib3's NewConnectionError is a ConnectTimeoutError too: the more precise go first.
     for kinds, words in (
         ((socket.gaierror, NameResolutionError), "its host name is not known"),
@@ -58,10 +80,32 @@ def in_words(error: requests.RequestException) -> str:
         ((NewConnectionError,), "no connection could be made"),
         ((ConnectTimeoutError,), "it did not accept the connection in time"),
         ((requests.Timeout,), "it stayed silent"),
+        (_NO_WAY, _no_way_in_words(causes)),
     ):
         if any(isinstance(cause, kinds) for cause in causes):
             return words
-    return "the connection broke"
+    if refused := _tunnel_refused_with(causes):
+        return f"it refused the tunnel (CONNECT) with {refused}"
+    broken = next((cause for cause in causes if isinstance(cause, BrokenHead)), None)
+    return "the connection broke" if broken is None else f"the answer is broken ({broken})"
+
+
+def _broke_on_the_way(cause: BaseException) -> bool:
+    """Tell whether TLS failed for what came was cut or damaged, at either side."""
+    reason = str(getattr(cause, "reason", ""))
+    return isinstance(cause, _BROKEN_TLS) or any(alert in reason for alert in _ALERTS_OF_DAMAGE)
+
+
+def _tunnel_refused_with(causes: Sequence[BaseException]) -> str | None:
+    """Return the status by which the environment's proxy refused to open a tunnel."""
+    found = (_REFUSED_TUNNEL.match(str(cause)) for cause in causes if isinstance(cause, OSError))
+    return next((match[1] for match in found if match), None)
+
+
+def _no_way_in_words(causes: Sequence[BaseException]) -> str:
+    if "SOCKS" in str(causes[0]):
+        return "the environment names a SOCKS proxy, which needs PySocks: pip install pysocks"
+    return "the URL, or that of the proxy that the environment names, cannot be used"
 
 
 def _tls_in_words(causes: Sequence[BaseException]) -> str:
@@ -77,7 +121,11 @@ def _tls_in_words(causes: Sequence[BaseException]) -> str:
 
 
 def causes_of(error: BaseException) -> Iterator[BaseException]:
-    """Walk through what an exception of requests wraps: arguments, reasons, causes."""
+    """Walk through what an exception of requests wraps: arguments, reasons, causes.
+
+    Not what was being handled when it was raised (``__context__``): the caller
+    may have been handling the fault of another request.
+    """
     seen: set[int] = set()
     queue: list[object] = [error]
     while queue:
@@ -86,4 +134,4 @@ def causes_of(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(item))
         yield item
-        queue += [getattr(item, "reason", None), item.__cause__, item.__context__, *item.args]
+        queue += [getattr(item, "reason", None), item.__cause__, *item.args]

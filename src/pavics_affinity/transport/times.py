@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 from ..errors import InvalidRequest
 
@@ -28,6 +30,7 @@ DEFAULT_DEADLINE = 10.0
 
 _FIRST_WAIT = 0.05
 _LONGEST_WAIT = 1.0
+_DIGITS = re.compile(r"\d+", re.ASCII)
 
 
 def in_seconds(value: Seconds) -> float:
@@ -114,12 +117,58 @@ class Patience:
         """Seconds since the first attempt."""
         return self._clock() - self.begun
 
-    def wait(self) -> bool:
-        """Wait before the next attempt; return False if there is no time for one."""
-        left = self._end - self._clock()
-        if left <= 0:
+    @property
+    def left(self) -> float:
+        """Seconds until the end, below 0 after it."""
+        return self._end - self._clock()
+
+    def wait(self, least: float = 0.0) -> bool:
+        """Wait before the next attempt; return False, at once, if there is no time for one.
+
+        Parameters
+        ----------
+        least : float
+            Seconds that the server asks to wait.
+        """
+        left = self.left
+        if left <= max(0.0, least):
             return False
-        pause = min(_LONGEST_WAIT, _FIRST_WAIT * 2**self._waits)
+        pause = min(_LONGEST_WAIT, _FIRST_WAIT * 2**self._waits) * random.uniform(0.5, 1)  # noqa: S311  # spreads load only
         self._waits += 1
-        self._sleep(min(left, pause * random.uniform(0.5, 1)))  # noqa: S311  # spreads load only
+        self._sleep(max(least, min(left, pause)))
         return True
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that an answer's ``Retry-After`` asks to wait (RFC 9110, 10.2.3).
+
+    Parameters
+    ----------
+    headers : mapping
+        Of the answer; names in any case. A date counts from the answer's own
+        ``Date``, so that clocks that differ do no harm.
+
+    Returns
+    -------
+    float or None
+        0 or more; None where there is no such header, or it makes no sense.
+    """
+    text = headers.get("Retry-After", "").strip()
+    if _DIGITS.fullmatch(text):
+        return float(text[:20])
+    moment, now = _moment(text), _moment(headers.get("Date", "")) or datetime.now(UTC)
+    return None if moment is None else max(0.0, (moment - now).total_seconds())
+
+
+def asked_to_wait(headers: Mapping[str, str]) -> str:
+    """Say for a message how long an answer asks to wait; an empty string if it does not."""
+    asked = retry_after(headers)
+    return "" if asked is None else f" and asks to wait {asked:.0f} s (Retry-After)"
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

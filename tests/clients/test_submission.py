@@ -1,0 +1,58 @@
+"""An Execute on its way: what is made of an answer of which a part may be missing."""
+
+from __future__ import annotations
+
+import pytest
+
+import wpsdocs
+from pavics_affinity import Workflow
+from pavics_affinity.clients.wps import SYNC
+from pavics_affinity.errors import ExecuteOutcomeUnknown, NotAService
+from rawserver import RawServer, head
+
+WHOLE = wpsdocs.response(wpsdocs.SUCCEEDED, wpsdocs.embedded("hello"))
+
+
+def answering(server: RawServer, execute: list[bytes]) -> None:
+    def answer(asked: bytes) -> list[bytes]:
+        if asked.startswith(b"POST"):
+            return execute
+        document = wpsdocs.capabilities("step")
+        if b"DescribeProcess" in asked:
+            flags = 'storeSupported="true" statusSupported="true"'
+            document = wpsdocs.description("step", "", flags=flags)
+        return [head("Content-Type: text/xml"), document]
+
+    server.answer = answer
+
+
+@pytest.fixture
+def server():
+    with RawServer() as started:
+        yield started
+
+
+@pytest.mark.parametrize("end", [0, 5, 60, len(WHOLE) // 2, len(WHOLE.rstrip()) - 1])
+def test_an_answer_of_no_stated_length_that_is_not_whole_has_an_unknown_outcome(server, end):
+    answering(server, [head("Content-Type: text/xml"), WHOLE[:end]])
+    with Workflow() as wf:
+        client = wf.wps(server.url())
+        with pytest.raises(ExecuteOutcomeUnknown, match="it is not a whole document"):
+            client.execute("step", [], mode=SYNC)
+        assert [step.state for step in wf.steps] == ["unknown"]
+    assert sum(asked.startswith(b"POST") for asked in server.seen) == 1
+
+
+def test_a_whole_one_of_no_stated_length_is_taken(server):
+    answering(server, [head("Content-Type: text/xml"), WHOLE])
+    with Workflow() as wf:
+        execution = wf.wps(server.url()).execute("step", [], mode=SYNC)
+        assert execution.isSucceeded()
+
+
+def test_a_page_of_no_stated_length_is_still_no_service(server):
+    answering(server, [head("Content-Type: text/html"), b"<html><br>"])
+    with Workflow() as wf:
+        client = wf.wps(server.url())
+        with pytest.raises(NotAService, match="an HTML page"):
+            client.execute("step", [], mode=SYNC)

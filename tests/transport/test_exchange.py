@@ -1,0 +1,175 @@
+"""What an answer asks for before the next attempt, and how long a question may take."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+
+import pytest
+
+from loopback import Answer, Server
+from pavics_affinity import Workflow
+from pavics_affinity.errors import (
+    BackendUnavailable,
+    ExecuteOutcomeUnknown,
+    OutputUnavailable,
+    ServiceError,
+)
+from pavics_affinity.pin import Pin
+from pavics_affinity.transport import AffinitySession
+from rawserver import NOT_FOUND, RawServer, head
+from scriptedwps import ScriptedWPS
+
+
+@pytest.fixture
+def proxy():
+    with Server() as server:
+        yield server
+
+
+def session_for(server: Server | RawServer, **options) -> AffinitySession:
+    session = AffinitySession(Pin("a1b2", given=True), **options)
+    session.bind(server.url())
+    return session
+
+
+def at_first(server: Server, *answers: Answer) -> None:
+    """Give these answers, one for each request, and then good ones."""
+    left = list(answers)
+    server.answer = lambda seen: left.pop(0) if left else Answer()
+
+
+def asking(status: int, value: str) -> Answer:
+    return Answer(status, b"<p>", {"Retry-After": value, "Content-Type": "text/html"})
+
+
+def in_a_second() -> str:
+    return formatdate(time.time() + 2, usegmt=True)  # whole seconds only: one at least
+
+
+# ---- Retry-After ----
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("value", ["1", in_a_second], ids=["seconds", "a date"])
+def test_a_harmless_request_waits_as_long_as_it_is_asked_to(proxy, status, value):
+    at_first(proxy, asking(status, value if isinstance(value, str) else value()))
+    begun = time.monotonic()
+    with session_for(proxy) as session:
+        assert session.get(proxy.url()).text == "ok"
+        assert [entry.attempts for entry in session.record] == [2]
+    assert time.monotonic() - begun > 0.9
+
+
+def test_an_execute_that_is_refused_by_429_has_not_run_and_is_sent_again(proxy):
+    at_first(proxy, asking(429, "1"))
+    begun = time.monotonic()
+    with session_for(proxy) as session:
+        assert session.post(proxy.url(), data=b"<Execute/>").text == "ok"
+    assert [seen.body for seen in proxy.seen] == [b"<Execute/>"] * 2
+    assert time.monotonic() - begun > 0.9
+
+
+def test_an_execute_whose_body_is_gone_is_not_sent_again(proxy):
+    at_first(proxy, asking(429, "0"))
+    with session_for(proxy) as session:
+        assert session.post(proxy.url(), data=iter([b"<Execute/>"])).status_code == 429
+    assert len(proxy.seen) == 1
+
+
+def test_an_execute_answered_503_stays_unknown_whatever_it_asks_for(proxy):
+    proxy.answer = lambda seen: asking(503, "0") if seen.method == "POST" else Answer()
+    with session_for(proxy) as session, pytest.raises(ExecuteOutcomeUnknown):
+        session.post(proxy.url(), data=b"<Execute/>")
+    assert [seen.method for seen in proxy.seen] == ["POST", "GET"]
+
+
+def test_429_that_names_no_time_is_asked_again_after_a_second(proxy):
+    at_first(proxy, Answer(429))
+    begun = time.monotonic()
+    with session_for(proxy) as session:
+        assert session.get(proxy.url()).status_code == 200
+    assert time.monotonic() - begun > 0.9
+
+
+@pytest.mark.parametrize("value", ["-1", "soon", "1.5", "0", "Sun, 06 Nov 1994 08:49:37 GMT"])
+def test_an_odd_retry_after_is_no_reason_to_give_up(proxy, value):
+    at_first(proxy, asking(503, value))
+    with session_for(proxy) as session:
+        assert session.get(proxy.url()).status_code == 200
+
+
+@pytest.mark.parametrize("value", ["3600", "9" * 5000, "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_what_is_longer_than_the_deadline_is_given_up_at_once(proxy, value):
+    proxy.answer = lambda seen: asking(503 if proxy_is_away else 429, value)
+    with session_for(proxy, deadline=600) as session:
+        proxy_is_away = False
+        assert session.get(proxy.url()).status_code == 429
+        assert session.post(proxy.url(), data=b"<Execute/>").status_code == 429
+        proxy_is_away = True
+        with pytest.raises(BackendUnavailable, match=r"503 and asks to wait \d+ s \(Retry-After\)"):
+            session.get(proxy.url())
+    assert len(proxy.seen) == 3
+
+
+def test_a_client_says_how_long_it_was_asked_to_wait():
+    with ScriptedWPS() as server, Workflow(deadline=1) as wf:
+        client = wf.wps(server.url())
+        server.execute = lambda seen: asking(429, "120")
+        with pytest.raises(ServiceError, match=r"asks to wait 120 s \(Retry-After\): wait"):
+            client.execute("step", [])
+        assert [step.state for step in wf.steps] == ["not sent"]
+        server.capabilities = asking(503, "120")
+        with pytest.raises((ServiceError, BackendUnavailable), match=r"wait 120 s \(Retry-After\)"):
+            client.getcapabilities()
+
+
+def test_a_download_says_how_long_it_was_asked_to_wait(tmp_path):
+    with ScriptedWPS() as server, Workflow(deadline=1) as wf:
+        wf.wps(server.url())
+        server.files = lambda seen: asking(429, "120")
+        with pytest.raises(OutputUnavailable, match=r"429 and asks to wait 120 s \(Retry-After\)"):
+            wf.download([server.url("/o.nc")], tmp_path)
+
+
+# ---- the harmless question after a gateway's error ----
+
+
+@pytest.mark.parametrize("limit", [{"timeout": 0.3}, {"deadline": 0.5}], ids="".join)
+@pytest.mark.parametrize("silent", [True, False], ids=["silent", "drips its headers"])
+def test_the_question_after_a_gateways_error_obeys_the_limits(limit, silent):
+    """The server is silent for 30 s, half of what a question may take that has no limit."""
+    ended = []
+
+    def answer(asked: bytes):
+        if asked.startswith(b"POST"):
+            yield head("Content-Length: 0", status="502 Bad Gateway")
+            return
+        yield b"" if silent else b"HTTP/1.1 200 OK\r\nX-A: "
+        for _ in range(300):
+            time.sleep(0.1)
+            if not silent:
+                yield b"x"
+        ended.append(asked)
+        yield NOT_FOUND
+
+    with RawServer() as server:
+        server.answer = answer
+        options = {"deadline": 0.5, **limit}
+        with session_for(server, **options) as session, pytest.raises(BackendUnavailable):
+            session.post(server.url(), data=b"<Execute/>")
+        assert ended == []
+        assert sum(asked.startswith(b"POST") for asked in server.seen) == 1
+
+
+def test_a_slow_execute_leaves_the_question_after_it_its_time(proxy):
+    def answer(seen):
+        if seen.method == "POST":
+            time.sleep(1)
+            return Answer(504)
+        return Answer(503) if len(proxy.seen) < 4 else Answer()
+
+    proxy.answer = answer
+    with session_for(proxy, deadline=0.9) as session, pytest.raises(ExecuteOutcomeUnknown):
+        session.post(proxy.url(), data=b"<Execute/>")
+    assert len(proxy.seen) == 4
