@@ -132,7 +132,12 @@ class RealNginx:
 
     def test(self) -> tuple[bool, str]:
         done = subprocess.run(
-            [*self._command(), "-t"], capture_output=True, text=True, timeout=60, check=False
+            [*self._command(), "-t"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=60,
+            check=False,
         )
         return done.returncode == 0, done.stderr
 

@@ -58,8 +58,8 @@ def command(
     A PATH is a file, a directory (nginx.conf and conf.d, or the directory above
     config/proxy) or a pattern; YAML is taken for docker-compose's.
 
-    An error breaks chains, a warning can, and a note costs something else. The exit
-    code is 1 if there is an error.
+    An error breaks chains, or check cannot tell; a warning can break them, and a note
+    costs something else. The exit code is 1 if there is an error.
     """
     try:
         find_files(paths)

@@ -101,7 +101,7 @@ def parse_server(line: str) -> Server:
         name, equals, value = parameter.partition("=")
         if not _is_valid(name, equals, value):
             raise InvalidPlacement(
-                f"server line {line!r}: nginx refuses the parameter {parameter!r} beside a hash; "
+                f"server line {line!r}: nginx refuses the parameter {parameter!r}; "
                 "expected weight=, max_conns=, max_fails=, fail_timeout=, backup, down or resolve"
             )
         if name == "weight":

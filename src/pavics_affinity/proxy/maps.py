@@ -1,4 +1,4 @@
-"""nginx's ``map``: where a variable's value comes from, and what it says of nodes."""
+"""nginx's ``map`` and its kin: where a variable's value comes from, and what it says of nodes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ _CAPTURE = re.compile(r"\(\?P?<(\w+)>")
 _NAMED_AT_THE_END = re.compile(r"~.*[^a-z0-9-](?P<node>[a-z][a-z0-9-]*)\$")
 
 
+# Blocks that look a value up, and those of their parameters that are no entries.
+_LOOKUPS: Mapping[str, tuple[str, ...]] = {
+    "map": (),
+    "split_clients": (),
+    "geo": ("proxy", "delete"),
+}
+
+
 @dataclass(frozen=True)
 class Map:
-    """One ``map`` block.
+    """One ``map``, ``split_clients`` or ``geo`` block.
 
     Attributes
     ----------
@@ -45,20 +53,44 @@ Maps = Mapping[str, Map]
 
 
 def read_maps(statements: Iterable[Statement]) -> Maps:
-    """Collect the ``map`` blocks by the names of their variables."""
+    """Collect the blocks that look a value up, by the names of their variables."""
     maps = {}
     for statement in statements:
-        if statement.name != "map" or len(statement.args) != 2:
+        if statement.name not in _LOOKUPS or not 1 <= len(statement.args) <= 2:
             continue
-        source, target = statement.args
+        *source, target = statement.args
+        if not source and statement.name != "geo":
+            continue
         entries, default = [], ""
         for entry in statement.block:
             if entry.name == "default" and entry.args:
                 default = entry.args[0]
-            elif entry.args:
+            elif entry.args and entry.name not in _LOOKUPS[statement.name]:
                 entries.append((entry.name.removeprefix("\\"), entry.args[0]))
-        maps[target.lstrip("$").lower()] = Map(source, tuple(entries), default, statement)
+        known_by = source[0] if source else "$remote_addr"
+        maps[target.lstrip("$").lower()] = Map(known_by, tuple(entries), default, statement)
     return maps
+
+
+def read_sets(statements: Iterable[Statement]) -> Maps:
+    """Collect what ``set`` gives variables anywhere, and what the ``if`` around it looks at."""
+    found: dict[str, Map] = {}
+    for statement, condition in _sets_in(statements, ""):
+        name, value = statement.args[0].lstrip("$").lower(), statement.args[1]
+        before = found.get(name)
+        entries = (*(before.entries if before else ()), ("", value))
+        source = (before.source if before else "") + condition
+        found[name] = Map(source, entries, value, statement)
+    return found
+
+
+def _sets_in(block: Iterable[Statement], condition: str) -> Iterator[tuple[Statement, str]]:
+    for statement in block:
+        if statement.name == "set" and len(statement.args) == 2:
+            yield statement, condition
+        else:
+            inside = " ".join(statement.args) if statement.name == "if" else ""
+            yield from _sets_in(statement.block, condition + inside)
 
 
 def variables_in(text: str) -> list[str]:

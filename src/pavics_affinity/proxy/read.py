@@ -14,7 +14,7 @@ from .evidence import find_evidence
 from .hashed import common_header
 from .maps import only_variable, pools_by_node, read_maps
 from .naming import Nodes, address_of, names_in
-from .statements import Statement, StrPath, read_statements
+from .statements import Statement, StrPath, marks_in, read_statements
 from .upstreams import Route, Upstream, pool_of, read_routes, read_upstreams
 
 
@@ -50,7 +50,8 @@ def read_nginx(
     ------
     NginxConfigError
         A file that is not there or does not parse, no ``hash``, a ``hash`` that no
-        client can steer, an upstream without servers ...; with file and line.
+        client can steer or that something else overrides (``sticky``, a later method), a
+        template, an upstream without servers ...; with file and line.
     UnknownService
         `urls` names an upstream that is not there.
     TopologyError
@@ -61,11 +62,19 @@ def read_nginx(
     Warns
     -----
     AffinityWarning
-        An evidence header that cannot be used.
+        An evidence header that cannot be used, or a directive beside a hash that is not
+        known here.
     """
     if not paths:
         raise NginxConfigError("no nginx file given; expected nginx.conf or the files in conf.d")
-    site = _Site(read_statements(paths), resolve)
+    statements = read_statements(paths)
+    mark = next(marks_in(statements), None)
+    if mark is not None:
+        raise mark.error(
+            f"'{mark.name}' stands for whole directives in a template; read the file that nginx "
+            "gets ('nginx -T' prints it)"
+        )
+    site = _Site(statements, resolve)
     if not site.hashed:
         raise _without_hash(site.upstreams.values(), paths)
     return Topology(

@@ -1,15 +1,17 @@
-"""nginx files as statements: parsed by crossplane, includes put in their place."""
+"""nginx files as statements, with includes put in their place."""
 
 from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ..errors import MissingExtra, NginxConfigError
+from .parsing import Problem, Raw, decoded, is_template, parse
 
 StrPath = str | os.PathLike[str]
 
@@ -22,6 +24,10 @@ _SHIPPED = frozenset(
         "scgi_params", "uwsgi_params", "win-utf",
     }
 )  # fmt: skip
+
+
+_LONGEST = 70
+_PLACEHOLDER = re.compile(r"\$|\{\{|\{%|<%")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,9 @@ class Statement:
         Its line, from 1.
     block : tuple of Statement
         What stands between its braces, includes resolved.
+    is_mark : bool
+        Whether it is what a template has in the place of whole directives; `name` is
+        that mark, such as ``"${SSL_SETTINGS}"`` or ``"{% endif %}"``.
     """
 
     name: str
@@ -47,11 +56,18 @@ class Statement:
     file: str
     line: int
     block: tuple[Statement, ...] = ()
+    is_mark: bool = False
 
     @property
     def where(self) -> str:
         """File and line, for a message."""
         return f"{self.file}, line {self.line}"
+
+    @property
+    def text(self) -> str:
+        """The directive as written, but for quotes, semicolon and block; long ones cut."""
+        text = " ".join(" ".join([self.name, *self.args]).split())
+        return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
     def named(self, name: str) -> Iterator[Statement]:
         """Yield the directives of this name in the block."""
@@ -60,6 +76,19 @@ class Statement:
     def error(self, message: str) -> NginxConfigError:
         """Make the error that this statement is the cause of."""
         return NginxConfigError(f"{self.where}: {message}", file=self.file, line=self.line)
+
+
+def has_placeholder(statement: Statement) -> bool:
+    """Tell whether a variable, or a template's mark, stands in the arguments."""
+    return any(_PLACEHOLDER.search(word) for word in statement.args)
+
+
+def marks_in(block: Iterable[Statement]) -> Iterator[Statement]:
+    """Yield what a template has in the place of whole directives, on all levels."""
+    for statement in block:
+        if statement.is_mark:
+            yield statement
+        yield from marks_in(statement.block)
 
 
 def _raise(error: NginxConfigError) -> NoReturn:
@@ -84,12 +113,13 @@ def read_statements(
     Returns
     -------
     tuple of Statement
-        Those of the level inside ``http``, wherever that is written.
+        Those of the level inside ``http``, wherever that is written, and the ``stream``
+        blocks.
 
     Raises
     ------
     NginxConfigError
-        There is no such file, or crossplane cannot parse it.
+        There is no such file, or it does not parse.
     MissingExtra
         crossplane is not installed.
     """
@@ -103,7 +133,7 @@ def read_statements(
         for statement in statements:
             if statement.name == "http":
                 found.extend(statement.block)
-            elif statement.name not in ("stream", "mail", "events"):
+            elif statement.name not in ("mail", "events"):
                 found.append(statement)
     return tuple(found)
 
@@ -152,58 +182,43 @@ def _is_file(name: str) -> bool:
 class _Reader:
     def __init__(self, report: Callable[[NginxConfigError], None]) -> None:
         try:
-            import crossplane
-            from crossplane.errors import NgxParserBaseException
+            import crossplane  # noqa: F401 - whose tables say what directives take
         except ImportError as missing:
             raise MissingExtra.of("nginx", "reading nginx files") from missing
-        self._parse, self._lex = crossplane.parse, crossplane.lex
-        self._bad: type[Any] = NgxParserBaseException
         self._report = report
-        self._parsed: dict[str, Sequence[Mapping[str, Any]]] = {}
+        self._parsed: dict[str, Sequence[Raw]] = {}
         self.included: set[str] = set()
 
     def read(self, file: str) -> tuple[Statement, ...]:
         """Read a file that was given; its includes are relative to its directory."""
         return self._build(self._statements(file), file, Path(file).parent, (_same(file),))
 
-    def _statements(self, file: str) -> Sequence[Mapping[str, Any]]:
+    def _statements(self, file: str) -> Sequence[Raw]:
         if _same(file) not in self._parsed:
-            # Snippets stand outside their context, and includes are resolved here.
-            payload = self._parse(file, single=True, check_ctx=False)
-            for error in payload["errors"]:
-                self._report(_refused(file, error["error"], error["line"]))
-            unended = None if payload["errors"] else self._unended(file)
-            if unended is not None:
-                self._report(unended)
-            self._parsed[_same(file)] = [] if unended else payload["config"][0]["parsed"]
+            problems: list[Problem] = []
+            try:
+                text, problems = decoded(Path(file).read_bytes())
+                parsed = parse(text, problems, is_template=is_template(file, text))
+            except OSError as bad:
+                parsed = []
+                problems.append(Problem(f"it cannot be read ({bad.strerror or bad})", 1))
+            for problem in problems:
+                self._report(_refused(file, problem))
+            self._parsed[_same(file)] = parsed
         return self._parsed[_same(file)]
-
-    def _unended(self, file: str) -> NginxConfigError | None:
-        """Find a directive that a brace ends: crossplane sees it in ``http`` only."""
-        before, line_before = ";", 1
-        try:
-            for word, line, quoted in self._lex(file):
-                if word.startswith("#") and not quoted:
-                    continue
-                if word == "}" and not quoted and before not in (";", "{", "}"):
-                    return _refused(file, 'a directive is not terminated by ";"', line_before)
-                before, line_before = ("a word" if quoted else word), line
-        except self._bad as bad:
-            return _refused(file, str(bad), bad.lineno)
-        return None
 
     def _build(
         self,
-        statements: Sequence[Mapping[str, Any]],
+        statements: Sequence[Raw],
         file: str,
         base: Path,
         stack: tuple[str, ...],
     ) -> tuple[Statement, ...]:
         built: list[Statement] = []
         for raw in statements:
-            block = self._build(raw.get("block", ()), file, base, stack)
-            statement = Statement(raw["directive"], tuple(raw["args"]), file, raw["line"], block)
-            if statement.name != "include" or not statement.args:
+            block = self._build(raw.block, file, base, stack)
+            statement = Statement(raw.name, tuple(raw.args), file, raw.line, block, raw.is_mark)
+            if statement.name != "include" or not statement.args or has_placeholder(statement):
                 built.append(statement)
                 continue
             for inner in self._found(statement, base):
@@ -220,6 +235,7 @@ class _Reader:
         places = [pattern if Path(pattern).is_absolute() else str(base / pattern)]
         if pattern.startswith(_IN_THE_CONTAINER):
             places.append(str(base / pattern.removeprefix(_IN_THE_CONTAINER)))
+        places += [place + ".template" for place in places]
         for place in places:
             if glob.has_magic(place) and (found := sorted(glob.glob(place))):  # noqa: PTH207 - as above
                 return found
@@ -234,8 +250,6 @@ class _Reader:
         return []
 
 
-def _refused(file: str, problem: str, line: int | None) -> NginxConfigError:
-    # crossplane ends its messages with file and line, and has none for a file cut short.
-    reason = problem.partition(f" in {file}")[0] or "the file ends in the middle of a directive"
-    place = file if line is None else f"{file}, line {line}"
-    return NginxConfigError(f"{place}: {reason}", file=file, line=line)
+def _refused(file: str, problem: Problem) -> NginxConfigError:
+    place = file if problem.line is None else f"{file}, line {problem.line}"
+    return NginxConfigError(f"{place}: {problem.reason}", file=file, line=problem.line)

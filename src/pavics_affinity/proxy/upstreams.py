@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import InvalidPlacement
+from ..errors import AffinityWarning, InvalidPlacement
 from ..placement.keys import HashDirective, parse_hash
 from ..placement.servers import Server, parse_server
 from ..topology.urls import origin_of
@@ -18,6 +19,16 @@ PASSED_TO = re.compile(
     r"(?P<scheme>https?)://(?P<host>\$\w+(?=\$)|[^/]+)(?:\$\w+)?(?P<uri>/.*)?", re.IGNORECASE
 )
 BARE_PORT = re.compile(r"[0-9]+", re.ASCII)
+# Of all directives in an upstream that choose among its servers, the last decides.
+METHODS = ("hash", "ip_hash", "least_conn", "least_time", "random")
+# With these the server parameter slow_start is refused, as are backups.
+WITHOUT_SLOW_START = ("hash", "ip_hash", "random")
+# These decide first, whatever the method: nginx's own, Angie's, Tengine's, and a module's.
+STICKY = ("sticky", "sticky_cookie_insert", "session_sticky", "jvm_route")
+_NEUTRAL = re.compile(
+    r"server|zone|state|status_zone|keepalive(_requests|_timeout|_time)?|ntlm|queue|resolver"
+    r"|resolver_timeout|check(_\w+)?|sticky_(secret|strict|hide_cookie\w*)|log_\w+|include"
+)
 _REAL_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", re.ASCII)
 
 
@@ -112,6 +123,25 @@ class Route:
         return self.uri + path[len(self.prefix) :]
 
 
+def of_other_modules(block: Iterable[Statement]) -> list[Statement]:
+    """Find directives of an upstream that are not known: they may choose the server."""
+    return [
+        line
+        for line in block
+        if not line.is_mark
+        and line.name not in (*METHODS, *STICKY)
+        and not _NEUTRAL.fullmatch(line.name)
+    ]
+
+
+def server_text(line: Statement, upstream: Statement) -> str:
+    """Return what stands on a ``server`` line, without slow_start where it may stand."""
+    methods = [each.name for each in upstream.block if each.name in METHODS]
+    if methods and methods[-1] in WITHOUT_SLOW_START:
+        return " ".join(line.args)
+    return " ".join(word for word in line.args if not word.startswith("slow_start="))
+
+
 def read_upstreams(statements: Iterable[Statement]) -> dict[str, Upstream]:
     """Collect the ``upstream`` blocks.
 
@@ -133,13 +163,15 @@ def read_upstreams(statements: Iterable[Statement]) -> dict[str, Upstream]:
         hashed, where = None, statement
         for line in statement.named("hash"):
             hashed, where = _hash(line), line
+        if hashed is not None:
+            _see_that_the_hash_decides(statement)
         lines = list(statement.named("server"))
         if not lines:
             raise statement.error(
                 f"upstream {name!r} has no server; add a line for each node, such as "
                 "'server 10.0.0.1:8093;'"
             )
-        servers = tuple(_server(line) for line in lines)
+        servers = tuple(_server(line, statement) for line in lines)
         if all(server.backup for server in servers):
             raise statement.error(f"upstream {name!r} has backups only; nginx refuses that")
         found[name] = Upstream(name, servers, hashed, where)
@@ -233,8 +265,36 @@ def read_listen(line: Statement) -> tuple[str | None, int, bool] | None:
     return None if anywhere else address, int(port), "ssl" in line.args
 
 
-def _server(line: Statement) -> Server:
-    text = " ".join(line.args)
+def _see_that_the_hash_decides(upstream: Statement) -> None:
+    name = upstream.args[0]
+    for line in upstream.block:
+        if line.name in STICKY:
+            raise line.error(
+                f"'{line.text};' in upstream {name!r} decides before the hash: a client that keeps "
+                "cookies stays where it was, whatever key it sends; take the line away"
+            )
+        if line.name.startswith("balancer_by_lua"):
+            raise line.error(
+                f"{line.name} chooses the servers of upstream {name!r}, and the hash does not; "
+                "take one of them away"
+            )
+    last = [line for line in upstream.block if line.name in METHODS][-1]
+    if last.name != "hash":
+        raise last.error(
+            f"'{last.text};' comes after the hash in upstream {name!r}, and the last one decides; "
+            "take it away"
+        )
+    for line in of_other_modules(upstream.block):
+        warnings.warn(
+            f"{line.where}: '{line.name}' in upstream {name!r} is not known here; if it chooses "
+            "servers, the topology read from this file is wrong",
+            AffinityWarning,
+            stacklevel=4,
+        )
+
+
+def _server(line: Statement, upstream: Statement) -> Server:
+    text = server_text(line, upstream)
     if line.args and BARE_PORT.fullmatch(line.args[0]):
         raise line.error(
             f"'server {text};' names no host, and nginx takes the number for one; write "

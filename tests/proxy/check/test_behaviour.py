@@ -89,6 +89,9 @@ def is_sound(proxy, *rules):
         (f"{KEY} server 10.0.0.1:1; server 10.0.0.2:1 backup;", "backup", "does not support"),
         ("server 10.0.0.1:1; } upstream X { server 10.0.0.1:1;", "refused", "duplicate upstream"),
         ("server 10.0.0.1:1 backup;", "refused", "no servers in upstream"),
+        (f"{KEY} server 10.0.0.1:1 slow_start=3s;", "refused", "invalid parameter"),
+        ("${SERVERS}\n", "placeholder", "unexpected"),
+        ("server 10.0.0.1:1; fair; server 10.0.0.2:1;", "not-judged", "unknown directive"),
     ],
 )
 def test_what_is_said_to_be_refused_is(tmp_path, lines, rule, words):
@@ -127,6 +130,23 @@ def test_an_upstream_with_a_port_is_refused(tmp_path, place):
     passed, said = proxy.test()
     assert (passed, "may not have port 8093" in said) == (False, True)
     assert found_in(proxy, "bypass").severity == "error"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [("utf-8-sig", "byte order mark"), ("utf-16", "UTF-16"), ("utf-16-le", "UTF-16")],
+)
+def test_an_encoding_that_nginx_does_not_read_is_found_and_the_rest_is_read(
+    tmp_path, place, encoding, words
+):
+    proxy = RealNginx(tmp_path, {"conf.d/a.conf": ""})
+    text = "# the services\r\n" + place.upstream("") + place.server()
+    (proxy.directory / "conf.d" / "a.conf").write_bytes(text.encode(encoding))
+    passed, said = proxy.test()
+    assert not passed
+    assert "unknown directive" in said
+    assert words in found_in(proxy, "syntax").message
+    found_in(proxy, "no-hash")
 
 
 # ---- the hash ----
@@ -181,6 +201,109 @@ def test_without_the_header_each_request_goes_to_the_next_node_unless_the_query_
     with place.served(key + place.upstream("hash $key;") + place.server()) as proxy:
         assert len(place.nodes_of(path="/wps?machineid=a1")) == 1
         is_sound(proxy, "header-only", "hash-other-variable", "composite-key")
+
+
+def one_node_each(place):
+    """Write an upstream for each node."""
+    return "".join(
+        f"upstream n{i} {{ server {host}:8093; }}\n" for i, host in enumerate(place.hosts)
+    )
+
+
+@pytest.mark.parametrize(
+    ("chosen", "by_the_id"),
+    [
+        ("split_clients $request_id $to { 30% n0; 30% n1; * n2; }", False),
+        ("split_clients $http_machineid $to { 30% n0; 30% n1; * n2; }", True),
+        ("map $cookie_canary $to { default n0; 1 n1; }", False),
+        ("map $http_machineid $to { default n0; ~[0-4]$ n1; }", True),
+        ("map $arg_a $n { default 0; 1 1; } map $n $to { 0 n0; 1 n1; }", False),
+    ],
+)
+def test_what_chooses_between_upstreams_of_one_node_each_keeps_an_id_or_is_found(
+    place, chosen, by_the_id
+):
+    inside = "location / { proxy_pass http://$to; }"
+    with place.served(chosen + "\n" + one_node_each(place) + place.server(inside)) as proxy:
+        ways = [{}, {"path": "/wps?a=1"}, {"cookie": "canary=1"}]
+        nodes = [{node for way in ways for node in place.nodes_of(each, **way)} for each in IDS]
+        assert all(len(each) == 1 for each in nodes) is by_the_id
+        if by_the_id:
+            assert len(set().union(*nodes)) > 1
+            is_sound(proxy, "no-hash", "no-upstream", "bypass")
+        else:
+            assert found_in(proxy, "no-hash").severity == "error"
+
+
+@pytest.mark.parametrize(
+    ("more", "inside"),
+    [
+        (
+            "set $to finch; if ($cookie_canary) { set $to canary; }",
+            "location / { proxy_pass http://$to; }",
+        ),
+        (
+            "",
+            "location / { if ($cookie_canary) { proxy_pass http://canary; } "
+            "proxy_pass http://finch; }",
+        ),
+        (
+            "",
+            "location / { error_page 418 = @canary; if ($cookie_canary) { return 418; } "
+            "proxy_pass http://finch; } location @canary { proxy_pass http://canary; }",
+        ),
+        (
+            "if ($cookie_canary) { rewrite ^ /canary$uri last; }",
+            "location / { proxy_pass http://finch; } "
+            "location /canary/ { proxy_pass http://canary/; }",
+        ),
+    ],
+    ids=["set", "pass", "return", "rewrite"],
+)
+def test_a_condition_that_leads_past_the_hash_is_found(place, more, inside):
+    text = place.upstream() + f"upstream canary {{ server {place.hosts[0]}:{NOBODY}; }}\n"
+    with place.served(text + place.server(inside, more)) as proxy:
+        assert len(place.nodes_of("a1")) == 1
+        assert place.ask("a1", cookie="canary=1").status_code == 502  # another machine
+        assert found_in(proxy, "bypass").severity == "error"
+
+
+def test_a_cookie_before_the_machineid_in_the_key_moves_a_workflow(place):
+    key = 'map $cookie_who $key { default $cookie_who; "" $http_machineid; }\n'
+    with place.served(key + place.upstream("hash $key;") + place.server()) as proxy:
+        cookies = [{}, *({"cookie": f"who={each}"} for each in IDS)]
+        assert len({node for each in cookies for node in place.nodes_of("a1", times=1, **each)}) > 1
+        assert found_in(proxy, "hash-other-variable").severity == "error"
+
+
+def test_under_ip_hash_one_client_stays_on_one_node_and_no_turns_are_told_of(place):
+    with place.served(place.upstream("ip_hash;") + place.server()) as proxy:
+        assert len({node for each in IDS for node in place.nodes_of(each, times=1)}) == 1
+        assert "in turn" not in found_in(proxy, "no-hash").message
+
+
+def test_a_mirrored_execute_runs_twice(place):
+    inside = (
+        "location / { mirror /copy; proxy_pass http://finch; } "
+        "location = /copy { internal; proxy_pass http://emu$request_uri; }"
+    )
+    text = place.upstream() + place.upstream(name="emu", port=8091) + place.server(inside)
+    with place.served(text) as proxy:
+        for backend in place.site.backends.values():
+            backend.seen.clear()
+        place.ask("a1", "/wps?request=Execute")
+        end = time.monotonic() + 20
+        while time.monotonic() < end and sum(len(b.seen) for b in place.site.backends.values()) < 2:
+            time.sleep(0.01)
+        services = [
+            service
+            for (_, service), backend in place.site.backends.items()
+            for seen in backend.seen
+            if "request=Execute" in seen.path
+        ]
+        assert sorted(services) == ["emu", "finch"]
+        assert found_in(proxy, "mirror").severity == "warning"
+        is_sound(proxy, "bypass")
 
 
 # ---- services against each other ----

@@ -39,18 +39,6 @@ PASS = "location / { proxy_pass http://finch; }"
 SITE = SOUND + upstream() + server() + upstream("emu", 8091) + server("emu", 8091)
 
 
-@pytest.fixture
-def found(tmp_path):
-    """Check a text; give the findings of a rule, or all of them."""
-
-    def found(text, rule=None, **options):
-        path = tmp_path / "site.conf"
-        path.write_text(text)
-        return [each for each in check(path, **options) if rule in (None, each.rule)]
-
-    return found
-
-
 def line_of(text, words):
     return next(i for i, line in enumerate(text.splitlines(), 1) if words in line)
 

@@ -11,17 +11,20 @@ from ...topology import Topology
 from ..statements import Statement, StrPath
 from ..write import was_edited
 from .agreement import Agreement
+from .choices import choice_findings
 from .compose import compose_findings, read_compose
 from .failover import failover_findings
 from .files import Files, find_files, read_nginx_files
-from .findings import RULES, SEVERITIES, Finding, Severity, in_order
+from .findings import RULES, SEVERITIES, Finding, Severity, Spot, in_order
 from .headers import header_findings
 from .key import key_findings
 from .locations import location_findings
 from .ports import port_findings
 from .servers import server_findings
 from .site import Site
+from .streams import stream_findings
 from .together import together_findings
+from .unjudged import unjudged_findings
 from .upstreams import upstream_findings
 
 __all__ = ["RULES", "SEVERITIES", "Files", "Finding", "Severity", "check", "find_files"]
@@ -29,6 +32,9 @@ __all__ = ["RULES", "SEVERITIES", "Files", "Finding", "Severity", "check", "find
 _RULES_ON_NGINX = (
     server_findings,
     upstream_findings,
+    choice_findings,
+    unjudged_findings,
+    stream_findings,
     key_findings,
     together_findings,
     failover_findings,
@@ -70,7 +76,13 @@ def check(
     files = find_files(paths)
     statements, found = read_nginx_files(files.nginx)
     told = None if topology is None else Topology.load(topology)
-    site = Site(statements, resolve, None if told is None else told.header)
+    site = Site(
+        statements,
+        resolve,
+        None if told is None else told.header,
+        Spot(files.nginx[0], 1),
+        is_incomplete=any(each.rule != "include" for each in found),
+    )
     for rules in _RULES_ON_NGINX:
         found += rules(site)
     proxies, bad = read_compose(files.compose) if files.compose else ([], [])

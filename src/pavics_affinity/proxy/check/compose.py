@@ -88,7 +88,9 @@ def compose_findings(site: Site, proxies: Sequence[Container], files: Sequence[s
         return
     taken: dict[tuple[str, int], Port] = {}
     for port in [port for proxy in proxies for port in proxy.ports]:
-        if port.target not in listening:
+        if port.target not in listening and site.is_filled_in:
+            yield _may_be_filled_in(port)
+        elif port.target not in listening:
             yield finding(
                 "compose-ports",
                 "error",
@@ -120,6 +122,17 @@ def compose_findings(site: Site, proxies: Sequence[Container], files: Sequence[s
         )
     if not any(proxy.unread for proxy in proxies):
         yield from _unpublished(site, {port.target for proxy in proxies for port in proxy.ports})
+
+
+def _may_be_filled_in(port: Port) -> Finding:
+    return finding(
+        "compose-ports",
+        "note",
+        port.spot,
+        f"no 'listen' in the files is for the container's port {port.target}, and a template may "
+        "fill one in: whether they meet was not checked",
+        "check the files that the templates make ('nginx -T' prints them)",
+    )
 
 
 def _unpublished(site: Site, published: set[int]) -> Findings:

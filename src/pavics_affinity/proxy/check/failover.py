@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ..upstreams import METHODS
+from .choices import location_of
 from .findings import Findings, finding, listed
-from .passing import Passing, locations_in, path_of, place_of
-from .pools import METHODS, Pool, ServerLine
+from .passing import Passing, place_of
+from .pools import Pool, ServerLine
 from .site import Site, once
 
 
@@ -19,7 +21,7 @@ def failover_findings(site: Site) -> Findings:
             yield from _max_fails(pool, counting)
             yield from _zone(pool, site)
         yield from _max_conns(pool)
-    for rule in (_next_upstream, _error_page, _keepalive_used):
+    for rule in (_next_upstream, _error_page, _mirror, _keepalive_used):
         yield from once(site, rule)
 
 
@@ -108,17 +110,13 @@ def _next_upstream(passing: Passing, pool: Pool, _: Site) -> Findings:
 
 def _error_page(passing: Passing, _: Pool, site: Site) -> Findings:
     """Find ``error_page 502 = @other``, where the other location passes to nodes."""
-    others = list(locations_in(passing.server.block))
     for page in passing.settings("error_page"):
         codes = [word for word in page.args[:-1] if word in ("500", "502", "503", "504", "404")]
-        target = next(
-            (each for each in others if page.args and path_of(each) == page.args[-1]), None
-        )
-        target = target or next((x for x in others if x.args == page.args[-1:]), None)
+        target = location_of(page.args[-1], passing.server, site) if page.args else None
         if not codes or target is None or target is passing.location:
             continue
-        for other in site.passings:
-            if other.location is target and other.targets:
+        for other in site.passings_in(passing.server, target):
+            if other.targets:
                 yield finding(
                     "error-page",
                     "warning",
@@ -128,6 +126,26 @@ def _error_page(passing: Passing, _: Pool, site: Site) -> Findings:
                     f"({other.statement.where}), of whichever node is there: a workflow whose node "
                     "is down goes on elsewhere, without its files",
                     "take the error_page away, or let it show a text and ask no other node",
+                )
+                break
+
+
+def _mirror(passing: Passing, pool: Pool, site: Site) -> Findings:
+    for line in passing.settings("mirror"):
+        target = location_of(line.args[0], passing.server, site) if line.args else None
+        if target is None or line.args == ("off",):
+            continue
+        for other in site.passings_in(passing.server, target)[:1]:
+            if other.targets:
+                yield finding(
+                    "mirror",
+                    "warning",
+                    line,
+                    f"'{line.text};': what goes to {pool.name!r} is sent a second time, to "
+                    f"{place_of(target)} ({other.statement.where}), an Execute too: it runs twice, "
+                    "if a WPS answers there, and the second run's files and status are never "
+                    "asked for",
+                    "take the mirror away, or mirror locations without an Execute only",
                 )
                 break
 

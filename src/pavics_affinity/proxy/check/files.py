@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import NginxConfigError
+from ..parsing import TEMPLATES, is_steered
 from ..statements import Statement, StrPath, read_statements
 from .findings import Finding, Spot, finding
 
@@ -38,7 +39,7 @@ def find_files(paths: Iterable[StrPath]) -> Files:
     paths : iterable of str or path
         Files, directories or patterns. YAML is taken for docker-compose's, all else for
         nginx's. Of a directory its ``nginx.conf`` or ``*.conf``, or those in its
-        ``conf.d`` or ``config/proxy``, and its compose files.
+        ``conf.d`` or ``config/proxy``, or templates of these, and its compose files.
 
     Raises
     ------
@@ -78,6 +79,7 @@ def read_nginx_files(files: Sequence[str]) -> tuple[tuple[Statement, ...], list[
         crossplane is not installed.
     """
     found: list[Finding] = []
+    steered: dict[str, bool] = {}
 
     def report(error: NginxConfigError) -> None:
         where = Spot(error.file or files[0], error.line or 1)
@@ -95,6 +97,20 @@ def read_nginx_files(files: Sequence[str]) -> tuple[tuple[Statement, ...], list[
             )
             return
         place = f"{error.file}, line {error.line}: " if error.line else f"{error.file}: "
+        if error.file and error.file not in steered:
+            steered[error.file] = is_steered(error.file)
+        if error.file and steered[error.file]:
+            found.append(
+                finding(
+                    "placeholder",
+                    "error",
+                    where,
+                    f"{str(error).removeprefix(place)}: the template cannot be read before it is "
+                    "filled in, so that not all of it was checked",
+                    "check the file that it makes ('nginx -T' prints it)",
+                )
+            )
+            return
         found.append(
             finding(
                 "syntax",
@@ -128,9 +144,20 @@ def _in_directory(directory: Path) -> Sequence[str]:
         for path in sorted(directory.glob(names + suffix))
     ]
     for place in (directory, directory / "config" / "proxy"):
-        if (place / "nginx.conf").is_file():
-            return [str(place / "nginx.conf"), *compose]
-        snippets = [*sorted(place.glob("*.conf")), *sorted((place / "conf.d").glob("*.conf"))]
+        for whole in ("nginx.conf", *("nginx.conf" + suffix for suffix in TEMPLATES)):
+            if (place / whole).is_file():
+                return [str(place / whole), *compose]
+        snippets = _snippets(place, (".conf",)) or _snippets(place, TEMPLATES)
         if snippets:
-            return [*map(str, snippets), *compose]
+            return [*snippets, *compose]
     return compose
+
+
+def _snippets(place: Path, suffixes: Sequence[str]) -> list[str]:
+    return [
+        str(path)
+        for folder in (place, place / "conf.d", place / "templates")
+        for suffix in suffixes
+        for path in sorted(folder.glob("*" + suffix))
+        if path.is_file()
+    ]

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 Severity = Literal["error", "warning", "note"]
 
 SEVERITIES: Mapping[Severity, str] = {
-    "error": "chains break",
+    "error": "chains break, or check cannot tell whether they do",
     "warning": "chains can break, under the condition that is stated",
     "note": "chains hold; something else is lost",
 }
@@ -24,6 +24,9 @@ RULES: Mapping[str, str] = {
     "no-upstream": "no upstream in the files",
     "no-hash": "an upstream without hash",
     "several-methods": "several methods in one upstream",
+    "sticky": "a session decides before the hash",
+    "not-judged": "what decides is not known",
+    "stream": "TCP connections are balanced, in which no header is seen",
     "hash-other-variable": "the hash is not over the machineid",
     "header-underscore": "the header's name has an underscore",
     "composite-key": "the key holds more than the machineid",
@@ -44,6 +47,7 @@ RULES: Mapping[str, str] = {
     "no-zone": "each worker counts failures for itself",
     "backup": "a backup server beside a hash",
     "max-conns": "a busy node loses ids",
+    "mirror": "requests are sent twice",
     "error-page": "errors are answered by another location's nodes",
     "keepalive-before-hash": "keepalive before hash is lost",
     "keepalive-unused": "keepalive without HTTP/1.1 to the nodes",
@@ -91,8 +95,8 @@ class Finding:
     rule : str
         Which of `RULES` it breaks.
     severity : {"error", "warning", "note"}
-        ``"error"``: chains break. ``"warning"``: they can, and the message says when.
-        ``"note"``: they hold, and something else is lost.
+        ``"error"``: chains break, or ``check`` cannot tell. ``"warning"``: they can, and
+        the message says when. ``"note"``: they hold, and something else is lost.
     message : str
         What is wrong, and what will happen to users.
     remedy : str

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..hashed import FOREIGN_HEADERS
-from ..maps import Maps, headers_behind, only_variable, variables_behind, variables_in
+from ..maps import Map, Maps, headers_behind, only_variable, variables_behind, variables_in
+from .choices import OF_THE_SERVICE, sources_of
 from .findings import Findings, finding, listed
 from .pools import Pool, key_text
 from .site import Site
+from .values import is_known
 
 _LINKS = ("arg_", "cookie_")
 
@@ -25,8 +29,19 @@ def key_findings(site: Site) -> Findings:
 def _without_header(pool: Pool, site: Site) -> Findings:
     text = _text(pool)
     remedy = f"write 'hash {_variable(site.header)};'"
+    programs = _from_programs(pool, site)
+    if programs:
+        yield finding(
+            "not-judged",
+            "error",
+            pool.method,
+            f"upstream {pool.name!r} hashes {text!r}, and where {listed(programs)} comes from is "
+            "not known here. Whether the machineid decides was not checked",
+            remedy,
+        )
+        return
     sources = _looked_up(pool, site.maps) - FOREIGN_HEADERS
-    if sources:
+    if sources and not _others(pool, site):
         yield finding(
             "hash-other-variable",
             "note",
@@ -46,6 +61,24 @@ def _without_header(pool: Pool, site: Site) -> Findings:
     )
 
 
+def _sources(pool: Pool, site: Site) -> set[str]:
+    """Name the variables that the key is made from in the end, and that are not the machineid."""
+    parts = pool.hashed.parts if pool.hashed is not None else ()
+    found = (sources_of(part.text, site.maps, site.header) for part in parts if part.is_variable)
+    return set().union(*found)
+
+
+def _from_programs(pool: Pool, site: Site) -> list[str]:
+    captured = {name for mapped in site.maps.values() for name in mapped.captures}
+    unknown = {name for name in _sources(pool, site) if not is_known(name)} - captured
+    return sorted(f"${name}" for name in unknown if not name.isdecimal())
+
+
+def _others(pool: Pool, site: Site) -> set[str]:
+    """Name the variables in the key's maps that are no header of a workflow."""
+    return {name for name in _sources(pool, site) if not name.startswith("http_")}
+
+
 def _header(pool: Pool, site: Site) -> Findings:
     headers = site.headers_of(pool)
     if site.header not in headers:
@@ -58,6 +91,7 @@ def _header(pool: Pool, site: Site) -> Findings:
             "without it gets an empty key, for which nginx gives each request to the next node",
             f"write 'hash {_variable(site.header)};' in all upstreams",
         )
+    yield from _something_first(pool, site)
     if site.header_is_told:
         return
     raw = _raw_header(pool, site)
@@ -83,6 +117,44 @@ def _header(pool: Pool, site: Site) -> Findings:
             "name the header without underscore ('hash $http_machineid;'); or write "
             "'underscores_in_headers on;' into the http block of every proxy on the way",
         )
+
+
+def _something_first(pool: Pool, site: Site) -> Findings:
+    """Find a map on the way to the key that looks at something else before the machineid."""
+    own = {site.header.replace("-", "_"), "machineid"}
+    allowed = OF_THE_SERVICE | {prefix + name for prefix in _LINKS for name in own}
+    for mapped in _before_the_header(pool, site):
+        sources = (sources_of(each, site.maps, site.header) for each in variables_in(mapped.source))
+        foreign = set().union(*sources) - allowed - mapped.captures
+        if foreign and len({mapped.default, *(value for _, value in mapped.entries)}) > 1:
+            yield finding(
+                "hash-other-variable",
+                "error",
+                pool.method,
+                f"upstream {pool.name!r} hashes {_text(pool)!r}, for which "
+                f"{listed(f'${each}' for each in sorted(foreign))} is looked at before the "
+                f"machineid ({mapped.statement.where}): where that says so, another value is "
+                "hashed, and a workflow is on two nodes",
+                f"look up the machineid first: 'map {_variable(site.header)} $key {{ default "
+                f"{_variable(site.header)}; ... }}'",
+            )
+
+
+def _before_the_header(pool: Pool, site: Site) -> Iterator[Map]:
+    """Yield the maps on the way to the key, up to those that look the machineid up."""
+    waiting = [part.text for part in (pool.hashed.parts if pool.hashed else ()) if part.is_variable]
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        mapped = site.maps.get(name)
+        if name in seen or mapped is None:
+            continue
+        seen.add(name)
+        looked_up = variables_in(mapped.source)
+        if not any(site.header in headers_behind(each, site.maps) for each in looked_up):
+            yield mapped
+            values = [mapped.default, *(value for _, value in mapped.entries)]
+            waiting += [v for value in values for v in variables_in(value)]
 
 
 def _raw_header(pool: Pool, site: Site) -> str:

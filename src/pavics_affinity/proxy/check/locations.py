@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from ..statements import Statement
+from .choices import location_of, site_choices
 from .findings import Finding, Findings, finding
 from .passing import Passing, Target, locations_in, path_of, place_of
 from .pools import Pool
 from .site import Site, once
 
 _OUTPUTS = re.compile(r"output|status|result", re.IGNORECASE)
-_HOST = re.compile(r"[A-Za-z0-9_\[]", re.ASCII)
 _ANY_PATH = re.compile(r"\$(request_uri|uri)\b|^https?://[^/]+\$\{?\d")
 _FROM_DISK = ("root", "alias")
 _SHORT = 60.0
@@ -26,8 +27,11 @@ def location_findings(site: Site) -> Findings:
     """Check where requests come in, and where they go."""
     if not site.services:
         return
+    chosen = {id(choice.passing) for choice in site_choices(site) if choice.deciders}
+    mirrors = {id(location) for location in mirrors_of(site)}
     for passing in site.passings:
-        yield from _bypass(passing, site)
+        if id(passing) not in chosen and id(passing.location) not in mirrors:
+            yield from _bypass(passing, site)
     yield from _unused(site)
     yield from _from_disk(site)
     for front in site.fronts:
@@ -50,6 +54,7 @@ def _bypass(passing: Passing, site: Site) -> Findings:
 def _past_the_hash(target: Target, passing: Passing, site: Site) -> Finding | None:
     text = " ".join([passing.statement.name, *passing.statement.args])
     outputs = _OUTPUTS.search(path_of(passing.location)) is not None
+    several = len(passing.targets) > 1
     pool = site.pools.get(target.host.lower())
     if pool is not None and target.port is not None and pool in site.services:
         what = (
@@ -68,7 +73,7 @@ def _past_the_hash(target: Target, passing: Passing, site: Site) -> Finding | No
     if target.of_node or (pool is not None and pool in site.services):
         return None
     if pool is None:
-        if not _HOST.match(target.host):
+        if not target.is_real:
             return None
         hosts = [(target.host.lower(), 80 if target.port is None else target.port)]
     elif len(pool.choices) == 1:
@@ -86,7 +91,8 @@ def _past_the_hash(target: Target, passing: Passing, site: Site) -> Finding | No
             + (
                 "outputs and status documents of workflows on other nodes are not found there"
                 if outputs
-                else "every workflow that comes in here runs on it, whatever its machineid, and "
+                else f"every workflow that {'is sent there' if several else 'comes in here'} runs "
+                "on it, whatever its machineid, and "
                 "does not find the files that it wrote through the upstream"
             ),
             f"write '{passing.kind}_pass http://{of_service.name};'",
@@ -110,10 +116,19 @@ def _past_the_hash(target: Target, passing: Passing, site: Site) -> Finding | No
     return None
 
 
+def mirrors_of(site: Site) -> Iterator[Statement]:
+    """Yield the locations whose answers are thrown away."""
+    for passing in site.passings:
+        for line in passing.settings("mirror"):
+            location = location_of(line.args[0], passing.server, site) if line.args else None
+            if location is not None:
+                yield location
+
+
 def _unused(site: Site) -> Findings:
     if not site.passings:
         return  # snippets: the server blocks are elsewhere
-    unknown = any(not passing.targets for passing in site.passings)
+    unknown = any(passing.unknown for passing in site.passings)
     used = {pool.name for _, pool in site.to_services}
     named = {t.host.lower() for passing in site.passings for t in passing.targets}
     for pool in site.services:

@@ -6,9 +6,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..maps import Maps, only_variable, pools_by_node
+from ...errors import InvalidPlacement
+from ...placement.servers import Server, parse_server
+from ..maps import Maps
 from ..statements import Statement
-from ..upstreams import PASSED_TO, location_prefix
+from ..upstreams import location_prefix
+from .values import Value, expand
 
 _PASSES = {
     "proxy_pass": "proxy",
@@ -17,10 +20,16 @@ _PASSES = {
     "scgi_pass": "scgi",
     "grpc_pass": "grpc",
 }
-_LEADING_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))(?P<rest>:\d+)?", re.ASCII)
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*)(?::(?P<port>\d{1,5}))?", re.ASCII)
-_SCHEME = re.compile(r"\w+://")
-_DEEPEST = 8
+UNRESOLVED = re.compile(r"\$|\{\{|\{%|<%")
+_SCHEME = re.compile(r"(?!unix:)(?:\w+|\$\{?\w+\}?|\{\{[^{}]*\}\})://")
+_REAL = re.compile(r"[A-Za-z0-9_\[]", re.ASCII)
+_SOCKET = re.compile(r"unix:[^:]+", re.IGNORECASE)
+# A variable behind the upstream's name holds the URI.
+_AUTHORITY = re.compile(
+    r"(?:\{\{.*?\}\}|<%.*?%>|(?!\$\{?(?:request_uri|uri|document_uri|is_args|args|query_string)\b"
+    r"|(?<=[\w.\]])\$\d+(?:[/?$]|\Z))[^/?])*"
+)
 
 
 @dataclass(frozen=True)
@@ -37,12 +46,27 @@ class Target:
         Whether a node's name in the key chooses it.
     variable : bool
         Whether a variable holds it, so that nginx looks it up for each request.
+    deciders : frozenset of str
+        The variables by which it is chosen among others.
     """
 
     host: str
     port: int | None
     of_node: bool = False
     variable: bool = False
+    deciders: frozenset[str] = frozenset()
+
+    @property
+    def is_real(self) -> bool:
+        """Whether it is known, and can be a machine: ``.unknown`` stands for a refusal."""
+        return _REAL.match(self.host) is not None and not UNRESOLVED.search(self.host)
+
+    def as_server(self) -> Server | None:
+        """Return it as a server line would have it; None where that cannot be read."""
+        try:
+            return parse_server(self.host if self.port is None else f"{self.host}:{self.port}")
+        except InvalidPlacement:
+            return None
 
 
 @dataclass(frozen=True)
@@ -62,7 +86,11 @@ class Passing:
     location : Statement or None
         The innermost ``location``.
     targets : tuple of Target
-        Where requests can go; empty where that is not known.
+        Where requests can go, as far as that is known.
+    unknown : frozenset of str
+        Variables on which it depends, and whose values are not known.
+    block : Statement
+        What it stands in: a ``location``, or an ``if``.
     """
 
     statement: Statement
@@ -71,6 +99,8 @@ class Passing:
     server: Statement
     location: Statement | None
     targets: tuple[Target, ...]
+    unknown: frozenset[str]
+    block: Statement
 
     @property
     def file(self) -> str:
@@ -138,69 +168,44 @@ def _inside(
 ) -> Iterator[Passing]:
     for inner in block.block:
         if inner.name in _PASSES and inner.args:
-            targets = tuple(_targets(inner, levels, maps))
-            yield Passing(inner, _PASSES[inner.name], levels, server, location, targets)
+            targets, unknown = targets_of(inner, levels, maps)
+            yield Passing(
+                inner, _PASSES[inner.name], levels, server, location, targets, unknown, block
+            )
         elif inner.block:
             here = inner if inner.name == "location" else location
             yield from _inside(inner, (*levels, inner.block), server, here, maps)
 
 
-def _targets(
+def targets_of(
     statement: Statement, levels: Sequence[Sequence[Statement]], maps: Maps
-) -> Iterator[Target]:
-    text = statement.args[0]
-    whole = only_variable(text)
-    texts = [text] if whole is None else [value for value, _ in _values(whole, levels, maps)]
-    for each in texts:
-        passed = PASSED_TO.fullmatch(each)
-        if passed is None and (statement.name == "proxy_pass" or _SCHEME.match(each)):
-            continue
-        authority = passed["host"] if passed else each
-        leading = _LEADING_VARIABLE.fullmatch(authority)
-        if leading is None:
-            yield from _target(authority, of_node=False, variable=whole is not None)
-            continue
-        rest = leading["rest"] or ""
-        for value, of_node in _values((leading[1] or leading[2]).lower(), levels, maps):
-            yield from _target(value + rest, of_node=of_node, variable=True)
+) -> tuple[tuple[Target, ...], frozenset[str]]:
+    """Give where a ``proxy_pass`` and its like can lead, and what about that is not known."""
+    scheme = _SCHEME.match(statement.args[0])
+    text = statement.args[0].removeprefix(scheme[0] if scheme else "")
+    found: dict[Target, None] = {}
+    unknown: set[str] = set()
+    for value in expand(text, levels, maps):
+        target = _target(value, variable=value.text != text)
+        if target is not None:
+            found[target] = None
+            unknown |= value.unknown if UNRESOLVED.search(target.host) else set()
+    return tuple(found), frozenset(unknown)
 
 
-def _target(authority: str, *, of_node: bool, variable: bool) -> Iterator[Target]:
-    found = _HOST_AND_PORT.fullmatch(authority)
-    if found is not None and found["host"] and "$" not in authority:
-        port = None if found["port"] is None else int(found["port"])
-        yield Target(found["host"], port, of_node, variable)
-
-
-def _values(
-    variable: str, levels: Sequence[Sequence[Statement]], maps: Maps, depth: int = 0
-) -> Iterator[tuple[str, bool]]:
-    """Yield what a variable can hold, and whether a node's name in the key chooses it."""
-    if depth > _DEEPEST:
-        return
-    values: list[tuple[str, bool]] = []
-    if variable in maps:
-        mapped = maps[variable]
-        by_node = set(pools_by_node(mapped).values())
-        values = [(mapped.default, False)]
-        values += [(value, value in by_node) for _, value in mapped.entries]
-    else:
-        for level in levels:
-            values += [
-                (line.args[1], False)
-                for line in level
-                if line.name == "set" and len(line.args) == 2 and _named(line.args[0], variable)
-            ]
-    for value, of_node in values:
-        further = only_variable(value)
-        if further is None:
-            yield value, of_node
-        else:
-            yield from _values(further, levels, maps, depth + 1)
-
-
-def _named(argument: str, variable: str) -> bool:
-    return argument.lower() == f"${variable}"
+def _target(value: Value, *, variable: bool) -> Target | None:
+    text = value.text.removeprefix(found[0] if (found := _SCHEME.match(value.text)) else "")
+    socket = _SOCKET.match(text)
+    if socket is not None:
+        return Target(socket[0], None, value.of_node, variable, value.deciders)
+    authority = _AUTHORITY.match(text)
+    found = _HOST_AND_PORT.fullmatch(authority[0] if authority else "")
+    if authority and UNRESOLVED.search(authority[0]):
+        return Target(authority[0], None, value.of_node, variable, value.deciders)
+    if found is None or not found["host"]:
+        return None
+    port = None if found["port"] is None else int(found["port"])
+    return Target(found["host"], port, value.of_node, variable, value.deciders)
 
 
 def _all(level: Sequence[Statement], name: str) -> tuple[Statement, ...]:

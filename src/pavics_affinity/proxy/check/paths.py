@@ -60,7 +60,7 @@ def _follow(site: Site, service: Service, front: Front, url: str, wanted: set[st
     # An if inside a location passes on, too.
     here = [each for each in passings if each.location is location]
     reached = {pool.name for each in here for pool in site.pools_of(each)}
-    if reached & wanted or any(not each.targets for each in here):
+    if reached & wanted or any(each.unknown for each in here):
         return
     where = (
         f"{place_of(location)} ({block.where}) "

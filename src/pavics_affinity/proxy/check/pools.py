@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ...errors import InvalidPlacement, TopologyError
 from ...placement.keys import HashDirective, parse_hash
-from ...placement.servers import Server, parse_server
+from ...placement.servers import Resolve, Server, parse_server, peers_of
 from ...topology import Backend
-from ..statements import Statement
-from ..upstreams import BARE_PORT
+from ..statements import Statement, has_placeholder
+from ..upstreams import BARE_PORT, METHODS, STICKY, of_other_modules, server_text
 
-METHODS = ("hash", "ip_hash", "least_conn", "least_time", "random")
-"""Directives of which the last in an upstream decides."""
+# Marks that steer a template and bring no directives.
+_CONTROL = re.compile(
+    r"\{#|<%(?!=)|\{%(?!-?\s*(?:include|import|call))"
+    r"|\{\{-?\s*(?:/\*|\$\w+\s*:?=|(?:if|else|end|range|with|define)\b)"
+)
+_LOOP = re.compile(r"\b(?:for|range|each)\b")
+
+
+def is_control(mark: Statement) -> bool:
+    """Tell whether a template's mark brings no directives by itself."""
+    return _CONTROL.match(mark.name) is not None
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,11 @@ class ServerLine:
     def text(self) -> str:
         """The line, without its semicolon."""
         return " ".join([self.statement.name, *self.statement.args])
+
+    @property
+    def is_template(self) -> bool:
+        """Whether something is filled in here: it may be several servers."""
+        return has_placeholder(self.statement)
 
     def has(self, parameter: str) -> bool:
         """Tell whether the line has exactly this parameter."""
@@ -80,6 +95,46 @@ class Pool:
         return self.methods[-1] if self.methods else self.statement
 
     @property
+    def sticky(self) -> Statement | None:
+        """The directive by which a session decides before the method."""
+        return next((line for line in self.statement.block if line.name in STICKY), None)
+
+    @property
+    def strange(self) -> list[Statement]:
+        """Directives of which it is not known whether they choose the server."""
+        return of_other_modules(self.statement.block)
+
+    @property
+    def balancer(self) -> Statement | None:
+        """The program that chooses the server, whatever servers are named."""
+        return next((line for line in self.strange if line.name.startswith("balancer_by_")), None)
+
+    @property
+    def incomplete(self) -> list[Statement]:
+        """What a template has in here that stands for whole directives."""
+        return [line for line in self.statement.block if line.is_mark and not is_control(line)]
+
+    @property
+    def is_template(self) -> bool:
+        """Whether a template steers what is in here: lines may be left out, or come often."""
+        return any(line.is_mark for line in self.statement.block)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a template writes what is in here many times."""
+        return any(line.is_mark and _LOOP.search(line.name) for line in self.statement.block)
+
+    def chooses(self, resolve: Resolve | None) -> bool:
+        """Tell whether there can be more than one server to choose from."""
+        if len(self.choices) > 1 or self.incomplete or self.repeats or self.first("state"):
+            return True
+        return any(
+            line.server.at_run_time is not None or len(peers_of(line.server, resolve)) > 1
+            for line in self.choices
+            if line.server is not None
+        )
+
+    @property
     def servers(self) -> tuple[Server, ...]:
         """The servers of the lines that nginx takes."""
         return tuple(line.server for line in self.lines if line.server is not None)
@@ -108,7 +163,7 @@ def read_pool(statement: Statement) -> Pool:
             hashed = parse_hash(_quoted(methods[-1]))
         except InvalidPlacement as bad:
             problem = str(bad)
-    lines = tuple(_line(line) for line in statement.named("server"))
+    lines = tuple(_line(line, statement) for line in statement.named("server"))
     return Pool(statement, lines, hashed, problem)
 
 
@@ -117,8 +172,8 @@ def _quoted(line: Statement) -> str:
     return " ".join(["hash", *words])
 
 
-def _line(statement: Statement) -> ServerLine:
-    text = " ".join(statement.args)
+def _line(statement: Statement, upstream: Statement) -> ServerLine:
+    text = server_text(statement, upstream)
     if statement.args and BARE_PORT.fullmatch(statement.args[0]):
         return ServerLine(statement, None, "a bare number")
     try:

@@ -20,7 +20,11 @@ def _twice(site: Site) -> Findings:
     for front, line, address, port in usable_listens(site.fronts):
         for name in sorted(front.names or {""}):
             first = seen.setdefault((address, port, name.lower()), front)
-            if first is front or not {id(first.statement), id(front.statement)} & concerned:
+            if (
+                first is front
+                or site.fills_in(line.file)
+                or not {id(first.statement), id(front.statement)} & concerned
+            ):
                 continue
             told = f" and server_name {name}" if name else ""
             yield finding(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from ...errors import NginxConfigError
-from ...placement.servers import peers_of
-from ..statements import Statement
+from ...placement.servers import Server, peers_of
+from ..statements import Statement, has_placeholder, marks_in
 from ..upstreams import read_listen
 from .findings import Finding, Findings, finding, listed
+from .passing import Passing, Target
 from .pools import Pool, ServerLine
 from .site import Site
 
@@ -16,12 +18,14 @@ from .site import Site
 def server_findings(site: Site) -> Findings:
     """Check each line that names a server, or a port to listen on."""
     for pool in site.pools.values():
-        yield from _unusable(pool)
+        yield from _unusable(pool, site)
         yield from _twice(pool)
         if pool.hashed is not None:
             yield from _ports(pool)
             yield from _names(pool, site)
     yield from _listens(site)
+    yield from _marks(site)
+    yield from _passed_to_names(site)
     yield from _shared(site)
 
 
@@ -37,14 +41,14 @@ def refused(statement: Statement, problem: str, remedy: str) -> Finding:
     )
 
 
-def _unusable(pool: Pool) -> Findings:
+def _unusable(pool: Pool, site: Site) -> Findings:
     for line in pool.lines:
         if line.server is not None:
             continue
         address = line.statement.args[0] if line.statement.args else ""
         port = address.lstrip(":")
-        if "$" in address:
-            yield _placeholder(line.statement, line.text)
+        if line.is_template:
+            yield _placeholder(line.statement, line.text, site)
         elif address.startswith(":"):
             yield finding(
                 "server-without-host",
@@ -73,13 +77,13 @@ def _as_address(number: str) -> str:
     return ".".join(str(value >> shift & 255) for shift in (24, 16, 8, 0))
 
 
-def _placeholder(statement: Statement, text: str) -> Finding:
-    if statement.file.endswith(".template"):
+def _placeholder(statement: Statement, text: str, site: Site) -> Finding:
+    if site.fills_in(statement.file):
         return finding(
             "placeholder",
             "note",
             statement,
-            f"'{text};' was not checked: envsubst fills the template in when the container starts",
+            f"'{text};' was not checked: the template is filled in before nginx reads it",
             "check the file that it makes ('nginx -T' in the container prints it)",
         )
     return finding(
@@ -102,10 +106,84 @@ def _listens(site: Site) -> Findings:
                 read_listen(line)
             except NginxConfigError as bad:
                 problem = str(bad).removeprefix(f"{line.where}: ")
-            if "$" in text:
-                yield _placeholder(line, text)
+            if has_placeholder(line):
+                yield _placeholder(line, text, site)
             elif problem:
                 yield refused(line, problem, "write a port such as 8093")
+
+
+def _marks(site: Site) -> Findings:
+    """Find what stands for whole directives, once for each file."""
+    by_file: dict[str, list[Statement]] = {}
+    for mark in [*marks_in(site.statements), *_variable_includes(site.statements)]:
+        by_file.setdefault(mark.file, []).append(mark)
+    for marks in by_file.values():
+        names = listed(dict.fromkeys(f"'{mark.text}'" for mark in marks))
+        if site.fills_in(marks[0].file):
+            yield finding(
+                "placeholder",
+                "note",
+                marks[0],
+                f"{names}: what the template is filled in with there was not checked, the rest was",
+                "check the file that it makes ('nginx -T' in the container prints it)",
+            )
+        else:
+            yield finding(
+                "placeholder",
+                "error",
+                marks[0],
+                f"{names}: nginx knows no variables that stand for directives or files, least of "
+                "all those of the environment, and refuses the file",
+                "write what is meant; or name the file NAME.template and let envsubst fill it in",
+            )
+
+
+def _variable_includes(block: Sequence[Statement]) -> Iterator[Statement]:
+    for line in block:
+        if line.name == "include":
+            yield line  # others are resolved
+        yield from _variable_includes(line.block)
+
+
+def _passed_to_names(site: Site) -> Findings:
+    """Find names, in place of upstreams, that stand for several machines."""
+    told: set[str] = set()
+    for passing in site.passings:
+        for target in passing.targets:
+            host = target.host.lower()
+            server = target.as_server()
+            if (target.port is None and host in site.pools) or host in told:
+                continue
+            if server is None or not target.is_real:
+                continue
+            told.add(host)
+            yield from _of_a_name(passing, target, server, site)
+
+
+def _of_a_name(passing: Passing, target: Target, server: Server, site: Site) -> Findings:
+    peers = peers_of(server, site.resolve)
+    addresses = sorted({str(peer.address) for peer in peers})
+    text = passing.statement.text
+    if len(addresses) > 1:
+        yield finding(
+            "several-addresses",
+            "error",
+            passing.statement,
+            f"'{text};': {target.host} has {len(addresses)} addresses ({listed(addresses)}), and "
+            "nginx gives requests to them in turn, also those of one workflow. If these are "
+            "several machines, chains break",
+            "write an upstream with 'hash $http_machineid;' and a server line for each machine",
+        )
+    elif target.variable and peers[0].address is None and passing.setting("resolver"):
+        yield finding(
+            "changing-addresses",
+            "warning",
+            passing.statement,
+            f"'{text};': nginx looks {target.host} up again and again, and gives requests to all "
+            "the addresses that DNS answers with. If these are several machines with files of "
+            "their own, chains break",
+            "write an upstream with 'hash $http_machineid;' and a server line for each machine",
+        )
 
 
 # ---- server lines ----
@@ -114,7 +192,7 @@ def _listens(site: Site) -> Findings:
 def _twice(pool: Pool) -> Findings:
     seen: dict[tuple[str, int | None], ServerLine] = {}
     for line in pool.lines:
-        if line.server is None:
+        if line.server is None or pool.is_template:
             continue
         first = seen.setdefault((line.server.host.lower(), line.server.port), line)
         if first is not line:
@@ -169,6 +247,21 @@ def _names(pool: Pool, site: Site) -> Findings:
         found = {peer.address for peer in peers_of(server, site.resolve)}
         if len(found) > 1:
             yield _several(pool, line, sorted(map(str, found)))
+        elif found == {None} and len(pool.choices) == 1:
+            yield _perhaps_several(pool, line, server)
+
+
+def _perhaps_several(pool: Pool, line: ServerLine, server: Server) -> Finding:
+    return finding(
+        "several-addresses",
+        "warning",
+        line.statement,
+        f"{server.host} is the only server of {pool.name!r}, and how many addresses it has is not "
+        "known here. If it has several, as a scaled service of docker-compose, nginx makes a "
+        "server of each, in the order in which DNS gives them at start: when that changes, ids "
+        "move, and chains break",
+        "write one server line for each machine, with its address; --resolve asks this machine",
+    )
 
 
 def _several(pool: Pool, line: ServerLine, addresses: list[str]) -> Finding:

@@ -10,12 +10,14 @@ from functools import cached_property
 from ...errors import NginxConfigError
 from ...placement.servers import Resolve
 from ..hashed import FOREIGN_HEADERS
-from ..maps import Maps, headers_behind, pools_by_node, read_maps
-from ..statements import Statement
+from ..maps import Maps, headers_behind, pools_by_node, read_maps, read_sets
+from ..parsing import fills_in
+from ..statements import Statement, has_placeholder, marks_in
 from ..upstreams import read_listen
-from .findings import Findings
+from .findings import Findings, Place, Spot
 from .passing import Passing, read_passings
 from .pools import Pool, read_pool
+from .tcp import read_tcp
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,19 @@ class Site:
         Name of a host to the list of its addresses.
     header : str, optional
         The header that clients are told to send.
+    place : Place, optional
+        Where files without a statement are.
+    is_incomplete : bool, default: False
+        Whether a part of the files could not be read.
+
+    Attributes
+    ----------
+    place : Place
+        For what is true of the files as a whole.
+    tcp : Tcp
+        The part that balances connections.
+    jumps : dict
+        The locations that were looked for, by the server's id and the path or name.
     """
 
     def __init__(
@@ -55,22 +70,60 @@ class Site:
         statements: Sequence[Statement],
         resolve: Resolve | None = None,
         header: str | None = None,
+        place: Place | None = None,
+        is_incomplete: bool = False,
     ) -> None:
+        self.is_incomplete = is_incomplete
+        self._templates: dict[str, bool] = {}
+        self.jumps: dict[tuple[int, str], Statement | None] = {}
+        self.place: Place = statements[0] if statements else place or Spot("", 1)
         self.statements = statements
         self.told_header = header
         self.resolve = resolve
-        self.maps: Maps = read_maps(statements)
+        maps = read_maps(statements)
+        # What a variable is looked up by in the end; where it is set does not matter for that.
+        self.maps: Maps = {**read_sets(statements), **maps}
+        self.tcp = read_tcp(statements)
         self.all_pools = tuple(
-            read_pool(each) for each in statements if each.name == "upstream" and each.args
+            read_pool(each)
+            for each in statements
+            if each.name == "upstream" and each.args and not self.tcp.owns(each)
         )
         self.pools: dict[str, Pool] = {}
         for pool in self.all_pools:
             # nginx compares the names of upstreams without regard to case.
             self.pools.setdefault(pool.name.lower(), pool)
-        self.fronts = tuple(_front(each) for each in statements if each.name == "server")
-        self.passings: tuple[Passing, ...] = tuple(read_passings(statements, self.maps))
+        servers = [each for each in statements if each.name == "server"]
+        self.fronts = tuple(_front(each) for each in servers if not self.tcp.owns(each))
+        self.passings: tuple[Passing, ...] = tuple(
+            each for each in read_passings(statements, maps) if not self.tcp.owns(each.server)
+        )
 
     # ---- pools ----
+
+    @cached_property
+    def _passings_in(self) -> Mapping[tuple[int, int], list[Passing]]:
+        found: dict[tuple[int, int], list[Passing]] = {}
+        for passing in self.passings:
+            key = (id(passing.server), id(passing.location))
+            found.setdefault(key, []).append(passing)
+        return found
+
+    def passings_in(self, server: Statement, location: Statement | None) -> Sequence[Passing]:
+        """Return where requests are passed on from a location, not from those inside it."""
+        return self._passings_in.get((id(server), id(location)), ())
+
+    def fills_in(self, file: str) -> bool:
+        """Tell whether a file is a template; each file is looked at once."""
+        if file not in self._templates:
+            self._templates[file] = fills_in(file)
+        return self._templates[file]
+
+    @cached_property
+    def is_filled_in(self) -> bool:
+        """Whether a template fills directives or ports in."""
+        lines = [line for front in self.fronts for line in front.statement.named("listen")]
+        return any(marks_in(self.statements)) or any(map(has_placeholder, lines))
 
     @cached_property
     def node_pools(self) -> frozenset[str]:

@@ -1,0 +1,184 @@
+"""What a text with variables can become, and what decides that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ..maps import Map, Maps, pools_by_node, variables_in
+from ..statements import Statement
+
+_VARIABLE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|<%.*?%>|\$(?:\{(\w+)\}|(\w+))", re.ASCII | re.DOTALL)
+_DEEPEST = 8
+_MOST = 50
+_URI = ("request_uri", "uri", "document_uri", "args", "is_args", "query_string")
+_OF_NGINX = re.compile(
+    r"(?:http|arg|cookie|sent_http|upstream|ssl|geoip2?|realip|proxy|tcpinfo|trailer|jwt)_\w+"
+    r"|args|binary_remote_addr|body_bytes_sent|bytes_\w+|connection\w*|content_\w+|document_\w+"
+    r"|host|hostname|https|is_args|limit_rate|msec|nginx_version|pid|pipe|protocol|query_string"
+    r"|remote_\w+|request|request_\w+|scheme|server_\w+|status|time_\w+|uri|nginx_\w+|uid_\w+"
+)
+# Other ways to give a variable a value, which are programs.
+_PROGRAMS = re.compile(r"set_by_lua\w*|js_set|perl_set|auth_request_set|set_\w+")
+# A text of Lua that gives a variable a value, or a file of it, which may.
+_LUA_SETS = r"ngx\.var(?:\.{0}\b|\[[\"']{0}[\"']\])\s*=[^=]"
+_LUA_FILES = re.compile(r"(?:server_)?(?:rewrite|access)_by_lua_file")
+
+
+@dataclass(frozen=True)
+class Value:
+    """A text that can come out.
+
+    Attributes
+    ----------
+    text : str
+        It; with the variables that are not known.
+    deciders : frozenset of str
+        Variables by which it is chosen among others, without their dollars.
+    of_node : bool
+        Whether a node's name in the key chooses it.
+    unknown : frozenset of str
+        Words for what is not known: a variable, or the directive that sets it.
+    """
+
+    text: str
+    deciders: frozenset[str] = frozenset()
+    of_node: bool = False
+    unknown: frozenset[str] = frozenset()
+
+
+Levels = Sequence[Sequence[Statement]]
+
+
+def expand(text: str, levels: Levels, maps: Maps, depth: int = 0) -> list[Value]:
+    """Give the texts that a text can become at a place.
+
+    Parameters
+    ----------
+    text : str
+        With variables.
+    levels : sequence of sequences of Statement
+        What stands on each level around the place, outermost first.
+    maps : mapping
+        All maps.
+    """
+    found = [Value("")]
+    at = 0
+    for variable in _VARIABLE.finditer(text):
+        choices = _values(variable, levels, maps, depth)
+        found = _joined(found, text[at : variable.start()], choices)
+        at = variable.end()
+    return [_replaced(each, each.text + text[at:]) for each in found]
+
+
+def _joined(found: list[Value], between: str, choices: list[Value]) -> list[Value]:
+    both = [
+        Value(
+            one.text + between + other.text,
+            one.deciders | other.deciders,
+            one.of_node or other.of_node,
+            one.unknown | other.unknown,
+        )
+        for one in found
+        for other in choices
+    ]
+    return list(dict.fromkeys(both))[:_MOST]
+
+
+def _replaced(value: Value, text: str) -> Value:
+    return Value(text, value.deciders, value.of_node, value.unknown)
+
+
+def is_known(variable: str) -> bool:
+    """Tell whether a variable is one that nginx has by itself, from the request most often."""
+    return _OF_NGINX.fullmatch(variable) is not None
+
+
+def _values(found: re.Match[str], levels: Levels, maps: Maps, depth: int) -> list[Value]:
+    name = (found[1] or found[2] or "").lower()
+    unknown = [Value(found[0], unknown=frozenset([found[0]]))]
+    if not name or name in _URI or depth > _DEEPEST:
+        return unknown
+    by_lua = [_of_program(line, name) for line in _lua_that_sets(name, levels)]
+    if name in maps:
+        return _mapped(maps[name], levels, maps, depth) + by_lua
+    assigned = [
+        value
+        for text, deciders in _assigned(name, levels)
+        for value in _with(expand(text, levels, maps, depth + 1), deciders)
+    ]
+    programs = [
+        _of_program(line, name)
+        for level in levels
+        for line in level
+        if _PROGRAMS.fullmatch(line.name) and _sets(line, name)
+    ]
+    return [*assigned, *programs, *by_lua] or unknown
+
+
+def _of_program(line: Statement, name: str) -> Value:
+    return Value(f"${name}", unknown=frozenset([f"${name} ({line.name})"]))
+
+
+def _with(values: Iterable[Value], deciders: frozenset[str], of_node: bool = False) -> list[Value]:
+    return [
+        Value(each.text, each.deciders | deciders, each.of_node or of_node, each.unknown)
+        for each in values
+    ]
+
+
+def _mapped(mapped: Map, levels: Levels, maps: Maps, depth: int) -> list[Value]:
+    values = dict.fromkeys([mapped.default, *(value for _, value in mapped.entries)])
+    deciders = frozenset(variables_in(mapped.source) if len(values) > 1 else ())
+    by_node = set(pools_by_node(mapped).values())
+    found: list[Value] = []
+    for value in values:
+        captured = any(name in mapped.captures or name.isdigit() for name in variables_in(value))
+        # What is captured is a part of what is looked up.
+        text = mapped.source if captured else value
+        expanded = expand(text, levels, maps, depth + 1)
+        if captured and not variables_in(text):
+            expanded = [Value(value, unknown=frozenset([value]))]
+        found += _with(expanded, deciders, value in by_node)
+    return list(dict.fromkeys(found))
+
+
+def _sets(line: Statement, name: str) -> bool:
+    return bool(line.args) and line.args[0].lower() == f"${name}"
+
+
+def _assigned(name: str, levels: Levels) -> list[tuple[str, frozenset[str]]]:
+    """Give what ``set`` gives a variable, and what the ``if`` around it looks at."""
+    found: list[tuple[str, frozenset[str]]] = []
+    for level in reversed(levels):
+        here, always = _assigned_in(level, name)
+        found += here
+        if always:
+            break  # further out it is set before
+    many = len({text for text, _ in found}) > 1
+    deciders = frozenset().union(*(each for _, each in found)) if many else frozenset()
+    return [(text, deciders) for text, _ in found]
+
+
+def _assigned_in(
+    level: Sequence[Statement], name: str
+) -> tuple[list[tuple[str, frozenset[str]]], bool]:
+    found: list[tuple[str, frozenset[str]]] = []
+    always = False
+    for line in level:
+        if line.name == "set" and len(line.args) == 2 and _sets(line, name):
+            found, always = [(line.args[1], frozenset())], True
+        elif line.name == "if":
+            condition = frozenset(variables_in(" ".join(line.args)))
+            found += [(text, more | condition) for text, more in _assigned_in(line.block, name)[0]]
+    return found, always
+
+
+def _lua_that_sets(name: str, levels: Levels) -> Iterator[Statement]:
+    pattern = re.compile(_LUA_SETS.format(re.escape(name)), re.IGNORECASE)
+    for level in levels:
+        for line in level:
+            by_text = "_by_lua" in line.name and line.args and pattern.search(line.args[-1])
+            if by_text or _LUA_FILES.fullmatch(line.name):
+                yield line

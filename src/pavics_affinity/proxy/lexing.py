@@ -1,0 +1,208 @@
+"""The words of an nginx file, with Lua blocks and the marks of templates in one piece each."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+Kind = Literal["word", "quoted", "mark", "{", "}", ";"]
+
+_SPACE = re.compile(r"[ \t\r\n]+")
+_COMMENT = re.compile(r"#[^\n]*")
+# The marks of a template can hold quotes of their own.
+_QUOTED = re.compile(
+    r""""(?:\{\{[^\n{}]*\}\}|\\.|[^"\\])*+"|'(?:\{\{[^\n{}]*\}\}|\\.|[^'\\])*+'""", re.DOTALL
+)
+# A backslash keeps what follows it, and ${NAME} is one piece.
+_PLAIN = re.compile(r"(?:\\.|\$\{[^}\s]*\}?|[^ \t\r\n;{}\\])+", re.DOTALL)
+_LUA_BLOCK = re.compile(r"\w+_by_lua_block")
+_LUA = re.compile(
+    r"""(?:--)?\[(?P<level>=*)\[|--[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[{}]""", re.DOTALL
+)
+# Jinja and its like, Go, ERB.
+_MARKS = {"{{": "}}", "{%": "%}", "{#": "#}", "<%": "%>"}
+# These stand beside other words in a line; a value such as {{ name }} may be a directive's name.
+_CONTROL = re.compile(
+    r"\{[%#]|<%|\{\{-?\s*(?:/\*|\$\w+\s*:?=|(?:if|else|end|range|with|define|template|block)\b)"
+)
+_VARIABLE = re.compile(r"\$(?:\{\w[^}\s]*\}|\w+)")
+_ENDS_THE_LINE = re.compile(r"[ \t]*(?:(?:\$\{?\w+\}?|\{\{[^{}\n]*\}\})[ \t]*)*(?=[\r\n#}]|\Z)")
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+class Word(NamedTuple):
+    """One word of a file.
+
+    Attributes
+    ----------
+    text : str
+        The word, without quotes.
+    line : int
+        The line on which it begins, from 1.
+    kind : str
+        ``"{"``, ``"}"`` and ``";"`` for these characters; ``"mark"`` for what a
+        template has in the place of whole directives, ``"quoted"`` or ``"word"``.
+    """
+
+    text: str
+    line: int
+    kind: Kind
+
+
+class Unreadable(Exception):
+    """A text that breaks off, or has too many braces."""
+
+    def __init__(self, reason: str, line: int | None) -> None:
+        super().__init__(reason)
+        self.line = line
+
+
+def has_marks(text: str) -> bool:
+    """Tell whether a text is a template of Jinja, Go or the like."""
+    return any(
+        (word.kind == "mark" and word.text.startswith(tuple(_MARKS)))
+        or (word.kind == "word" and any(mark in word.text for mark in ("{{", "{%", "<%")))
+        for word in _until_it_breaks(text)
+    )
+
+
+def _until_it_breaks(text: str) -> Iterator[Word]:
+    try:
+        yield from words_in(text)
+    except Unreadable:
+        return
+
+
+def words_in(text: str) -> Iterator[Word]:
+    """Yield the words of a text; comments and byte order marks are left out.
+
+    Raises
+    ------
+    Unreadable
+        A quote, or a block of Lua, does not end.
+    """
+    return _Lexer(text).words()
+
+
+class _Lexer:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.ends = [found.start() for found in re.finditer("\n", text)]
+        self.begins = True  # a directive, that is
+        self.lua = False
+        self.last: dict[str, int] = {}
+
+    def words(self) -> Iterator[Word]:
+        while self._skip():
+            yield from self._next()
+
+    def _skip(self) -> bool:
+        """Pass over space and comments; tell whether anything is left."""
+        while self.at < len(self.text):
+            found = _SPACE.match(self.text, self.at) or _COMMENT.match(self.text, self.at)
+            if found is not None:
+                self.at = found.end()
+            elif self.begins and self.text.startswith(_BYTE_ORDER_MARK, self.at):
+                self.at += 1
+            else:
+                return True
+        return False
+
+    def _line(self, at: int) -> int:
+        return bisect_left(self.ends, at) + 1
+
+    def _next(self) -> Iterator[Word]:
+        start, character = self.at, self.text[self.at]
+        mark = self._whole_mark() if self.begins else ""
+        if mark:
+            self.at += len(mark)
+            yield Word(mark, self._line(start), "mark")
+        elif character in "{};" and not self._mark_at(start):
+            yield from self._special(character)
+        elif character in "\"'":
+            yield self._quoted()
+        else:
+            yield self._plain()
+
+    def _special(self, character: str) -> Iterator[Word]:
+        line = self._line(self.at)
+        self.at += 1
+        if character == "{" and self.lua:
+            yield Word(self._lua_body(line), line, "quoted")
+            character = ";"
+        self.begins, self.lua = True, False
+        yield Word(character, line, character)  # type: ignore[arg-type] # one of the three
+
+    def _quoted(self) -> Word:
+        line = self._line(self.at)
+        found = _QUOTED.match(self.text, self.at)
+        if found is None:
+            raise Unreadable("the file ends in the middle of a directive", None)
+        quote = found[0][0]
+        text = found[0][1:-1].replace("\\" + quote, quote)
+        self.at, self.lua = found.end(), self._begins_lua(text)
+        self.begins = False
+        return Word(text, line, "quoted")
+
+    def _plain(self) -> Word:
+        start = self.at
+        while self.at < len(self.text):
+            found = _PLAIN.match(self.text, self.at)
+            if found is not None:
+                # The marks of ERB begin with a character like any other.
+                erb = self.text.find("<%", self.at, found.end())
+                self.at = found.end() if erb < 0 or not self._mark_at(erb) else erb
+            mark = self._mark_at(self.at)
+            self.at += len(mark)
+            if found is None and not mark:
+                break
+        if self.at == start:
+            self.at += 1  # a backslash at the very end
+        text = self.text[start : self.at]
+        self.lua = self._begins_lua(text)
+        self.begins = False
+        return Word(text, self._line(start), "word")
+
+    def _begins_lua(self, text: str) -> bool:
+        return self.lua or (self.begins and _LUA_BLOCK.fullmatch(text) is not None)
+
+    def _mark_at(self, at: int) -> str:
+        """Return the template's mark that begins here."""
+        opening = self.text[at : at + 2]
+        if opening not in _MARKS or (opening == "{#" and not self.begins):
+            return ""
+        end = self._find(_MARKS[opening], at + 2)
+        return "" if end < 0 else self.text[at : end + 2]
+
+    def _whole_mark(self) -> str:
+        """Return the mark that stands here for whole directives, or steers the template."""
+        mark = self._mark_at(self.at)
+        if mark and _CONTROL.match(mark):
+            return mark
+        if not mark:
+            found = _VARIABLE.match(self.text, self.at)
+            mark = found[0] if found else ""
+        return mark if mark and _ENDS_THE_LINE.match(self.text, self.at + len(mark)) else ""
+
+    def _lua_body(self, line: int) -> str:
+        start = at = self.at
+        depth = 1
+        while found := _LUA.search(self.text, at):
+            at = found.end()
+            if found["level"] is not None:  # a long string, or a comment
+                end = self._find(f"]{found['level']}]", at)
+                at = at if end < 0 else end + len(found["level"]) + 2
+            depth += {"{": 1, "}": -1}.get(found[0], 0)
+            if depth == 0:
+                self.at = at
+                return self.text[start : found.start()]
+        raise Unreadable("the file ends in the middle of a block of Lua", line)
+
+    def _find(self, text: str, at: int) -> int:
+        """Find a text behind a place; one that does not come is looked for once only."""
+        if text not in self.last:
+            self.last[text] = self.text.rfind(text)
+        return self.text.find(text, at) if at <= self.last[text] else -1

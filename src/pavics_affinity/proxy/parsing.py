@@ -1,0 +1,188 @@
+"""The directives of one nginx file, as far as it can be parsed."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from .lexing import Unreadable, Word, has_marks, words_in
+
+_DEEPEST = 100
+TEMPLATES = (
+    ".template", ".tmpl", ".tpl", ".tftpl", ".j2", ".jinja", ".jinja2", ".erb", ".mustache",
+)  # fmt: skip
+_MARKS = ("$", "{{", "{%", "<%")
+_TABLES = ("map", "geo", "split_clients", "types", "charset_map")
+_BOM = "a byte order mark (BOM) stands here, and nginx takes it for a part of the directive"
+_BOM_AT_A_LINE = re.compile("^\ufeff", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why nginx would not take a file, and the line; None where the file ends too soon."""
+
+    reason: str
+    line: int | None
+
+
+@dataclass
+class Raw:
+    """A directive; `is_mark` of what a template has in the place of whole directives."""
+
+    name: str
+    line: int
+    args: list[str] = field(default_factory=list)
+    block: list[Raw] = field(default_factory=list)
+    is_mark: bool = False
+
+
+def decoded(content: bytes) -> tuple[str, list[Problem]]:
+    """Return a file's text, and what nginx, which reads bytes, would stumble over."""
+    encoding = _utf_16(content)
+    if encoding:
+        problem = Problem("it is encoded in UTF-16, which nginx does not read", 1)
+        return content.decode(encoding, errors="replace"), [problem]
+    text = content.decode(errors="replace")
+    marks = [1 + text.count("\n", 0, found.start()) for found in _BOM_AT_A_LINE.finditer(text)]
+    return text, [Problem(_BOM, line) for line in marks]
+
+
+def _utf_16(content: bytes) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return {b"\0": "utf-16-be"}.get(content[:1]) or ("utf-16-le" if content[1:2] == b"\0" else "")
+
+
+def is_template(file: str, text: str) -> bool:
+    """Tell whether something fills a file in before nginx reads it."""
+    return PurePath(file).name.lower().endswith(TEMPLATES) or has_marks(text)
+
+
+def fills_in(file: str) -> bool:
+    """Tell whether the file of this name is a template."""
+    return is_template(file, _text(file))
+
+
+def is_steered(file: str) -> bool:
+    """Tell whether the file of this name has marks of Jinja, Go or the like."""
+    return has_marks(_text(file))
+
+
+def _text(file: str) -> str:
+    try:
+        return decoded(Path(file).read_bytes())[0]
+    except OSError:
+        return ""
+
+
+def parse(text: str, problems: list[Problem], *, is_template: bool) -> list[Raw]:
+    """Parse a file.
+
+    Parameters
+    ----------
+    text : str
+        The file.
+    problems : list of Problem
+        Takes what nginx would refuse.
+    is_template : bool
+        Whether variables in arguments stand for other words.
+
+    Returns
+    -------
+    list of Raw
+        The directives that nginx could take; none if the braces do not fit.
+    """
+    parser = _Parser(problems, is_template)
+    try:
+        parser.parse(words_in(text))
+    except Unreadable as bad:
+        problems.append(Problem(str(bad), bad.line))
+        return []
+    return parser.top
+
+
+class _Parser:
+    def __init__(self, problems: list[Problem], is_template: bool) -> None:
+        self.problems = problems
+        self.is_template = is_template
+        self.top: list[Raw] = []
+        self.open: list[Raw] = []
+        self.words: list[Word] = []
+
+    def parse(self, words: Iterable[Word]) -> None:
+        line = 1
+        for word in words:
+            line = word.line
+            if word.kind == "mark":
+                self._inside().append(Raw(word.text, word.line, is_mark=True))
+            elif word.kind in ("word", "quoted"):
+                self.words.append(word)
+            elif word.kind == "}":
+                self._close(word)
+            else:
+                self._end(word)
+        if self.words:
+            raise Unreadable("the file ends in the middle of a directive", None)
+        if self.open:
+            raise Unreadable('unexpected end of file, expecting "}"', line)
+
+    def _inside(self) -> list[Raw]:
+        return self.open[-1].block if self.open else self.top
+
+    def _end(self, word: Word) -> None:
+        if not self.words:
+            raise Unreadable(f'unexpected "{word.text}"', word.line)
+        raw = Raw(self.words[0].text, self.words[0].line, [each.text for each in self.words[1:]])
+        self.words = []
+        if raw.name == "if":
+            raw.args = list(_condition(raw.args))
+        raw.is_mark = raw.name.startswith(_MARKS) and not self._is_looked_up()
+        problem = self._refused(raw, word.text)
+        if problem:
+            self.problems.append(Problem(problem, raw.line))
+        else:
+            self._inside().append(raw)
+        if word.kind == "{":
+            self.open.append(raw)
+            if len(self.open) > _DEEPEST:
+                raise Unreadable(f"more than {_DEEPEST} blocks inside each other", word.line)
+
+    def _is_looked_up(self) -> bool:
+        return bool(self.open) and self.open[-1].name in _TABLES
+
+    def _close(self, word: Word) -> None:
+        if self.words:
+            raise Unreadable('a directive is not terminated by ";"', self.words[-1].line)
+        if not self.open:
+            raise Unreadable('unexpected "}"', word.line)
+        self.open.pop()
+
+    def _refused(self, raw: Raw, end: str) -> str:
+        """Say what crossplane's tables have against a directive."""
+        from crossplane.analyzer import analyze
+        from crossplane.errors import NgxParserBaseException
+
+        if self.is_template and any("$" in word or "{" in word or "<" in word for word in raw.args):
+            return ""
+        statement = {"directive": raw.name, "line": raw.line, "args": raw.args}
+        try:
+            # Snippets stand outside their context.
+            analyze("", statement, end, self._context(), check_ctx=False)
+        except NgxParserBaseException as bad:
+            return str(bad.strerror)
+        return ""
+
+    def _context(self) -> tuple[str, ...]:
+        names = tuple(raw.name for raw in self.open)
+        return ("http", "location") if names[:1] == ("http",) and "location" in names else names
+
+
+def _condition(words: list[str]) -> Iterator[str]:
+    """Take the parentheses off an ``if``."""
+    if words and words[0].startswith("(") and words[-1].endswith(")"):
+        words = [*words[:-1], words[-1][:-1]]
+        words[0] = words[0][1:]
+    return (word for word in words if word)
