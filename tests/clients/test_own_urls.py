@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 import pytest
@@ -289,3 +290,149 @@ def test_no_url_of_a_service_leaves_through_a_plain_proxy(
             if kind == "link" and way == "raw":
                 made = url
         refused_everywhere(wf, second, api, made, url)
+
+
+# ---- data elsewhere is everybody's ----
+
+
+@pytest.fixture
+def sent(second):
+    """Return a function that passes a value on, and returns what the service received."""
+    second.execute = lambda seen: second.xml(wpsdocs.response(wpsdocs.SUCCEEDED))
+
+    def send(wf: Workflow, value: Any, name: str = "resource") -> bytes:
+        wf.wps(second.url(), skip_caps=True).execute("step", [(name, value)], mode=SYNC)
+        return second.asked("Execute")[-1].body
+
+    return send
+
+
+ELSEWHERE = "http://thredds.invalid:8083/thredds/dodsC/a.nc"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "link"])
+def test_a_url_elsewhere_in_a_document_is_handed_on_as_it_is(first, sent, kind):
+    document = documents(ELSEWHERE)[kind]
+    with Workflow() as wf:
+        made = run_wps(wf, first, "wps", "sync", wps_output(document, None), "")
+        output = made.output("output")
+        given = output.text()
+        body = sent(wf, given if kind == "URL" else ComplexDataInput(given))
+        assert escape(given).encode() in body.replace(b"&quot;", b'"')
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:1/thredds/a.nc",  # another port of the service's host
+        "http://127.0.0.1/data/a.nc",
+        "http://data.invalid/a,b;c.nc",
+        "https://user:password@data.invalid/a.nc",
+        "file:///outputs/a.nc",
+        "ftp://127.0.0.1/a.nc",
+        "//data.invalid/a.nc",
+        "data:text/plain,a",
+    ],
+)
+def test_a_url_that_a_user_types_is_handed_on_as_it_is(first, sent, url):
+    with Workflow() as wf:
+        wf.wps(first.url())
+        assert f">{url}<".encode() in sent(wf, url, "text")
+
+
+def test_what_every_node_answers_alike_is_handed_on_as_it_is(first, sent):
+    with Workflow() as wf:
+        wf.wps(first.url())
+        for query in ("", "?service=WPS&request=GetCapabilities", "?Request=DescribeProcess"):
+            assert first.url().encode() in sent(wf, first.url() + query, "text")
+        for query in ("?request=Execute&identifier=step", "?id=1", "?request=GetResult"):
+            with pytest.raises(ReferenceRefused):
+                sent(wf, first.url() + query, "text")
+
+
+def test_binary_content_is_sent_along_whatever_urls_it_holds(first, sent):
+    content = b"\x89HDF\0history = " + first.url("/outputs/a.nc").encode()
+    encoded = base64.b64encode(content).decode()
+    with Workflow() as wf:
+        wf.wps(first.url())
+        assert encoded.encode() in sent(wf, ComplexDataInput(encoded, encoding="base64"))
+
+
+# ---- where documents put outputs ----
+
+
+@pytest.mark.parametrize("status", [True, False])
+def test_an_origin_at_which_a_document_puts_outputs_is_the_workflows(first, sent, status):
+    """Whether a status document, or only a reference, names it."""
+    at = "http://127.0.0.1:1/outputs/5f0c"
+    output = wpsdocs.reference(f"{at}/list.txt")
+    document = wpsdocs.response(
+        wpsdocs.SUCCEEDED, "" if status else output, location=f"{at}.xml" if status else None
+    )
+    first.execute = lambda seen: first.xml(document)
+    with Workflow() as wf:
+        wps = wf.wps(first.url())
+        for url in ("http://127.0.0.1:1/outputs/other/a.nc", "see http://127.0.0.1:1/x"):
+            assert url.encode() in sent(wf, url, "text")
+        wps.execute("step", [], mode=SYNC)
+        for url in ("http://127.0.0.1:1/outputs/other/a.nc", "see http://127.0.0.1:1/x"):
+            with pytest.raises(ReferenceRefused):
+                sent(wf, url, "text")
+
+
+@pytest.mark.parametrize(
+    "reference", ["/outputs/a.nc", "../outputs/a.nc", "//{}/outputs/a.nc", "http://{}/outputs/a.nc"]
+)
+def test_a_relative_reference_is_taken_from_the_service(first, sent, reference):
+    output = wpsdocs.reference(reference.format(f"{first.host}:{first.port}"))
+    first.execute = lambda seen: first.xml(wpsdocs.response(wpsdocs.SUCCEEDED, output))
+    with Workflow() as wf:
+        made = wf.wps(first.url()).execute("step", [], mode=SYNC)
+        with pytest.raises(ReferenceRefused, match=f"is {first.origin}/outputs/a.nc: the file"):
+            sent(wf, made.output("output"))
+        if reference.startswith("//"):
+            with pytest.raises(ReferenceRefused):
+                sent(wf, made.output("output").reference, "text")
+
+
+def test_the_name_that_a_service_calls_itself_by_is_its_own(api, first, sent):
+    """A user may reach a service by another name than the one in its documents."""
+    document = wpsdocs.response(wpsdocs.SUCCEEDED, wpsdocs.embedded("http://example.org/a.nc"))
+    first.execute = lambda seen: first.xml(document)  # its serviceInstance is at example.org
+    landing = {"links": [{"rel": "self", "href": "http://named.invalid/"}]}
+    with Workflow() as wf:
+        made = wf.wps(first.url()).execute("step", [], mode=SYNC)
+        wf.processes(api.url(""), json_=json.dumps(landing))
+        for url in (made.output("output").text(), "http://named.invalid/jobs/1/results"):
+            with pytest.raises(ReferenceRefused):
+                sent(wf, url, "text")
+
+
+@pytest.mark.parametrize(
+    "escaping", [("/", r"\/"), ("/", r"\u002f"), (":", "&#x3a;"), ("h", "&#104;")]
+)
+def test_escapes_of_json_and_xml_are_read(first, sent, escaping):
+    text = f'["{first.url("/outputs/a.nc")}"]'.replace(*escaping)
+    with Workflow() as wf:
+        wf.wps(first.url())
+        with pytest.raises(ReferenceRefused):
+            sent(wf, ComplexDataInput(text))
+
+
+def test_a_url_within_a_url_is_read(first, sent):
+    url = first.url("/outputs/a.nc")
+    with Workflow() as wf:
+        wf.wps(first.url())
+        for inner in (url, quote(url, safe=""), quote(url, safe="").lower()):
+            with pytest.raises(ReferenceRefused):
+                sent(wf, f"http://cut.invalid/subset?from={inner}&to=x", "text")
+
+
+def test_an_array_of_links_is_an_output_of_several_files(api):
+    links = [{"href": api.url(f"/outputs/{name}"), "type": "text/plain"} for name in ("a", "b")]
+    with Workflow() as wf:
+        made = run_ogc(wf, api, "async", Document("data", "text/plain", links), None)
+        files = made.output("out").files()
+        assert [file.reference for file in files] == [link["href"] for link in links]
+        assert [file.text() for file in files] == ["data", "data"]
+        assert made.output("out").json() == links
