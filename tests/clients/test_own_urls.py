@@ -10,14 +10,17 @@ import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 import pytest
+import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from owslib.wps import ASYNC, SYNC, ComplexDataInput
+from lxml import etree
+from owslib.wps import ASYNC, SYNC, ComplexDataInput, WFSFeatureCollection
 
 import pavics_affinity
 import wpsdocs
@@ -378,6 +381,39 @@ def test_an_origin_at_which_a_document_puts_outputs_is_the_workflows(first, sent
         for url in ("http://127.0.0.1:1/outputs/other/a.nc", "see http://127.0.0.1:1/x"):
             with pytest.raises(ReferenceRefused):
                 sent(wf, url, "text")
+
+
+@pytest.mark.parametrize("metalink", [METALINK_3, METALINK_4])
+def test_files_of_an_embedded_metalink_name_a_place_at_the_services_host(first, sent, metalink):
+    def run(wf: Workflow, url: str) -> Any:
+        text = escape(metalink.format(url))
+        output = wpsdocs.embedded(text, attributes='mimeType="application/metalink+xml"')
+        first.execute = lambda seen: first.xml(wpsdocs.response(wpsdocs.SUCCEEDED, output))
+        return wf.wps(first.url()).execute("step", [], mode=SYNC).output("output")
+
+    with Workflow() as wf:
+        made = run(wf, "http://127.0.0.1:1/u/a.nc")
+        for value in (made, made.text(), "http://127.0.0.1:1/v/b.nc"):
+            with pytest.raises(ReferenceRefused):
+                sent(wf, value)
+    with Workflow() as wf:
+        [file] = run(wf, ELSEWHERE).files()
+        assert ELSEWHERE.encode() in sent(wf, file)
+
+
+def test_the_address_of_a_request_to_another_service_is_read(first, sent):
+    query = SimpleNamespace(getXml=lambda: etree.Element("query"))
+    with Workflow() as wf:
+        wf.wps(first.url())
+        with pytest.raises(ReferenceRefused):
+            sent(wf, WFSFeatureCollection(first.url("/geoserver/wfs"), query))
+
+
+def test_a_host_given_as_a_url_is_a_services_origin(sent):
+    with Workflow() as wf:
+        pavics_affinity.pin_session(requests.Session(), wf, hosts=["http://127.0.0.1:1/wps"])
+        with pytest.raises(ReferenceRefused):
+            sent(wf, "http://127.0.0.1:1/outputs/a.nc", "text")
 
 
 @pytest.mark.parametrize(

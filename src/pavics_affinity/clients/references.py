@@ -280,7 +280,7 @@ def _of_text(session: AffinitySession, value: str, what: str) -> str:
             return handed(url)
     value = _of_urls(handed, value)
     plain = _unescaped(value)
-    found = _of_urls(handed, plain)
+    found = plain if plain == value else _of_urls(handed, plain)
     return value if found == plain else found
 
 
