@@ -9,7 +9,6 @@ import pytest
 
 from pavics_affinity import Node, Service, Topology
 from pavics_affinity.pin import Pin
-from pavics_affinity.pin.places import Places
 from pavics_affinity.topology import FixedSource, Outputs
 
 WPS = "http://proxy.example:8093/wps"
@@ -152,11 +151,11 @@ def test_a_link_leads_by_itself_through_a_strict_proxy_only(link):
     assert knowing(SERVICE).is_local(url)
 
 
-def test_the_state_makes_an_equal_one():
+def test_another_process_knows_the_same_origins():
     pin = bare()
     pin.note_place("http://files.example/u/a.nc")
-    places = Places(json.loads(json.dumps(pin.places.state)))
-    assert places.state == pin.places.state
-    assert places.is_service(WPS)
-    assert places.has_services(WPS)
-    assert places.has_outputs("http://files.example/")
+    copy = Pin.of(json.loads(json.dumps(pin.state())))
+    assert copy.is_local("http://proxy.example:8093/outputs/a.nc")
+    assert copy.is_local("http://files.example/other/b.nc")
+    assert not copy.is_local(WPS)
+    assert copy.state() == pin.state()
