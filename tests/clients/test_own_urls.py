@@ -26,6 +26,7 @@ import pavics_affinity
 import wpsdocs
 from loopback import Answer, Seen, Server
 from pavics_affinity import Workflow
+from pavics_affinity.clients.jobs import Job
 from pavics_affinity.errors import ReferenceRefused
 from scriptedwps import ScriptedWPS
 
@@ -383,6 +384,15 @@ def test_an_origin_at_which_a_document_puts_outputs_is_the_workflows(first, sent
                 sent(wf, url, "text")
 
 
+def test_a_response_that_a_user_has_got_elsewhere_names_places_as_well(first, sent):
+    output = wpsdocs.reference("http://127.0.0.1:1/outputs/a.nc")
+    with Workflow() as wf:
+        response = wpsdocs.response(wpsdocs.SUCCEEDED, output)
+        made = wf.wps(first.url()).execute("step", [], response=response)
+        with pytest.raises(ReferenceRefused):
+            sent(wf, made.output("output").reference, "text")
+
+
 @pytest.mark.parametrize("metalink", [METALINK_3, METALINK_4])
 def test_files_of_an_embedded_metalink_name_a_place_at_the_services_host(first, sent, metalink):
     def run(wf: Workflow, url: str) -> Any:
@@ -462,6 +472,21 @@ def test_a_url_within_a_url_is_read(first, sent):
         for inner in (url, quote(url, safe=""), quote(url, safe="").lower()):
             with pytest.raises(ReferenceRefused):
                 sent(wf, f"http://cut.invalid/subset?from={inner}&to=x", "text")
+
+
+@pytest.mark.parametrize("way", OGC_WAYS)
+@pytest.mark.parametrize("several", [False, True])
+def test_links_of_an_ogc_api_name_places_also_where_they_are_read_from_the_dict(
+    api, sent, way, several
+):
+    link = {"href": "http://127.0.0.1:1/outputs/a.nc"}
+    with Workflow() as wf:
+        made = run_ogc(wf, api, way, Document("", "", [link, link] if several else link), None)
+        if isinstance(made, Job):
+            made = made.results()
+        found = made["out"][1] if several else made["out"]
+        with pytest.raises(ReferenceRefused):
+            sent(wf, found["href"], "text")
 
 
 def test_an_array_of_links_is_an_output_of_several_files(api):
