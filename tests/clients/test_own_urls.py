@@ -354,8 +354,9 @@ def test_what_every_node_answers_alike_is_handed_on_as_it_is(first, sent):
                 sent(wf, first.url() + query, "text")
 
 
-def test_binary_content_is_sent_along_whatever_urls_it_holds(first, sent):
-    content = b"\x89HDF\0history = " + first.url("/outputs/a.nc").encode()
+@pytest.mark.parametrize("magic", [b"\x89HDF\r\n\x1a\n", b"CDF\x01\0"])
+def test_binary_content_is_sent_along_whatever_urls_it_holds(first, sent, magic):
+    content = magic + b"history = " + first.url("/outputs/a.nc").encode()
     encoded = base64.b64encode(content).decode()
     with Workflow() as wf:
         wf.wps(first.url())
