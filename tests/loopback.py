@@ -53,6 +53,7 @@ class Server:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else each body waits for the ACK of its headers
 
             def setup(self) -> None:
                 outer.connections += 1

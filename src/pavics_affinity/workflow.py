@@ -423,7 +423,9 @@ class Workflow:
         Parameters
         ----------
         *hosts : str
-            Host names, or URLs of which the host counts; every port is meant.
+            Host names, or URLs of which the host counts; every port is meant. A
+            URL's own origin is taken for a service's: no file there is handed
+            on to a service as it is.
         """
         for host in hosts:
             self.session.pin.add_scope(host)

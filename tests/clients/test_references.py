@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 import requests
-from owslib.wps import ComplexDataInput
+from owslib.wps import ASYNC, SYNC, ComplexDataInput
 
-from pavics_affinity import Node, Workflow
+from pavics_affinity import Node, WebProcessingService, Workflow
 from pavics_affinity.errors import (
     AffinityWarning,
     InvalidRequest,
@@ -124,6 +125,74 @@ def test_what_is_refused_would_have_been_counted_as_data(cluster, produced):
     page = requests.get(f"{cluster.node_url('node1', 'malleefowl')[:-4]}/outputs/none", timeout=60)
     assert page.status_code == 404
     assert str(len(page.text.split())) in words
+
+
+@pytest.mark.parametrize("mode", [SYNC, ASYNC])
+@pytest.mark.parametrize("client", ["wps", "drop-in", "birdy"])
+def test_files_of_a_metalink_are_refused_whichever_way_the_process_ran(cluster, client, mode):
+    """PyWPS puts each of them into a folder of its own, and no status document names that."""
+    if client == "birdy":
+        pytest.importorskip("birdy")
+    with Workflow() as wf:
+        if client == "birdy":
+            malleefowl = wf.birdy(cluster.url("malleefowl"), progress=mode == ASYNC)
+            links = malleefowl.multiple_outputs(count=2)
+        else:
+            make = wf.wps if client == "wps" else WebProcessingService
+            malleefowl = make(cluster.url("malleefowl"))
+            links = malleefowl.execute("multiple_outputs", [("count", "2")], mode=mode).wait()
+        output = links.output("output")
+        before = len(cluster.executions())
+        wps = wf.wps(cluster.url("flyingpigeon"))
+        for value in (output, output.text(), *output.files(), output.files()[1].reference):
+            for name, process in (("text", "wordcounter"), ("text", "echo")):
+                with pytest.raises(ReferenceRefused, match="Nothing was executed"):
+                    wps.execute(process, [(name, value)], mode=SYNC)
+        assert len(cluster.executions()) == before
+
+
+def test_each_remedy_that_the_refusal_names_works(cluster):
+    with Workflow() as wf:
+        malleefowl, flyingpigeon = (wf.wps(cluster.url(s)) for s in ("malleefowl", "flyingpigeon"))
+        links = malleefowl.execute("multiple_outputs", [("count", "1")], mode=SYNC).wait()
+        [text] = links.output("output").files()
+        with pytest.raises(ReferenceRefused) as refused:
+            flyingpigeon.execute("wordcounter", [("text", text)])
+        assert "send the content along: ComplexDataInput(output.text())" in str(refused.value)
+        sent = ComplexDataInput(text.text())
+        words = flyingpigeon.execute("wordcounter", [("text", sent)], mode=SYNC).wait()
+        assert words.output("output").text() == "4"
+
+        assert "Pass the file:// path, if the process gives one" in str(refused.value)
+        got = malleefowl.execute("download", [("resource", cluster.sample_url)], mode=SYNC).wait()
+        [path] = got.output("output").json()
+        subset = flyingpigeon.execute("subset_bbox", [("resource", path), *BOX], mode=SYNC).wait()
+
+        file = subset.output("output")
+        with pytest.raises(ReferenceRefused, match=r"b64encode\(output\.read_bytes\(\)\)\.decode"):
+            flyingpigeon.execute("subset_bbox_complex", [("resource", file), *BOX])
+        content = base64.b64encode(file.read_bytes()).decode()
+        sent = ComplexDataInput(content, encoding="base64")
+        again = flyingpigeon.execute("subset_bbox_complex", [("resource", sent), *BOX], mode=SYNC)
+        with again.wait().output("output").open_dataset() as dataset:
+            assert dataset.sizes["latitude"] > 1
+
+        assert "give the workflow a topology that has the nodes' addresses" in str(refused.value)
+        with Workflow(wf.machineid, topology=cluster.topology) as known:
+            wps = known.wps(cluster.url("flyingpigeon"))
+            sent = ComplexDataInput(text.reference)
+            counted = wps.execute("wordcounter", [("text", sent)], mode=SYNC).wait()
+            assert counted.output("output").text() == "4"
+
+        assert "states where the services' outputs are" in str(refused.value)
+        common = cluster.url("malleefowl").replace("/wps", "/data/common.nc")
+        with pytest.raises(ReferenceRefused):
+            flyingpigeon.execute("echo", [("text", common)])
+        topology = without_addresses(cluster.topology)
+        with Workflow(topology=topology) as known:
+            wps = known.wps(cluster.url("flyingpigeon"))
+            said = wps.execute("echo", [("text", common)], mode=SYNC).wait()
+            assert said.output("text").text() == common
 
 
 def test_with_strict_false_it_is_a_warning(cluster):

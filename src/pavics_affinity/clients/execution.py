@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
@@ -19,6 +20,7 @@ from ..errors import (
     InvalidRequest,
     NotAService,
     OutOfScope,
+    OutputUnavailable,
     ServiceError,
     UnknownOutput,
 )
@@ -29,6 +31,7 @@ from . import polling, submission, xml
 from .answers import given
 from .descriptions import near
 from .logins import KeepsItsLogin
+from .metalink import is_metalink
 from .outputs import Output
 from .progress import bar
 from .status import LEAST_PAUSE, StatusDocument
@@ -278,6 +281,7 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
                 Output(element, session=self.session, service=self.url or "")
                 for element in response.iterfind(f"{wps}ProcessOutputs/{wps}Output")
             ]
+            self._note_places(response.get("serviceInstance"))
         submission.tell(self, response)
 
     def note_evidence(self) -> None:
@@ -288,15 +292,8 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
         AffinityLost
             One names another node than the workflow's.
         """
-        named = [(self.statusLocation, "the status document")]
-        named += [(o.reference, f"output {o!r}") for o in self.processOutputs]
-        for url, what in named:
-            if url:
-                try:
-                    absolute = web_url(url, base=self.url or "", what=what)
-                except OutOfScope:
-                    continue  # raised when it is asked for
-                self.session.note_reference(absolute)
+        for url in self._references():
+            self.session.note_reference(url)
 
     def checkStatus(  # noqa: N802 - OWSLib's name
         self,
@@ -342,6 +339,23 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
         """Raise ValueError for a status that WPS has not; OWSLib raises a bare Exception later."""
         if self.status is not None and self.status not in submission.STATES:
             raise ValueError(f"its status is {self.status[:80]!r}")
+
+    def _references(self) -> Iterator[str]:
+        """Yield the URLs of the status document and of the outputs."""
+        for url in (self.statusLocation, *(output.reference for output in self.processOutputs)):
+            if url:
+                with contextlib.suppress(OutOfScope):  # raised when it is asked for
+                    yield web_url(url, base=self.url or "", what="what the document names")
+
+    def _note_places(self, instance: str | None) -> None:
+        """Learn from a document what the service calls itself, and where it puts outputs."""
+        self.session.pin.places.add_service_origin(instance or "")
+        for url in self._references():
+            self.session.pin.note_place(url)
+        for output in self.processOutputs:
+            if output.reference is None and is_metalink(output.mimeType):
+                with contextlib.suppress(OutputUnavailable):  # raised when it is asked for
+                    output.files()
 
     @property
     def _ended(self) -> bool:

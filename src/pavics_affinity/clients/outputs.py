@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import io
 import json
 import os
@@ -247,10 +248,13 @@ class Output(owslib.wps.Output):
         except (etree.XMLSyntaxError, ValueError) as error:
             raise self._unusable("metalink", content, error) from error
         base = self._url() if self.reference is not None else self.service
-        return [
+        files = [
             Output(file.as_output(), session=self.session, service=base, expected=file.expected)
             for file in listed
         ]
+        for file in files:
+            file.note_place()
+        return files
 
     # ---- OWSLib's own ----
 
@@ -319,6 +323,12 @@ class Output(owslib.wps.Output):
         self.filePath = str(done.path)
 
     # ---- how ----
+
+    def note_place(self) -> None:
+        """Learn where a document puts the file, at a host that may be told the machineid."""
+        with contextlib.suppress(OutOfScope):  # raised when it is asked for
+            if self.session.pin.in_scope(self._url()):
+                self.session.pin.note_place(self._url())
 
     @property
     def _name(self) -> str:

@@ -107,6 +107,9 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         # With a document given, and no headers, OWSLib asks for nothing and changes nothing.
         super().__init__(url, json_=text, timeout=timeout, auth=auth)
         self.json_ = json_
+        for link in self.links or []:
+            if isinstance(link, Mapping) and link.get("rel") == "self":
+                self.session.pin.places.add_service_origin(str(link.get("href")))
         self.headers = dict(headers or {})
         if json_ is None:
             self.response = json.loads(text)

@@ -4,7 +4,8 @@ A service that fetches a reference sends no machineid. Through a proxy it may so
 reach another node than the one that has the file, and PyWPS takes that node's
 404 page for data. So a reference leaves here only as a URL that leads to the
 right node by itself; where there is none, it is refused. The same holds for the
-URLs inside of a text that is sent along: a list in JSON, a metalink.
+URLs inside of a text that is sent along: a list in JSON, a metalink. Escapes of
+JSON and XML are read, and text in base64; compressed and binary content is not.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import base64
 import copy
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 from owslib.wps import ComplexDataInput, is_complexdata
 
@@ -34,7 +36,18 @@ if TYPE_CHECKING:
 
 
 # A list's comma ends a URL here: what comes after it is left as it is in any case.
-_URL = re.compile(r"https?://[^\s\"'<>\\,;|()\[\]{}]+", re.IGNORECASE)
+# So does the next URL, which may stand in the query of the first.
+_URL = re.compile(
+    r"https?://(?:[^\s/@\"'<>\\]*@)?(?:\[[0-9a-f:.]+\])?"
+    r"(?:(?!https?://)[^\s\"'<>\\,;|()\[\]{}])*",
+    re.IGNORECASE,
+)
+_QUOTED_URL = re.compile(r"https?%3A%2F%2F[\w.~%-]+", re.ASCII | re.IGNORECASE)
+_WHOLE_URL = re.compile(r"(?:https?:)?//\S+", re.IGNORECASE)
+#: Characters as JSON and XML may write them: ``\/``, ``\u002f``, ``&#47;``, ``&#x2f;``.
+_ESCAPE = re.compile(
+    r"\\+(?:(/)|u00([2-7][0-9a-f]))|&#(?:x0*([2-7][0-9a-f])|0*([1-9][0-9]{1,2}));", re.IGNORECASE
+)
 
 
 class Embedded(ComplexDataInput):
@@ -110,7 +123,14 @@ def resolve_json(session: AffinitySession, inputs: Any, name: str = "") -> Any:
     if isinstance(value, str):
         return _of_text(session, value, what)
     if isinstance(value, Mapping):
-        return {key: resolve_json(session, item, name or str(key)) for key, item in value.items()}
+        if _is_base64(value.get("encoding")) and isinstance(value.get("value"), str):
+            return {**value, "value": _of_base64(session, value["value"], what)}
+        return {
+            _of_text(session, key, what) if isinstance(key, str) else key: resolve_json(
+                session, item, name or str(key)
+            )
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
         return [resolve_json(session, item, name) for item in value]
     return value
@@ -148,11 +168,13 @@ def hand_on(session: AffinitySession, url: str, what: str) -> str:
         return found
     node = f"node {session.node!r}" if session.node else "the workflow's node"
     message = (
-        f"{what} is {url}: the file is on {node} only, and a service that fetches it sends no "
-        "machineid, so the proxy would lead it to any node, and it may take that node's 404 page "
-        "for data. Give the workflow a topology that has the nodes' addresses or a strict proxy; "
-        "or pass the file itself: ComplexDataInput(output.text()), or the file:// path if the "
-        "process gives one"
+        f"{what} is {url}: the file is on {node} only, as far as is known, and a service that "
+        "fetches it sends no machineid. So the proxy would lead it to any node, and it may take "
+        "that node's 404 page for data. Pass the file:// path, if the process gives one; or give "
+        "the workflow a topology that has the nodes' addresses or a strict proxy; or send the "
+        "content along: ComplexDataInput(output.text()), or, of a binary file, "
+        "ComplexDataInput(base64.b64encode(output.read_bytes()).decode(), encoding='base64'). If "
+        "every node has this file, give a topology that states where the services' outputs are"
     )
     _refuse(session, message, url)
     return url
@@ -213,23 +235,76 @@ def as_input(session: AffinitySession, name: Any, value: Any, rule: InputRule | 
         return _of_output(value, what, rule)
     if isinstance(value, str):
         return _of_text(session, value, what)
-    if is_complexdata(value) and isinstance(getattr(value, "value", None), str):
-        url = value.value if isinstance(value, Embedded) else _of_text(session, value.value, what)
-        if url != value.value:
-            value = copy.copy(value)
-            value.value = url
+    if is_complexdata(value) and not isinstance(value, Embedded):
+        return _of_complex(session, value, what)
     return value
+
+
+def _of_complex(session: AffinitySession, value: Any, what: str) -> Any:
+    """Return an input object of OWSLib's, or a copy with URLs that lead to the node."""
+    for name in ("value", "url"):  # a request to a WFS has the second
+        given = getattr(value, name, None)
+        if not isinstance(given, str | bytes):
+            continue
+        text = given.decode("latin-1") if isinstance(given, bytes) else given
+        embedded = _is_base64(getattr(value, "encoding", None)) and ":" not in text
+        handed = (_of_base64 if embedded else _of_text)(session, text, what)
+        if handed != text:
+            value = copy.copy(value)
+            setattr(value, name, handed)
+    return value
+
+
+def _is_base64(encoding: object) -> bool:
+    return isinstance(encoding, str) and encoding.strip().lower() == "base64"
+
+
+def _of_base64(session: AffinitySession, value: str, what: str) -> str:
+    """Hand on the URLs in a text in base64; other content is left as it is."""
+    try:
+        text = base64.b64decode(value).decode()
+    except ValueError:
+        return value
+    handed = text if "\0" in text else _of_text(session, text, what)
+    return value if handed == text else base64.b64encode(handed.encode()).decode()
 
 
 def _of_text(session: AffinitySession, value: str, what: str) -> str:
     """Hand on the URL that a text is, or those that it names."""
-    if "://" not in value:
-        return value
-    text = value.strip()
-    if re.match(r"https?:\S+$", text, re.IGNORECASE) and text.count("://") == 1:
-        return hand_on(session, text, what)
     handed = cache(partial(hand_on, session, what=what))  # a document has some of them often
-    return _URL.sub(lambda found: handed(found[0]), value)
+    whole = value.strip()
+    if _WHOLE_URL.fullmatch(whole):
+        value = whole
+        url = f"http:{whole}" if whole.startswith("/") else whole
+        if handed(url) != url:
+            return handed(url)
+    value = _of_urls(handed, value)
+    plain = _unescaped(value)
+    found = plain if plain == value else _of_urls(handed, plain)
+    return value if found == plain else found
+
+
+def _of_urls(handed: Callable[[str], str], text: str) -> str:
+    text = _URL.sub(lambda found: handed(found[0]), text)
+    return _QUOTED_URL.sub(lambda found: _handed_quoted(handed, found[0]), text)
+
+
+def _handed_quoted(handed: Callable[[str], str], quoted: str) -> str:
+    url = unquote(quoted)
+    found = handed(url)
+    return quoted if found == url else quote(found, safe="")
+
+
+def _unescaped(text: str) -> str:
+    """Write out characters that JSON and XML may escape and need not."""
+    return _ESCAPE.sub(_character, text) if "\\" in text or "&#" in text else text
+
+
+def _character(escape: re.Match[str]) -> str:
+    slash, in_json, in_hex, in_decimal = escape.groups()
+    code = int(in_decimal) if in_decimal else int(in_json or in_hex or "2f", 16)
+    character = chr(code)
+    return character if slash or (32 < code < 127 and character not in "\"'<>&\\") else escape[0]
 
 
 def _of_output(output: Output, what: str, rule: InputRule | None) -> Any:
@@ -248,8 +323,9 @@ def _of_output(output: Output, what: str, rule: InputRule | None) -> Any:
             _refuse(output.session, message, output.reference)
         url = hand_on(output.session, _url_of(output, what), what)
         return ComplexDataInput(url, mimeType=mimetype) if complex_ else url
-    if complex_ and (output.encoding or "").lower() == "base64":
-        return Embedded("".join(_texts(output)), mimeType=mimetype, encoding="base64")
+    if complex_ and _is_base64(output.encoding):
+        text = _of_base64(output.session, "".join(_texts(output)), what)
+        return Embedded(text, mimeType=mimetype, encoding="base64")
     text = _of_text(output.session, output.text(), what)
     return Embedded(text, mimeType=mimetype) if complex_ else text
 
@@ -264,8 +340,9 @@ def _as_json_value(output: Output, name: str) -> Any:
         return {"href": href, "type": output.mimeType} if output.mimeType else {"href": href}
     if "json" in (output.mimeType or ""):
         return resolve_json(output.session, output.json(), name)
-    if (output.encoding or "").lower() == "base64":
+    if _is_base64(output.encoding):
         content = base64.b64encode(output.read_bytes()).decode()
+        content = _of_base64(output.session, content, what)
         return {"value": content, "encoding": "base64", "mediaType": output.mimeType}
     return _of_text(output.session, output.text(), what)
 

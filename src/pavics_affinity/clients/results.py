@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lxml import etree
 
-from ..errors import UnknownOutput
+from ..errors import OutOfScope, UnknownOutput
 from ..markup.terminal import in_terminal
 from .answers import Answer
 from .descriptions import near
@@ -48,6 +49,10 @@ class Results(dict[str, Any]):
         super().__init__(document)
         self.session = session
         self.url = url
+        for value in (self, *self.values_by_name().values()):
+            for link in _links(value):
+                with contextlib.suppress(OutOfScope):  # raised when it is asked for
+                    session.note_reference(web_url(link["href"], base=url, what="a link"))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {', '.join(self.values_by_name()) or 'none'}>"
@@ -148,7 +153,6 @@ def output_of(name: str, value: Any, *, session: AffinitySession, base: str) -> 
     kind = text_of(qualified.get("mediaType")) or text_of(qualified.get("type"))
     if isinstance(qualified.get("href"), str):
         url = web_url(qualified["href"], base=base, what=f"output {name!r}")
-        session.note_reference(url)
         inner = etree.SubElement(element, f"{{{_WPS}}}Reference")
         inner.set(f"{{{_XLINK}}}href", _writable(url))
     else:
@@ -162,7 +166,34 @@ def output_of(name: str, value: Any, *, session: AffinitySession, base: str) -> 
         _embed(inner, value if plain else json.dumps(value), encoding)
     if kind:
         inner.set("mimeType", _writable(kind))
-    return Output(element, session=session, service=base)
+    if not isinstance(value, list) or not value or len(_links(value)) < len(value):
+        return Output(element, session=session, service=base)
+    return _Files(
+        element,
+        session=session,
+        service=base,
+        files=[output_of(name, item, session=session, base=base) for item in value],
+    )
+
+
+class _Files(Output):
+    """An output of several files: an array of links."""
+
+    def __init__(self, element: etree._Element, *, files: list[Output], **options: Any) -> None:
+        super().__init__(element, **options)
+        self._files = files
+
+    def files(self) -> list[Output]:
+        """Return the files, each as an output of its own."""
+        return list(self._files)
+
+
+def _links(value: Any) -> list[Mapping[str, Any]]:
+    """Return the links that the value of an output is, or is a list of."""
+    if isinstance(value, Mapping) and "href" not in value and "value" in value:
+        value = value["value"]
+    items = value if isinstance(value, list) else [value]
+    return [e for e in items if isinstance(e, Mapping) and isinstance(e.get("href"), str)]
 
 
 def _embed(element: etree._Element, text: str, encoding: str | None) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from ..placement import name_key
 
 if TYPE_CHECKING:
+    from ..topology import Topology
     from .pin import Pin
 
 Form = Literal["path", "query"]
@@ -86,6 +87,13 @@ def shown_link(pin: Pin, url: str) -> str | None:
             return topology.to_node(url, node)
         return with_key(url, name_key(pin.machineid, node), "path")
     return None
+
+
+def leads_by_itself(topology: Topology, url: str) -> bool:
+    """Tell whether the URL holds a routing key where the site's proxy looks for one."""
+    parts = urlsplit(url)
+    keys = [value for name, value in parse_qsl(parts.query) if name == QUERY_NAME]
+    return topology.proxy == "strict" and (bool(keys) or parts.path.startswith(PATH_PREFIX))
 
 
 def with_key(url: str, key: str, form: Form) -> str:

@@ -11,9 +11,9 @@ from ..machineid import mint_machineid, validate_machineid
 from ..record import NodeKnown
 from ..topology import Match, Topology, TopologySource
 from ..topology.checks import is_header_name
-from ..topology.urls import origin_of
+from ..topology.urls import as_servers_read, origin_of
 from .judge import Judge
-from .links import PATH_PREFIX
+from .links import leads_by_itself
 from .places import Places
 from .remarks import Remarks
 from .site import Site, Target
@@ -146,8 +146,9 @@ class Pin:
             self._known.append(Site(self.machineid, source, given=self.given))
 
     def add_scope(self, url_or_host: str) -> None:
-        """Let a host be told the machineid, on every port."""
+        """Let a host be told the machineid, on every port; a URL is taken for a service's."""
         origin = origin_of(url_or_host)
+        self.places.add_service_origin(url_or_host)
         with self._lock:
             self._scope.add(origin.host if origin else url_or_host.rstrip(".").lower())
 
@@ -168,15 +169,27 @@ class Pin:
         return next((name for name in names if name is not None), None)
 
     def is_local(self, url: str) -> bool:
-        """Tell whether the URL is, as far as is known, of a file that one node has written.
+        """Tell whether the URL leads, without a machineid, to any node, and so to the wrong one.
 
-        That is: what the workflow's own documents have named, and what is below
-        a service's outputs. Other data at the same host is everybody's.
+        That is so at the origins of services, and where their documents put
+        outputs, whoever named the URL; unless a topology says that the outputs of
+        the services there are elsewhere.
         """
-        site, match = self._find(url)
-        if match is not None and match.path.startswith(PATH_PREFIX):
+        read = as_servers_read(url)
+        site, match = self._find(read)
+        topology = None if site is None else site.topology
+        if topology is not None and match is not None:
+            if match.node is not None or leads_by_itself(topology, url):
+                return False
+            if match.is_output:
+                return True
+        if self.places.is_service(read):
             return False
-        return url in self.places or (site is not None and match is not None and match.is_output)
+        if self.places.has_outputs(read):
+            return True
+        known = [site.topology for site in self._known if site.topology is not None]
+        stated = any(topology.states_outputs(read) for topology in known)
+        return not stated and self.places.has_services(read)
 
     def adopt(self, machineid: str) -> bool:
         """Take a machineid that an existing script brings.
@@ -208,7 +221,7 @@ class Pin:
             "strict": self.strict,
             "header": self.header,
             "scope": sorted(self._scope),
-            "places": self.places.urls,
+            "places": self.places.state,
         }
 
     @classmethod
@@ -397,8 +410,18 @@ class Pin:
 
     def note_reference(self, url: str) -> None:
         """Take the origin of a status location or output as evidence, where it names a node."""
-        self.places.add(url)
+        self.note_place(url)
         self._judge.reference(self.sites, url)
+
+    def note_place(self, url: str) -> None:
+        """Learn where a document puts a status document or an output.
+
+        The whole origin is the workflow's own from now on, unless a topology knows
+        the place already.
+        """
+        _, match = self._find(url)
+        if match is None or not (match.is_output or match.node is not None):
+            self.places.add_output(url)
 
     def astray(self, target: Target, answered: str, what: str, url: str) -> None:
         """Raise or warn: another node answered, and its answer is of no use."""

@@ -1,63 +1,82 @@
-"""Where a workflow's own files are, as far as its documents have told."""
+"""The origins at which the URLs of a workflow's services lie."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
+from urllib.parse import parse_qsl
 
-from ..topology.urls import is_plain_path, split_url
+from ..topology.urls import DEFAULT_PORTS, Origin, join_host, origin_of, split_url
+
+_ALIKE_ON_ALL = frozenset({"getcapabilities", "describeprocess"})
 
 
 class Places:
-    """Directories below which a URL is of a file that one node has written.
+    """Origins of services, and origins at which their documents put outputs.
 
-    A status document or output makes its directory such a place: PyWPS and its
-    like put all that belongs to an execution side by side. A file at the root
-    of a host speaks for itself only.
+    A plain proxy leads a request without a machineid to any node, whatever its
+    path. So a URL at such an origin is the workflow's own, whichever document
+    named it, and whether the process ran at once or as a job. Data elsewhere is
+    everybody's.
 
     Parameters
     ----------
-    urls : iterable of str
-        What `urls` of another gave.
+    state : iterable of lists
+        What `state` of another gave.
     """
 
-    def __init__(self, urls: Iterable[str] = ()) -> None:
-        self._lock = threading.Lock()
-        self._known: set[str] = set(urls)
+    def __init__(self, state: Iterable[Iterable[str]] = ((), (), ())) -> None:
+        self._services, self._service_origins, self._output_origins = map(set, state)
 
     @property
-    def urls(self) -> list[str]:
+    def state(self) -> list[list[str]]:
         """What is known, to make an equal one of."""
-        with self._lock:
-            return sorted(self._known)
+        return [
+            sorted(known.copy())
+            for known in (self._services, self._service_origins, self._output_origins)
+        ]
 
-    def add(self, url: str) -> None:
-        """Learn from the URL of a status document or output."""
-        text = _comparable(url)
-        if text is None or text in self:
-            return
-        directory = text.rpartition("/")[0] + "/"
-        with self._lock:
-            self._known.add(text if directory.count("/") == 3 else directory)
+    def add_service(self, url: str) -> None:
+        """Learn a service's URL, which every node answers alike."""
+        split = split_url(url)
+        if split is not None:
+            self._services.add(_address(split[0]) + _stem(split[1].path))
 
-    def __contains__(self, url: str) -> bool:
-        text = _comparable(url)
-        if text is None:
+    def add_service_origin(self, url: str) -> None:
+        """Learn an origin at which a service is, as the user or one of its documents names it."""
+        origin = origin_of(url)
+        if origin is not None:
+            self._service_origins.add(_address(origin))
+
+    def add_output(self, url: str) -> None:
+        """Learn where a document puts an output, a status document or a job."""
+        origin = origin_of(url)
+        if origin is not None:
+            self._output_origins.add(_address(origin))
+
+    def is_service(self, url: str) -> bool:
+        """Tell whether every node answers the URL alike: a service's own, or its descriptions."""
+        split = split_url(url)
+        if split is None or _address(split[0]) + _stem(split[1].path) not in self._services:
             return False
-        with self._lock:
-            if text in self._known:
-                return True
-            while text.count("/") > 3:
-                text = text.rstrip("/").rpartition("/")[0] + "/"
-                if text in self._known:
-                    return True
-        return False
+        asked = [v.lower() for k, v in parse_qsl(split[1].query) if k.lower() == "request"]
+        return not split[1].query or (len(asked) == 1 and asked[0] in _ALIKE_ON_ALL)
+
+    def has_outputs(self, url: str) -> bool:
+        """Tell whether a document put an output at the URL's origin."""
+        origin = origin_of(url)
+        return origin is not None and _address(origin) in self._output_origins
+
+    def has_services(self, url: str) -> bool:
+        """Tell whether a service is at the URL's origin."""
+        origin = origin_of(url)
+        return origin is not None and _address(origin) in self._service_origins
 
 
-def _comparable(url: str) -> str | None:
-    """Return origin and path, or None for what is no plain http or https URL."""
-    split = split_url(url)
-    if split is None or not is_plain_path(split[1].path):
-        return None
-    origin, parts = split
-    return f"{origin}{parts.path or '/'}"
+def _address(origin: Origin) -> str:
+    """Return host and port; the port of http and that of https are one place."""
+    own = DEFAULT_PORTS[origin.scheme] == origin.port
+    return join_host(origin.host, 0 if own else origin.port)
+
+
+def _stem(path: str) -> str:
+    return path.rstrip("/") or "/"

@@ -37,15 +37,17 @@ class Match:
 
     @property
     def is_output(self) -> bool:
-        """Whether it lies where the service's outputs do, so that one node alone has it.
+        """Whether it lies where the service's outputs and jobs do, so that one node alone has it.
 
-        A service that does not say where its outputs are has them anywhere at
-        its origin.
+        Jobs are below the service's own path. A service that does not say where
+        its outputs are has them anywhere at its origin.
         """
-        path = self.path.partition("?")[0].partition("#")[0]
+        path = self.path.partition("?")[0].partition("#")[0].rstrip("/")
+        own = self.service.backend_path.rstrip("/")
         if self.service.outputs is None:
-            return path.rstrip("/") != self.service.backend_path.rstrip("/")
-        return path.startswith(self.service.outputs.backend.rstrip("/") + "/")
+            return path != own
+        outputs = self.service.outputs.backend.rstrip("/")
+        return path.startswith(outputs + "/") or (own != "" and path.startswith(own + "/"))
 
 
 @dataclass(slots=True)
@@ -127,6 +129,12 @@ class Coverage:
         """See `Topology.node_of_url`."""
         origin = origin_of(url)
         return self._at_nodes[origin][0] if origin and origin in self._at_nodes else None
+
+    def states_outputs(self, url: str) -> bool:
+        """See `Topology.states_outputs`."""
+        origin = origin_of(url)
+        owners = {} if origin is None else self._owners.get(origin, {})
+        return bool(owners) and all(service.outputs for service in owners.values())
 
     def base(self, service: Service, node: str) -> str | None:
         """Return the origin of a service on a node, as text; None where it is not known."""

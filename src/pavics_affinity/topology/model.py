@@ -181,6 +181,10 @@ class Topology:
         """Name the node whose own address the URL has; None if it has no node's."""
         return self._coverage.node_of_url(url)
 
+    def states_outputs(self, url: str) -> bool:
+        """Tell whether all services at the URL's origin say where their outputs are."""
+        return self._coverage.states_outputs(url)
+
     def node_of_evidence(self, value: str) -> str | None:
         """Name the node that an evidence header speaks of.
 

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address
-from urllib.parse import SplitResult, unquote, urlsplit
+from posixpath import normpath
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from requests import PreparedRequest
 
@@ -71,6 +72,20 @@ def is_plain_path(path: str) -> bool:
     if "." not in path and "%" not in path:
         return True
     return not any(segment in (".", "..") for segment in unquote(path).split("/"))
+
+
+def as_servers_read(url: str) -> str:
+    """Return a URL, as far as it can be read, with the path that servers make of it.
+
+    Needless escapes, double slashes and dot segments are taken out of the path.
+    """
+    text = _AMBIGUOUS.split(url.strip(), maxsplit=1)[0]
+    split = split_url(text)
+    if split is None:
+        return text
+    path = normpath("/" + unquote(split[1].path).lstrip("/"))
+    slash = "/" if split[1].path.endswith("/") and path != "/" else ""
+    return split[1]._replace(path=quote(path + slash, safe="/!$&'()*+,:;=@~")).geturl()
 
 
 def tail_of(parts: SplitResult) -> str:

@@ -153,6 +153,7 @@ class AffinitySession(requests.Session):
             url, OriginSettings(auth=auth, verify=verify, cert=cert, headers=extra)
         )
         self.pin.add_scope(url)
+        self.pin.places.add_service(url)
 
     def adopt(self, machineid: Any) -> None:
         """Take the machineid of a script that sets the header itself.
