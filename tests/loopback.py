@@ -85,7 +85,8 @@ class Server:
                 if answer.cut is not None:
                     self.close_connection = True
 
-            do_GET = do_POST = do_HEAD = handle_one  # noqa: N815  # names that http.server asks for
+            # names that http.server asks for
+            do_GET = do_POST = do_HEAD = do_DELETE = handle_one  # noqa: N815
 
             def log_message(self, *args: object) -> None:
                 pass

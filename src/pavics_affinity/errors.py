@@ -101,6 +101,13 @@ class AffinityError(Exception):
         return _rebuild, (type(self), str(self), state)
 
 
+def say_also(error: AffinityError, sentence: str) -> None:
+    """Add to an error's message what only its catcher knows."""
+    said = str(error)
+    stop = "" if said.endswith((".", "?", "!")) else "."
+    error.args = (f"{said}{stop} {without_login(sentence)}", *error.args[1:])
+
+
 def _rebuild(cls: type[AffinityError], message: str, state: dict[str, Any]) -> AffinityError:
     error = cls(message)
     error.__dict__.update(state)
@@ -233,7 +240,10 @@ class TransportError(AffinityError, requests.RequestException):
 
 
 class ServiceUnreachable(TransportError, requests.ConnectionError):
-    """Nothing answers at the service's address; nothing was executed."""
+    """Nothing answers at the service's address.
+
+    The message says that nothing was executed if the request was an Execute, and only then.
+    """
 
 
 class BackendUnavailable(TransportError, requests.ConnectionError):

@@ -1,12 +1,14 @@
-"""A WPS whose documents, and faults, a test decides, and what asks it."""
+"""Services whose documents, and faults, a test decides, and what asks them."""
 
 from __future__ import annotations
 
 import pytest
 
+from pavics_affinity import Workflow
 from pavics_affinity.clients.wps import WebProcessingService
 from pavics_affinity.pin import Pin
 from pavics_affinity.transport import AffinitySession
+from scriptedapi import ScriptedAPI
 from scriptedwps import ScriptedWPS
 
 
@@ -25,3 +27,20 @@ def session():
 @pytest.fixture
 def wps(service, session):
     return WebProcessingService(service.url(), session=session)
+
+
+@pytest.fixture
+def api():
+    with ScriptedAPI() as server:
+        yield server
+
+
+@pytest.fixture
+def wf():
+    with Workflow() as workflow:
+        yield workflow
+
+
+@pytest.fixture
+def client(api, wf):
+    return wf.processes(api.url(""))

@@ -17,14 +17,17 @@ from owslib.util import ServiceException
 import wpsdocs
 from loopback import Answer, Server
 from pavics_affinity import Backend, Node, Service, Topology
+from pavics_affinity.clients import polling
 from pavics_affinity.clients.wps import SYNC, WebProcessingService
 from pavics_affinity.errors import (
     AffinityLost,
+    AffinityWarning,
     BackendUnavailable,
     ExecutionFailed,
     ExecutionTimeout,
     InvalidRequest,
     MissingExtra,
+    NotAService,
     OutOfScope,
     ServiceError,
     ServiceUnreachable,
@@ -163,6 +166,36 @@ def test_ctrl_c_ends_the_wait(service, execution):
             execution.wait(30)
     finally:
         timer.join()
+
+
+@pytest.mark.parametrize("word", ["ProcessQueued", "Succeeded", "processsucceeded", "Unknown"])
+def test_a_state_that_wps_does_not_have_is_an_error_that_quotes_it_and_no_wait(
+    service, wps, execution, word
+):
+    answer = document(service, f"<wps:{word}>x</wps:{word}>")
+    script(service, answer)
+    with pytest.raises(NotAService, match=f"status is '{word}'") as caught:
+        execution.wait()
+    assert "Nothing was executed" not in str(caught.value)
+    assert len(service.asked("status")) == 1
+    service.execute = lambda seen: service.xml(
+        wpsdocs.response(f"<wps:{word}/>", location=service.status_url)
+    )
+    with pytest.raises(NotAService, match=f"status is '{word}'.*{service.status_url}"):
+        wps.execute("step", [])
+
+
+def test_a_wait_that_is_over_says_how_long_the_status_has_not_changed(service, execution):
+    script(service, document(service, wpsdocs.STARTED))
+    with pytest.raises(ExecutionTimeout, match=r"ProcessStarted, 42 %, unchanged for 0:00:0\d"):
+        execution.wait(0.3)
+
+
+def test_a_status_that_does_not_change_is_warned_of_and_waited_for(service, execution, monkeypatch):
+    monkeypatch.setattr(polling, "QUIET", 0.2)
+    script(service, *[document(service, wpsdocs.STARTED)] * 15, service.xml(HELLO))
+    with pytest.warns(AffinityWarning, match="process 'step' is unchanged for"):
+        assert execution.wait(60).isSucceeded()
 
 
 # ---- a status document that is not there, or not whole ----

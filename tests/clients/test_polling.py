@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pavics_affinity.clients import polling
-from pavics_affinity.errors import InvalidRequest
+from pavics_affinity.errors import AffinityWarning, InvalidRequest
+from pavics_affinity.pin import Pin
 
 LATENCY = 0.012
 
@@ -65,3 +66,38 @@ def test_a_duration_is_seconds_or_a_timedelta(value, seconds):
 def test_what_is_no_duration_is_refused(value):
     with pytest.raises(InvalidRequest, match="timeout"):
         polling.seconds(value)
+
+
+def test_a_status_that_does_not_change_for_an_hour_is_warned_of_once():
+    now, pin = [0.0], Pin("a1b2")
+    quiet = polling.Quiet(clock=lambda: now[0])
+
+    def warned(url="http://h/1.xml"):
+        before = len(pin.warned)
+        quiet.warn(pin, "process 'step'", url)
+        return pin.warned[before:]
+
+    quiet.note("running", 5)
+    now[0] = 3599.0
+    quiet.note("running", 5)
+    assert warned() == []
+    now[0] = 3600.0
+    with pytest.warns(AffinityWarning):
+        [message] = warned()
+    assert "process 'step' is unchanged for 1:00:00" in message
+    assert "Pass a timeout" in message
+    now[0] = 7200.0
+    assert warned() == []
+    quiet.note("running", 6)
+    assert quiet.seconds == 0
+    assert warned("http://h/2.xml") == []
+
+
+def test_a_progress_bar_shows_for_how_long_nothing_has_changed():
+    now = [0.0]
+    quiet = polling.Quiet(clock=lambda: now[0])
+    quiet.note("running")
+    assert (quiet.beside("half way"), quiet.beside(None)) == ("half way", None)
+    now[0] = 90.0
+    assert quiet.beside("half way") == "half way; unchanged for 0:01:30"
+    assert quiet.beside(None) == "unchanged for 0:01:30"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import threading
@@ -36,8 +35,7 @@ from pavics_affinity.errors import (
     UnknownProcess,
 )
 from pavics_affinity.testing.nginx import find_nginx
-
-JSON = {"Content-Type": "application/json"}
+from scriptedapi import JSON, ScriptedAPI
 
 
 @pytest.fixture(scope="module")
@@ -50,53 +48,6 @@ def site(tmp_path_factory):
     made = OGCSite(tmp_path_factory.mktemp("oapi"))
     yield made
     made.close()
-
-
-@pytest.fixture
-def wf():
-    with Workflow() as workflow:
-        yield workflow
-
-
-class ScriptedAPI(Server):
-    """Offers one process, ``step``; what it answers can be set."""
-
-    def __init__(self):
-        super().__init__()
-        self.landing = {"links": []}
-        self.described = {"id": "step", "inputs": {"text": {}}, "outputs": {"out": {}}}
-        self.execute = lambda seen: self.json({"out": "done"})
-        self.other = lambda seen: Answer(404)
-        self.answer = self._answer
-
-    @staticmethod
-    def json(value, status=200, **headers):
-        return Answer(status, json.dumps(value).encode(), JSON | headers)
-
-    def _answer(self, seen):
-        if seen.method == "POST":
-            return self.execute(seen)
-        match seen.path.partition("?")[0]:
-            case "/":
-                return self.landing if isinstance(self.landing, Answer) else self.json(self.landing)
-            case "/processes":
-                return self.json({"processes": [{"id": "step"}]})
-            case "/processes/step":
-                return self.json(self.described)
-            case path if path.startswith("/processes/"):
-                return self.json({"code": "NoSuchProcess", "description": "not found"}, 404)
-        return self.other(seen)
-
-
-@pytest.fixture
-def api():
-    with ScriptedAPI() as server:
-        yield server
-
-
-@pytest.fixture
-def client(api, wf):
-    return wf.processes(api.url(""))
 
 
 # ---- real nodes ----

@@ -23,6 +23,7 @@ from .answers import given
 from .descriptions import Descriptions
 from .execution import Execution
 from .references import as_input
+from .submission import before_sending
 from .wps import WebProcessingService
 
 try:
@@ -216,18 +217,19 @@ def _taking_outputs(
             bound = signature.bind(self, *args, **inputs)
         except TypeError:
             return method(self, *args, **inputs)  # which says so in Python's own words
-        described = service.description(identifier)
-        rules = {} if described is None else described.inputs
-        for name, rule in rules.items():
-            argument = sanitize(name)
-            value = bound.arguments.get(argument)
-            # A result of birdy's is a tuple with names; one without is several values.
-            if isinstance(value, list | tuple) and not hasattr(value, "_asdict"):
-                bound.arguments[argument] = [
-                    as_input(service.session, name, item, rule) for item in value
-                ]
-            elif value is not None:
-                bound.arguments[argument] = as_input(service.session, name, value, rule)
+        with before_sending():
+            described = service.description(identifier)
+            rules = {} if described is None else described.inputs
+            for name, rule in rules.items():
+                argument = sanitize(name)
+                value = bound.arguments.get(argument)
+                # A result of birdy's is a tuple with names; one without is several values.
+                if isinstance(value, list | tuple) and not hasattr(value, "_asdict"):
+                    bound.arguments[argument] = [
+                        as_input(service.session, name, item, rule) for item in value
+                    ]
+                elif value is not None:
+                    bound.arguments[argument] = as_input(service.session, name, value, rule)
         return method(*bound.args, **bound.kwargs)
 
     return call

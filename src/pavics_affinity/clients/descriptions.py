@@ -140,8 +140,7 @@ class InputRule:
         if not fits:
             shown = repr(value) if isinstance(value, str) else f"a {type(value).__name__}"
             raise InvalidRequest(
-                f"input {self.identifier!r} is {shown}; expected {self.expected()}. "
-                "Nothing was executed",
+                f"input {self.identifier!r} is {shown}; expected {self.expected()}",
                 input=self.identifier,
                 value=value,
             )
@@ -212,7 +211,7 @@ class Description:
             if name not in self.inputs:
                 raise UnknownInput(
                     f"process {self.identifier!r} has no input {name!r}; "
-                    f"{near(name, self.inputs, 'input')} Nothing was executed",
+                    f"{near(name, self.inputs, 'input')}",
                     input=name,
                 )
             self.inputs[name].check(value)
@@ -223,8 +222,7 @@ class Description:
                 limit = f"at least {rule.least}" if times < rule.least else f"at most {rule.most}"
                 raise InvalidRequest(
                     f"input {rule.identifier!r} of process {self.identifier!r} is given "
-                    f"{times} times; it takes {limit}, each {rule.expected()}. "
-                    "Nothing was executed",
+                    f"{times} times; it takes {limit}, each {rule.expected()}",
                     input=rule.identifier,
                 )
 
@@ -240,7 +238,7 @@ class Description:
             if name not in self.outputs:
                 raise UnknownOutput(
                     f"process {self.identifier!r} has no output {name!r}; "
-                    f"{near(name, self.outputs, 'output')} Nothing was executed",
+                    f"{near(name, self.outputs, 'output')}",
                     output=name,
                 )
 
@@ -292,7 +290,7 @@ def _value(name: str, value: Any) -> Value:
     )
     raise InvalidRequest(
         f"input {name!r} is {value!r}, a {type(value).__name__}; expected a str, a number, a bool, "
-        f"a date, a ComplexDataInput or a BoundingBoxDataInput{hint}. Nothing was executed",
+        f"a date, a ComplexDataInput or a BoundingBoxDataInput{hint}",
         input=name,
         value=value,
     )

@@ -110,6 +110,7 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
         self._built: tuple[bytes, _Form] | None = None
         self._submitted = time.monotonic()
         self._asked: float | None = None
+        self._quiet = polling.Quiet()
 
     def __repr__(self) -> str:
         node = f" on {self.session.node}" if self.session.node else ""
@@ -130,6 +131,10 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
 
         The pause between two questions grows as `pavics_affinity.clients.polling`
         has it: 0.1 s at first, 0.36 s from half a second on, 10 s at most.
+
+        A job that was lost when its node restarted may keep the status of a running one.
+        Nothing tells it from a long job, so pass `timeout`. After an hour without a
+        change a warning says so, once.
 
         Parameters
         ----------
@@ -282,6 +287,7 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
                 for element in response.iterfind(f"{wps}ProcessOutputs/{wps}Output")
             ]
             self._note_places(response.get("serviceInstance"))
+        self._quiet.note(self.status, self.percentCompleted, self.statusMessage)
         submission.tell(self, response)
 
     def note_evidence(self) -> None:
@@ -338,7 +344,8 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
     def _check_status(self) -> None:
         """Raise ValueError for a status that WPS has not; OWSLib raises a bare Exception later."""
         if self.status is not None and self.status not in submission.STATES:
-            raise ValueError(f"its status is {self.status[:80]!r}")
+            where = f", and its document is at {self.statusLocation}" if self.statusLocation else ""
+            raise ValueError(f"its status is {self.status[:80]!r}{where}")
 
     def _references(self) -> Iterator[str]:
         """Yield the URLs of the status document and of the outputs."""
@@ -400,7 +407,8 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
 
             def done(left: float | None) -> bool:
                 if self._refresh(left):
-                    move(self.percentCompleted, self.statusMessage)
+                    move(self.percentCompleted, self._quiet.beside(self.statusMessage))
+                self._quiet.warn(self.session.pin, self._name, str(self.statusLocation))
                 return self._ended
 
             polling.wait_until(
@@ -414,8 +422,8 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
     def _expired(self, waited: float) -> ExecutionTimeout:
         return ExecutionTimeout(
             f"{self._name} has not ended after {waited:.1f} s (status {self.status}, "
-            f"{self.percentCompleted} %). It goes on at the server: wait again, or come back later "
-            f"with .attach({self.statusLocation!r})",
+            f"{self.percentCompleted} %, {self._quiet.in_words()}). It goes on at the server: wait "
+            f"again, or come back later with .attach({self.statusLocation!r})",
             **self._details(self.statusLocation),
         )
 
@@ -424,7 +432,11 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
         if self._asked is not None:
             time.sleep(max(0.0, self._asked + LEAST_PAUSE - time.monotonic()))
         document = StatusDocument(
-            self.session, self._status_url(), process=self._name, timeout=self.timeout
+            self.session,
+            self._status_url(),
+            process=self._name,
+            timeout=self.timeout,
+            service=self.url or "",
         )
         try:
             root = document.fetch(left)

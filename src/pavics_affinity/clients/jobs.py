@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 from ..errors import ExecutionTimeout, InvalidRequest, UnknownOutput
@@ -13,13 +13,16 @@ from ..markup.terminal import in_terminal
 from ..record import Step, StepState, operation
 from ..transport.wire import shown
 from . import polling
-from .answers import Answer, read
+from .accepted import results_link
+from .answers import Answer, BodyBroken, read
 from .descriptions import near
+from .fetch import fetch, patience_of, until_whole
+from .jobstatus import JSON, JobDocument
 from .outputs import Output
-from .problems import Failed, check_status, expect_json, parsed
+from .problems import Failed, Refused, check_status, expect_json, is_not_ready
 from .progress import bar
 from .results import Results, output_of, text_of
-from .status import StatusDocument, Trouble
+from .states import ENDED, state_of
 from .urls import web_url
 
 if TYPE_CHECKING:
@@ -27,9 +30,7 @@ if TYPE_CHECKING:
 
     from ..transport import AffinitySession
 
-JSON = {"Accept": "application/json"}
-_RESULTS = "http://www.opengis.net/def/rel/ogc/1.0/results"
-_ENDED = frozenset({"successful", "failed", "dismissed"})
+T = TypeVar("T")
 _STATES: dict[str, StepState] = {
     "accepted": "accepted",
     "successful": "succeeded",
@@ -83,6 +84,7 @@ class Job(dict[str, Any]):
         self._process = process
         self._submitted = time.monotonic()
         self._asked: float | None = None
+        self._quiet = polling.Quiet()
 
     def __repr__(self) -> str:
         node = f" on {self.session.node}" if self.session.node else ""
@@ -98,8 +100,11 @@ class Job(dict[str, Any]):
 
     @property
     def status(self) -> str | None:
-        """``"accepted"``, ``"running"``, ``"successful"``, ``"failed"`` or ``"dismissed"``."""
-        return text_of(self.get("status"))
+        """``"accepted"``, ``"running"``, ``"successful"``, ``"failed"`` or ``"dismissed"``.
+
+        Other servers' words for these are translated; ``job["status"]`` is the server's own.
+        """
+        return state_of(self.get("status")) or text_of(self.get("status"))
 
     @property
     def progress(self) -> int:
@@ -126,7 +131,10 @@ class Job(dict[str, Any]):
     def wait(self, timeout: float | timedelta | None = None, progress: bool | None = None) -> Self:
         """Wait for the end of the job.
 
-        It is asked as often as `pavics_affinity.clients.polling` has it.
+        It is asked as often as `pavics_affinity.clients.polling` has it. A job that the
+        server has lost, by a restart for example, may keep the status of a running one.
+        Nothing tells it from a long job, so pass `timeout`. After an hour without a
+        change a warning says so, once.
 
         Parameters
         ----------
@@ -152,7 +160,7 @@ class Job(dict[str, Any]):
             As every request.
         """
         limit = polling.seconds(timeout)
-        if self.status not in _ENDED:
+        if self.status not in ENDED:
             self._wait(limit, progress)
         if self.status != "successful":
             raise Failed(
@@ -173,11 +181,10 @@ class Job(dict[str, Any]):
             The server refuses, or has a single output that is no JSON: see `output`.
         """
         url = self._results_url()
-        answer = self._get(url)
-        document = expect_json(answer, doing="the results", asker=self.session)
-        if not isinstance(document, dict):
-            document = {"value": document}
-        return Results(document, session=self.session, url=url)
+        answer = self._once_ready(
+            lambda: fetch(self.session, url, doing="results", timeout=self.timeout, headers=JSON)
+        )
+        return self._as_results(answer, "value", url)
 
     def output(self, identifier: str) -> Output:
         """Return the output of this name.
@@ -222,17 +229,14 @@ class Job(dict[str, Any]):
             As `output`.
         """
         url = self._results_url()
-        with operation("results"):
-            response = self.session.get(url, stream=True, timeout=self.timeout, headers=JSON)
-        kind = response.headers.get("Content-Type", "")
-        if response.ok and "json" not in kind.lower():
-            response.close()
-            value = {"href": url, "type": kind.split(";")[0].strip() or None}
-            return {single: output_of(single, value, session=self.session, base=url)}
-        document = expect_json(read(response, url=url), doing="the results", asker=self.session)
-        if not isinstance(document, dict):
-            document = {single: document}
-        return Results(document, session=self.session, url=url).outputs()
+        answer = self._once_ready(
+            lambda: until_whole(
+                lambda: self._ask(url), session=self.session, url=url, doing="results"
+            )
+        )
+        if isinstance(answer, Answer):
+            return self._as_results(answer, single, url).outputs()
+        return {single: output_of(single, answer, session=self.session, base=url)}
 
     def dismiss(self) -> Self:
         """Have the server end the job and forget its results.
@@ -244,9 +248,19 @@ class Job(dict[str, Any]):
         """
         with operation("dismiss"):
             response = self.session.delete(self.location, stream=True, headers=JSON)
-        answer = read(response, url=self.location)
-        check_status(answer, doing="to dismiss the job", asker=self.session)
-        self["status"] = "dismissed"
+        try:
+            answer = read(response, url=self.location)
+        except BodyBroken as error:
+            if not response.ok:
+                raise Refused(
+                    f"{self.location} refused to dismiss the job: HTTP {response.status_code}, and "
+                    f"the reason broke off ({error})",
+                    response=response,
+                    **self._details,
+                ) from error
+        else:
+            check_status(answer, doing="to dismiss the job", asker=self.session)
+        self.take_over({**self, "status": "dismissed"})
         return self
 
     # ---- how ----
@@ -255,6 +269,7 @@ class Job(dict[str, Any]):
         """Take over what a status document says, and let the workflow's record know."""
         self.clear()
         self.update(document)
+        self._quiet.note(self.get("status"), self.get("progress"), self.message)
         self._process = text_of(self.get("processID")) or self._process
         self.step.process = self.step.process or self._process or ""
         self.step.update(
@@ -282,8 +297,9 @@ class Job(dict[str, Any]):
 
             def done(left: float | None) -> bool:
                 if self._refresh(left):
-                    move(self.progress, self.message)
-                return self.status in _ENDED
+                    move(self.progress, self._quiet.beside(self.message))
+                self._quiet.warn(self.session.pin, self._name, self.location)
+                return self.status in ENDED
 
             polling.wait_until(
                 done,
@@ -295,15 +311,19 @@ class Job(dict[str, Any]):
 
     def _expired(self, waited: float) -> ExecutionTimeout:
         return ExecutionTimeout(
-            f"{self._name} has not ended after {waited:.1f} s (status {self.status}, "
-            f"{self.progress} %). It goes on at the server: wait again, or come back later with "
-            f".attach({self.location!r})",
+            f"{self._name} has not ended after {waited:.1f} s (status {self.get('status')}, "
+            f"{self.progress} %, {self._quiet.in_words()}). It goes on at the server: wait again, "
+            f"or come back later with .attach({self.location!r})",
             **self._details,
         )
 
     def _refresh(self, left: float | None) -> bool:
-        document = _JobDocument(
-            self.session, self.location, process=self._name, timeout=self.timeout
+        document = JobDocument(
+            self.session,
+            self.location,
+            process=self._name,
+            timeout=self.timeout,
+            service=self.step.service,
         ).fetch(left)
         self._asked = time.monotonic()
         if document is None:
@@ -311,47 +331,40 @@ class Job(dict[str, Any]):
         self.take_over(document)
         return True
 
-    def _get(self, url: str) -> Answer:
+    def _ask(self, url: str) -> Answer | dict[str, Any]:
+        """Ask for the results; return a link to them, unread, if they are not JSON."""
         with operation("results"):
             response = self.session.get(url, stream=True, timeout=self.timeout, headers=JSON)
+        kind = response.headers.get("Content-Type", "")
+        if response.ok and "json" not in kind.lower():
+            response.close()
+            return {"href": url, "type": kind.split(";")[0].strip() or None}
         return read(response, url=url)
 
+    def _once_ready(self, ask: Callable[[], T]) -> T:
+        """Ask again while the server says that the results of the ended job are not there yet."""
+        patience = patience_of(self.session)
+        while True:
+            found = ask()
+            waits = isinstance(found, Answer) and is_not_ready(found)
+            if not waits or not patience.wait():
+                return found
+
+    def _as_results(self, answer: Answer, single: str, url: str) -> Results:
+        document = expect_json(answer, doing="the results", asker=self.session)
+        if not isinstance(document, dict):
+            document = {single: document}
+        return Results(document, session=self.session, url=url)
+
     def _results_url(self) -> str:
-        if self.status not in _ENDED:
+        if self.status not in ENDED:
             raise InvalidRequest(
                 f"{self._name} has not ended (status {self.status}): call .wait() first",
                 **self._details,
             )
         self.wait()
-        listed = self.get("links")
-        links = (
-            [link for link in listed if isinstance(link, Mapping)]
-            if isinstance(listed, list)
-            else []
-        )
-        found = [link for link in links if link.get("rel") == _RESULTS and link.get("href")]
-        found.sort(key=lambda link: "json" not in str(link.get("type")))
-        stated = found[0]["href"] if found else f"{self.location.partition('?')[0]}/results"
+        path = self.location.partition("#")[0].partition("?")[0].rstrip("/")
+        stated = results_link(self.get("links")) or f"{path}/results"
         url = web_url(stated, base=self.location, what=f"the results of {self._name}")
         self.session.note_reference(url)
         return url
-
-
-class _JobDocument(StatusDocument):
-    """A job's status document: a JSON object that has a status."""
-
-    headers: ClassVar[Mapping[str, str] | None] = JSON
-
-    def judged(self, answer: Answer) -> Any:
-        if answer.status in (401, 403):
-            check_status(answer, doing="the status", asker=self.session)
-        came = f"HTTP {answer.status} and {answer.what_came}"
-        if answer.status >= 400:
-            return Trouble(came, gone=answer.status < 500 and answer.status not in (408, 429))
-        try:
-            document = parsed(answer)
-        except ValueError:
-            return Trouble(came, gone=False)
-        if isinstance(document, dict) and isinstance(document.get("status"), str):
-            return document
-        return Trouble(f"{came} without a status", gone=False)

@@ -377,7 +377,8 @@ class Output(owslib.wps.Output):
                 "fetched without the machineid. If that host is the site's own, name its outputs "
                 "in the topology",
             )
-        return Source(self.session, url, f"output {self._name!r}", options, self._expected)
+        name = f"output {self._name!r}"
+        return Source(self.session, url, name, options, self._expected, self.service)
 
     def _content(self, limit: int | None = None) -> tuple[bytes, str | None]:
         if self.reference is None:

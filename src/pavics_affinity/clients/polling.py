@@ -16,10 +16,17 @@ import random
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from ..errors import InvalidRequest
 
+if TYPE_CHECKING:
+    from ..pin import Pin
+
 SHORTEST, SHORT, LONGEST = 0.095, 0.36, 10.0
+#: Seconds without a change after which a wait is warned of.
+QUIET = 3600.0
+_MENTIONED = 60.0  # seconds without a change, beside a progress bar
 
 
 def pause(age: float) -> float:
@@ -61,6 +68,50 @@ def seconds(value: float | timedelta | None, name: str = "timeout") -> float | N
     if isinstance(number, bool) or not isinstance(number, int | float) or not number >= 0:
         raise InvalidRequest(f"{name} is {value!r}; it takes seconds, 0 or more, or a timedelta")
     return float(number)
+
+
+class Quiet:
+    """How long a job's status document has not changed.
+
+    A job that was lost leaves the document of a running one behind, so no length of
+    quiet proves anything. It is shown, and a long one is warned of.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._said: tuple[object, ...] | None = None
+        self._since = clock()
+
+    @property
+    def seconds(self) -> float:
+        """Since the document changed last, as seen from here."""
+        return self._clock() - self._since
+
+    def note(self, *said: object) -> None:
+        """Take what the document says now."""
+        if said != self._said:
+            self._said, self._since = said, self._clock()
+
+    def in_words(self) -> str:
+        """Say how long it has been, for a message."""
+        return f"unchanged for {timedelta(seconds=round(self.seconds))}"
+
+    def beside(self, words: str | None) -> str | None:
+        """Return the words for a progress bar, with the quiet if it is worth a mention."""
+        if self.seconds < _MENTIONED:
+            return words
+        return f"{words}; {self.in_words()}" if words else self.in_words()
+
+    def warn(self, pin: Pin, name: str, url: str) -> None:
+        """Warn of a long quiet, once for each job of the workflow."""
+        if self.seconds < QUIET:
+            return
+        pin.warn_once(
+            f"quiet {url}",
+            f"the status document of {name} is {self.in_words()} ({url}). It may be a long job, "
+            "or one that was lost when its node restarted; a document does not show which. "
+            "Pass a timeout to wait() to bound the wait",
+        )
 
 
 def wait_until(

@@ -111,6 +111,12 @@ def check_status(answer: Answer, *, doing: str, asker: Asker, execute: bool = Fa
     )
 
 
+def is_not_ready(answer: Answer) -> bool:
+    """Tell whether the answer says that the results of a job are not there yet."""
+    said = _problem(answer) if answer.status >= 400 else None
+    return said is not None and "resultnotready" in (said[1] or "").replace("-", "").lower()
+
+
 def _problem(answer: Answer) -> tuple[str, str | None] | None:
     """Return text and code of an exception as OGC and RFC 7807 have it."""
     try:

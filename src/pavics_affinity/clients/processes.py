@@ -18,7 +18,6 @@ from ..errors import (
     ExecuteOutcomeUnknown,
     InvalidRequest,
     ServiceError,
-    ServiceUnreachable,
     UnknownInput,
 )
 from ..record import Step, operation
@@ -26,19 +25,21 @@ from ..record.steps import digest_of
 from ..transport import ambient_session
 from ..transport.wire import shown
 from . import references
+from .accepted import is_job, job_url
 from .answers import Answer, BodyBroken, read
 from .descriptions import near
-from .jobs import JSON, Job
+from .fetch import fetch
+from .jobs import Job
+from .jobstatus import JSON
 from .logins import KeepsItsLogin, as_authentication, split_login
 from .problems import NoOGCAPI, NoSuchProcess, check_status, expect_json, is_json, parsed
 from .results import Results, raw_results
-from .submission import lost, noting
+from .submission import before_sending, lost, noting
 from .urls import check_service_url, web_url
 
 if TYPE_CHECKING:
     from ..transport import AffinitySession
 
-_ATTEMPTS = 3  # of a document whose answer breaks off
 _DEFINITIONS = ("application/vnd.oai.openapi+json", "application/vnd.oai.openapi")
 
 
@@ -153,7 +154,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
                 raise
             raise NoSuchProcess(
                 f"{self.url} offers no process {process_id!r}; "
-                f"{near(process_id, names, 'process')} Nothing was executed",
+                f"{near(process_id, names, 'process')}",
                 url=self.url,
                 machineid=self.session.machineid,
                 process=process_id,
@@ -214,14 +215,15 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         ExecuteOutcomeUnknown
             It was sent, and no whole answer came. It is not sent again.
         """
-        resolved = references.resolve_json(self.session, dict(inputs))
-        self._check_inputs(process_id, resolved)
-        document: dict[str, Any] = {"inputs": resolved}
-        if outputs:
-            document["outputs"] = outputs
-        document["response"] = response
-        body = _as_json(document)
-        url = self._url(f"processes/{_segment(process_id)}/execution")
+        with before_sending():
+            resolved = references.resolve_json(self.session, dict(inputs))
+            self._check_inputs(process_id, resolved)
+            document: dict[str, Any] = {"inputs": resolved}
+            if outputs:
+                document["outputs"] = outputs
+            document["response"] = response
+            body = _as_json(document)
+            url = self._url(f"processes/{_segment(process_id)}/execution")
         steps, digest = self.session.record.steps, digest_of(url, body)
         earlier = steps.recall(digest)
         if earlier is not None:
@@ -237,10 +239,10 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         step = steps.begin(process_id, shown(self.url), digest=digest, api="ogcapi")
         with noting(step):
             answer = self._post(process_id, url, body, async_=async_)
-            location = self._location(answer)
-            if location is not None:
-                return self._job(location, process_id, answer, step)
-            found = self._results(process_id, answer, raw=response == "raw")
+            raw = response == "raw"
+            if self._is_job(process_id, answer, asynchronous=async_, raw=raw):
+                return self._job(process_id, answer, step)
+            found = self._results(process_id, answer, raw=raw)
             step.update("succeeded")
         return found
 
@@ -263,7 +265,8 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         """
         url = web_url(location, base=self.url, what="the job")
         self.session.note_reference(url)
-        return Job(self.session, url, timeout=self.timeout).refresh()
+        step = self.session.record.steps.attached(url, "", shown(self.url), "ogcapi")
+        return Job(self.session, url, timeout=self.timeout, step=step).refresh()
 
     # ---- how ----
 
@@ -334,25 +337,8 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         return dict(JSON)
 
     def _get(self, url: str, doing: str, headers: Mapping[str, str] | None = None) -> Answer:
-        for _ in range(_ATTEMPTS):
-            with operation(doing):
-                response = self.session.get(
-                    url,
-                    stream=True,
-                    timeout=self.timeout,
-                    headers=self._sent_headers() if headers is None else headers,
-                )
-            try:
-                return read(response, url=url)
-            except BodyBroken as error:
-                broken = error
-        raise ServiceUnreachable(
-            f"the answer to {doing} broke off {_ATTEMPTS} times ({broken}); try again later",
-            url=url,
-            machineid=self.session.machineid,
-            node=self.session.node,
-            attempts=_ATTEMPTS,
-        ) from broken
+        sent = self._sent_headers() if headers is None else headers
+        return fetch(self.session, url, doing=doing, timeout=self.timeout, headers=sent)
 
     def _send(
         self,
@@ -405,21 +391,26 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         self.response_headers = answer.response.headers
         return answer
 
-    def _location(self, answer: Answer) -> str | None:
-        """Return the URL of the job that was made, or None if the answer is the results."""
-        if answer.status not in (201, 202):
-            return None
-        stated = answer.response.headers.get("Location")
-        if not stated:
-            # The standard wants it; without, the status document's own name leads to it.
-            document = parsed(answer) if is_json(answer) else None
-            identifier = document.get("jobID") if isinstance(document, dict) else None
-            if not isinstance(identifier, str) or identifier in ("", ".", ".."):
-                return None
-            stated = self._url(f"jobs/{quote(identifier, safe='')}")
-        return web_url(stated, base=self.url, what="the job")
+    def _is_job(self, process_id: str, answer: Answer, **asked: bool) -> bool:
+        if answer.status >= 400:
+            return False
+        described = self._described.get(process_id, {}).get("outputs")
+        outputs = described if isinstance(described, Mapping) else ()
+        return is_job(answer, outputs, **asked)
 
-    def _job(self, location: str, process_id: str, answer: Answer, step: Step) -> Job:
+    def _job(self, process_id: str, answer: Answer, step: Step) -> Job:
+        stated = job_url(answer, self._url)
+        if stated is None:
+            raise ExecuteOutcomeUnknown(
+                f"{answer.url} accepted Execute {process_id} as a job, and its answer (HTTP "
+                f"{answer.status} and {answer.what_came}) does not say where the job is. It was "
+                f"not sent again; look for the job at {self._url('jobs')} and pass its URL to "
+                ".attach",
+                url=answer.url,
+                machineid=self.session.machineid,
+                node=self.session.node,
+            )
+        location = web_url(stated, base=answer.response.url or self.url, what="the job")
         step.update("accepted", location=location)
         self.session.note_reference(location)
         job = Job(self.session, location, process=process_id, timeout=self.timeout, step=step)
@@ -440,15 +431,14 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         for name in inputs:
             if name not in known:
                 raise UnknownInput(
-                    f"process {process_id!r} has no input {name!r}; "
-                    f"{near(name, known, 'input')} Nothing was executed",
+                    f"process {process_id!r} has no input {name!r}; {near(name, known, 'input')}",
                     input=name,
                 )
 
 
 def _segment(process_id: str) -> str:
     if not isinstance(process_id, str) or process_id in ("", ".", ".."):
-        raise InvalidRequest(f"{process_id!r} is no identifier of a process. Nothing was executed")
+        raise InvalidRequest(f"{process_id!r} is no identifier of a process")
     return quote(process_id, safe="")
 
 
@@ -456,9 +446,7 @@ def _as_json(document: Any) -> str:
     try:
         return json.dumps(document)
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidRequest(
-            f"the inputs cannot be written as JSON: {error}. Nothing was executed"
-        ) from error
+        raise InvalidRequest(f"the inputs cannot be written as JSON: {error}") from error
 
 
 def _delegate(auth: Any) -> Any:

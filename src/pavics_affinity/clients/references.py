@@ -183,7 +183,7 @@ def hand_on(session: AffinitySession, url: str, what: str) -> str:
 def _refuse(session: AffinitySession, message: str, url: str | None) -> None:
     if session.pin.strict:
         raise ReferenceRefused(
-            f"{message}. Nothing was executed",
+            message,
             machineid=session.machineid,
             node=session.node,
             url=url,
@@ -204,8 +204,7 @@ def single(value: Any, name: str) -> Any:
     if isinstance(value, Execution):
         if value.status is None or not value.isComplete():
             raise InvalidRequest(
-                f"input {name!r} is {value!r}, which has not ended: call .wait() first. "
-                "Nothing was executed",
+                f"input {name!r} is {value!r}, which has not ended: call .wait() first",
                 input=name,
             )
         return _only({str(o.identifier): o for o in value.wait().processOutputs}, name)
@@ -222,7 +221,7 @@ def _only(outputs: Mapping[str, Any], name: str) -> Any:
     listed = ", ".join(outputs) or "none"
     raise InvalidRequest(
         f"input {name!r} is the result of a process that has {len(outputs)} outputs ({listed}); "
-        "pass the one that is meant. Nothing was executed",
+        "pass the one that is meant",
         input=name,
     )
 

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 from lxml import etree
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..transport import AffinitySession
 
 _QUALIFIED = frozenset({"value", "mediaType", "encoding", "schema"})
+_BESIDE_OUTPUTS = frozenset({"outputs", "links"})
 _UNWRITABLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _WPS = "http://www.opengis.net/wps/1.0.0"
 _OWS = "http://www.opengis.net/ows/1.1"
@@ -77,9 +78,11 @@ class Results(dict[str, Any]):
         """Return the outputs by identifier.
 
         The standard has them so; pygeoapi has a list of ``{"id", "value"}`` below
-        ``outputs``, or one such entry alone.
+        ``outputs``, or one such entry alone; Weaver has them by name below ``outputs``.
         """
         listed = self.get("outputs")
+        if _are_named(listed) and self.keys() <= _BESIDE_OUTPUTS:
+            return dict(listed)
         entries = listed if isinstance(listed, list) else [self] if "id" in self else []
         named = [e for e in entries if isinstance(e, Mapping) and isinstance(e.get("id"), str)]
         if named and len(named) == len(entries):
@@ -194,6 +197,13 @@ def _links(value: Any) -> list[Mapping[str, Any]]:
         value = value["value"]
     items = value if isinstance(value, list) else [value]
     return [e for e in items if isinstance(e, Mapping) and isinstance(e.get("href"), str)]
+
+
+def _are_named(value: Any) -> TypeGuard[Mapping[str, Any]]:
+    """Tell whether it holds links and qualified values by name, rather than being one output."""
+    entries = value.values() if isinstance(value, Mapping) else ()
+    named = [isinstance(e, Mapping) and ("href" in e or "value" in e) for e in entries]
+    return bool(named) and all(named)
 
 
 def _embed(element: etree._Element, text: str, encoding: str | None) -> None:

@@ -15,6 +15,7 @@ from ..errors import StatusLost
 from ..record import operation
 from ..transport.times import CONNECT_TIMEOUT, READ_TIMEOUT, as_timeout, asked_to_wait
 from . import polling, xml
+from .addresses import named_by
 from .answers import Answer, BodyBroken, expect, read
 
 if TYPE_CHECKING:
@@ -59,18 +60,27 @@ class StatusDocument:
         Of what, for messages: ``"process 'download'"``.
     timeout : float or tuple, optional
         The client's own, in seconds.
+    service : str
+        URL of the service whose document named this one.
     """
 
     #: Sent along with each question.
     headers: ClassVar[Mapping[str, str] | None] = None
 
     def __init__(
-        self, session: AffinitySession, url: str, *, process: str, timeout: Any = None
+        self,
+        session: AffinitySession,
+        url: str,
+        *,
+        process: str,
+        timeout: Any = None,
+        service: str = "",
     ) -> None:
         self.session = session
         self.url = url
         self.process = process
         self.timeout = timeout
+        self.service = service
 
     def fetch(self, left: float | None = None) -> Any:
         """Ask until a whole document comes, and return its root.
@@ -87,6 +97,10 @@ class StatusDocument:
         ServiceError
             The server wants other credentials.
         """
+        with named_by(self.service, self.session, self.url):
+            return self._fetch(left)
+
+    def _fetch(self, left: float | None) -> Any:
         begun = time.monotonic()
         missing_since: float | None = None
         attempts = 0

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
-from ..errors import ExecuteOutcomeUnknown, ExecutionFailed, ServiceError
+from ..errors import (
+    ExecuteOutcomeUnknown,
+    ExecutionFailed,
+    InvalidRequest,
+    ServiceError,
+    say_also,
+)
 from ..record import Step, StepState, operation
 from ..record.steps import digest_of, following
 from ..transport.wire import shown
@@ -80,6 +86,16 @@ def submit(execution: Execution, process: str, body: bytes, timeout: Any) -> etr
             # The server says that it did nothing, so it may be asked again.
             time.sleep(min(left, polling.busy_pause(attempt)))
     raise AssertionError("never reached: the loop above has no end")
+
+
+@contextlib.contextmanager
+def before_sending() -> Iterator[None]:
+    """Say of each refusal inside that nothing was executed: the Execute has not been sent."""
+    try:
+        yield
+    except InvalidRequest as error:
+        say_also(error, "Nothing was executed")
+        raise
 
 
 @contextlib.contextmanager
@@ -185,7 +201,9 @@ def _recalled(execution: Execution, step: Step, doing: str) -> etree._Element:
     if step.location is not None:
         url = web_url(step.location, base=execution.url or "", what="the status document")
         execution.statusLocation = step.location
-        document = StatusDocument(session, url, process=doing, timeout=execution.timeout)
+        document = StatusDocument(
+            session, url, process=doing, timeout=execution.timeout, service=execution.url or ""
+        )
         root: etree._Element | None = document.fetch()
         if root is not None:
             return root

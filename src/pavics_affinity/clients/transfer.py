@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ..errors import DownloadFailed, OutputUnavailable
 from ..record import operation
 from ..transport.times import asked_to_wait
+from .addresses import named_by
 from .answers import BodyBroken, chunks
 from .files import writing
 from .progress import Move
@@ -72,6 +73,8 @@ class Source:
         Further arguments of ``session.get``.
     expected : Expected
         What a metalink says of it.
+    service : str
+        URL of the service whose document named it.
     """
 
     session: AffinitySession
@@ -79,6 +82,7 @@ class Source:
     label: str
     options: Mapping[str, Any]
     expected: Expected = field(default_factory=Expected)
+    service: str = ""
 
     def get(self, headers: Mapping[str, str]) -> requests.Response:
         """Ask for it, and hand the answer over unread.
@@ -90,19 +94,20 @@ class Source:
         """
         options = dict(self.options)
         merged = {**(options.pop("headers", None) or {}), **headers}
-        with operation(self.label):
-            response = self.session.get(self.url, stream=True, headers=merged, **options)
-        partial = "Range" in headers and response.status_code in (206, 416)
-        if response.status_code not in (200, 203) and not partial:
-            response.close()
-            raise OutputUnavailable(
-                f"{self.label} at {self.url} answers HTTP {response.status_code}"
-                f"{self._cause(response)}",
-                url=self.url,
-                machineid=self.session.machineid,
-                node=self.session.node,
-                response=response,
-            )
+        with named_by(self.service, self.session, self.url):
+            with operation(self.label):
+                response = self.session.get(self.url, stream=True, headers=merged, **options)
+            partial = "Range" in headers and response.status_code in (206, 416)
+            if response.status_code not in (200, 203) and not partial:
+                response.close()
+                raise OutputUnavailable(
+                    f"{self.label} at {self.url} answers HTTP {response.status_code}"
+                    f"{self._cause(response)}",
+                    url=self.url,
+                    machineid=self.session.machineid,
+                    node=self.session.node,
+                    response=response,
+                )
         return response
 
     def _cause(self, response: requests.Response) -> str:

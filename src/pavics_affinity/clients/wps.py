@@ -20,15 +20,14 @@ from ..errors import (
     InvalidRequest,
     NotAService,
     ServiceError,
-    ServiceUnreachable,
     UnknownProcess,
 )
-from ..record import operation
 from ..transport import ambient_session
-from . import references, xml
-from .answers import MAX_METADATA, Answer, BodyBroken, expect, given, read
+from . import references, submission, xml
+from .answers import MAX_METADATA, Answer, expect, given
 from .descriptions import Description, Descriptions, near, values
 from .execution import Execution
+from .fetch import fetch
 from .logins import KeepsItsLogin, as_authentication, split_login
 from .uploads import Uploads
 from .urls import check_service_url
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
     from ..transport import AffinitySession
 
 __all__ = ["ASYNC", "AUTO", "SYNC", "WebProcessingService"]
-
-_ATTEMPTS = 3  # of a document whose answer breaks off
 
 
 class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
@@ -254,12 +251,13 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
             session=self.session,
         )
         if request is None:
-            described = self.description(identifier) if response is None else None
-            if response is None:
-                inputs = references.resolve(self.session, inputs, described)
-            request = execution.take_request(
-                *_request(execution, described, identifier, inputs, output, mode, lineage)
-            )
+            with submission.before_sending():
+                described = self.description(identifier) if response is None else None
+                if response is None:
+                    inputs = references.resolve(self.session, inputs, described)
+                request = execution.take_request(
+                    *_request(execution, described, identifier, inputs, output, mode, lineage)
+                )
         if response is not None:
             execution.parseResponse(given(response))
             return execution
@@ -359,20 +357,14 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         if self.language:
             query["language"] = self.language
         url = build_get_url(self.url, query, overwrite=True)
-        for _ in range(_ATTEMPTS):
-            with operation(request):
-                response = self.session.get(url, stream=True, timeout=self.timeout)
-            try:
-                return read(response, url=self.url, limit=MAX_METADATA)
-            except BodyBroken as error:
-                broken = error
-        raise ServiceUnreachable(
-            f"the answer to {request} broke off {_ATTEMPTS} times ({broken}); try again later",
-            url=self.url,
-            machineid=self.session.machineid,
-            node=self.session.node,
-            attempts=_ATTEMPTS,
-        ) from broken
+        return fetch(
+            self.session,
+            url,
+            doing=request,
+            timeout=self.timeout,
+            limit=MAX_METADATA,
+            named=self.url,
+        )
 
     def _expect(self, answer: Answer, name: str, doing: str) -> etree._Element:
         return expect(answer, name, doing=doing, service="WPS", asker=self.session)
@@ -407,8 +399,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
                 for e in root.iterfind("{*}ProcessOfferings/{*}Process")
             ]
         return UnknownProcess(
-            f"{self.url} offers no process {identifier!r}; {near(identifier, names, 'process')} "
-            "Nothing was executed",
+            f"{self.url} offers no process {identifier!r}; {near(identifier, names, 'process')}",
             url=self.url,
             machineid=self.session.machineid,
             process=identifier,

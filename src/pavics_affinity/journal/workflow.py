@@ -158,10 +158,12 @@ def read(path: str | os.PathLike[str]) -> Contents:
     entries = read_lines(path)
     begin = entries[0] if entries else {}
     if begin.get("event") != "begin" or not isinstance(begin.get("machineid"), str):
-        raise JournalError(
-            f"{os.fspath(path)!r} does not begin as a workflow's journal; if it is new and was "
-            "cut short, nothing was sent: delete it and start anew"
+        advice = (
+            "restore it from a copy, or look at the services' jobs before you start again"
+            if entries
+            else "it has no whole line, so nothing was sent: delete it and start again"
         )
+        raise JournalError(f"{os.fspath(path)!r} does not begin as a workflow's journal; {advice}")
     if begin.get("format") != FORMAT:
         raise JournalError(
             f"{os.fspath(path)!r} has format {begin.get('format')!r}; this version reads {FORMAT}"

@@ -463,14 +463,12 @@ class Exchange:
         if pinned and not at_proxy:
             raise self._unavailable(target, words) from fault
         who = "the service's proxy" if pinned else "the service"
-        if pinned and not self.execute:
-            # A job runs, perhaps, or has ended: "nothing" would have it executed twice.
-            advice = "Jobs and files are not concerned: ask again when it is back"
-        else:
-            advice = (
-                f"Nothing was executed; check the URL {shown(self.url)!r}, and whether the "
-                "service is up"
-            )
+        advice = f"Check the URL {shown(self.url)!r}, and whether the service is up"
+        if self.step is None:
+            # A job may run whoever asks: "nothing" would have it executed twice.
+            advice += ". Running jobs and files are unaffected: ask again when it is back"
+        elif not self.step.ran:
+            advice += ". Nothing was executed"
         raise self._error(
             ServiceUnreachable,
             target,
@@ -483,10 +481,17 @@ class Exchange:
             target,
             f"{self._place(target)} does not answer: {what}, {self._tried()}. "
             f"The files of workflow {self.pin.machineid!r} are "
-            "there only, and nothing was sent to another node. Start it again and repeat the "
-            "step, or run the chain anew",
+            "there only, and nothing was sent to another node. Start it again and "
+            f"{self._once_it_is_back()}",
         )
         return error
+
+    def _once_it_is_back(self) -> str:
+        if self.step is None:
+            return "ask again, or run the chain again in a new workflow"
+        if self.step.ran:
+            return "look at its jobs, or run the chain again if running twice does no harm"
+        return "repeat the step, or run the chain again in a new workflow"
 
     def _error(
         self, kind: type[TransportError], target: Target, message: str, **details: Any
