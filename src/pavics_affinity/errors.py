@@ -89,7 +89,7 @@ class AffinityError(Exception):
         self.url = without_login(url) if isinstance(url, str) else url
         self.attempts = attempts
         for name, value in details.items():
-            setattr(self, name, value)
+            setattr(self, name, without_login(value) if isinstance(value, str) else value)
 
     def __str__(self) -> str:
         # LookupError's children would show the repr, OSError's an errno.

@@ -153,6 +153,11 @@ class Pin:
         with self._lock:
             self._scope.add(origin.host if origin else url_or_host.rstrip(".").lower())
 
+    @property
+    def has_scope(self) -> bool:
+        """Whether any host may be told the machineid yet."""
+        return bool(self._scope) or any(site.topology is not None for site in self._known)
+
     def in_scope(self, url: str) -> bool:
         """Tell whether the URL's host may be told the machineid."""
         origin = origin_of(url)
