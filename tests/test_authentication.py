@@ -506,6 +506,38 @@ def test_a_netrc_is_read_for_the_host_it_names(service, others, tmp_path, monkey
     assert told(others["host"]) == set()
 
 
+@pytest.mark.parametrize("how", ["named", "redirect"])
+def test_the_default_of_a_netrc_is_for_hosts_in_scope(service, others, tmp_path, monkeypatch, how):
+    netrc = tmp_path / "netrc"
+    netrc.write_text(
+        f"machine 127.0.0.3 login ann password {SECRET}\ndefault login ann password {SECRET}\n"
+    )
+    monkeypatch.setenv("NETRC", str(netrc))
+    with Server("127.0.0.3") as known, Workflow("a1b2") as wf:
+        wf.add_scope(service.url())
+        for other, expected in ((others["host"], set()), (known, {"authorization"})):
+            service.files = lambda seen, to=other: Answer(302, b"", {"Location": to.url("/x")})
+            wf.session.get(other.url("/x") if how == "named" else service.url("/outputs/x"))
+            assert told(other) == expected
+        wf.session.get(service.url("/x"))
+    assert told(service) == {"machineid", "authorization"}
+
+
+def test_a_redirect_within_an_origin_keeps_the_login_that_was_given_beside_a_netrc(
+    service, tmp_path, monkeypatch
+):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login other password word\nmachine 127.0.0.1 login o password w\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    service.files = lambda seen: (
+        Answer(302, b"", {"Location": "/outputs/2"}) if seen.path.endswith("1") else Answer()
+    )
+    with Workflow("a1b2") as wf:
+        wf.session.bind(service.url(), auth=("ann", SECRET))
+        wf.session.get(service.url("/outputs/1"))
+    assert [by_basic(seen) for seen in service.seen if "outputs" in seen.path] == [True, True]
+
+
 def test_a_proxy_is_asked_for_its_topology_without_any_credentials(service):
     with Workflow("a1b2") as wf:
         wf.session.cookies.set("auth_tkt", SECRET, domain="127.0.0.1")

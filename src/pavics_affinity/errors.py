@@ -28,7 +28,7 @@ case, so that the ``except`` clauses of an existing script go on working::
     │   ├── BackendUnavailable (requests.ConnectionError)
     │   │   └── NoAnswer (requests.ReadTimeout)
     │   ├── ExecuteOutcomeUnknown (requests.ConnectionError)
-    │   ├── ExecuteRedirected
+    │   │   └── ExecuteRedirected            answered 301, 302 or 303
     │   ├── AffinityLost                     another node answered
     │   ├── OutOfScope (requests.InvalidURL)
     │   ├── RedirectLoop (requests.TooManyRedirects)
@@ -89,7 +89,7 @@ class AffinityError(Exception):
         self.url = without_login(url) if isinstance(url, str) else url
         self.attempts = attempts
         for name, value in details.items():
-            setattr(self, name, value)
+            setattr(self, name, without_login(value) if isinstance(value, str) else value)
 
     def __str__(self) -> str:
         # LookupError's children would show the repr, OSError's an errno.
@@ -267,13 +267,16 @@ class ExecuteOutcomeUnknown(TransportError, requests.ConnectionError):
     """
 
 
-class ExecuteRedirected(TransportError):
+class ExecuteRedirected(ExecuteOutcomeUnknown):
     """An Execute was answered 301, 302 or 303; following would turn it into a GET.
+
+    303 says that it ran and where its result is: ``attach(error.location)`` reads it.
+    After 301 and 302 it is not known whether it ran.
 
     Attributes
     ----------
     location : str
-        Where the service says that it is now.
+        Where the answer points to, without user and password; empty if it does not say.
     """
 
     location: str

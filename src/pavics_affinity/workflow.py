@@ -326,9 +326,12 @@ class Workflow:
         """Return the request headers that lead other HTTP libraries to the workflow's node.
 
         For httpx, aiohttp, or fsspec's ``storage_options={"headers": ...}``. The
-        URL's host joins the scope, and the workflow's node stays from now on. Such
-        libraries may send the headers along on a redirect to another host, and
-        nothing checks there who answered.
+        workflow's node stays from now on. Such libraries may send the headers along
+        on a redirect to another host, and nothing checks there who answered.
+
+        The URL's host must be in scope, because a service's document may name any
+        host: that of a service that the workflow uses, of its topology, or one given
+        to `add_scope`. Only a workflow that has no host yet takes that of the URL.
 
         Parameters
         ----------
@@ -339,7 +342,7 @@ class Workflow:
         Raises
         ------
         OutOfScope
-            It is no http or https URL.
+            It is not an http or https URL, or its host is not in scope.
         InvalidRequest
             The workflow asks the node itself, so that this URL is not the one to fetch.
         BackendUnavailable, SteeringImpossible, TopologyError
@@ -355,8 +358,8 @@ class Workflow:
         strict proxy it is ``/.affinity/KEY/...`` at the same origin; else the node's
         own URL. **The routing key stands in it, and so in every log, history and
         document that the link gets into**: whoever has it can send requests to the
-        node under this machineid. The URL's host joins the scope, and the workflow's
-        node stays from now on.
+        node under this machineid. The workflow's node stays from now on. The URL's host
+        must be in scope, as for `headers`.
 
         Parameters
         ----------
@@ -369,7 +372,7 @@ class Workflow:
         Raises
         ------
         OutOfScope
-            It is no http or https URL.
+            It is not an http or https URL, or its host is not in scope.
         SteeringImpossible
             Behind a plain proxy nothing but a header leads to the node.
         BackendUnavailable, TopologyError

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from requests.utils import get_encoding_from_headers
 
 from ..errors import DownloadFailed
+from ..markup import without_login
 from . import names
 from .files import part, writing
 from .progress import bar
@@ -36,7 +37,8 @@ class Download(os.PathLike[str]):
     path : pathlib.Path
         Where it is.
     url : str or None
-        Where it came from; None for an output that its response held.
+        Where it came from, without user and password; None for an output that its response
+        held.
     size : int
         Bytes.
     seconds : float
@@ -106,7 +108,7 @@ def save(
         transfer.run(first, file, move)
     return Download(
         path=path,
-        url=source.url,
+        url=without_login(source.url),
         size=transfer.offset,
         seconds=time.monotonic() - started,
         attempts=transfer.attempts,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
+from urllib.parse import urlsplit
 
 from ..discovery import introduce
-from ..errors import InvalidRequest, SteeringImpossible
+from ..errors import InvalidRequest, OutOfScope, SteeringImpossible
 from ..pin.links import Form, link
 from .urls import web_url
 
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 def headers_for(session: AffinitySession, url: str) -> dict[str, str]:
     """Return the request headers that lead to the workflow's node; see `Workflow.headers`."""
     pin = session.pin
-    web_url(url, base="", what="what the headers are for")
-    pin.add_scope(url)
+    _check_scope(session, web_url(url, base="", what="what the headers are for"))
     introduce(session, url)
     target = pin.route(url)
     if target.url != url:
@@ -32,12 +32,32 @@ def headers_for(session: AffinitySession, url: str) -> dict[str, str]:
     return {target.header: session.machineid if target.key is None else target.key}
 
 
+def _check_scope(session: AffinitySession, url: str) -> None:
+    """Raise `OutOfScope` for a host that a document has named, as far as can be told.
+
+    The first URL of a workflow is from its user: no document of its services was read yet.
+    """
+    pin = session.pin
+    if not pin.has_scope:
+        pin.add_scope(url)
+    if pin.in_scope(url) or pin.node_of_url(url) is not None:
+        return
+    host = urlsplit(url).hostname
+    raise OutOfScope(
+        f"{url!r} is on host {host!r}, which is none of the hosts of workflow "
+        f"{session.machineid!r}. A service's document may name any host, so this one is not told "
+        f"the machineid. If it belongs to the site, call .add_scope({host!r}) first; if it does "
+        "not, the URL needs neither header nor link",
+        machineid=session.machineid,
+        url=url,
+    )
+
+
 def link_for(session: AffinitySession, url: str, form: Form = "path") -> str:
     """Return a URL that leads to the workflow's node by itself; see `Workflow.link`."""
     if form not in get_args(Form):
         raise InvalidRequest(f"form is {form!r}; expected 'path' or 'query'")
-    web_url(url, base="", what="what is to be linked")
-    session.pin.add_scope(url)
+    _check_scope(session, web_url(url, base="", what="what is to be linked"))
     introduce(session, url)
     found = link(session.pin, url, form=form)
     if found is None:

@@ -17,6 +17,7 @@ import owslib.wps
 from lxml import etree
 
 from ..errors import OutOfScope, OutputUnavailable
+from ..markup import without_login
 from ..markup.terminal import in_terminal
 from . import names, opendap
 from .answers import MAX_DOCUMENT
@@ -93,7 +94,7 @@ class Output(owslib.wps.Output):
         )
 
     def __repr__(self) -> str:
-        where = self.reference or f"{len(self.data)} values"
+        where = without_login(self.reference or "") or f"{len(self.data)} values"
         return f"<{type(self).__name__} {self._name}: {where}>"
 
     def _repr_html_(self) -> str:

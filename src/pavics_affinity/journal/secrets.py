@@ -6,6 +6,8 @@ import contextlib
 import re
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from ..markup import without_login
+
 LARGEST_ANSWER = 64 * 1024
 """Bytes; a larger answer of a synchronous execution is not kept."""
 
@@ -46,9 +48,12 @@ def keepable(answer: bytes) -> str | None:
     """Return an answer as text, if it is small and holds neither inputs nor tokens."""
     if len(answer) > LARGEST_ANSWER or _INPUTS.search(answer):
         return None
+    text = answer.decode("utf-8", "replace")
+    if without_login(text) != text:
+        return None
     for link in _LINKS.findall(answer):
-        text = link.decode("utf-8", "replace").replace("&amp;", "&")
-        if without_tokens(text) != (text, False):
+        url = link.decode("utf-8", "replace").replace("&amp;", "&")
+        if without_tokens(url) != (url, False):
             return None
     with contextlib.suppress(UnicodeDecodeError):
         return answer.decode()

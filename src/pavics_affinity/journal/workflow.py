@@ -212,7 +212,7 @@ def _apply(step: Step, entry: Mapping[str, Any]) -> None:
         step.state, step.ended = "refused", moment
     elif event == "unknown":
         step.state, step.ended = "unknown", moment
-        step.message = "no answer came"
+        step.message = "no answer came that says whether it ran"
 
 
 def _who() -> dict[str, Any]:

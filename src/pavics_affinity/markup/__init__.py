@@ -17,13 +17,14 @@ _SHORT = 24
 # A notebook that is not trusted yet keeps this, and loses the style sheet.
 _LEFT = "text-align:left"
 _TAG = re.compile("<[^>]*>")
-_LOGIN = re.compile(r"(?<=://)[^\s/?#'\"<>]*@")
+# After "://", or after "//" where a URL without a scheme may begin.
+_LOGIN = re.compile(r"((?:(?<=:)|(?<![^\s'\"<>(\[{,;=]))//)[^\s/?#]*@")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
 def without_login(text: str) -> str:
     """Return a text whose URLs have neither user nor password in them."""
-    return _LOGIN.sub("", text)
+    return _LOGIN.sub(r"\1", text)
 
 
 def clean(text: object, limit: int = LONGEST) -> str:

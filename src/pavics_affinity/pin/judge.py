@@ -56,16 +56,32 @@ class Judge:
         wrong = target.node is not None and answered != target.node == site.node
         if wrong and target.pinned and site.renew(thorough=True):
             return answered
-        firm = target.pinned or site.node != target.node
+        if not (target.pinned or target.execute) and site.pinned and answered != site.node:
+            # It was asked before the Execute left. Ask again, once it is known where that ran.
+            return answered if site.settled else None
+        moved = site.node != target.node and not target.execute
+        firm = target.pinned or site.settled or moved
         self._compare(site, answered, firm, f"node {answered!r} answered", url)
         return None
+
+    @staticmethod
+    def named(target: Target, status: int, headers: Mapping[str, str]) -> str | None:
+        """Name the node that answered; None where no evidence says so."""
+        topology = None if target.site is None else target.site.topology
+        if topology is None or status in _GATEWAY:
+            return None
+        if target.route == "direct":
+            return target.node
+        value = headers.get(topology.evidence or "")
+        return None if value is None else topology.node_of_evidence(value)
 
     def reference(self, sites: Iterable[Site], url: str) -> None:
         """Judge a URL in an answer, whose origin may name a node; see `Pin.note_reference`."""
         for site in sites:
             node = site.topology.node_of_url(url) if site.topology is not None else None
             if node is not None:
-                firm = site.firm or (site.pinned and site.known == "proved")
+                proved = site.settled and site.known == "proved"
+                firm = site.firm or proved or (site.pinned and not site.settled)
                 what = f"the answer names {url}, which is on node {node!r}"
                 self._compare(site, node, firm, what, url)
                 return

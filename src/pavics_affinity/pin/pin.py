@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 from ..errors import InvalidRequest, TopologyError, UnknownNode
@@ -152,6 +154,11 @@ class Pin:
         with self._lock:
             self._scope.add(origin.host if origin else url_or_host.rstrip(".").lower())
 
+    @property
+    def has_scope(self) -> bool:
+        """Whether any host may be told the machineid yet."""
+        return bool(self._scope) or any(site.topology is not None for site in self._known)
+
     def in_scope(self, url: str) -> bool:
         """Tell whether the URL's host may be told the machineid."""
         origin = origin_of(url)
@@ -254,7 +261,7 @@ class Pin:
                 return
             if site.has(node):
                 site.settle(node, "predicted")
-                site.pinned = site.firm = True
+                site.settled = site.firm = True
 
     # ---- the way out ----
 
@@ -278,13 +285,13 @@ class Pin:
         """
         site, match = self._find(url)
         if match is None or site is None or site.topology is None:
-            return self._plain(url, site)
+            return replace(self._plain(url, site), execute=execute)
         # A strict proxy takes the node's name: no other server list can send it astray.
         if site.renew(thorough=execute and site.topology.proxy != "strict"):
             match = site.topology.covering(url) or match
         self._mark_used(site)
         with site.lock:
-            return self._leading(site, site.topology, match, url)
+            return replace(self._leading(site, site.topology, match, url), execute=execute)
 
     def _leading(self, site: Site, topology: Topology, match: Match, url: str) -> Target:
         """Route what a topology covers."""
@@ -312,7 +319,7 @@ class Pin:
             route="proxy",
             service=match.service.name,
             site=site,
-            pinned=site.pinned,
+            pinned=site.settled,
         )
 
     def can_go_direct(self, url: str, target: Target) -> bool:
@@ -350,13 +357,38 @@ class Pin:
         given_up, site.direct = site.direct, False
         return given_up
 
+    @contextlib.contextmanager
+    def under_way(self, target: Target, ran: Callable[[], bool]) -> Iterator[None]:
+        """Hold the node while an Execute is on its way there, whatever ends the wait.
+
+        Parameters
+        ----------
+        target : Target
+            Where it goes.
+        ran : callable
+            Asked at the end whether it may have run; then the node stays for good.
+        """
+        site = target.site
+        if site is None:
+            yield
+            return
+        with site.lock:
+            site.under_way += 1
+        try:
+            yield
+        finally:
+            with site.lock:
+                site.under_way -= 1
+                if ran():
+                    self.sent(target)
+
     def sent(self, target: Target) -> None:
-        """Note that an Execute leaves: from now on the node stays."""
+        """Note that something rests on the node: from now on it stays."""
         site = target.site
         if site is not None:
             with site.lock:
                 site.firm = site.firm or target.pinned
-                site.pinned = True
+                site.settled = True
 
     def leave(self, target: Target, what: str) -> bool:
         """Go on without the pinned node that does not answer; a strict workflow never does.
@@ -407,6 +439,10 @@ class Pin:
             Another node answered, or promised evidence is missing.
         """
         return self._judge.answer(target, status, headers, url)
+
+    def named(self, target: Target, status: int, headers: Mapping[str, str]) -> str | None:
+        """Name the node that answered; None where no evidence says so."""
+        return self._judge.named(target, status, headers)
 
     def note_reference(self, url: str) -> None:
         """Take the origin of a status location or output as evidence, where it names a node."""
@@ -481,7 +517,7 @@ class Pin:
         self._mark_used(site)
         header = site.topology.header if site.topology is not None else self.header
         key = site.uncovered_key()
-        return Target(url, header, key, site.node, "proxy", site=site, pinned=site.pinned)
+        return Target(url, header, key, site.node, "proxy", site=site, pinned=site.settled)
 
     def _to_node(self, site: Site, match: Match, url: str) -> Target:
         topology = site.topology
@@ -493,7 +529,7 @@ class Pin:
             route="direct",
             service=match.service.name,
             site=site,
-            pinned=site.pinned,
+            pinned=site.settled,
         )
 
     def _mark_used(self, site: Site) -> None:

@@ -34,7 +34,10 @@ class Target:
     site : Site or None
         The pin concerned; None out of scope.
     pinned : bool
-        Whether the workflow was pinned when the request was routed.
+        Whether the workflow was pinned when the request was routed; an Execute that was
+        on its way then does not count.
+    execute : bool
+        Whether the request executes something.
     """
 
     url: str
@@ -45,6 +48,7 @@ class Target:
     service: str | None = None
     site: Site | None = None
     pinned: bool = False
+    execute: bool = False
 
 
 class Site:
@@ -62,8 +66,10 @@ class Site:
 
     Attributes
     ----------
-    pinned : bool
-        Whether the node stays: something was executed there, or it was asked for.
+    settled : bool
+        Whether something was executed on the node, as far as is known, or it was asked for.
+    under_way : int
+        Executes that have been sent and are not answered yet.
     firm : bool
         Whether something rests on the pin already, so that even the first
         document to name another node is one too late.
@@ -77,7 +83,8 @@ class Site:
         self.machineid = machineid
         self.source = source
         self.given = given
-        self.pinned = False
+        self.settled = False
+        self.under_way = 0
         self.firm = False
         self.node: str | None = None
         self.known: NodeKnown = "unknown"
@@ -89,6 +96,11 @@ class Site:
         self._keys: dict[str, str] = {}
         self._keys_of: Topology | None = None
         self._leave: weakref.finalize[..., Site] | None = None
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the node stays: it is settled, or an Execute is on its way there."""
+        return self.settled or self.under_way > 0
 
     @property
     def topology(self) -> Topology | None:
@@ -113,7 +125,7 @@ class Site:
         with self.lock:
             self.settle(node, "predicted")
             self._wanted = node
-            self.pinned = self.firm = True
+            self.settled = self.firm = True
 
     def mint(self, wanted: str | None) -> str | None:
         """Mint a machineid that lands by itself on the node wanted, else on a little used one.
@@ -224,12 +236,12 @@ class Site:
         with self.lock:
             if node is None or self.topology is None or self.node != node:
                 return node is not None and self.topology is not None
-            known, self.pinned = self.known, False
+            known, self.settled = self.known, False
             if self.pass_over(node):
                 self.firm = False
                 return True
             self.settle(node, known)
-            self.pinned = True
+            self.settled = True
             return False
 
     def key_for(self, match: Match) -> str:

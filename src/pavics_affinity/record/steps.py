@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ..markup import without_login
+
 StepState = Literal[
     "sending",
     "not sent",
@@ -62,9 +64,9 @@ class Step:
     message : str
         The server's last words, or those of the error.
     location : str or None
-        URL of the status document.
+        URL of the status document, without user information.
     outputs : mapping of str to str
-        References of the outputs by identifier.
+        References of the outputs by identifier, without user information.
     digest : str
         What the request was recognised by, if it is sent again; see `digest_of`.
     recalled : bool
@@ -124,7 +126,8 @@ class Step:
 
     def unknown(self, error: BaseException) -> None:
         """Note that no answer came: it may have run, or not."""
-        self.state, self.ended, self.message = "unknown", time.time(), str(error)
+        self.state, self.ended = "unknown", time.time()
+        self.message = without_login(str(error))
         self._event("unknown")
 
     def answered(self, node: str | None) -> None:
@@ -144,7 +147,7 @@ class Step:
             Whether the process may have run, and failed.
         """
         self.state = "failed" if ran else "refused"
-        self.ended, self.message = time.time(), str(error)
+        self.ended, self.message = time.time(), without_login(str(error))
         self._event("ended" if ran else "refused")
 
     def update(
@@ -168,13 +171,16 @@ class Step:
         answer : bytes, optional
             The document, where it is the whole result and will not be had again.
         """
+        # A document may name URLs with user and password, and a step is shown as it is.
+        location = None if location is None else without_login(location)
         found = location is not None and location != self.location
         ends = state in ENDED and self.state not in ENDED
         self.state = state
         self.percent = self.percent if percent is None else percent
-        self.message = self.message if message is None else message
+        self.message = self.message if message is None else without_login(message)
         self.location = self.location if location is None else location
-        self.outputs = self.outputs if outputs is None else dict(outputs)
+        if outputs is not None:
+            self.outputs = {name: without_login(url) for name, url in outputs.items()}
         if found and not self.recalled:
             self._event("accepted")
         if ends:
@@ -230,6 +236,7 @@ class Steps:
 
     def attached(self, location: str, process: str, service: str, api: API = "wps") -> Step:
         """Return the step with this status location; add one if there is none."""
+        location = without_login(location)
         with self._lock:
             for step in self._steps:
                 if step.location == location:

@@ -1,25 +1,54 @@
-"""Proxies that the environment names, looked up once for each host.
+"""What the environment says of a host: its proxies, and the login in the user's ``.netrc``.
 
-requests walks through the whole environment twice for each request, which takes
-longer than everything that this package does with it.
+Proxies are looked up once for each host: requests walks through the whole environment
+twice for each request, which takes longer than everything that this package does with it.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
+from netrc import NetrcParseError, netrc
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from requests.utils import get_environ_proxies
+from requests.utils import NETRC_FILES, get_environ_proxies, get_netrc_auth
 
 _NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 #: What the proxies depend on; behind a CGI, urllib does not believe HTTP_PROXY.
 _VARIABLES = (*_NAMES, *(name.upper() for name in _NAMES), "REQUEST_METHOD")
 #: Here the system's settings count, too, and they may change without a trace.
 _BEYOND_THE_ENVIRONMENT = sys.platform in ("darwin", "win32")
+
+
+def netrc_login(url: str, *, default: bool) -> tuple[str, str] | None:
+    """Return the login that the user's ``.netrc`` has for the URL's host.
+
+    Parameters
+    ----------
+    url : str
+        http or https.
+    default : bool
+        Whether an entry ``default`` counts. It names no host, so that a document which
+        names one could send for it.
+    """
+    login = get_netrc_auth(url)
+    if login is None or default or urlsplit(url).hostname in _netrc_hosts():
+        return login
+    return None
+
+
+def _netrc_hosts() -> Collection[str]:
+    """Return the hosts that the ``.netrc`` names, which is the one that requests reads."""
+    named = os.environ.get("NETRC")
+    paths = map(os.path.expanduser, NETRC_FILES if named is None else [named])
+    found = next(filter(os.path.exists, paths), None)
+    try:
+        return netrc(found).hosts.keys() - {"default"} if found else ()
+    except (NetrcParseError, OSError):
+        return ()
 
 
 def environment_proxies(url: str) -> Mapping[str, str]:

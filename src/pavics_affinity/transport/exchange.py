@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import requests
@@ -20,9 +21,10 @@ from ..errors import (
     ServiceUnreachable,
     TransportError,
 )
-from ..pin import Target
+from ..markup import without_login
+from ..pin import Site, Target
 from ..placement import split_key
-from ..record import Request, current_operation
+from ..record import NodeKnown, Request, current_operation
 from ..record.steps import Step, current_step, digest_of
 from ..topology.urls import Origin, origin_of
 from . import faults
@@ -54,8 +56,9 @@ if TYPE_CHECKING:
 _GATEWAY = frozenset({502, 503, 504})
 _MISDIRECTED = 421
 _TOO_MANY = 429
-_TURNED_INTO_GET = frozenset({301, 302, 303})
-_NOTHING_RAN = _TURNED_INTO_GET | {_MISDIRECTED, _TOO_MANY}
+_REFUSED = frozenset({_MISDIRECTED, _TOO_MANY})
+"""Answers that say that nothing ran."""
+
 _ASKS_TO_WAIT = frozenset({_TOO_MANY, 503})
 _AFTER_TOO_MANY = 1.0
 """Seconds to wait after a 429 that does not say how long."""
@@ -63,6 +66,16 @@ _AFTER_TOO_MANY = 1.0
 _LEAST_TIMEOUT = 0.05
 """Seconds that a question is given at least, however little of the deadline is left."""
 
+_SEE_OTHER = 303
+_TURNED_INTO_GET = frozenset({301, 302, _SEE_OTHER})
+_RAN = (
+    "303 says that it ran, and that the location is that of its result (RFC 9110, 15.4.4). Read "
+    "the result with .attach(error.location), or .session.get(error.location)"
+)
+_MAY_HAVE_RUN = (
+    "Whether it ran is not known: most servers answer so before they run anything, some "
+    "afterwards. Look at the service's jobs; if it did not run, make the client with that URL"
+)
 _MOST_OF_A_REDIRECT = 65_536
 """Bytes: requests reads the body of each redirect that it follows, to its end."""
 
@@ -94,6 +107,8 @@ class Exchange:
         self.execute = is_execute(request)
         self.step = self._step() if self.execute else None
         self.timeout = self._timeout(timeout)
+        self.node: str | None = None
+        self.named: str | None = None
         self.attempts = 0
         self.tried_node = False
         self.patience = Patience(current_deadline(adapter.deadline))
@@ -117,7 +132,7 @@ class Exchange:
         finally:
             self._record(started, target, response, error)
         if self.step is not None and self.step.state == "sending":
-            self.step.answered(target.site.node if target and target.site else None)
+            self.step.answered(self.node)
         return response
 
     # ---- one attempt ----
@@ -128,25 +143,19 @@ class Exchange:
         if self.step is not None:
             self.step.sending(target.node, self.pin.machineid)
         self.attempts += 1
+        self.node, self.named = target.node, None
+        response: WireResponse | None = None
         try:
-            response = self._transmit(wire)
-        except requests.RequestException as fault:
-            if self.step is not None and faults.was_not_sent(fault):
-                self.step.not_sent()
-            self._after_fault(fault, target)
-            return None
-        if self.step is not None:
-            refused = self._refused_behind_proxy(response, target)
-            if refused or response.status_code in _NOTHING_RAN:
-                self.step.not_sent()
-            if not refused:
-                self.pin.sent(target)
-        try:
-            if self._judged(response, target):
+            with self._under_way(target):
+                response = self._transmit(wire)
+                self._note_refusal(response, target)
+                stray = self._judge(response, target)
+            if self._accepted(response, target, stray):
                 return response
         except BaseException as raised:
             # An error keeps what it was raised over, for as long as somebody keeps the error.
-            response.close()
+            if response is not None:
+                response.close()
             if isinstance(raised, AffinityError) or not isinstance(
                 raised, requests.RequestException
             ):
@@ -156,9 +165,8 @@ class Exchange:
         response.close()
         return None
 
-    def _judged(self, response: WireResponse, target: Target) -> bool:
+    def _accepted(self, response: WireResponse, target: Target, stray: str | None) -> bool:
         """Tell whether the answer is for the caller, and read it unless it is streamed."""
-        stray = self.pin.judge(target, response.status_code, response.headers, self.url)
         if stray is not None and (self.execute or not self.patience.wait()):
             self._astray(target, stray)
             stray = None
@@ -168,6 +176,35 @@ class Exchange:
             # Read while a fault can still be told from an answer.
             response.content  # noqa: B018  # the property reads the body
         return stray is None and self._is_final(response, target)
+
+    @contextlib.contextmanager
+    def _under_way(self, target: Target) -> Iterator[None]:
+        """Hold the node while an Execute is under way; for good, unless it is known not to run."""
+        step = self.step
+        if step is None:
+            yield
+            return
+        with self.pin.under_way(target, lambda: step.ran):
+            try:
+                yield
+            except requests.RequestException as fault:
+                if not isinstance(fault, AffinityError) and faults.was_not_sent(fault):
+                    step.not_sent()
+                raise
+
+    def _note_refusal(self, response: requests.Response, target: Target) -> None:
+        """Let the step know where an answer says that the Execute reached no service."""
+        refused = response.status_code in _REFUSED
+        if self.step and (refused or self._refused_behind_proxy(response, target)):
+            self.step.not_sent()
+
+    def _judge(self, response: requests.Response, target: Target) -> str | None:
+        told = response.status_code, response.headers
+        try:
+            return self.pin.judge(target, *told, self.url)
+        finally:
+            self.named = self.pin.named(target, *told)
+            self.node = self.named or self.node
 
     def _wire(self, target: Target) -> WireRequest:
         wire = WireRequest.copy_of(self.request, target.url)
@@ -260,7 +297,6 @@ class Exchange:
         fault.request = None
         not_sent = faults.was_not_sent(fault)
         if self.execute and not not_sent:
-            self.pin.sent(target)
             raise self._error(
                 ExecuteOutcomeUnknown,
                 target,
@@ -395,14 +431,15 @@ class Exchange:
                 return False
 
     def _redirected(self, response: requests.Response, target: Target) -> NoReturn:
-        location = response.headers.get("Location", "")
+        location = without_login(response.headers.get("Location", ""))
         with contextlib.suppress(ValueError):
-            location = requests.compat.urljoin(self.url, location)
+            location = requests.compat.urljoin(self.url, location) if location else ""
         raise self._error(
             ExecuteRedirected,
             target,
-            f"the Execute was answered {response.status_code}: the service is now at "
-            f"{location[:200]!r}. Nothing ran; make the client with that URL",
+            f"the Execute was answered {response.status_code}, with the location "
+            f"{location[:200]!r}. It was not sent again. "
+            + (_RAN if response.status_code == _SEE_OTHER else _MAY_HAVE_RUN),
             location=location,
         )
 
@@ -560,8 +597,8 @@ class Exchange:
             operation=current_operation() or label_of(self.request),
             url=shown(self.url),
             service=target.service if target else None,
-            node=site.node if site else None,
-            node_known=site.known if site and site.node else "unknown",
+            node=self.node,
+            node_known=self._known(site),
             route=target.route if target else "outside",
             status=response.status_code if response is not None else None,
             bytes=None if response is None else self._length(response),
@@ -575,6 +612,14 @@ class Exchange:
                 entry.bytes, entry.seconds = came, self.patience.seconds
 
             response.ended = ended
+
+    def _known(self, site: Site | None) -> NodeKnown:
+        """Say how the node of this request is known."""
+        if self.named is not None:
+            return "proved"
+        if site is None or self.node is None:
+            return "unknown"
+        return site.known if site.node == self.node else "predicted"
 
     def _length(self, response: WireResponse) -> int | None:
         if not self.stream:

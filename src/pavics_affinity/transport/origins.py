@@ -10,6 +10,14 @@ from typing import Any
 from ..topology.urls import Origin, origin_of
 
 
+def is_upgrade(before: str, url: str) -> bool:
+    """Tell whether a redirect leads from http to https of the same host, both on usual ports."""
+    old, new = origin_of(before), origin_of(url)
+    if old is None or new is None or old.host != new.host:
+        return False
+    return (old.scheme, old.port, new.scheme, new.port) == ("http", 80, "https", 443)
+
+
 @dataclass(frozen=True, slots=True)
 class OriginSettings:
     """What a user gave for one origin; its repr tells no secret."""
@@ -48,6 +56,15 @@ class Origins:
                 cert=old.cert if given.cert is None else given.cert,
                 headers={**old.headers, **given.headers},
             )
+
+    def upgrade(self, before: str, url: str) -> None:
+        """Let what was given for http hold for https of the same host, too; its own comes first."""
+        given, origin = self.of(before), origin_of(url)
+        if given is NOTHING or origin is None:
+            return
+        own = self.of(url)
+        self.put(url, given)
+        self.put(url, own)
 
     def of(self, url: str) -> OriginSettings:
         """Return the settings of the URL's origin."""

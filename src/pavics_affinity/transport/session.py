@@ -11,20 +11,22 @@ from typing import Any
 
 import requests
 from requests.auth import HTTPBasicAuth
-from requests.utils import get_auth_from_url, get_netrc_auth
+from requests.utils import get_auth_from_url
 
 from ..errors import AffinityError, AffinityWarning, MachineIdConflict, OutOfScope, RedirectLoop
 from ..machineid import validate_machineid
 from ..pin import Pin
 from ..placement import split_key
 from ..record import NodeKnown, Record
+from ..topology.urls import origin_of
 from .adapter import AffinityAdapter
-from .environment import environment_proxies
-from .origins import OriginSettings
+from .environment import environment_proxies, netrc_login
+from .origins import OriginSettings, is_upgrade
 from .times import DEFAULT_DEADLINE, Seconds, Timeout, as_timeout, deadline, in_seconds
 from .wire import shown
 from .withheld import (
     NEUTRAL_HEADERS,
+    CookiePolicy,
     is_login,
     jar_of,
     names_of,
@@ -60,6 +62,7 @@ class AffinitySession(requests.Session):
         deadline: Seconds = DEFAULT_DEADLINE,
     ) -> None:
         super().__init__()
+        self.cookies.set_policy(CookiePolicy())
         self.affinity = AffinityAdapter(
             pin,
             Record() if record is None else record,
@@ -192,24 +195,28 @@ class AffinitySession(requests.Session):
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
         """Prepare a request, with the credentials of its origin where it brings none."""
         url = request.url if isinstance(request.url, str) else ""
-        known = self.pin.in_scope(url)
+        own: set[str] = set()
         if request.auth is None:
             request.auth = self.affinity.origins.of(url).auth
-        if known:
-            return super().prepare_request(request)
-        if request.auth is None:
-            request.auth = (get_netrc_auth(url) if self.trust_env else None) or nothing_added
-        withheld = {n: None for n in self.headers if n.lower() not in NEUTRAL_HEADERS}
-        request.headers = {**withheld, **(request.headers or {})}
-        own = {cookie.name for cookie in self.cookies if not cookie.domain}
-        given = any(name.lower() == "cookie" and value for name, value in request.headers.items())
+        if not self.pin.in_scope(url):
+            if request.auth is None:
+                request.auth = self._netrc(url) or nothing_added
+            withheld = {n: None for n in self.headers if n.lower() not in NEUTRAL_HEADERS}
+            request.headers = {**withheld, **(request.headers or {})}
+            own = {cookie.name for cookie in self.cookies if not cookie.domain}
+        headers = {name.lower(): value for name, value in (request.headers or {}).items()}
         prepared = super().prepare_request(request)
-        if not given:  # else the header that was given is the one that is sent
+        if not headers.get("cookie"):  # else the header that was given is the one that is sent
             withhold_cookies(prepared, own - names_of(request.cookies))
         return prepared
 
+    def _netrc(self, url: str) -> tuple[str, str] | None:
+        """Return the user's login for the URL's host; ``default`` counts for hosts in scope."""
+        return netrc_login(url, default=self.pin.in_scope(url)) if self.trust_env else None
+
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         """Send a prepared request, and follow where it is redirected to."""
+        jar_of(request).set_policy(CookiePolicy())
         given = options.get("cert", self.cert)
         if given is not None and given == self.cert and not self.pin.in_scope(request.url or ""):
             options["cert"] = None
@@ -248,18 +255,28 @@ class AffinitySession(requests.Session):
                 url=req.url,
             ) from error
 
+    def should_strip_auth(self, old_url: str, new_url: str) -> bool:
+        """Tell whether a redirect leads to where a login must not go along."""
+        old, new = origin_of(old_url), origin_of(new_url)
+        return old is None or (old != new and not is_upgrade(old_url, new_url))
+
     def rebuild_auth(
         self, prepared_request: requests.PreparedRequest, response: requests.Response
     ) -> None:
-        """Leave behind, on a redirect, what the new place must not be told."""
-        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]  # stubs
+        """Leave behind, on a redirect, what the new place must not be told; give it its own."""
         url = prepared_request.url or ""
         before = response.request.url or ""
-        if self.should_strip_auth(before, url):  # type: ignore[no-untyped-call]  # stubs
+        origins = self.affinity.origins
+        if is_upgrade(before, url):
+            origins.upgrade(before, url)
+        auth = origins.of(url).auth
+        strip = self.should_strip_auth(before, url)
+        if strip or (auth is not None and is_upgrade(before, url)):
+            prepared_request.headers.pop("Authorization", None)
             # Digest answers challenges by a hook, and would answer anybody's.
             kept = [hook for hook in prepared_request.hooks["response"] if not is_login(hook)]
             prepared_request.hooks = {**prepared_request.hooks, "response": kept}
-            auth = self.affinity.origins.of(url).auth
+            auth = auth or self._netrc(url)
             if auth is not None:
                 prepared_request.prepare_auth(auth)
         if self.pin.in_scope(url):
