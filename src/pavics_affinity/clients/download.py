@@ -18,6 +18,7 @@ from requests.utils import get_encoding_from_headers
 from ..errors import DownloadFailed
 from . import names
 from .files import part, writing
+from .local import LocalFile
 from .progress import bar
 from .transfer import Source, Transfer
 
@@ -62,7 +63,7 @@ class Download(os.PathLike[str]):
 
 
 def save(
-    source: Source,
+    source: Source | LocalFile,
     target: str | os.PathLike[str] | None,
     *,
     name: str,
@@ -72,7 +73,7 @@ def save(
 
     Parameters
     ----------
-    source : Source
+    source : Source or LocalFile
         What is fetched.
     target : path or None
         The file to write, or a directory, in which it gets the name that the
@@ -92,6 +93,11 @@ def save(
     """
     started = time.monotonic()
     path, into = _resolved(target)
+    if isinstance(source, LocalFile):
+        path = path / (names.clean(source.path.name) or name) if into else path
+        with part(path) as copy:
+            size = source.fill(copy)
+        return Download(path, source.url, size, time.monotonic() - started, 0, source.session.node)
     transfer = Transfer(source)
     first = transfer.open()
     if into:
@@ -149,12 +155,12 @@ def _resolved(target: str | os.PathLike[str] | None) -> tuple[Path, bool]:
     return path, into
 
 
-def fill(source: Source, file: BinaryIO, *, limit: int | None = None) -> str | None:
+def fill(source: Source | LocalFile, file: BinaryIO, *, limit: int | None = None) -> str | None:
     """Fetch into a file that is open already, whole or with an error.
 
     Parameters
     ----------
-    source : Source
+    source : Source or LocalFile
         What is fetched.
     file : binary file
         Written from its start, and seekable.
@@ -173,6 +179,9 @@ def fill(source: Source, file: BinaryIO, *, limit: int | None = None) -> str | N
     DownloadFailed
         It broke off too often, or is larger than `limit`.
     """
+    if isinstance(source, LocalFile):
+        source.fill(file, limit)
+        return None
     transfer = Transfer(source, limit)
     with transfer.open() as first:
         transfer.run(first, file, lambda position, words: None)

@@ -275,7 +275,7 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
         if xml.local_name(response) == "ExecuteResponse":
             wps = f"{{{etree.QName(response).namespace}}}"
             self.processOutputs[:] = [
-                Output(element, session=self.session, service=self.url or "")
+                Output(element, session=self.session, service=self.url or "", own=True)
                 for element in response.iterfind(f"{wps}ProcessOutputs/{wps}Output")
             ]
         submission.tell(self, response)

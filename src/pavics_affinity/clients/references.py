@@ -21,12 +21,12 @@ from owslib.wps import ComplexDataInput, is_complexdata
 
 from ..errors import AffinityWarning, InvalidRequest, ReferenceRefused
 from ..pin.links import link
+from .boxes import Box
 from .execution import Execution
 from .jobs import Job
 from .metalink import is_metalink
 from .outputs import Output
 from .results import Results
-from .urls import web_url
 
 if TYPE_CHECKING:
     from ..transport import AffinitySession
@@ -233,6 +233,16 @@ def _of_text(session: AffinitySession, value: str, what: str) -> str:
 
 
 def _of_output(output: Output, what: str, rule: InputRule | None) -> Any:
+    box = output.box
+    if (
+        rule is not None
+        and rule.kind == "bbox"
+        and box is None
+        and "json" in (output.mimeType or "")
+    ):
+        box = Box.of_json(output.json())
+    if box is not None and (rule is None or rule.kind in ("bbox", "")):
+        return box.as_input()
     complex_ = rule is not None and rule.kind == "complex"
     # A type that the process does not list would be refused; without one it takes its default.
     mimetype = output.mimeType if rule is not None and output.mimeType in rule.formats else None
@@ -262,6 +272,8 @@ def _as_json_value(output: Output, name: str) -> Any:
             return {"value": listed, "mediaType": output.mimeType}
         href = hand_on(output.session, _url_of(output, what), what)
         return {"href": href, "type": output.mimeType} if output.mimeType else {"href": href}
+    if output.box is not None:
+        return output.box.as_json()
     if "json" in (output.mimeType or ""):
         return resolve_json(output.session, output.json(), name)
     if (output.encoding or "").lower() == "base64":
@@ -271,7 +283,7 @@ def _as_json_value(output: Output, name: str) -> Any:
 
 
 def _url_of(output: Output, what: str) -> str:
-    return web_url(output.reference or "", base=output.service, what=what)
+    return output._url(what)
 
 
 def _rewritten_metalink(output: Output, what: str) -> str | None:

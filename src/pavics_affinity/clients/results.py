@@ -147,8 +147,7 @@ def output_of(name: str, value: Any, *, session: AffinitySession, base: str) -> 
     qualified = value if isinstance(value, Mapping) else {}
     kind = text_of(qualified.get("mediaType")) or text_of(qualified.get("type"))
     if isinstance(qualified.get("href"), str):
-        url = web_url(qualified["href"], base=base, what=f"output {name!r}")
-        session.note_reference(url)
+        url = _noted(qualified["href"], name, session=session, base=base)
         inner = etree.SubElement(element, f"{{{_WPS}}}Reference")
         inner.set(f"{{{_XLINK}}}href", _writable(url))
     else:
@@ -165,9 +164,17 @@ def output_of(name: str, value: Any, *, session: AffinitySession, base: str) -> 
     return Output(element, session=session, service=base)
 
 
+def _noted(href: str, name: str, *, session: AffinitySession, base: str) -> str:
+    """Return the absolute URL, and hold it against the node; one that names no place stays."""
+    if not href.strip(" \t\r\n#?"):
+        return href
+    url = web_url(href, base=base, what=f"output {name!r}")
+    session.note_reference(url)
+    return url
+
+
 def _embed(element: etree._Element, text: str, encoding: str | None) -> None:
-    if text != _writable(text).strip():
-        # XML cannot hold it, or OWSLib would strip it.
+    if text != _writable(text):  # XML cannot hold it
         text = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
         encoding = "base64"
     element.text = text
