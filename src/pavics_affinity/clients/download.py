@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from requests.utils import get_encoding_from_headers
 
@@ -21,9 +22,6 @@ from .files import part, writing
 from .local import LocalFile
 from .progress import bar
 from .transfer import Source, Transfer
-
-if TYPE_CHECKING:
-    import requests
 
 __all__ = ["Download", "Source", "fill", "save", "save_bytes"]
 
@@ -185,8 +183,10 @@ def fill(source: Source | LocalFile, file: BinaryIO, *, limit: int | None = None
     transfer = Transfer(source, limit)
     with transfer.open() as first:
         transfer.run(first, file, lambda position, words: None)
-        return get_encoding_from_headers(first.headers) if _has_charset(first) else None
+        return stated_charset(first.headers)
 
 
-def _has_charset(response: requests.Response) -> bool:
-    return "charset" in response.headers.get("Content-Type", "").lower()
+def stated_charset(headers: Mapping[str, str]) -> str | None:
+    """Return the charset that a ``Content-Type`` names, or None."""
+    stated = "charset" in headers.get("content-type", "").lower()
+    return get_encoding_from_headers(headers) if stated else None

@@ -20,7 +20,7 @@ from . import names, opendap, xml
 from .answers import MAX_DOCUMENT
 from .boxes import Box, box_element
 from .datasets import open_file, scratch
-from .download import Download, Source, fill, save, save_bytes
+from .download import Download, Source, fill, save, save_bytes, stated_charset
 from .embedded import content_of
 from .local import LocalFile, local_path
 from .metalink import is_metalink, references
@@ -390,7 +390,8 @@ class Output(owslib.wps.Output):
     @property
     def _default_name(self) -> str:
         kind = (self.mimeType or "").split(";")[0].strip().lower()
-        return (names.clean(self._name) or "output") + _SUFFIXES.get(kind, "")
+        given = names.clean(self._element.get("fileName") or "")
+        return given or (names.clean(self._name) or "output") + _SUFFIXES.get(kind, "")
 
     def _file_name(self) -> str:
         return names.from_url(self.reference or "") or self._default_name
@@ -476,7 +477,9 @@ class Output(owslib.wps.Output):
 
     def _content(self, limit: int | None = None) -> tuple[bytes, str | None]:
         if self.reference is None:
-            return self._held(), None
+            packed = (self.encoding or "").strip().lower() == "base64"
+            stated = {"content-type": self.mimeType or ""}
+            return self._held(), stated_charset(stated) if packed else None
         file = io.BytesIO()
         charset = fill(self._source(), file, limit=limit or MAX_IN_MEMORY)
         return file.getvalue(), charset
