@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import pickle
+import socket
+import subprocess
+import sys
+import time
 
 import pytest
 from lxml import etree
+from owslib.wps import SYNC
 
 import wpsdocs
-from loopback import Answer, Server
+from loopback import Answer, Server, free_port
 from pavics_affinity import Workflow
 from pavics_affinity.clients.boxes import Box
-from pavics_affinity.errors import InvalidRequest, OutputUnavailable
+from pavics_affinity.errors import AffinityWarning, InvalidRequest, OutputUnavailable
 
 WGS84 = "urn:ogc:def:crs:OGC:2:84"
 URN = "urn:ogc:def:crs:EPSG::4326"
@@ -78,7 +85,7 @@ FORMS = [
 @pytest.mark.parametrize(("content", "text", "crs", "dimensions"), FORMS)
 def test_a_box_is_its_numbers_in_every_form(made, tmp_path, content, text, crs, dimensions):
     output = made(content)
-    assert output.text() == text
+    assert output.text() == pickle.loads(pickle.dumps(output)).text() == text
     assert output.download(tmp_path / "x").path.read_text() == text
     assert output.read_bytes() == text.encode()
     assert output.dataType == "BoundingBoxData"
@@ -102,6 +109,14 @@ def test_a_box_is_handed_on_with_its_crs_and_all_dimensions(
     corners = f"{data.findtext('{*}LowerCorner')} {data.findtext('{*}UpperCorner')}"
     assert corners.split() == text.split(",")
     assert next(root.iter("{*}LiteralData"), None) is None
+
+
+def test_a_box_whose_services_may_swap_its_axes_is_handed_on_with_one_warning(made, wps):
+    output = made(box("40 -80", "55 -60", crs=URN))
+    with pytest.warns(AffinityWarning, match="PyWPS writes x first and reads y") as warned:
+        handed_on = [wps.execute("step", [("box", output)]) for _ in range(2)]
+    assert len(handed_on) == 2
+    assert len([w for w in warned if issubclass(w.category, AffinityWarning)]) == 1
 
 
 def test_owslibs_attributes_are_x_and_y(made):
@@ -135,10 +150,12 @@ def test_owslibs_attributes_are_x_and_y(made):
 )
 def test_what_is_no_box_is_an_error_that_says_what_came(made, wps, service, tmp_path, content):
     output = made(content)
+    assert output.data == []
     asked = len(service.asked("Execute"))
     for use in (
         output.text,
         output.read_bytes,
+        output.retrieveData,
         lambda: output.download(tmp_path / "x"),
         lambda: wps.execute("step", [("box", output)]),
     ):
@@ -224,3 +241,83 @@ def test_a_box_goes_from_an_ogc_api_to_a_wps_and_back(made, service, api):
 )
 def test_json_that_is_no_box_is_none(value):
     assert Box.of_json(value) is None
+
+
+# ---- a real PyWPS ----
+
+PYWPS = """
+import sys
+from pathlib import Path
+from pywps import BoundingBoxInput, BoundingBoxOutput, ComplexOutput, Format, LiteralOutput
+from pywps import Process, Service
+from werkzeug.serving import make_server
+
+port, home = sys.argv[1], Path(sys.argv[2])
+CRS = ["epsg:3857", "epsg:4326"]
+
+
+class Boxes(Process):
+    def __init__(self):
+        super().__init__(
+            self.run,
+            "boxes",
+            title="Give a box back",
+            inputs=[BoundingBoxInput("box", "A box", CRS, min_occurs=0)],
+            outputs=[
+                BoundingBoxOutput("box", "The same", CRS),
+                LiteralOutput("seen", "What came", data_type="string"),
+                ComplexOutput("text", "A text", supported_formats=[Format("text/plain")]),
+                ComplexOutput("file", "A file", [Format("text/plain")], as_reference=True),
+            ],
+        )
+
+    def run(self, request, response):
+        came = request.inputs["box"][0] if "box" in request.inputs else None
+        response.outputs["box"].data = came.data if came else [1.5, 2, 3, 4]
+        response.outputs["seen"].data = f" {came.data} {came.crs} " if came else " none "
+        response.outputs["text"].data = response.outputs["file"].data = "  1  2\\n 10 20\\n"
+        return response
+
+
+config = home / "pywps.cfg"
+config.write_text(
+    f"[server]\\nurl = http://127.0.0.1:{port}/wps\\noutputurl = file://{home}\\n"
+    f"outputpath = {home}\\nworkdir = {home}\\n"
+    f"[logging]\\nfile = {home}/log\\ndatabase = sqlite:///{home}/db\\n"
+)
+make_server("127.0.0.1", int(port), Service([Boxes()], [str(config)])).serve_forever()
+"""
+
+
+@pytest.fixture
+def pywps(tmp_path):
+    """Run a PyWPS on this machine that names its outputs by path."""
+    port = free_port()
+    command = [sys.executable, "-c", PYWPS, str(port), str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        try:
+            while process.poll() is None:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.05)
+            yield f"http://127.0.0.1:{port}/wps"
+        finally:
+            process.kill()
+
+
+def test_pywps_gets_the_box_that_another_step_made(pywps):
+    with Workflow() as wf:
+        wps = wf.wps(pywps)
+        first = wps.execute("boxes", [], mode=SYNC)
+        assert first.output("seen").text() == " none "
+        assert first.output("text").text() == first.output("file").text() == "  1  2\n 10 20\n"
+        assert first.output("file").reference.startswith("file:///")
+        assert first.output("box").text() == "1.5,2.0,3.0,4.0"
+        value = first.output("box").data[0]
+        crs = value.crs_name
+        assert crs == "epsg:3857"
+        for given in (first.output("box"), value):
+            second = wps.execute("boxes", [("box", given)], mode=SYNC)
+            assert second.output("box").text() == "1.5,2.0,3.0,4.0"
+            assert "[1.5, 2.0, 3.0, 4.0]" in second.output("seen").text()
+            assert "3857" in second.output("seen").text()

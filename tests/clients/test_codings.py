@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
+import os
 import re
+import socket
+import subprocess
+import time
 import zlib
 
 import pytest
 
 import wpsdocs
-from loopback import Answer
+from loopback import Answer, free_port
 from pavics_affinity import Workflow
 from pavics_affinity.clients import codings
+from pavics_affinity.clients.downloads import download_all
 from pavics_affinity.errors import DownloadFailed, OutputUnavailable
+from pavics_affinity.testing.nginx import find_nginx
 
 PLAIN = b"some text, " * 5000
 PACKED = gzip.compress(PLAIN, mtime=0)
@@ -129,11 +136,12 @@ def test_a_coding_that_cannot_be_taken_off_is_named(named, service, tmp_path):
 
 def test_text_json_and_metalink_are_read_unpacked(named, service):
     text = json.dumps({"a": [1, 2]}).encode()
-    serve(service, gzip.compress(text), **GZIP_LABEL)
+    packed = gzip.compress(text)
+    serve(service, packed, **GZIP_LABEL)
     output = named("/a.json.gz", "application/json")
     assert output.text().encode() == text
     assert output.json() == {"a": [1, 2]}
-    assert output.read_bytes() == gzip.compress(text)
+    assert output.read_bytes() == packed
     listed = f"<metalink><file name='b'><url>{service.url('/b')}</url></file></metalink>"
     serve(service, gzip.compress(listed.encode()), **GZIP_LABEL)
     [file] = named("/list.meta4.gz", "application/metalink+xml").files()
@@ -247,8 +255,86 @@ def test_an_unpacked_file_is_fetched_again_from_its_start(named, service, tmp_pa
 
 
 def test_a_gzip_file_within_another_is_seen_in_pieces_of_any_size():
-    for content, twice in ((PACKED, False), (gzip.compress(PACKED), True), (b"GIF89a", False)):
+    cases = {
+        PACKED: False,
+        gzip.compress(PACKED): True,
+        gzip.compress(b"") + gzip.compress(PACKED): False,  # a file of several parts
+        b"GIF89a": False,
+    }
+    for content, twice in cases.items():
         for size in (1, 7, 10_000):
             judge = codings.Twice()
             pieces = [content[i : i + size] for i in range(0, len(content), size)]
             assert any(judge.seen_in(piece) for piece in pieces) is twice
+
+
+# ---- a real nginx ----
+
+NGINX = """
+daemon off; worker_processes 1; pid {here}/pid; error_log {here}/log; {user}
+events {{}}
+http {{
+  access_log off; {temp}
+  server {{
+    listen 127.0.0.1:{inner}; root {here}; default_type application/octet-stream;
+    gzip_types *; gzip_min_length 1;
+    location /labelled/ {{ add_header Content-Encoding gzip; }}
+    location /packing/ {{ gzip on; }}
+  }}
+  server {{
+    listen 127.0.0.1:{outer};
+    location / {{
+      proxy_set_header Accept-Encoding gzip;  # whatever the client wants
+      proxy_http_version 1.1;
+      proxy_pass http://127.0.0.1:{inner};
+    }}
+  }}
+}}
+"""
+
+
+@pytest.fixture
+def nginx(tmp_path):
+    """Run an nginx that packs for a proxy before it, which asks for that unasked."""
+    found = find_nginx()
+    if found is None:
+        pytest.skip("nginx is not installed")
+    for place in ("labelled", "packing"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "a.nc").write_bytes(PLAIN)
+        (tmp_path / place / "a.nc.gz").write_bytes(PACKED)
+    tmp_path.chmod(0o755)
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    inner, outer = free_port(), free_port()
+    (tmp_path / "conf").write_text(
+        NGINX.format(
+            here=tmp_path,
+            inner=inner,
+            outer=outer,
+            temp=" ".join(f"{kind}_temp_path {tmp_path}/t_{kind};" for kind in kinds),
+            user="user root;" if os.geteuid() == 0 else "",
+        )
+    )
+    command = [found, "-p", f"{tmp_path}/", "-c", f"{tmp_path}/conf", "-e", "stderr"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", outer)):
+                break
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{outer}"
+        process.terminate()
+
+
+def test_through_nginx_a_file_is_what_is_stored(nginx, session, tmp_path):
+    session.pin.add_scope(nginx)
+    for number, (path, content, label) in enumerate(
+        (
+            ("labelled/a.nc.gz", PACKED, "gzip"),
+            ("packing/a.nc", PLAIN, "gzip"),
+            ("packing/a.nc.gz", PACKED, "gzip"),
+        )
+    ):
+        answer = session.get(f"{nginx}/{path}", headers={"Accept-Encoding": "identity"})
+        assert answer.headers["Content-Encoding"] == label
+        [done] = download_all(session, [f"{nginx}/{path}"], tmp_path / str(number))
+        assert done.path.read_bytes() == content

@@ -136,13 +136,38 @@ def test_what_is_no_base64_is_named(held, text):
 )
 def test_an_output_that_holds_nothing_is_no_empty_file(held, tmp_path, content, words):
     output = held(content)
-    for fetch in (output.text, output.json, lambda: output.download(tmp_path / "x")):
+    for fetch in (
+        output.text,
+        output.json,
+        output.retrieveData,
+        lambda: output.download(tmp_path / "x"),
+    ):
         with pytest.raises(OutputUnavailable, match=words):
             fetch()
     assert list(tmp_path.iterdir()) == []
 
 
 # ---- values of OGC API - Processes ----
+
+
+@pytest.fixture
+def ogc():
+    """Make the results of an OGC API whose one process gives these outputs."""
+    documents = {"/": {"links": []}, "/processes/step": {"id": "step", "inputs": {}}}
+    with Server() as api, Workflow() as wf:
+
+        def make(outputs):
+            api.answer = lambda seen: Answer(
+                200,
+                json.dumps(
+                    outputs if seen.method == "POST" else documents[seen.path.partition("?")[0]]
+                ).encode(),
+                {"Content-Type": "application/json"},
+            )
+            return wf.processes(api.url("")).execute("step", {})
+
+        make.api = api
+        yield make
 
 
 @pytest.mark.parametrize(
@@ -167,17 +192,18 @@ def test_an_output_that_holds_nothing_is_no_empty_file(held, tmp_path, content, 
         ({"bbox": [1, 2, 3, 4], "crs": "EPSG:3857"}, '{"bbox": [1, 2, 3, 4], "crs": "EPSG:3857"}'),
     ],
 )
-def test_a_value_of_an_ogc_api_comes_out_as_it_is(value, content):
-    documents = {"/": {"links": []}, "/processes/step": {"id": "step", "inputs": {}}}
-    with Server() as api, Workflow() as wf:
-        api.answer = lambda seen: Answer(
-            200,
-            json.dumps(
-                {"out": value} if seen.method == "POST" else documents[seen.path.partition("?")[0]]
-            ).encode(),
-            {"Content-Type": "application/json"},
-        )
-        output = wf.processes(api.url("")).execute("step", {}).output("out")
-        assert output.text() == content
-        if output.mimeType == "application/json":
-            assert output.json() == (value["value"] if "'value'" in repr(value) else value)
+def test_a_value_of_an_ogc_api_comes_out_as_it_is(ogc, value, content):
+    output = ogc({"out": value}).output("out")
+    assert output.text() == content
+    if output.mimeType == "application/json":
+        assert output.json() == (value["value"] if "'value'" in repr(value) else value)
+
+
+@pytest.mark.parametrize("href", ["", " ", "#", "?", "#log", " # "])
+def test_a_link_of_an_ogc_api_to_no_place_is_not_the_results_themselves(ogc, href):
+    results = ogc({"log": {"href": href, "type": "text/plain"}, "text": "hello"})
+    assert results.output("text").text() == "hello"
+    asked = len(ogc.api.seen)
+    with pytest.raises(OutputUnavailable, match=r"'log'.*names no place"):
+        results.output("log").text()
+    assert len(ogc.api.seen) == asked

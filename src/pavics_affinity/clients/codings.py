@@ -79,5 +79,5 @@ class Twice:
             self._begin += self._unpack.decompress(piece, len(_GZIP))
         except zlib.error:
             self._decided = True
-        self._decided = self._decided or len(self._begin) >= len(_GZIP)
+        self._decided |= self._unpack.eof or len(self._begin) >= len(_GZIP)
         return self._begin.startswith(_GZIP)

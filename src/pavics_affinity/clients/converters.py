@@ -94,7 +94,7 @@ class Conversion:
         if isinstance(output, Output) and not (
             issubclass(pinned.kind, GenericConverter) or is_packed(output.mimeType)
         ):
-            output = output.unpacked()
+            output = output._unpacked()
         self._output, self._path, self._verify = output, path, verify
         self._converter = pinned.kind(output, path=path, verify=verify)
 

@@ -104,7 +104,7 @@ class Output(owslib.wps.Output):
         if self.reference is None and element.find("{*}Reference") is not None:
             self.reference = ""  # which names no place
         if self._box_element is not None:
-            self.dataType = "BoundingBoxData"
+            self.dataType, self.data = "BoundingBoxData", []
             with contextlib.suppress(ValueError):  # raised when its content is asked for
                 self.data = [Box.of(self._box_element)]
 
@@ -156,7 +156,7 @@ class Output(owslib.wps.Output):
         DownloadFailed
             It broke off too often, or is larger than 256 MB.
         """
-        content, charset = self.unpacked()._content()
+        content, charset = self._unpacked()._content()
         try:
             return content.decode(charset or "utf-8-sig")
         except (ValueError, LookupError) as error:  # a charset may be anything
@@ -256,7 +256,7 @@ class Output(owslib.wps.Output):
         if opendap.is_opendap(self):
             return opendap.open_url(self, **options)
         name = names.from_url(self.reference or "") or self._default_name
-        return open_file(self.unpacked().download(scratch(name)).path, **options)
+        return open_file(self._unpacked().download(scratch(name)).path, **options)
 
     def files(self) -> list[Output]:
         """Return the files that a metalink lists, each as an output of its own.
@@ -272,7 +272,7 @@ class Output(owslib.wps.Output):
         """
         if not is_metalink(self.mimeType):
             return [self]
-        content, _ = self.unpacked()._content(MAX_DOCUMENT)
+        content, _ = self._unpacked()._content(MAX_DOCUMENT)
         try:
             listed = references(content.strip())
         except (etree.XMLSyntaxError, ValueError) as error:
@@ -289,26 +289,6 @@ class Output(owslib.wps.Output):
             )
             for file in listed
         ]
-
-    def unpacked(self) -> Self:
-        """Return the same output, fetched without any coding that its server states."""
-        result = type(self).__new__(type(self))
-        result.__dict__.update(vars(self), _unpack=True)
-        return result
-
-    @property
-    def box(self) -> Box | None:
-        """The bounding box that it is, or None.
-
-        Raises
-        ------
-        OutputUnavailable
-            It is one that cannot be read.
-        """
-        if self._box_element is None:
-            return None
-        self._held()  # which raises an error of ours
-        return Box.of(self._box_element)
 
     # ---- OWSLib's own ----
 
@@ -337,6 +317,8 @@ class Output(owslib.wps.Output):
             go to another host than the service's.
         """
         if self.reference is None:
+            if not self.data:
+                self._held()  # which raises if there is nothing to be had
             return b""
         source = self._source(username, password, headers, verify, cert)
         self.fileName = self._file_name()
@@ -378,6 +360,25 @@ class Output(owslib.wps.Output):
 
     # ---- how ----
 
+    def _unpacked(self) -> Self:
+        """Return the same output, fetched without any coding that its server states."""
+        result = type(self).__new__(type(self))
+        result.__dict__.update(vars(self), _unpack=True)
+        return result
+
+    def _as_box(self) -> Box | None:
+        """Return the bounding box that it is, or None.
+
+        Raises
+        ------
+        OutputUnavailable
+            It is one that cannot be read.
+        """
+        if self._box_element is None:
+            return None
+        self._held()  # which raises an error of ours
+        return Box.of(self._box_element)
+
     @property
     def _box_element(self) -> etree._Element | None:
         data = self._element.find("{*}Data")
@@ -408,8 +409,8 @@ class Output(owslib.wps.Output):
         """
         what = what or f"output {self._name!r}"
         url = web_url(self.reference or "", base=self.service, what=what)
-        relative = not urlsplit((self.reference or "").strip()).netloc
-        if (relative or self._own) and _is_itself(url, self.service):
+        stated = "" if self._own else self.reference or ""
+        if names_no_place(stated, url, self.service):
             raise OutputUnavailable(
                 f"{what} has the reference {self.reference!r}, which names no place: it leads to "
                 f"{self.service}, the document or service that names it. Nothing was fetched. Very "
@@ -508,8 +509,13 @@ class Output(owslib.wps.Output):
         )
 
 
-def _is_itself(url: str, document: str) -> bool:
-    """Tell whether a URL is that of the document that names it, or of the bare service."""
+def names_no_place(reference: str, url: str, document: str) -> bool:
+    """Tell whether a reference leads back to the document that names it, or to the bare service.
+
+    One that spells the document's address out may mean it; an empty one never does.
+    """
+    if urlsplit(reference.strip()).netloc:
+        return False
     one, other = urlsplit(url), urlsplit(document)
     return (
         (one.scheme, one.netloc.lower(), one.path.rstrip("/"))

@@ -15,7 +15,7 @@ from ..errors import UnknownOutput
 from ..markup.terminal import in_terminal
 from .answers import Answer
 from .descriptions import near
-from .outputs import Output
+from .outputs import Output, names_no_place
 from .problems import expect_json, is_json
 from .urls import web_url
 
@@ -166,9 +166,9 @@ def output_of(name: str, value: Any, *, session: AffinitySession, base: str) -> 
 
 def _noted(href: str, name: str, *, session: AffinitySession, base: str) -> str:
     """Return the absolute URL, and hold it against the node; one that names no place stays."""
-    if not href.strip(" \t\r\n#?"):
-        return href
     url = web_url(href, base=base, what=f"output {name!r}")
+    if names_no_place(href, url, base):
+        return href
     session.note_reference(url)
     return url
 
