@@ -44,6 +44,8 @@ class Box(owslib.ows.BoundingBox):
         These are no corners of one box.
     """
 
+    __slots__ = ("crs_name", "lower_corner", "upper_corner")  # `vars` shows what OWSLib's has
+
     def __init__(self, lower: tuple[str, ...], upper: tuple[str, ...], crs: str | None) -> None:
         if len(lower) != len(upper) or len(lower) < 2:
             raise ValueError(f"its corners are {' '.join(lower)!r} and {' '.join(upper)!r}")

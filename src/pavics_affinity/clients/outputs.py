@@ -51,7 +51,17 @@ _SUFFIXES = {
 }
 
 
-class Output(owslib.wps.Output):
+class _Held:
+    """What an output keeps for itself: `vars` of it shows what OWSLib's has."""
+
+    __slots__ = ("_element", "_own", "_unpack")
+
+    _element: etree._Element
+    _own: bool
+    _unpack: bool
+
+
+class Output(owslib.wps.Output, _Held):
     """One output of an execution, as OWSLib has it, and what is behind its reference.
 
     Parameters
@@ -109,10 +119,12 @@ class Output(owslib.wps.Output):
                 self.data = [Box.of(self._box_element)]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_element": etree.tostring(self._element, with_tail=False)}
+        element = etree.tostring(self._element, with_tail=False)
+        return {**vars(self), "_element": element, "_own": self._own, "_unpack": self._unpack}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _element=xml.parse(state["_element"], own=True))
+        for name, value in state.items():
+            setattr(self, name, xml.parse(value, own=True) if name == "_element" else value)
 
     def __repr__(self) -> str:
         where = self.reference or f"{len(self.data)} values"
@@ -363,7 +375,8 @@ class Output(owslib.wps.Output):
     def _unpacked(self) -> Self:
         """Return the same output, fetched without any coding that its server states."""
         result = type(self).__new__(type(self))
-        result.__dict__.update(vars(self), _unpack=True)
+        result.__dict__.update(vars(self))
+        result._element, result._own, result._unpack = self._element, self._own, True
         return result
 
     def _as_box(self) -> Box | None:
