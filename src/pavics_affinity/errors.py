@@ -304,7 +304,7 @@ class RedirectLoop(TransportError, requests.TooManyRedirects):
 
 
 class OutputUnavailable(TransportError, requests.HTTPError):
-    """An output's URL answers with an error."""
+    """An output cannot be had: its URL answers with an error, or it holds nothing."""
 
 
 class DownloadFailed(TransportError):

@@ -23,6 +23,7 @@ import wpsdocs
 from loopback import Answer
 from pavics_affinity import Workflow
 from pavics_affinity.errors import (
+    BackendUnavailable,
     InvalidRequest,
     MachineIdConflict,
     MissingExtra,
@@ -410,6 +411,36 @@ def test_a_status_message_that_is_a_path_is_not_taken_for_a_temporary_one(servic
     assert keep.is_dir()
 
 
+class OtherBirdy:
+    """What `attach` of another version of birdy might leave on a result."""
+
+    def __init__(self, directory):
+        self.directory = directory
+
+    def attach(self, execution):
+        execution._path = execution.somewhere = str(self.directory)
+
+
+def test_a_directory_that_is_not_ours_is_never_removed(service, tmp_path, monkeypatch):
+    keep = tmp_path / "keep"
+    keep.mkdir()
+    (keep / "precious").touch()
+    from birdy.client.outputs import WPSResult
+
+    monkeypatch.setattr(
+        WPSResult, "attach", lambda self, *args, **options: OtherBirdy(keep).attach(self)
+    )
+    service.execute = lambda seen: service.xml(wpsdocs.response(wpsdocs.SUCCEEDED))
+    with Workflow() as wf:
+        result = wf.birdy(service.url()).step()
+        assert result.somewhere == str(keep)
+        ours = Path(result._path)
+        (ours / "file").touch()
+        assert ours != keep
+    assert (keep / "precious").exists()
+    assert not ours.exists()
+
+
 # ---- results as inputs ----
 
 
@@ -459,6 +490,80 @@ def test_a_result_of_several_outputs_is_refused(cluster, wf):
     for value in (result, result.get()):
         with pytest.raises(InvalidRequest, match="2 outputs"):
             wps.echo(text=value)
+
+
+# ---- answers that are no results ----
+
+FILES = {
+    "text/plain": "x.txt",
+    "application/json": "x.json",
+    "application/geo+json": "x.geojson",
+    "application/x-netcdf": "x.nc",
+    "application/x-ogc-dods": "x",
+    "application/zip": "x.zip",
+    "application/metalink+xml; version=4.0": "x.meta4",
+    "application/metalink4+xml": "x.meta4",
+    "image/png": "x.png",
+    "image/tiff; subtype=geotiff": "x.tif",
+    "application/x-unheard-of": "x.foo",
+}
+
+
+@pytest.mark.parametrize("mimetype", FILES)
+@pytest.mark.parametrize("status", [202, 204, 404, 429, 500])
+def test_an_error_in_place_of_a_result_is_no_result(service, client, mimetype, status):
+    page = b"" if status == 204 else b"<html>slow down</html>"
+    service.files = lambda seen: Answer(status, page, {"Content-Type": mimetype})
+    service.execute = lambda seen: service.xml(
+        wpsdocs.response(
+            wpsdocs.SUCCEEDED,
+            wpsdocs.reference(service.url(f"/o/{FILES[mimetype]}"), mimetype=mimetype),
+        )
+    )
+    with pytest.raises(OutputUnavailable, match=f"HTTP {status}"):
+        client.step().get(asobj=True)
+
+
+@pytest.mark.parametrize("status", [404, 429, 503])
+@pytest.mark.parametrize("how", ["metalink", "archive"])
+def test_an_error_in_place_of_a_linked_file_is_no_result(service, tmp_path, status, how):
+    link = (
+        '<metalink xmlns="urn:ietf:params:xml:ns:metalink"><file name="x.txt">'
+        f"<url>{service.url('/o/x.txt')}</url></file></metalink>"
+    ).encode()
+    served = {"/o/x.meta4": link}
+    if how == "archive":
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
+            made.writestr("x.meta4", link)
+        served["/o/x.zip"] = (tmp_path / "a.zip").read_bytes()
+    name, kind = {
+        "metalink": ("x.meta4", "metalink+xml; version=4.0"),
+        "archive": ("x.zip", "zip"),
+    }[how]
+    service.files = lambda seen: (
+        Answer(200, served[seen.path]) if seen.path in served else Answer(status, b"slow down")
+    )
+    service.execute = lambda seen: service.xml(
+        wpsdocs.response(
+            wpsdocs.SUCCEEDED,
+            wpsdocs.reference(service.url(f"/o/{name}"), mimetype=f"application/{kind}"),
+        )
+    )
+    with Workflow(deadline=0.2) as hasty:
+        result = hasty.birdy(service.url()).step()
+        with pytest.raises((OutputUnavailable, BackendUnavailable), match=str(status)):
+            result.get(asobj=True)
+
+
+def test_an_output_without_a_place_is_named(service, client):
+    """The others can be had by name."""
+    outputs = wpsdocs.reference("", "log") + wpsdocs.embedded("hello", "text")
+    service.execute = lambda seen: service.xml(wpsdocs.response(wpsdocs.SUCCEEDED, outputs))
+    result = client.step()
+    with pytest.raises(OutputUnavailable, match=r"'log'.*names no place"):
+        result.get(asobj=True)
+    assert result.get().text.value == "hello"
+    assert result.output("text").text() == "hello"
 
 
 # ---- converters ----

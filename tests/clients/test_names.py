@@ -60,6 +60,23 @@ def test_no_name_leaves_its_directory(name):
         ("http://h/%2e%2e", ""),
         ("http://h/", ""),
         ("http://h/data", "data"),
+        # scripts, whose query names the file
+        ("http://h/download.php?file=x.nc", "x.nc"),
+        ("http://h/wps.cgi?session=1&file=..%2Fx.nc", "x.nc"),
+        (
+            "http://h/RetrieveResultServlet?id=13185OUTPUT.601bb3d0-547f",
+            "13185OUTPUT.601bb3d0-547f",
+        ),
+        ("http://h/get?version=1.0.0&name=x.tif", "x.tif"),
+        ("http://h/x.py", "x.py"),
+        ("http://h/subset.nc?token=a.b", "subset.nc"),
+        # operations of OGC services, whose parameters name no file
+        ("http://h/geoserver/ows?service=WPS&request=GetExecutionResult&outputId=result", ""),
+        ("http://h/ows?REQUEST=GetOutput&SERVICE=WPS", ""),
+        ("http://h/subset.nc;jsessionid=A1B2", "subset.nc"),
+        ("http://h/a;b.nc", "a;b.nc"),
+        ("http://h/a%3Bb%22c%25.nc", "a;b_c%.nc"),
+        ("http://[::1/x.nc", ""),
     ],
 )
 def test_the_name_of_a_url(url, name):
@@ -75,6 +92,28 @@ def test_the_name_of_a_url(url, name):
         ("attachment; filename*=UTF-8''%C3%A9t%C3%A9.nc", "été.nc"),
         ("attachment; filename*=no-such-charset''x", "x"),
         ("inline", ""),
+        ('attachment; filename="a;b.nc"', "a;b.nc"),
+        ("attachment; filename=a b.nc", "a b.nc"),
+        ("attachment; filename=x.nc;", "x.nc"),
+        ('filename="x.nc"', "x.nc"),
+        ('attachment; FileName = "x.nc"', "x.nc"),
+        ('attachment; filename="x.nc', "x.nc"),
+        (r'attachment; filename="a\"b.nc"', "a_b.nc"),
+        ('attachment; filename="50%25.nc"', "50%.nc"),
+        ("attachment; filename=\"x.nc\"; filename*=UTF-8''%C3%A9t%C3%A9.nc", "été.nc"),
+        ("attachment; filename*=UTF-8'fr'%C3%A9t%C3%A9.nc; filename=x.nc", "été.nc"),
+        ("attachment; filename*=iso-8859-1''%E9.nc", "é.nc"),
+        ("attachment; filename*=UTF-8''..%2F..%2Fx.nc", "x.nc"),
+        ("attachment; filename*=UTF-8''%ff.nc", "\ufffd.nc"),
+        ('attachment; filename*0="a"; filename*1="b.nc"', "ab.nc"),
+        # UTF-8 as HTTP libraries read it, and Latin-1 as it is
+        (f'attachment; filename="{"été.nc".encode().decode("latin-1")}"', "été.nc"),
+        ('attachment; filename="été.nc"', "été.nc"),
+        ('attachment; filename="=?UTF-8?B?w6l0w6kubmM=?="', "été.nc"),
+        ('attachment; filename="=?UTF-8?B?x"', "=_UTF-8_B_x"),
+        ("attachment; filename*=idna''x", "x"),
+        ("attachment; filename*0*=idna''x; filename*1=y", ""),
+        (f"attachment; filename*{'9' * 5000}=x.nc", ""),
     ],
 )
 def test_the_name_of_a_content_disposition(header, name):

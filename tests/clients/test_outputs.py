@@ -18,7 +18,9 @@ import requests
 import wpsdocs
 from loopback import Answer, Server
 from pavics_affinity.clients.datasets import scratch
+from pavics_affinity.clients.downloads import download_all
 from pavics_affinity.clients.outputs import Output
+from pavics_affinity.clients.references import as_input, resolve_json
 from pavics_affinity.errors import (
     AffinityWarning,
     DownloadFailed,
@@ -169,7 +171,8 @@ def test_an_error_in_place_of_an_output_is_no_output(output, service, tmp_path, 
 
 
 @pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://h", "http://[::1/", "data:,x"]
+    "url",
+    ["file://elsewhere/etc/passwd", "ftp://127.0.0.1/x", "gopher://h", "http://[::1/", "data:,x"],
 )
 def test_a_reference_that_is_no_web_address_is_not_fetched(one, tmp_path, url):
     output = one(wpsdocs.reference(url))
@@ -185,6 +188,70 @@ def test_a_relative_reference_is_resolved_and_kept_as_it_is(one, service):
     assert output.reference == "outputs/x.txt"
     assert output.text() == "here"
     assert service.seen[-1].path == "/outputs/x.txt"
+
+
+@pytest.mark.parametrize(
+    "href",
+    [
+        *("", " ", "\n", "#", "?", " # ", "#frag", "?#", "wps", "./wps", "/wps", "/wps/", None),
+        *("{url}", "{url}?", "{url}#x", "{url}/"),
+    ],
+)
+@pytest.mark.parametrize("mimetype", ["application/x-netcdf", "application/metalink+xml"])
+def test_a_reference_to_no_place_is_not_the_services_own_page(
+    one, service, session, tmp_path, href, mimetype
+):
+    service.answer, answer = (
+        lambda seen: (
+            Answer(200, b"Welcome") if (seen.method, seen.path) == ("GET", "/wps") else answer(seen)
+        ),
+        service.answer,
+    )
+    stated = "" if href is None else f'xlink:href="{href.format(url=service.url())}"'
+    output = one(wpsdocs.output("log", f'<wps:Reference {stated} mimeType="{mimetype}"/>'))
+    asked = len(service.seen)
+    for fetch in (
+        output.text,
+        output.json,
+        output.read_bytes,
+        output.open,
+        output.retrieveData,
+        output.open_dataset,
+        lambda: output.download(tmp_path),
+        lambda: output.writeToDisk(tmp_path),
+        lambda: download_all(session, [output], tmp_path),
+        lambda: as_input(session, "resource", output, None),
+        lambda: resolve_json(session, {"resource": output}),
+    ):
+        with pytest.raises(OutputUnavailable, match=r"'log'|'resource'") as raised:
+            fetch()
+        assert "names no place" in str(raised.value)
+    assert len(service.seen) == asked
+    assert left_in(tmp_path) == []
+
+
+def test_a_reference_to_no_place_leaves_the_other_outputs(wps, service):
+    outputs = wpsdocs.reference("", "log") + wpsdocs.embedded("hello", "text")
+    service.execute = lambda seen: service.xml(wpsdocs.response(wpsdocs.SUCCEEDED, outputs))
+    assert wps.execute("step", []).output("text").text() == "hello"
+
+
+def test_an_output_at_an_operation_of_the_service_is_fetched(one, service, tmp_path):
+    query = "service=WPS&amp;request=GetOutput&amp;id=1"
+    answer = service.answer
+    service.answer = lambda seen: Answer(200, b"x") if "GetOutput" in seen.path else answer(seen)
+    output = one(wpsdocs.reference(f"{service.url()}?{query}", mimetype="application/x-netcdf"))
+    done = output.download(tmp_path)
+    assert (done.path.name, done.path.read_bytes()) == ("output.nc", b"x")
+
+
+def test_a_metalink_that_lists_itself_as_a_file_names_no_place(one, service):
+    text = "<metalink><file name='a'><url>{}</url></file></metalink>"
+    service.files = lambda seen: Answer(200, text.format("list.meta4").encode())
+    kind = "application/metalink+xml"
+    [file] = one(wpsdocs.reference(service.url("/list.meta4"), mimetype=kind)).files()
+    with pytest.raises(OutputUnavailable, match="names no place"):
+        file.read_bytes()
 
 
 def test_an_output_on_another_host_is_fetched_without_the_id_and_with_one_warning(one):

@@ -213,9 +213,17 @@ def slow_reader() -> Iterator[tuple[str, list[int]]]:
 
 
 def open_to(port: int) -> int:
-    """Return how many connections to a port this process holds, those that wait to be collected."""
-    found = psutil.Process().net_connections("tcp")
-    return sum(bool(c.raddr) and c.raddr.port == port and c.status != "CLOSE" for c in found)
+    """Return how many connections to a port this process holds, those that wait to be collected.
+
+    A question that was given up at its time-out may be closing still: it is given a while.
+    """
+    for _ in range(100):
+        found = psutil.Process().net_connections("tcp")
+        held = sum(bool(c.raddr) and c.raddr.port == port and c.status != "CLOSE" for c in found)
+        if held == 0:
+            break
+        time.sleep(0.1)
+    return held
 
 
 def answers() -> dict[str, Answer]:

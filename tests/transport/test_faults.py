@@ -227,7 +227,7 @@ def test_a_proxy_that_cannot_be_used_is_named_at_once(monkeypatch, proxy, words)
             with pytest.raises(ServiceUnreachable, match=words) as caught:
                 send(HERE)
             assert caught.value.attempts == 1
-            assert "Nothing was executed" in str(caught.value)
+        assert "Nothing was executed" in str(caught.value)
 
 
 # ---- whose fault it is ----

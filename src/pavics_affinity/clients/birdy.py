@@ -161,7 +161,7 @@ class WPSClient(birdy.WPSClient):
             converters=Converters(service.session, converters),
             version=version,
             caps_xml=caps_xml,
-            desc_xml=desc_xml,
+            desc_xml=_without_crs(desc_xml),
             language=language,
             lineage=lineage,
             **options,
@@ -203,6 +203,14 @@ def _descriptions(service: WebProcessingService, processes: str | list[str] | No
     if whole is None:
         whole = etree.Element("{http://www.opengis.net/wps/1.0.0}ProcessDescriptions")
     return etree.tostring(whole)
+
+
+def _without_crs(descriptions: str | bytes) -> bytes:
+    """Leave out the CRSs of bounding boxes: birdy takes them for formats, and for the default."""
+    root = given(descriptions)
+    for box in root.iterfind("{*}ProcessDescription/{*}DataInputs/{*}Input/{*}BoundingBoxData"):
+        box.clear()
+    return etree.tostring(root)
 
 
 def _taking_outputs(

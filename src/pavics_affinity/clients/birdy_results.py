@@ -5,9 +5,11 @@ This module needs birdy; `pavics_affinity.clients.birdy` imports it where birdy 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -43,18 +45,19 @@ class BirdyExecution(Execution):
 
 
 def _cleaned_up(attach: Callable[..., None]) -> Callable[..., None]:
-    """Have the directory that birdy makes for a result, and never removes, end with the session."""
+    """Give a result a directory that ends with the session; birdy never removes its own."""
 
     @wraps(attach)
-    def attach_and_remember(self: Execution, *args: Any, **options: Any) -> None:
-        before = dict(vars(self))
+    def attach_with_our_directory(self: Execution, *args: Any, **options: Any) -> None:
         attach(self, *args, **options)
-        for name, value in vars(self).items():
-            made = value is not before.get(name) and isinstance(value, str)
-            if made and Path(value).is_dir():
-                self.session.ends.callback(shutil.rmtree, value, ignore_errors=True)
+        own = tempfile.mkdtemp(prefix="pavics-affinity-")
+        self.session.ends.callback(shutil.rmtree, own, ignore_errors=True)
+        theirs, self._path = getattr(self, "_path", None), own
+        if isinstance(theirs, str):
+            with contextlib.suppress(OSError):
+                Path(theirs).rmdir()  # which keeps a directory that holds anything
 
-    return attach_and_remember
+    return attach_with_our_directory
 
 
 def _with_the_reason(get: Callable[..., Any]) -> Callable[..., Any]:

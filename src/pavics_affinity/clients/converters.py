@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from birdy.client.converters import (
     BaseConverter,
+    GenericConverter,
     ImageConverter,
     MetalinkConverter,
     Netcdf4Converter,
@@ -23,6 +24,7 @@ from lxml import etree
 
 from ..errors import OutputUnavailable
 from . import metalink
+from .codings import is_packed
 from .datasets import HDF5_LOCK
 from .downloads import download_all
 from .opendap import is_opendap, open_url
@@ -89,6 +91,10 @@ class Conversion:
 
     def __init__(self, pinned: Pinned, output: Any, path: str | Path, verify: bool | str) -> None:
         self._pinned = pinned
+        if isinstance(output, Output) and not (
+            issubclass(pinned.kind, GenericConverter) or is_packed(output.mimeType)
+        ):
+            output = output._unpacked()
         self._output, self._path, self._verify = output, path, verify
         self._converter = pinned.kind(output, path=path, verify=verify)
 

@@ -27,6 +27,7 @@ from owslib.wps import (
 )
 
 from ..errors import InvalidRequest, UnknownInput, UnknownOutput
+from .boxes import Box
 from .xml import local_name, parse
 
 #: What OWSLib can put into a request: str, IComplexDataInput or BoundingBoxDataInput.
@@ -275,6 +276,8 @@ def values(inputs: Any) -> list[tuple[str, Value]]:
 def _value(name: str, value: Any) -> Value:
     if isinstance(value, str) or is_complexdata(value) or is_boundingboxdata(value):
         return value
+    if isinstance(value, Box):  # a value of an output's `data`
+        return value.as_input()
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, numbers.Integral):

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from requests.utils import get_encoding_from_headers
 
@@ -19,11 +20,9 @@ from ..errors import DownloadFailed
 from ..markup import without_login
 from . import names
 from .files import part, writing
+from .local import LocalFile
 from .progress import bar
 from .transfer import Source, Transfer
-
-if TYPE_CHECKING:
-    import requests
 
 __all__ = ["Download", "Source", "fill", "save", "save_bytes"]
 
@@ -64,7 +63,7 @@ class Download(os.PathLike[str]):
 
 
 def save(
-    source: Source,
+    source: Source | LocalFile,
     target: str | os.PathLike[str] | None,
     *,
     name: str,
@@ -74,7 +73,7 @@ def save(
 
     Parameters
     ----------
-    source : Source
+    source : Source or LocalFile
         What is fetched.
     target : path or None
         The file to write, or a directory, in which it gets the name that the
@@ -94,6 +93,11 @@ def save(
     """
     started = time.monotonic()
     path, into = _resolved(target)
+    if isinstance(source, LocalFile):
+        path = path / (names.clean(source.path.name) or name) if into else path
+        with part(path) as copy:
+            size = source.fill(copy)
+        return Download(path, source.url, size, time.monotonic() - started, 0, source.session.node)
     transfer = Transfer(source)
     first = transfer.open()
     if into:
@@ -151,12 +155,12 @@ def _resolved(target: str | os.PathLike[str] | None) -> tuple[Path, bool]:
     return path, into
 
 
-def fill(source: Source, file: BinaryIO, *, limit: int | None = None) -> str | None:
+def fill(source: Source | LocalFile, file: BinaryIO, *, limit: int | None = None) -> str | None:
     """Fetch into a file that is open already, whole or with an error.
 
     Parameters
     ----------
-    source : Source
+    source : Source or LocalFile
         What is fetched.
     file : binary file
         Written from its start, and seekable.
@@ -175,11 +179,16 @@ def fill(source: Source, file: BinaryIO, *, limit: int | None = None) -> str | N
     DownloadFailed
         It broke off too often, or is larger than `limit`.
     """
+    if isinstance(source, LocalFile):
+        source.fill(file, limit)
+        return None
     transfer = Transfer(source, limit)
     with transfer.open() as first:
         transfer.run(first, file, lambda position, words: None)
-        return get_encoding_from_headers(first.headers) if _has_charset(first) else None
+        return stated_charset(first.headers)
 
 
-def _has_charset(response: requests.Response) -> bool:
-    return "charset" in response.headers.get("Content-Type", "").lower()
+def stated_charset(headers: Mapping[str, str]) -> str | None:
+    """Return the charset that a ``Content-Type`` names, or None."""
+    stated = "charset" in headers.get("content-type", "").lower()
+    return get_encoding_from_headers(headers) if stated else None

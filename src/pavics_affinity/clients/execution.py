@@ -34,6 +34,7 @@ from .logins import KeepsItsLogin
 from .metalink import is_metalink
 from .outputs import Output
 from .progress import bar
+from .raw import RawOutput
 from .status import LEAST_PAUSE, StatusDocument
 from .urls import web_url
 
@@ -251,7 +252,7 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
         timeout = self.timeout
         if timeout is None and form.asynchronous and self.session.affinity.timeout is None:
             timeout = _ASYNC_TIMEOUT
-        root = submission.submit(self, form.process, _as_bytes(request), timeout)
+        root = submission.submit(self, form.process, _as_bytes(request), timeout, form.raw)
         self.response = root
         # Accepted: a job begins now, however long that took.
         self._submitted = self._asked = time.monotonic()
@@ -283,7 +284,7 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
         if xml.local_name(response) == "ExecuteResponse":
             wps = f"{{{etree.QName(response).namespace}}}"
             self.processOutputs[:] = [
-                Output(element, session=self.session, service=self.url or "")
+                Output(element, session=self.session, service=self.url or "", own=True)
                 for element in response.iterfind(f"{wps}ProcessOutputs/{wps}Output")
             ]
             self._note_places(response.get("serviceInstance"))
@@ -450,7 +451,7 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
         return True
 
     def _status_url(self) -> str:
-        if not self.statusLocation:
+        if not (self.statusLocation or "").strip(" \t\r\n#?"):
             state = "was not submitted" if self.status is None else f"is {self.status}"
             raise ServiceError(
                 f"{self._name} {state}, and the service named no status location to ask; "
@@ -466,12 +467,14 @@ class _Form:
 
     process: str
     asynchronous: bool
+    raw: RawOutput | None
 
     @classmethod
     def of(cls, root: etree._Element) -> _Form:
         form = root.find("{*}ResponseForm/{*}ResponseDocument")
         identifier = root.findtext("{*}Identifier") or ""
-        return cls(identifier.strip(), form is not None and form.get("status") == "true")
+        asynchronous = form is not None and form.get("status") == "true"
+        return cls(identifier.strip(), asynchronous, RawOutput.asked_for(root))
 
 
 def _as_bytes(request: Any) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from urllib.parse import urljoin
 
 from lxml import etree
 
@@ -47,6 +48,10 @@ class File:
     url: str
     mimetype: str | None
     expected: Expected = field(default_factory=Expected)
+
+    def below(self, base: str) -> File:
+        """Return the file with its URL taken from that of the document."""
+        return replace(self, url=urljoin(base, self.url))
 
     def as_output(self) -> etree._Element:
         """Return it as the ``Output`` element that a WPS would have sent."""

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import unicodedata
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from email.message import Message
 from pathlib import PurePosixPath
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, unquote_to_bytes, urlsplit
 
 #: Bytes; most file systems take 255, and a part file's name is longer than the final one.
 LONGEST = 200
 
 _FORBIDDEN = re.compile(r'[<>:"|?*]')
+#: What a path's last part is called where a program answers for files.
+_SCRIPTS = frozenset(
+    {".action", ".asp", ".aspx", ".cgi", ".do", ".exe", ".fcgi", ".jsp", ".php", ".pl", ".py"}
+)
+#: A parameter of the path itself, as ``;jsessionid=1``.
+_SESSION = re.compile(r";\w+=[^/]*$")
+_EXTENDED = re.compile(r"""(?i);\s*filename\*\s*=\s*"?([\w-]*)'[^';]*'([^;"]*)""")
 _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)")
 
 
@@ -50,22 +60,49 @@ def _shortened(name: str) -> str:
 def from_url(url: str) -> str:
     """Return the cleaned name that a URL gives, or an empty string.
 
-    It is the path's last part if that has a suffix, else the value of the
-    query's first parameter (``?id=1318.nc``, as OWSLib has it), else the path's
-    last part.
+    It is the path's last part if that has a suffix, unless it is a script that is
+    asked by a query. Otherwise it is a value of the query: the first that has a
+    suffix, or the first (``?id=1318.nc``, as OWSLib defines it); else the path's
+    last part. The URL of an OGC operation (``?request=...``) names no file.
     """
-    parts = urlsplit(url)
-    last = clean(parts.path)
-    if PurePosixPath(last).suffix:
-        return last
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    last = clean(_SESSION.sub("", parts.path))
     query = parse_qsl(parts.query)
-    return (clean(query[0][1]) if query else "") or last
+    suffix = PurePosixPath(last).suffix.lower()
+    if suffix and not (query and suffix in _SCRIPTS):
+        return last
+    if any(key.lower() == "request" for key, _ in query):
+        return ""
+    values = [clean(value) for _, value in query]
+    named = [value for value in values if re.search(r"[a-zA-Z]", PurePosixPath(value).suffix)]
+    return next(iter(named + values[:1]), "") or last
 
 
 def from_disposition(header: str | None) -> str:
-    """Return the cleaned name of a ``Content-Disposition`` header, or an empty string."""
+    """Return the cleaned name of a ``Content-Disposition`` header, or an empty string.
+
+    ``filename*`` wins over ``filename`` (RFC 6266, 4.3). A name that was sent as
+    UTF-8 bytes, or as an encoded word of a mail, is read as what it means.
+    """
     if not header:
         return ""
+    extended = _EXTENDED.search(header)
+    if extended is not None:
+        raw = unquote_to_bytes(extended[2])
+        latin = extended[1].lower() in ("iso-8859-1", "latin-1")
+        return clean(raw.decode("latin-1" if latin else "utf-8", "replace"))
     message = Message()
     message["content-disposition"] = header
-    return clean(message.get_filename() or "")
+    try:
+        name = (message.get_filename() or "").strip('"')
+    except (ValueError, LookupError):  # of charsets that are none of text, and long numbers
+        return ""
+    with contextlib.suppress(UnicodeError):  # the bytes, which HTTP libraries read as Latin-1
+        name = name.encode("latin-1").decode("utf-8")
+    if name.startswith("=?"):
+        with contextlib.suppress(ValueError, LookupError, HeaderParseError):
+            name = str(make_header(decode_header(name)))
+    return clean(name)

@@ -16,7 +16,6 @@ import requests
 from ..errors import AffinityError, DownloadFailed, MissingExtra, OutputUnavailable
 from ..record import operation
 from .answers import MAX_DOCUMENT, BodyBroken, chunks
-from .urls import web_url
 
 if TYPE_CHECKING:
     import xarray
@@ -40,18 +39,19 @@ def is_opendap(output: Output) -> bool:
     It is one by its media type, or by what its server answers to HEAD: DAP 2 has a
     ``Content-Description`` that begins with ``dods``.
     """
-    if output.reference is None:
+    if output.reference is None or output._local_file() is not None:
         return False
     if (output.mimeType or "").split(";")[0].strip().lower() == MIMETYPE:
         return True
     try:
         with operation("is it OPeNDAP?"):
             response = output.session.head(
-                _url(output), timeout=_TIMEOUT, allow_redirects=True, stream=True
+                output._url(), timeout=_TIMEOUT, allow_redirects=True, stream=True
             )
     except requests.ConnectionError:
         return False  # the download that follows says why
     response.close()
+    # Whatever the status: of a resource's bare URL, servers say 400 and "dods-error".
     return response.headers.get("Content-Description", "").lower().startswith("dods")
 
 
@@ -77,7 +77,7 @@ def open_url(output: Output, **options: Any) -> xarray.Dataset:
         import xarray
     except ImportError as error:
         raise MissingExtra.of("opendap", "Opening an OPeNDAP output") from error
-    url = _url(output)
+    url = output._url()
     through = _Through(output.session, url)
     try:
         return xarray.open_dataset(url, engine="pydap", application=through, **options)
@@ -90,10 +90,6 @@ def open_url(output: Output, **options: Any) -> xarray.Dataset:
             machineid=output.session.machineid,
             node=output.session.node,
         ) from error
-
-
-def _url(output: Output) -> str:
-    return web_url(output.reference or "", base=output.service, what=f"output {output.identifier}")
 
 
 class _Through:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
 import io
 import json
 import os
 import tempfile
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 from urllib.parse import urlsplit
 
 import owslib.wps
@@ -19,10 +17,13 @@ from lxml import etree
 from ..errors import OutOfScope, OutputUnavailable
 from ..markup import without_login
 from ..markup.terminal import in_terminal
-from . import names, opendap
+from . import names, opendap, xml
 from .answers import MAX_DOCUMENT
+from .boxes import Box, box_element
 from .datasets import open_file, scratch
-from .download import Download, Source, fill, save, save_bytes
+from .download import Download, Source, fill, save, save_bytes, stated_charset
+from .embedded import content_of
+from .local import LocalFile, local_path
 from .metalink import is_metalink, references
 from .transfer import Expected
 from .urls import same_host, web_url
@@ -51,7 +52,17 @@ _SUFFIXES = {
 }
 
 
-class Output(owslib.wps.Output):
+class _Held:
+    """What an output keeps for itself: `vars` of it shows what OWSLib's has."""
+
+    __slots__ = ("_element", "_own", "_unpack")
+
+    _element: etree._Element
+    _own: bool
+    _unpack: bool
+
+
+class Output(owslib.wps.Output, _Held):
     """One output of an execution, as OWSLib has it, and what is behind its reference.
 
     Parameters
@@ -64,6 +75,9 @@ class Output(owslib.wps.Output):
         URL of the service.
     expected : Expected, optional
         What a metalink says that it is.
+    own : bool
+        The service's own response names it: it may then be a file of this machine,
+        if the service runs here, and it is never at the URL of the service.
 
     Attributes
     ----------
@@ -72,7 +86,8 @@ class Output(owslib.wps.Output):
     reference : str or None
         URL of the output; None for one that the response holds itself.
     data : list
-        The values that the response holds, as OWSLib has them.
+        The values that the response holds, as OWSLib has them: text without the
+        white space at its ends. `text` and `read_bytes` return it whole.
     encoding : str or None
         ``"base64"``, say, of a value or a file.
     """
@@ -84,14 +99,33 @@ class Output(owslib.wps.Output):
         session: AffinitySession,
         service: str,
         expected: Expected | None = None,
+        own: bool = False,
     ) -> None:
+        self.reference: str | None
         super().__init__(element)
+        self._element = element
         self._expected = expected or Expected()
+        self._own = own
+        self._unpack = False
         self.session = session
         self.service = service
         self.encoding = next(
             (e.get("encoding") for e in element.iter("{*}Reference", "{*}ComplexData")), None
         )
+        if self.reference is None and element.find("{*}Reference") is not None:
+            self.reference = ""  # which names no place
+        if self._box_element is not None:
+            self.dataType, self.data = "BoundingBoxData", []
+            with contextlib.suppress(ValueError):  # raised when its content is asked for
+                self.data = [Box.of(self._box_element)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        element = etree.tostring(self._element, with_tail=False)
+        return {**vars(self), "_element": element, "_own": self._own, "_unpack": self._unpack}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, xml.parse(value, own=True) if name == "_element" else value)
 
     def __repr__(self) -> str:
         where = without_login(self.reference or "") or f"{len(self.data)} values"
@@ -110,6 +144,9 @@ class Output(owslib.wps.Output):
     def read_bytes(self) -> bytes:
         """Return the content, fetched or as the response holds it, base64 decoded.
 
+        A file that is stored packed, as ``a.nc.gz``, is returned as it is stored. Of a
+        bounding box it is what `text` returns.
+
         Raises
         ------
         OutputUnavailable
@@ -120,7 +157,10 @@ class Output(owslib.wps.Output):
         return self._content()[0]
 
     def text(self) -> str:
-        """Return the content as text.
+        """Return the content as text, unpacked where its server says that it is packed.
+
+        A bounding box is the numbers of its lower and upper corner, in the document's
+        order, between commas; its CRS is in ``output.data[0].crs_name``.
 
         Raises
         ------
@@ -129,7 +169,7 @@ class Output(owslib.wps.Output):
         DownloadFailed
             It broke off too often, or is larger than 256 MB.
         """
-        content, charset = self._content()
+        content, charset = self._unpacked()._content()
         try:
             return content.decode(charset or "utf-8-sig")
         except (ValueError, LookupError) as error:  # a charset may be anything
@@ -162,7 +202,7 @@ class Output(owslib.wps.Output):
             As `download` has it.
         """
         if self.reference is None:
-            return io.BytesIO(self._embedded())
+            return io.BytesIO(self._held())
         file = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - it is handed over
         try:
             fill(self._source(), file)
@@ -177,7 +217,9 @@ class Output(owslib.wps.Output):
     ) -> Download:
         """Write the content to a file, whole or not at all.
 
-        A connection that breaks is taken up where it broke.
+        A connection that breaks is taken up where it broke. A file that is stored
+        packed, as ``a.nc.gz``, is written as it is stored. One that a service on this
+        machine names by its path, ``file:///...``, is copied.
 
         Parameters
         ----------
@@ -203,7 +245,7 @@ class Output(owslib.wps.Output):
         """
         if self.reference is not None:
             return save(self._source(), path, name=self._default_name, progress=progress)
-        return save_bytes(self._embedded(), path, name=self._default_name, node=self.session.node)
+        return save_bytes(self._held(), path, name=self._default_name, node=self.session.node)
 
     def open_dataset(self, **options: Any) -> xarray.Dataset:
         """Open the content with xarray.
@@ -227,7 +269,7 @@ class Output(owslib.wps.Output):
         if opendap.is_opendap(self):
             return opendap.open_url(self, **options)
         name = names.from_url(self.reference or "") or self._default_name
-        return open_file(self.download(scratch(name)).path, **options)
+        return open_file(self._unpacked().download(scratch(name)).path, **options)
 
     def files(self) -> list[Output]:
         """Return the files that a metalink lists, each as an output of its own.
@@ -243,14 +285,21 @@ class Output(owslib.wps.Output):
         """
         if not is_metalink(self.mimeType):
             return [self]
-        content, _ = self._content(MAX_DOCUMENT)
+        content, _ = self._unpacked()._content(MAX_DOCUMENT)
         try:
-            listed = references(content)
+            listed = references(content.strip())
         except (etree.XMLSyntaxError, ValueError) as error:
             raise self._unusable("metalink", content, error) from error
-        base = self._url() if self.reference is not None else self.service
+        local = None if self.reference is None else self._local_file()
+        base = self.service if self.reference is None or local else self._url()
         files = [
-            Output(file.as_output(), session=self.session, service=base, expected=file.expected)
+            Output(
+                (file if local is None else file.below(local.url)).as_output(),
+                session=self.session,
+                service=base,
+                expected=file.expected,
+                own=local is not None,
+            )
             for file in listed
         ]
         for file in files:
@@ -284,6 +333,8 @@ class Output(owslib.wps.Output):
             go to another host than the service's.
         """
         if self.reference is None:
+            if not self.data:
+                self._held()  # which raises if there is nothing to be had
             return b""
         source = self._source(username, password, headers, verify, cert)
         self.fileName = self._file_name()
@@ -327,9 +378,34 @@ class Output(owslib.wps.Output):
 
     def note_place(self) -> None:
         """Learn where a document puts the file, at a host that may be told the machineid."""
-        with contextlib.suppress(OutOfScope):  # raised when it is asked for
+        with contextlib.suppress(OutOfScope, OutputUnavailable):  # raised when it is asked for
             if self.session.pin.in_scope(self._url()):
                 self.session.pin.note_place(self._url())
+
+    def _unpacked(self) -> Self:
+        """Return the same output, fetched without any coding that its server states."""
+        result = type(self).__new__(type(self))
+        result.__dict__.update(vars(self))
+        result._element, result._own, result._unpack = self._element, self._own, True
+        return result
+
+    def _as_box(self) -> Box | None:
+        """Return the bounding box that it is, or None.
+
+        Raises
+        ------
+        OutputUnavailable
+            It is one that cannot be read.
+        """
+        if self._box_element is None:
+            return None
+        self._held()  # which raises an error of ours
+        return Box.of(self._box_element)
+
+    @property
+    def _box_element(self) -> etree._Element | None:
+        data = self._element.find("{*}Data")
+        return None if data is None else box_element(data)
 
     @property
     def _name(self) -> str:
@@ -338,13 +414,44 @@ class Output(owslib.wps.Output):
     @property
     def _default_name(self) -> str:
         kind = (self.mimeType or "").split(";")[0].strip().lower()
-        return (names.clean(self._name) or "output") + _SUFFIXES.get(kind, "")
+        given = names.clean(self._element.get("fileName") or "")
+        return given or (names.clean(self._name) or "output") + _SUFFIXES.get(kind, "")
 
     def _file_name(self) -> str:
         return names.from_url(self.reference or "") or self._default_name
 
-    def _url(self) -> str:
-        return web_url(self.reference or "", base=self.service, what=f"output {self._name!r}")
+    def _url(self, what: str | None = None) -> str:
+        """Return the absolute URL of its reference; `what` is what an error calls it.
+
+        Raises
+        ------
+        OutOfScope
+            It is no http or https URL.
+        OutputUnavailable
+            It names no place of its own.
+        """
+        what = what or f"output {self._name!r}"
+        url = web_url(self.reference or "", base=self.service, what=what)
+        stated = "" if self._own else self.reference or ""
+        if names_no_place(stated, url, self.service):
+            raise OutputUnavailable(
+                f"{what} has the reference {self.reference!r}, which names no place: it leads to "
+                f"{self.service}, the document or service that names it. Nothing was fetched. Very "
+                "likely the process has not made this output; ask the service's operator",
+                url=self.reference,
+                machineid=self.session.machineid,
+                node=self.session.node,
+            )
+        return url
+
+    def _local_file(self) -> LocalFile | None:
+        """Return the file of this machine that it is, or None if it is to be fetched."""
+        reference = self.reference or ""
+        path = local_path(reference, service=self.service) if self._own else None
+        if path is None:
+            return None
+        label = f"output {self._name!r}"
+        return LocalFile(self.session, reference, path, label, self._expected)
 
     def _source(
         self,
@@ -353,7 +460,10 @@ class Output(owslib.wps.Output):
         headers: Mapping[str, str] | None = None,
         verify: bool | str = True,
         cert: Any = None,
-    ) -> Source:
+    ) -> Source | LocalFile:
+        local = self._local_file()
+        if local is not None:
+            return local
         url = self._url()
         options: dict[str, Any] = {}
         if username is not None and password is not None:
@@ -378,26 +488,39 @@ class Output(owslib.wps.Output):
                 "fetched without the machineid. If that host is the site's own, name its outputs "
                 "in the topology",
             )
-        name = f"output {self._name!r}"
-        return Source(self.session, url, name, options, self._expected, self.service)
+        return Source(
+            self.session,
+            url,
+            f"output {self._name!r}",
+            options,
+            self._expected,
+            service=self.service,
+            name=self._name,
+            kind=self.mimeType,
+            unpack=self._unpack,
+        )
 
     def _content(self, limit: int | None = None) -> tuple[bytes, str | None]:
         if self.reference is None:
-            return self._embedded(), None
+            packed = (self.encoding or "").strip().lower() == "base64"
+            stated = {"content-type": self.mimeType or ""}
+            return self._held(), stated_charset(stated) if packed else None
         file = io.BytesIO()
         charset = fill(self._source(), file, limit=limit or MAX_IN_MEMORY)
         return file.getvalue(), charset
 
-    def _embedded(self) -> bytes:
-        content = b"".join(
-            value if isinstance(value, bytes) else _text_of(value).encode() for value in self.data
-        )
-        if (self.encoding or "").lower() != "base64":
-            return content
+    def _held(self) -> bytes:
+        """Return what the response holds."""
         try:
-            return base64.b64decode(content)
-        except binascii.Error as error:
-            raise self._unusable("base64", content, error) from error
+            return content_of(self._element)
+        except ValueError as error:
+            raise OutputUnavailable(
+                f"output {self._name!r} cannot be read from the response: {error}. Look at the "
+                "status message of the execution, or ask the service's operator",
+                url=None,
+                machineid=self.session.machineid,
+                node=self.session.node,
+            ) from error
 
     def _unusable(self, wanted: str, content: bytes, error: Exception) -> OutputUnavailable:
         where = f" at {self.reference}" if self.reference else ""
@@ -410,8 +533,15 @@ class Output(owslib.wps.Output):
         )
 
 
-def _text_of(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    # an ows:BoundingBox, the only other value that OWSLib makes
-    return f"{value.minx},{value.miny},{value.maxx},{value.maxy}"
+def names_no_place(reference: str, url: str, document: str) -> bool:
+    """Tell whether a reference leads back to the document that names it, or to the bare service.
+
+    One that spells the document's address out may mean it; an empty one never does.
+    """
+    if urlsplit(reference.strip()).netloc:
+        return False
+    one, other = urlsplit(url), urlsplit(document)
+    return (
+        (one.scheme, one.netloc.lower(), one.path.rstrip("/"))
+        == (other.scheme, other.netloc.lower(), other.path.rstrip("/"))
+    ) and one.query in ("", other.query)

@@ -23,12 +23,12 @@ from owslib.wps import ComplexDataInput, is_complexdata
 
 from ..errors import AffinityWarning, InvalidRequest, ReferenceRefused
 from ..pin.links import link
+from .boxes import Box
 from .execution import Execution
 from .jobs import Job
 from .metalink import is_metalink
 from .outputs import Output
 from .results import Results
-from .urls import web_url
 
 if TYPE_CHECKING:
     from ..transport import AffinitySession
@@ -307,6 +307,17 @@ def _character(escape: re.Match[str]) -> str:
 
 
 def _of_output(output: Output, what: str, rule: InputRule | None) -> Any:
+    box = output._as_box()
+    if (
+        rule is not None
+        and rule.kind == "bbox"
+        and box is None
+        and "json" in (output.mimeType or "")
+    ):
+        box = Box.of_json(output.json())
+    if box is not None and (rule is None or rule.kind in ("bbox", "")):
+        _warn_of_axes(output.session, box, what)
+        return box.as_input()
     complex_ = rule is not None and rule.kind == "complex"
     # A type that the process does not list would be refused; without one it takes its default.
     mimetype = output.mimeType if rule is not None and output.mimeType in rule.formats else None
@@ -329,6 +340,18 @@ def _of_output(output: Output, what: str, rule: InputRule | None) -> Any:
     return Embedded(text, mimeType=mimetype) if complex_ else text
 
 
+def _warn_of_axes(session: AffinitySession, box: Box, what: str) -> None:
+    """Say of a CRS whose first axis is north that services disagree about it."""
+    if box.crs is not None and box.crs.axisorder == "yx":
+        session.pin.warn_once(
+            f"axes of {box.crs_name}",
+            f"{what} is a bounding box in {box.crs_name!r}, whose first axis is y (north). It is "
+            "sent as the earlier step wrote it. PyWPS writes x first and reads y first, so it "
+            "swaps the axes of such a box. Check what arrives, or pass BoundingBoxDataInput("
+            "[...], crs=...) in the order that the service reads",
+        )
+
+
 def _as_json_value(output: Output, name: str) -> Any:
     what = f"input {name!r}"
     if output.reference is not None:
@@ -337,6 +360,9 @@ def _as_json_value(output: Output, name: str) -> Any:
             return {"value": listed, "mediaType": output.mimeType}
         href = hand_on(output.session, _url_of(output, what), what)
         return {"href": href, "type": output.mimeType} if output.mimeType else {"href": href}
+    box = output._as_box()
+    if box is not None:
+        return box.as_json()
     if "json" in (output.mimeType or ""):
         return resolve_json(output.session, output.json(), name)
     if _is_base64(output.encoding):
@@ -347,13 +373,13 @@ def _as_json_value(output: Output, name: str) -> Any:
 
 
 def _url_of(output: Output, what: str) -> str:
-    return web_url(output.reference or "", base=output.service, what=what)
+    return output._url(what)
 
 
 def _rewritten_metalink(output: Output, what: str) -> str | None:
     """Return a metalink with the URLs that lead to its files, or None if it is right as it is."""
-    if not is_metalink(output.mimeType):
-        return None
+    if not is_metalink(output.mimeType) or output._local_file() is not None:
+        return None  # a file of this machine is not sent anywhere
     text = output.text()
     rewritten = _of_text(output.session, text, what)
     return None if rewritten == text else rewritten

@@ -16,7 +16,7 @@ from ..errors import OutOfScope, UnknownOutput
 from ..markup.terminal import in_terminal
 from .answers import Answer
 from .descriptions import near
-from .outputs import Output
+from .outputs import Output, names_no_place
 from .problems import expect_json, is_json
 from .urls import web_url
 
@@ -53,7 +53,9 @@ class Results(dict[str, Any]):
         for value in (self, *self.values_by_name().values()):
             for link in _links(value):
                 with contextlib.suppress(OutOfScope):  # raised when it is asked for
-                    session.note_reference(web_url(link["href"], base=url, what="a link"))
+                    place = web_url(link["href"], base=url, what="a link")
+                    if not names_no_place(link["href"], place, url):
+                        session.note_reference(place)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {', '.join(self.values_by_name()) or 'none'}>"
@@ -156,6 +158,8 @@ def output_of(name: str, value: Any, *, session: AffinitySession, base: str) -> 
     kind = text_of(qualified.get("mediaType")) or text_of(qualified.get("type"))
     if isinstance(qualified.get("href"), str):
         url = web_url(qualified["href"], base=base, what=f"output {name!r}")
+        if names_no_place(qualified["href"], url, base):
+            url = qualified["href"]
         inner = etree.SubElement(element, f"{{{_WPS}}}Reference")
         inner.set(f"{{{_XLINK}}}href", _writable(url))
     else:
@@ -207,8 +211,7 @@ def _are_named(value: Any) -> TypeGuard[Mapping[str, Any]]:
 
 
 def _embed(element: etree._Element, text: str, encoding: str | None) -> None:
-    if text != _writable(text).strip():
-        # XML cannot hold it, or OWSLib would strip it.
+    if text != _writable(text):  # XML cannot hold it
         text = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
         encoding = "base64"
     element.text = text

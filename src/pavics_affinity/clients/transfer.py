@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ..errors import DownloadFailed, OutputUnavailable
 from ..record import operation
 from ..transport.times import asked_to_wait
+from . import codings, names
 from .addresses import named_by
 from .answers import BodyBroken, chunks
 from .files import writing
@@ -56,6 +57,20 @@ class Expected:
     algorithm: str | None = None
     digest: str | None = None
 
+    def hasher(self) -> Any:
+        """Return what computes the checksum, or None where none is stated."""
+        return (
+            None if self.algorithm is None else hashlib.new(self.algorithm, usedforsecurity=False)
+        )
+
+    def wrong(self, size: int, hashed: Any) -> str | None:
+        """Say in which way a file is another one; None if it is not."""
+        if self.size is not None and size != self.size:
+            return f"{size} bytes, and should be {self.size}"
+        if hashed is not None and hashed.hexdigest() != self.digest:
+            return f"of {self.algorithm} {hashed.hexdigest()}, and should be of {self.digest}"
+        return None
+
 
 @dataclass
 class Source:
@@ -75,6 +90,10 @@ class Source:
         What a metalink says of it.
     service : str
         URL of the service whose document named it.
+    name, kind : str
+        File name and media type, as the document that names the URL states them.
+    unpack : bool
+        Take off every content coding, also one with which the file is stored.
     """
 
     session: AffinitySession
@@ -83,6 +102,9 @@ class Source:
     options: Mapping[str, Any]
     expected: Expected = field(default_factory=Expected)
     service: str = ""
+    name: str = ""
+    kind: str | None = None
+    unpack: bool = False
 
     def get(self, headers: Mapping[str, str]) -> requests.Response:
         """Ask for it, and hand the answer over unread.
@@ -124,6 +146,10 @@ class Source:
         return f"{asked_to_wait(response.headers)}; try again later"
 
 
+class _Misread(Exception):
+    """The coding of an answer is the file's own, or is not: the other way round than assumed."""
+
+
 class Transfer:
     """One download: what has come so far, and how the rest is asked for."""
 
@@ -134,7 +160,11 @@ class Transfer:
         self.total: int | None = None
         self.attempts = 0
         self._validator: str | None = None
-        self._hash = self._hasher()
+        self._hash = source.expected.hasher()
+        self._stored: list[str] = []
+        self._keep: bool | None = None  # by what the bytes have shown
+        self._ambiguous = False
+        self._twice: codings.Twice | None = None
 
     def open(self) -> requests.Response:
         """Ask for the whole file."""
@@ -148,14 +178,19 @@ class Transfer:
         """Write the file, as many attempts as it takes."""
         furthest, fruitless = 0, 0
         while True:
+            broken: BodyBroken | None = None
             try:
                 self._copy(response, file, move)
+                return self._compare()
+            except _Misread:
+                self._keep = not self._stored
             except BodyBroken as error:
                 broken = error
-            else:
-                return self._compare()
             finally:
                 response.close()
+            if broken is None:
+                response = self._whole(file)
+                continue
             fruitless = 0 if self.offset > furthest else fruitless + 1
             furthest = max(furthest, self.offset)
             if fruitless >= FRUITLESS or self.attempts >= ATTEMPTS:
@@ -165,6 +200,8 @@ class Transfer:
 
     def _copy(self, response: requests.Response, file: BinaryIO, move: Move) -> None:
         for piece in chunks(response):
+            if self._twice is not None and self._twice.seen_in(piece):
+                raise _Misread
             with writing(self.source.label):
                 file.write(piece)
             if self._hash is not None:
@@ -196,8 +233,15 @@ class Transfer:
             return response
         if response.status_code in (206, 416):
             response.close()
-            self.attempts += 1
-            response = self.source.get({"Accept-Encoding": "identity"})
+            return self._whole(file)
+        return self._begun(response, file)
+
+    def _whole(self, file: BinaryIO) -> requests.Response:
+        """Ask for the whole again."""
+        self.attempts += 1
+        return self._begun(self.source.get({"Accept-Encoding": "identity"}), file)
+
+    def _begun(self, response: requests.Response, file: BinaryIO) -> requests.Response:
         file.seek(0)
         file.truncate()
         self._begin(response)
@@ -206,45 +250,76 @@ class Transfer:
     def _begin(self, response: requests.Response) -> None:
         headers = response.headers
         self.offset = 0
-        self._hash = self._hasher()
+        self._hash = self.source.expected.hasher()
         self.total, self._validator = None, None
-        if response.status_code == 200 and not headers.get("Content-Encoding"):
+        coded = self._judge_codings(response)
+        if response.status_code == 200 and not coded:
             length = headers.get("Content-Length", "")
             self.total = int(length) if _LENGTH.fullmatch(length) else None
             if headers.get("Accept-Ranges", "").lower() != "none":
                 self._validator = _validator(headers)
 
+    def _judge_codings(self, response: requests.Response) -> list[str]:
+        """Decide which coding is the file's own, and return those that are taken off."""
+        applied = codings.stated(response.headers)
+        keep = bool(applied) and self._is_stored_as(applied, response)
+        self._stored = applied[:1] if keep else []
+        self._ambiguous = bool(applied) and self._keep is None
+        self._twice = codings.Twice() if self._ambiguous and self._stored == ["gzip"] else None
+        taken = applied[len(self._stored) :]
+        obstacle = codings.unreadable(taken)
+        if obstacle is not None:
+            response.close()
+            raise DownloadFailed(
+                f"{self.source.label} at {self.source.url} came packed as {obstacle!r}, although "
+                "no coding was asked for, and that cannot be unpacked here. Install "
+                "urllib3[brotli,zstd] if it is one of these; else ask the site's operator",
+                url=self.source.url,
+            )
+        if keep:
+            _leave_coded(response, taken)
+        return taken
+
+    def _is_stored_as(self, applied: list[str], response: requests.Response) -> bool:
+        source, headers = self.source, response.headers
+        if self._keep is not None:
+            return self._keep
+        if source.unpack:
+            return False
+        if len(applied) == 1 and headers.get("Content-Length") == str(source.expected.size):
+            return True
+        given = names.from_disposition(headers.get("Content-Disposition"))
+        urls = (response.url or "", source.url)
+        called = [given] if given else [*map(names.from_url, urls), source.name]
+        kinds = (headers.get("Content-Type"), source.kind)
+        return codings.is_stored_as(applied[0], called, kinds)
+
     def _fits(self, response: requests.Response) -> bool:
         headers = response.headers
         match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
-        if match is None or int(match[1]) != self.offset or headers.get("Content-Encoding"):
+        if match is None or int(match[1]) != self.offset:
             return False
+        applied = codings.stated(headers)
+        if applied and applied != self._stored:
+            return False
+        _leave_coded(response, [])
         return match[3] == "*" or self.total is None or int(match[3]) == self.total
-
-    def _hasher(self) -> Any:
-        algorithm = self.source.expected.algorithm
-        return None if algorithm is None else hashlib.new(algorithm, usedforsecurity=False)
 
     def _compare(self) -> None:
         """Hold what came against what it should be."""
-        expected = self.source.expected
-        wrong = None
-        if expected.size is not None and self.offset != expected.size:
-            wrong = f"{self.offset} bytes, and should be {expected.size}"
-        elif self._hash is not None and self._hash.hexdigest() != expected.digest:
-            wrong = (
-                f"of {expected.algorithm} {self._hash.hexdigest()}, and should be of "
-                f"{expected.digest}"
-            )
-        if wrong is not None:
-            raise DownloadFailed(
-                f"{self.source.label} at {self.source.url} is {wrong}, as the metalink has it: it "
-                "is damaged, or another file. Nothing was left behind",
-                url=self.source.url,
-                machineid=self.source.session.machineid,
-                node=self.source.session.node,
-                attempts=self.attempts,
-            )
+        wrong = self.source.expected.wrong(self.offset, self._hash)
+        if wrong is None:
+            return
+        if self._ambiguous:
+            raise _Misread
+        raise DownloadFailed(
+            f"{self.source.label} at {self.source.url} is {wrong}, as the metalink has it: it "
+            "is damaged, or another file. Nothing was left behind",
+            url=self.source.url,
+            machineid=self.source.session.machineid,
+            node=self.source.session.node,
+            attempts=self.attempts,
+        )
 
     def _failed(self, broken: BodyBroken) -> DownloadFailed:
         of = f" of {self.total}" if self.total is not None else ""
@@ -256,6 +331,14 @@ class Transfer:
             node=self.source.session.node,
             attempts=self.attempts,
         )
+
+
+def _leave_coded(response: requests.Response, taken: list[str]) -> None:
+    """Have only these codings taken off as the body is read."""
+    for headers in (response.headers, response.raw.headers):
+        headers.pop("Content-Encoding", None)
+        if taken:
+            headers["Content-Encoding"] = ", ".join(taken)
 
 
 def _validator(headers: Mapping[str, str]) -> str | None:
