@@ -322,7 +322,7 @@ class Descriptions:
         for kept in (key, (*key[:-1], "all")):
             document = self._unread.pop(kept, None)
             if document is not None:
-                self.learn(key[:-1], parse(document))
+                self.learn(key[:-1], parse(document), asked=kept[-1] or "all")
         return self._known.get(key)
 
     def keep(self, service: tuple[str | None, ...], identifier: str, document: bytes) -> None:
@@ -332,11 +332,23 @@ class Descriptions:
         """
         self._unread[*service, identifier] = document
 
-    def learn(self, service: tuple[str | None, ...], root: etree._Element) -> None:
-        """Keep every description that a ``ProcessDescriptions`` document holds."""
-        for element in root.iterchildren("{*}ProcessDescription"):
-            described = Description.of(element)
+    def learn(
+        self, service: tuple[str | None, ...], root: etree._Element, *, asked: str = "all"
+    ) -> None:
+        """Keep every description that a ``ProcessDescriptions`` document holds.
+
+        The one that came in answer to a name is also kept by this, if the service writes it
+        in another case or without its code space.
+        """
+        found = [Description.of(e) for e in root.iterchildren("{*}ProcessDescription")]
+        for described in found:
             self._known[(*service, described.identifier)] = described
+        if len(found) == 1 and _bare(found[0].identifier) == _bare(asked):
+            self._known[(*service, asked)] = found[0]
+
+
+def _bare(identifier: str) -> str:
+    return re.split(r"[:/#]", identifier)[-1].casefold()
 
 
 def _child(element: etree._Element, name: str) -> etree._Element | None:

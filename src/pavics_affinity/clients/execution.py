@@ -264,7 +264,7 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
         """
         self.errors[:] = []  # OWSLib appends those of each document
         try:
-            super().parseResponse(response)
+            super().parseResponse(xml.readable(response))
             self._check_status()
         except xml.MALFORMED as error:
             raise NotAService(

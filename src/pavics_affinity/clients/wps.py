@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 __all__ = ["ASYNC", "AUTO", "SYNC", "WebProcessingService"]
 
 _ATTEMPTS = 3  # of a document whose answer breaks off
+_VERSIONS = ("1.0.0", "0.4.0", "1.0", "0.4")
+#: What a DescribeProcess names besides the process, and a service may refuse.
+_OTHERS = ("service", "request", "version", "acceptversions", "language")
 
 
 class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
@@ -77,6 +80,8 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         Nothing answers there.
     OutOfScope
         It is no http or https URL.
+    InvalidRequest
+        It is another version than 1.0.0 or 0.4.0.
     MachineIdConflict
         The headers name another machineid than the workflow's.
     """
@@ -100,6 +105,11 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         session: AffinitySession | None = None,
     ) -> None:
         check_service_url(url)
+        if str(version) not in _VERSIONS:
+            raise InvalidRequest(
+                f"version is {version!r}; this client speaks WPS 1.0.0. Leave version= out, or "
+                "use Workflow.processes(url) if the service is an OGC API - Processes"
+            )
         url, login = split_login(url)
         super().__init__(
             url,
@@ -138,8 +148,8 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         ServiceError
             The service refuses.
         """
-        answer = None if xml else self._get("GetCapabilities")
-        if answer is not None and not answer.announces("Capabilities", service="WPS"):
+        answer = None if xml else self._capabilities_answer()
+        if answer is not None and not answer.announces("Capabilities"):
             self._expect(answer, "Capabilities", "GetCapabilities")
         document = _checked(xml or b"") if answer is None else answer.body
         try:
@@ -173,7 +183,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
             The service refuses.
         """
         answer = None if xml else self._get("DescribeProcess", identifier=identifier)
-        if answer is not None and not answer.announces("ProcessDescriptions", service="WPS"):
+        if answer is not None and not answer.announces("ProcessDescriptions"):
             self._expect_description(answer, identifier)
         document = _checked(xml or b"") if answer is None else answer.body
         try:
@@ -302,7 +312,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
 
     def capabilities_document(self) -> bytes:
         """Ask for the capabilities, and return the document; raises as `getcapabilities`."""
-        answer = self._get("GetCapabilities")
+        answer = self._capabilities_answer()
         self._expect(answer, "Capabilities", "GetCapabilities")
         return answer.body
 
@@ -374,6 +384,15 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
             attempts=_ATTEMPTS,
         ) from broken
 
+    def _capabilities_answer(self) -> Answer:
+        """Ask for the capabilities; again in words that a server of several versions heeds."""
+        answer = self._get("GetCapabilities")
+        if not answer.announces("Capabilities") and answer.is_wps_2:
+            older = self._get("GetCapabilities", AcceptVersions=self.version)
+            if older.announces("Capabilities"):
+                return older
+        return answer
+
     def _expect(self, answer: Answer, name: str, doing: str) -> etree._Element:
         return expect(answer, name, doing=doing, service="WPS", asker=self.session)
 
@@ -382,11 +401,12 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         try:
             root = self._expect(answer, "ProcessDescriptions", f"DescribeProcess {identifier}")
         except ServiceError as error:
-            if getattr(error, "code", None) == "InvalidParameterValue":
+            locator = str(getattr(error, "locator", None) or "identifier").lower()
+            if getattr(error, "code", None) == "InvalidParameterValue" and locator not in _OTHERS:
                 raise self._unknown(identifier) from error
             raise
         known = Descriptions.of(self.session)
-        known.learn(self._service, root)
+        known.learn(self._service, root, asked=identifier)
         if identifier != "all" and known.get(*self._service, identifier) is None:
             raise self._unknown(identifier)
 
