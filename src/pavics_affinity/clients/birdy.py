@@ -20,7 +20,7 @@ from owslib.wps import ASYNC, WPS_DEFAULT_VERSION
 from ..errors import MissingExtra
 from . import xml
 from .answers import given
-from .descriptions import Descriptions
+from .descriptions import Descriptions, readable
 from .execution import Execution
 from .references import as_input
 from .wps import WebProcessingService
@@ -159,8 +159,8 @@ class WPSClient(birdy.WPSClient):
             processes=processes,
             converters=Converters(service.session, converters),
             version=version,
-            caps_xml=caps_xml,
-            desc_xml=desc_xml,
+            caps_xml=xml.plain(etree.tostring(given(caps_xml))),
+            desc_xml=xml.plain(readable(desc_xml)),
             language=language,
             lineage=lineage,
             **options,

@@ -27,7 +27,7 @@ from ..record import operation
 from ..transport import ambient_session
 from . import references, xml
 from .answers import MAX_METADATA, Answer, BodyBroken, expect, given, read
-from .descriptions import Description, Descriptions, near, values
+from .descriptions import Description, Descriptions, near, readable, values
 from .execution import Execution
 from .logins import KeepsItsLogin, as_authentication, split_login
 from .uploads import Uploads
@@ -187,7 +187,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
             self._expect_description(answer, identifier)
         document = _checked(xml or b"") if answer is None else answer.body
         try:
-            found = super().describeprocess(identifier, xml=plain(document))
+            found = self._read_description(identifier, document)
         except etree.XMLSyntaxError:  # it only began well
             if answer is not None:
                 self._expect_description(answer, identifier)
@@ -410,6 +410,12 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         if identifier != "all" and known.get(*self._service, identifier) is None:
             raise self._unknown(identifier)
 
+    def _read_description(self, identifier: str, document: bytes) -> Any:
+        try:
+            return super().describeprocess(identifier, xml=plain(document))
+        except ValueError:  # OWSLib wants numbers where servers write other things, too
+            return super().describeprocess(identifier, xml=plain(readable(document)))
+
     def _malformed(self, what: str, error: Exception) -> NotAService:
         return NotAService(
             f"{self.url}: the {what}, as it came, is no valid WPS document ({error})",
@@ -451,7 +457,8 @@ def _request(
     wanted = _outputs(output)
     asynchronous = mode != SYNC
     if described is not None:
-        described.check_inputs(listed)
+        for doubt in described.check_inputs(listed):
+            execution.session.pin.warn_once(f"{identifier}: {doubt}", doubt)
         described.check_outputs(name for name, *_ in wanted or [])
         # asked for what it does not support, the server would refuse
         asynchronous = asynchronous and described.asynchronous

@@ -170,6 +170,16 @@ def local_name(element: etree._Element) -> str:
     return etree.QName(element).localname
 
 
+def child(element: etree._Element, name: str) -> etree._Element | None:
+    """Return the first child of this name, in whatever namespace."""
+    return next(element.iterchildren(f"{{*}}{name}"), None)
+
+
+def text_of(element: etree._Element | None) -> str:
+    """Return an element's text without the blanks around it, or an empty string."""
+    return (element.text or "").strip() if element is not None else ""
+
+
 def is_wps(root: etree._Element, *names: str) -> bool:
     """Tell whether an element is the root of a WPS 1.0.0 document, as far as it shows.
 
