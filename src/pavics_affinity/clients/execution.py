@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import owslib.wps
 from lxml import etree
@@ -32,6 +32,7 @@ from .logins import KeepsItsLogin
 from .outputs import Output
 from .progress import bar
 from .status import LEAST_PAUSE, StatusDocument
+from .travel import StaysHere
 from .urls import web_url
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _FILE_MISSING = re.compile(
 )
 
 
-class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
+class Execution(KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
     """One execution, with OWSLib's attributes and methods, and without their traps.
 
     Made by `WebProcessingService.execute` and `.attach`. Parameters are OWSLib's.
@@ -73,6 +74,10 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
     step : Step or None
         Its entry in the workflow's record.
     """
+
+    sent_instead: ClassVar[str] = (
+        "its statusLocation, and call .attach() of a client there; or one of its outputs"
+    )
 
     def __init__(
         self,

@@ -20,6 +20,7 @@ from .problems import Failed, check_status, expect_json, parsed
 from .progress import bar
 from .results import Results, output_of, text_of
 from .status import StatusDocument, Trouble
+from .travel import StaysHere
 from .urls import web_url
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _STATES: dict[str, StepState] = {
 }
 
 
-class Job(dict[str, Any]):
+class Job(StaysHere, dict[str, Any]):
     """A job: its status document, and what can be done with it.
 
     Made by `Processes.execute` and `.attach`.
@@ -63,6 +64,10 @@ class Job(dict[str, Any]):
     step : Step
         Its entry in the workflow's record.
     """
+
+    sent_instead: ClassVar[str] = (
+        "its location, and call .attach() of a client there; or one of its outputs"
+    )
 
     def __init__(
         self,

@@ -39,6 +39,15 @@ if TYPE_CHECKING:
 
 __all__ = ["ASYNC", "AUTO", "SYNC", "WebProcessingService"]
 
+#: What OWSLib makes of the capabilities, as long as there are none; it cannot be pickled.
+_PARSED: Mapping[str, Any] = {
+    "_capabilities": None,
+    "identification": None,
+    "provider": None,
+    "languages": None,
+    "operations": (),
+    "processes": (),
+}
 _ATTEMPTS = 3  # of a document whose answer breaks off
 _VERSIONS = ("1.0.0", "0.4.0", "1.0", "0.4")
 #: What a DescribeProcess names besides the process, and a service may refuse.
@@ -132,6 +141,23 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        for name in _PARSED:
+            state.pop(name, None)
+        document = self._capabilities
+        state["capabilities"] = None if document is None else etree.tostring(document)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        document = state.pop("capabilities")
+        self.__dict__.update(state)
+        for name, nothing in _PARSED.items():
+            setattr(self, name, list(nothing) if nothing is not None else None)
+        if document is not None:
+            self.getcapabilities(xml=document)
 
     def getcapabilities(self, xml: str | bytes | None = None) -> None:
         """Ask for the capabilities, and take over what they say.
