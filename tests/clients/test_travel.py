@@ -113,7 +113,9 @@ def test_a_birdy_client_travels_without_asking_for_anything(service, way):
         assert len(service.seen) == seen
         assert type(sent) is type(client)
         assert sent.step.__doc__ == client.step.__doc__
+        described = len(service.asked("DescribeProcess"))
         sent.step(delay=1)
+        assert len(service.asked("DescribeProcess")) == described
         assert b'lineage="true"' in service.asked("Execute")[0].body
         assert {s.all("machineid")[0] for s in service.seen} == {"kept-id"}
 
