@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
@@ -45,11 +44,10 @@ def test_behind_a_plain_proxy_the_error_says_that_the_files_were_not_there(make_
         path = download(wf, cluster)
         [node] = {run.node for run in cluster.executions(identifier="download")}
         cluster.kill(node)
-        started, busy = time.monotonic(), time.process_time()
+        asked = len(wf.record.rows())
         with pytest.raises(AffinityError, match="file not in the cache") as caught:
             flyingpigeon.execute("subset_bbox", [("resource", path), *BOX]).wait()
-        assert time.monotonic() - started < 60
-        assert time.process_time() - busy < 5
+        assert sum(row["attempts"] for row in wf.record.rows()[asked:]) < 100
     told = str(caught.value) + "".join(getattr(caught.value, "__notes__", []))
     assert "only on the node that ran the step" in told
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-import warnings
 from collections.abc import Iterable, Mapping
 from contextvars import Token
 from functools import partial
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
 
 from .clients.links import headers_for, link_for
-from .errors import AffinityWarning, JournalError, WorkflowClosed
+from .errors import JournalError, WorkflowClosed
 from .journal import Journal
 from .markup.terminal import in_terminal
 from .pin import Pin, Route
@@ -25,6 +24,7 @@ from .topology.source import FileSource, FixedSource, default_sources, sources_o
 from .transport import DEFAULT_DEADLINE, AffinitySession, Seconds, ambient_session
 from .transport.ambient import reset_session, use_session
 from .transport.times import Timeout
+from .warn import warn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -180,12 +180,10 @@ class Workflow:
         unknown = [step for step in contents.steps if step.state == "unknown"]
         if unknown and not replay:
             listed = ", ".join(f"{step.process!r} at {_clock(step.started)}" for step in unknown)
-            warnings.warn(
+            warn(
                 f"of what workflow {workflow.machineid!r} has sent, it is not known whether it was "
                 f"executed: {listed} on node {workflow.node!r}. It will not be sent again by "
-                "itself; look at the service's jobs",
-                AffinityWarning,
-                stacklevel=2,
+                "itself; look at the service's jobs"
             )
         return workflow
 

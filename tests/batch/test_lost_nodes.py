@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from functools import partial
 
@@ -133,7 +132,6 @@ def test_a_site_of_which_no_node_answers_is_waited_for(site):
 def test_a_site_that_stays_away_is_given_up_in_the_end(site):
     for node in site.nodes:
         site.kill(node)
-    began = time.monotonic()
     results = map_workflows(
         partial(chains.echo_twice, urls=urls_of(site)),
         range(6),
@@ -145,7 +143,6 @@ def test_a_site_that_stays_away_is_given_up_in_the_end(site):
     errors = []
     with pytest.raises(BackendUnavailable, match="no node takes any chain"):
         errors.extend(result.error for result in results)
-    assert time.monotonic() - began < 30
     assert errors
     assert all(isinstance(error, BackendUnavailable) for error in errors)
 

@@ -207,3 +207,42 @@ def test_the_verbose_version_names_what_requests_pass_through(run):
 
 def test_a_flag_without_a_command_is_not_understood(run):
     assert run("--verbose").code == 2
+
+
+def module(*args, before="", **options):
+    """Run ``python -m pavics_affinity``, after some code."""
+    code = (
+        f"import sys, runpy\n{before}\nsys.argv[0] = 'x'\n"
+        "runpy.run_module('pavics_affinity', run_name='__main__', alter_sys=True)"
+    )
+    start = ["-c", code] if before else ["-m", "pavics_affinity"]
+    return subprocess.run(
+        [sys.executable, *start, *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        **options,
+    )
+
+
+def test_the_package_itself_can_be_run(conf):
+    done = module("where", "--nginx", conf, "--json", "a1b2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(json.loads(done.stdout)) == ["a1b2"]
+    assert module("--help").stdout.startswith("Usage: pavics-affinity")
+    assert module("wear").returncode == 2
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_package_itself_runs_every_command(command):
+    done = module(command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"Usage: pavics-affinity {command}")
+
+
+def test_the_package_itself_names_the_extra_that_is_missing():
+    done = module("where", "a1b2", before="sys.modules['click'] = None")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'pavics-affinity[cli]'" in done.stderr

@@ -7,6 +7,7 @@ import pytest
 from owslib.wps import BoundingBoxDataInput, ComplexDataInput
 
 import wpsdocs
+from pavics_affinity import WebProcessingService
 from pavics_affinity.clients import xml
 from pavics_affinity.clients.descriptions import Description, near, values
 from pavics_affinity.errors import InvalidRequest, UnknownInput, UnknownOutput
@@ -197,3 +198,83 @@ def test_near_names_ignore_case():
     assert near("SUBSET", ["subset_bbox", "subset", "zz"], "process").startswith(
         "did you mean 'subset'"
     )
+
+
+# ---- descriptions that servers in the field write ----
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "times"),
+    [
+        (0, 0, 3),
+        (1, "unbounded", 9),
+        (1, "UNBOUNDED", 9),
+        (0, "", 9),
+        (0, "-1", 9),
+        (0, 2147483647, 9),
+        (3, 2, 1),  # it makes no sense
+        (3, 2, 4),
+        ("", 1, 0),
+        ("one", 1, 0),
+    ],
+)
+def test_occurrences_that_say_nothing_are_no_limit(low, high, times):
+    described(wpsdocs.literal("x", low=low, high=high)).check_inputs([("x", "a")] * times)
+
+
+def test_an_input_without_occurrences_may_be_given_or_not():
+    written = wpsdocs.literal("x").replace('minOccurs="0" maxOccurs="1"', "")
+    process = described(written)
+    for times in (0, 1, 5):
+        process.check_inputs([("x", "a")] * times)
+
+
+def test_an_input_that_is_described_as_two_kinds_takes_both():
+    both = wpsdocs.literal("x", "integer").replace("</Input>", "<ComplexData/></Input>")
+    for value in ("text", "7", ComplexDataInput("text")):
+        check(both, value)
+
+
+def test_a_doubtful_value_is_returned_and_not_refused():
+    process = described(wpsdocs.literal("x", inner=allowed("tas", "pr")))
+    [doubt] = process.check_inputs([("x", "TAS")])
+    assert "'x' is 'TAS'" in doubt
+    assert "one of tas, pr" in doubt
+    assert process.check_inputs([("x", "tas")]) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (float("inf"), "INF"),
+        (float("-inf"), "-INF"),
+        (float("nan"), "NaN"),
+        (decimal.Decimal("0.10"), "0.10"),
+    ],
+)
+def test_numbers_are_written_as_xml_schema_has_them(value, text):
+    assert values([("x", value)]) == [("x", text)]
+    check(wpsdocs.literal("x", "double"), value)
+
+
+@pytest.mark.parametrize("birdy", [False, True])
+def test_clients_read_what_owslib_takes_for_numbers(service, session, birdy):
+    service.processes = ["step"]
+    service.inputs = (
+        wpsdocs.literal("many", high="unbounded")
+        + wpsdocs.literal("n", "integer", inner=allowed("1-10"))
+        + wpsdocs.literal(
+            "any", "float", inner=allowed("*", "5") + "<DefaultValue>x</DefaultValue>"
+        )
+    )
+    if birdy:
+        pytest.importorskip("birdy")
+        from pavics_affinity.clients.birdy import WPSClient
+
+        client = WPSClient(service.url(), session=session)
+        client.step(n=5, any=3.5, many=["a", "b"])
+        assert service.asked("Execute")[0].body.count(b">many<") == 2
+        return
+    described = WebProcessingService(service.url(), session=session).describeprocess("step")
+    assert [i.identifier for i in described.dataInputs] == ["many", "n", "any"]
+    assert described.dataInputs[2].allowedValues == [5]

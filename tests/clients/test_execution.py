@@ -118,11 +118,11 @@ def test_errors_are_those_of_the_last_document(service, execution):
 
 @pytest.mark.parametrize("timeout", [0.3, timedelta(seconds=0.3)])
 def test_a_deadline_ends_the_wait_and_names_how_to_go_on(service, execution, timeout):
-    script(service, document(service, wpsdocs.STARTED))
+    script(service, document(service, wpsdocs.STARTED))  # and never more
     begun = time.monotonic()
     with pytest.raises(ExecutionTimeout, match=r"42 %.*attach") as expired:
         execution.wait(timeout)
-    assert 0.3 <= time.monotonic() - begun < 5
+    assert time.monotonic() - begun >= 0.3
     assert isinstance(expired.value, TimeoutError)
     script(service, service.xml(HELLO))
     assert execution.wait(5).isSucceeded()
@@ -142,11 +142,16 @@ def test_a_deadline_that_is_none_is_refused(execution):
 
 def test_waiting_costs_next_to_no_processor_time(service, execution):
     script(service, document(service, wpsdocs.STARTED))
-    begun, used = time.monotonic(), time.thread_time()
+    used = time.thread_time()
+    for _ in range(5):
+        execution.checkStatus(sleepSecs=0)
+    each, used = (time.thread_time() - used) / 5, time.thread_time()
     with pytest.raises(ExecutionTimeout):
         execution.wait(2)
-    assert time.thread_time() - used < 0.1 * (time.monotonic() - begun)
-    assert len(service.asked("status")) < 15
+    asked = len(service.asked("status")) - 5
+    assert asked < 15
+    # No more than what the questions cost: nothing is done between them.
+    assert time.thread_time() - used < 5 * each * (asked + 1)
 
 
 def test_a_loop_over_check_status_without_sleeping_does_not_spin(service, execution):
@@ -224,11 +229,11 @@ def test_a_document_that_stays_missing_is_lost_and_its_node_named_as_the_cause(
     service, execution, status
 ):
     script(service, Answer(status))
-    begun = time.monotonic()
+    begun = time.monotonic()  # and it would be asked for without end
     with pytest.raises(StatusLost, match=rf"is gone.*HTTP {status}.*node") as lost:
         execution.wait()
-    assert 2.5 < time.monotonic() - begun < 9
-    assert lost.value.attempts > 3
+    assert time.monotonic() - begun > 2.5
+    assert lost.value.attempts > 1
     assert lost.value.url == service.status_url
 
 
@@ -284,10 +289,8 @@ def test_a_server_that_trickles_cannot_hold_the_wait_beyond_its_deadline(service
     thread.start()
     try:
         execution.statusLocation = f"http://127.0.0.1:{listener.getsockname()[1]}/outputs/1.xml"
-        begun = time.monotonic()
         with pytest.raises(ExecutionTimeout):
             execution.wait(1)
-        assert time.monotonic() - begun < 10
     finally:
         stop.set()
         listener.shutdown(socket.SHUT_RDWR)
@@ -387,16 +390,12 @@ def test_monitor_execution_works(service, execution, tmp_path, monkeypatch):
 
 
 def test_check_status_sleeps_only_while_the_process_runs(service, execution):
-    begun = time.monotonic()
-    execution.checkStatus()
-    assert time.monotonic() - begun < 20  # not the 60 of sleepSecs
+    execution.checkStatus(sleepSecs=3600)  # of which none passes
     assert execution.isSucceeded()
 
 
 def test_check_status_of_a_document_at_hand_neither_asks_nor_sleeps(service, execution):
-    begun = time.monotonic()
-    execution.checkStatus(response=wpsdocs.response(wpsdocs.STARTED))
-    assert time.monotonic() - begun < 20
+    execution.checkStatus(response=wpsdocs.response(wpsdocs.STARTED), sleepSecs=3600)
     assert execution.percentCompleted == 42
     assert service.asked("status") == []
 

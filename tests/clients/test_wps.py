@@ -564,3 +564,11 @@ def test_a_response_without_a_status_is_named(wps, service):
     )
     with pytest.raises(NotAService, match="no valid WPS response"):
         wps.execute("step", [])
+
+
+def test_a_doubtful_value_is_sent_with_a_warning(wps, service):
+    listed = "<ows:AllowedValues><ows:Value>tas</ows:Value></ows:AllowedValues>"
+    service.inputs = wpsdocs.literal("variable", inner=listed)
+    with pytest.warns(AffinityWarning, match="'variable' is 'TAS'.*one of tas"):
+        wps.execute("step", [("variable", "TAS")])
+    assert b">TAS<" in service.asked("Execute")[0].body

@@ -216,12 +216,11 @@ def test_a_node_killed_under_a_job_ends_the_wait_with_an_error(make_cluster, pro
         execution = wf.wps(cluster.url("flyingpigeon")).execute("sleep", [("delay", 60)])
         run = the_one_run_of(cluster, "sleep")
         cluster.kill(run.node)
-        begun, used = time.monotonic(), time.thread_time()
+        asked = len(wf.record.rows())
         with pytest.raises((BackendUnavailable, StatusLost, ServiceUnreachable)) as lost:
             execution.wait()
-        waited = time.monotonic() - begun
-        assert waited < 60
-        assert time.thread_time() - used < max(0.1 * waited, 0.2)
+        # Not the hundreds that a loop without pauses makes of it.
+        assert sum(row["attempts"] for row in wf.record.rows()[asked:]) < 100
         assert lost.value.machineid == wf.machineid
         assert len(cluster.executions(identifier="sleep")) == 1
 

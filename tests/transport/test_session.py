@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import threading
-import time
 from datetime import timedelta
 
 import pytest
@@ -288,12 +287,14 @@ def test_a_pinned_workflow_whose_proxy_keeps_answering_502_is_unavailable(proxy)
 
 
 def test_a_silent_server_is_reported_when_the_read_timeout_ends(proxy):
-    proxy.answer = lambda seen: time.sleep(3) or Answer()
-    started = time.monotonic()
-    with pytest.raises(NoAnswer) as caught:
-        session_for(proxy, timeout=(5, timedelta(seconds=0.3))).get(proxy.url())
+    reported = threading.Event()
+    proxy.answer = lambda seen: Answer() if reported.wait(60) else Answer(500)
+    try:
+        with pytest.raises(NoAnswer) as caught:
+            session_for(proxy, timeout=(5, timedelta(seconds=0.3))).get(proxy.url())
+    finally:
+        reported.set()
     assert isinstance(caught.value, requests.ReadTimeout)
-    assert time.monotonic() - started < 2.5
 
 
 @pytest.mark.parametrize("value", [0, -1, "5", float("nan"), True, timedelta(0)])
@@ -305,19 +306,17 @@ def test_what_is_no_duration_is_refused(value):
 
 def test_an_unknown_host_is_reported_at_once():
     url = "http://no-such-host.invalid/wps"
-    started = time.monotonic()
+    session = session_for(url, deadline=3600)
     with pytest.raises(ServiceUnreachable, match="no-such-host"):
-        session_for(url, deadline=60).get(url)
-    assert time.monotonic() - started < 30
+        session.get(url)
+    assert [row["attempts"] for row in session.record.rows()] == [1]
 
 
 def test_an_inner_deadline_bounds_the_repeating():
     url = f"http://127.0.0.1:{free_port()}/wps"
-    session = session_for(url, deadline=60)
-    started = time.monotonic()
+    session = session_for(url, deadline=3600)  # which this would last, else
     with session.deadline(0.2), pytest.raises(ServiceUnreachable):
         session.get(url)
-    assert time.monotonic() - started < 20
 
 
 def test_only_http_is_fetched(proxy):

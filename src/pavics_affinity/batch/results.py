@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import warnings
 import weakref
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..clients.progress import Move, bar
-from ..errors import AffinityWarning, WorkflowClosed
+from ..errors import WorkflowClosed
 from ..markup.terminal import in_terminal
+from ..warn import warn
 from .chains import ChainRun
 from .events import Broken, End, Remark
 from .result import WorkflowResult
@@ -204,7 +204,7 @@ class WorkflowResults(Iterator[WorkflowResult]):
                 case WorkflowResult():
                     return heard
                 case Remark():
-                    warnings.warn(heard.text, AffinityWarning, stacklevel=4)
+                    warn(heard.text)
                 case Broken():
                     self._end()
                     raise heard.error
@@ -221,11 +221,9 @@ class WorkflowResults(Iterator[WorkflowResult]):
 def _finish(run: Run) -> None:
     """End what nobody can ask any more."""
     if not run.begun:
-        warnings.warn(
+        warn(
             "the results of map_workflows were never asked for, so nothing was sent; iterate over "
-            "them, as in: for result in map_workflows(...)",
-            AffinityWarning,
-            stacklevel=2,
+            "them, as in: for result in map_workflows(...)"
         )
     run.close()
     run.join()

@@ -27,6 +27,13 @@ MAX_METADATA = 16 * 2**20
 MAX_SECONDS = 300.0
 
 _CHUNK = 1 << 16
+_PAGE = 1 << 18
+_OGC_API = ("links", "conformsTo", "processes")
+_VERSIONS = (
+    "This library speaks WPS 1.0.0 and OGC API - Processes, which many servers offer beside WPS "
+    "2.0: ask the site for the URL of one of them. The client of the latter is "
+    "Workflow.processes(url)"
+)
 #: OWSLib raises requests' HTTPError for these, and its own ServiceException otherwise.
 _HTTP_ERRORS = frozenset({404, 500, 502, 503, 504})
 #: A refusal that says nothing about what kind of service this is.
@@ -136,19 +143,20 @@ class Answer:
             return False
         return (not self.body or "xml" in self.content_type) and self.root is None
 
-    def announces(self, *names: str, service: str) -> bool:
-        """Tell by its start tag whether it is a document of one of these names.
+    def announces(self, *names: str) -> bool:
+        """Tell whether its start tag alone shows that it is a WPS document of one of these names.
 
         Parameters
         ----------
         *names : str
             Of root elements, without namespace.
-        service : str
-            Whose namespace it must have: ``"WPS"``.
         """
-        if self.status >= 400 or self.start is None or xml.local_name(self.start) not in names:
-            return False
-        return f"/{service.lower()}" in (etree.QName(self.start).namespace or "").lower()
+        return self.status < 400 and self.start is not None and xml.is_wps(self.start, *names)
+
+    @property
+    def is_wps_2(self) -> bool:
+        """Whether it is a document of WPS 2.0."""
+        return self.status < 400 and self.root is not None and xml.is_wps_2(self.root)
 
     @property
     def what_came(self) -> str:
@@ -282,7 +290,7 @@ def expect(
         if answer.status < 400 and execute and not _owslib_raises(answer):
             return root
         _refused(answer, said, doing=doing, asker=asker, execute=execute)
-    if root is not None and answer.announces(*names, service=service):
+    if root is not None and answer.status < 400 and xml.is_wps(root, *names):
         return root
     came = f"HTTP {answer.status} and {answer.what_came}"
     details: dict[str, Any] = {"url": answer.url, "machineid": asker.machineid, "node": asker.node}
@@ -291,11 +299,43 @@ def expect(
         kind = HTTPServiceError if answer.status in _HTTP_ERRORS else ServiceError
         raise kind(text, response=answer.response, **details)
     raise NotAService(
-        f"{answer.url} is no {service} service: it answered {doing} with {came}; "
-        f"check the URL against the one that the site lists for its {service}",
+        f"{answer.url} is not a {service} 1.0.0: it answered {doing} with {came}; "
+        f"{advice(answer, service)}",
         response=answer.response,
         **details,
     )
+
+
+def advice(answer: Answer, service: str) -> str:
+    """Say what to do about an answer that another kind of service gave, or none.
+
+    Parameters
+    ----------
+    answer : Answer
+        What came.
+    service : str
+        What was expected: ``"WPS"`` or ``"OGC API"``.
+    """
+    root = answer.root
+    found = "" if root is None else xml.service_of(root) or ""
+    if root is not None and xml.is_wps_2(root):
+        return f"it speaks {found}. {_VERSIONS}"
+    if found and not found.startswith("WPS"):
+        return f"it is a {found}: ask the site for the URL of its {service}"
+    if service != "WPS" and (found or (root is not None and xml.exception_of(root) is not None)):
+        return f"it looks like a WPS: use Workflow.wps({answer.url!r})"
+    if service == "WPS" and _is_ogc_api(answer.body):
+        return f"it is an OGC API: use Workflow.processes({answer.url!r})"
+    if re.search(rb"(?i)<input[^>]{0,200}type=.?password", answer.body[:_PAGE]):
+        return "it is a login page: pass auth= or headers="
+    return f"check the URL against the one that the site lists for its {service}"
+
+
+def _is_ogc_api(body: bytes) -> bool:
+    with contextlib.suppress(ValueError, RecursionError):
+        page = json.loads(body)
+        return isinstance(page, dict) and not page.keys().isdisjoint(_OGC_API)
+    return False
 
 
 def _owslib_raises(answer: Answer) -> bool:
@@ -316,7 +356,7 @@ def _refused(
     else:
         kind = HTTPServiceError if http else ServiceError
     raise kind(
-        f"{answer.url} refused {doing}: {said}",
+        f"{answer.url} refused {doing}: {said}{'. ' + _VERSIONS if _of_version(said) else ''}",
         url=answer.url,
         machineid=asker.machineid,
         node=asker.node,
@@ -324,6 +364,14 @@ def _refused(
         code=said.code,
         locator=said.locator,
         text=said.text,
+    )
+
+
+def _of_version(said: xml.OWSException) -> bool:
+    """Tell whether the service refuses the version of WPS that it was asked in."""
+    named = (said.locator or "").lower() in ("version", "acceptversions")
+    return said.code == "VersionNegotiationFailed" or (
+        said.code == "InvalidParameterValue" and named
     )
 
 

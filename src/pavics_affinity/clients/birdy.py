@@ -20,7 +20,7 @@ from owslib.wps import ASYNC, WPS_DEFAULT_VERSION
 from ..errors import MissingExtra
 from . import xml
 from .answers import given
-from .descriptions import Descriptions
+from .descriptions import Descriptions, readable
 from .execution import Execution
 from .references import as_input
 from .submission import before_sending
@@ -154,20 +154,32 @@ class WPSClient(birdy.WPSClient):
             if "AccessForbidden" in str(error):
                 raise UnauthorizedException(str(error)) from error
             raise
+        self._begin(
+            service,
+            {
+                "processes": processes,
+                "converters": converters,
+                "caps_xml": xml.plain(etree.tostring(given(caps_xml))),
+                "desc_xml": _without_crs(xml.plain(readable(desc_xml))),
+                "lineage": lineage,
+                **options,
+            },
+            progress=progress,
+        )
+
+    def _begin(
+        self, service: _BirdyService, given: dict[str, Any], *, progress: bool = False
+    ) -> None:
         # With both documents given, birdy asks for nothing; its own client is then put aside.
         super().__init__(
-            url,
-            processes=processes,
-            converters=Converters(service.session, converters),
-            version=version,
-            caps_xml=caps_xml,
-            desc_xml=_without_crs(desc_xml),
-            language=language,
-            lineage=lineage,
-            **options,
+            service.url,
+            version=service.version,
+            language=service.language,
+            **given | {"converters": Converters(service.session, given["converters"])},
         )
         # birdy has no public way to be given a client: this is the one name of its own we set.
         self._wps = service
+        self._given = given
         if progress:
             self.logger = service.progress = console()
         for process in service.processes:
@@ -176,8 +188,20 @@ class WPSClient(birdy.WPSClient):
                 taking = _taking_outputs(service, process.identifier, method.__func__)
                 setattr(self, sanitize(process.identifier), types.MethodType(taking, self))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self._wps, self._given, self._wps.progress is not None)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._wps.url}>"
+
+
+def _rebuild(
+    cls: type[WPSClient], service: _BirdyService, given: dict[str, Any], progress: bool
+) -> WPSClient:
+    client = cls.__new__(cls)
+    service.learn(given["desc_xml"])
+    client._begin(service, given, progress=progress)
+    return client
 
 
 def _descriptions(service: WebProcessingService, processes: str | list[str] | None) -> bytes:

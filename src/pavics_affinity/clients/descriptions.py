@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
-import math
 import numbers
 import re
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from lxml import etree
@@ -28,29 +28,14 @@ from owslib.wps import (
 
 from ..errors import InvalidRequest, UnknownInput, UnknownOutput
 from .boxes import Box
-from .xml import local_name, parse
+from .literals import ANY_TEXT, LiteralRule, Verdict
+from .xml import child, parse, text_of
 
 #: What OWSLib can put into a request: str, IComplexDataInput or BoundingBoxDataInput.
 Value = Any
 
-_INTEGERS: Mapping[str, tuple[float, float]] = {
-    "integer": (-math.inf, math.inf),
-    "int": (-(2**31), 2**31 - 1),
-    "long": (-(2**63), 2**63 - 1),
-    "short": (-(2**15), 2**15 - 1),
-    "byte": (-(2**7), 2**7 - 1),
-    "positiveInteger": (1, math.inf),
-    "nonNegativeInteger": (0, math.inf),
-    "negativeInteger": (-math.inf, -1),
-    "nonPositiveInteger": (-math.inf, 0),
-    "unsignedInt": (0, 2**32 - 1),
-    "unsignedLong": (0, 2**64 - 1),
-    "unsignedShort": (0, 2**16 - 1),
-    "unsignedByte": (0, 2**8 - 1),
-}
-_NUMBERS = frozenset({"float", "double", "decimal", "scale", "angle"})
-_BOOLEANS = frozenset({"true", "false", "t", "f", "yes", "no", "y", "n", "1", "0"})
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|INF|inf)|NaN|nan")
+#: Python's writing, and that of XML Schema.
+_NOT_FINITE = {"inf": "INF", "-inf": "-INF", "nan": "NaN"}
 
 
 def near(name: str, names: Iterable[str], what: str) -> str:
@@ -77,11 +62,9 @@ class InputRule:
     least, most : int
         How often it may be given; `most` is 0 where no limit is stated.
     kind : {"literal", "complex", "bbox", ""}
-        What it is; empty where the description does not say.
-    datatype : str
-        Of a literal: ``"integer"``, ``"string"`` ... or an empty string.
-    allowed : tuple of str
-        The values that a literal may take; empty where any may.
+        What it is; empty where the description does not say, or says several.
+    literal : LiteralRule
+        What it takes as a literal, if it is one.
     formats : tuple of str
         The media types that a complex input may have.
     """
@@ -90,75 +73,75 @@ class InputRule:
     least: int
     most: int
     kind: str
-    datatype: str
-    allowed: tuple[str, ...]
+    literal: LiteralRule
     formats: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, element: etree._Element) -> InputRule:
         """Read an ``Input`` element of a process description."""
-        literal = _child(element, "LiteralData")
+        literal = child(element, "LiteralData")
+        rule = ANY_TEXT if literal is None else LiteralRule.of(literal)
         kinds = {"LiteralData": "literal", "ComplexData": "complex", "BoundingBoxData": "bbox"}
-        default = literal is not None and _child(literal, "DefaultValue") is not None
+        stated = [kind for name, kind in kinds.items() if child(element, name) is not None]
         least = _number(element, "minOccurs", "MinimumOccurs")
+        most = _number(element, "maxOccurs", "MaximumOccurs")
+        if 0 < most < least:  # it makes no sense: the service judges
+            least = most = 0
         return cls(
-            identifier=_text(_child(element, "Identifier")),
-            least=0 if default else least,
-            most=_number(element, "maxOccurs", "MaximumOccurs"),
-            kind=next((k for n, k in kinds.items() if _child(element, n) is not None), ""),
-            datatype=_datatype(literal),
-            allowed=_allowed(literal),
+            identifier=text_of(child(element, "Identifier")),
+            least=0 if rule.default is not None else least,
+            most=most,
+            kind=stated[0] if len(stated) == 1 else "",
+            literal=rule,
             formats=tuple(
-                _text(e)
+                text_of(e)
                 for e in element.iterfind("{*}ComplexData/{*}Supported/{*}Format/{*}MimeType")
             ),
         )
 
     def expected(self) -> str:
         """Say what a value should be."""
-        if self.allowed:
-            shown = ", ".join(self.allowed[:20])
-            return f"one of {shown}" + (" ..." if len(self.allowed) > 20 else "")
+        if self.literal.listed:
+            listed = self.literal.listed
+            return f"one of {', '.join(listed[:20])}" + (" ..." if len(listed) > 20 else "")
         if self.kind in ("bbox", "complex"):
             return "a BoundingBoxDataInput" if self.kind == "bbox" else "a ComplexDataInput"
-        return f"of type {self.datatype}" if self.datatype else "a literal"
+        return f"of type {self.literal.datatype}" if self.literal.datatype else "a literal"
 
-    def check(self, value: Value) -> None:
-        """Raise if the value cannot be one of this input.
+    def check(self, value: Value) -> str | None:
+        """Raise if the value cannot be one of this input; return what is in doubt about it.
 
         Raises
         ------
         InvalidRequest
             It is of another type, or not among the allowed values.
         """
+        verdict = self.judge(value)
+        if verdict == Verdict.FITS:
+            return None
+        shown = repr(value) if isinstance(value, str) else f"a {type(value).__name__}"
+        if verdict == Verdict.DOUBTFUL:
+            return (
+                f"input {self.identifier!r} is {shown}; the service describes it as "
+                f"{self.expected()}, and may refuse or misread it. Write it as described"
+            )
+        raise InvalidRequest(
+            f"input {self.identifier!r} is {shown}; expected {self.expected()}. "
+            "Nothing was executed",
+            input=self.identifier,
+            value=value,
+        )
+
+    def judge(self, value: Value) -> Verdict:
+        """Say whether the service takes a value."""
         if isinstance(value, str):
-            fits = self.kind != "literal" or self._fits(value.strip())
-        elif is_boundingboxdata(value):
+            return self.literal.judge(value.strip()) if self.kind == "literal" else Verdict.FITS
+        if is_boundingboxdata(value):
             fits = self.kind in ("bbox", "")
         else:
             reference = isinstance(value, ComplexDataInput) and is_reference(value.value)
             fits = self.kind in ("complex", "") or reference
-        if not fits:
-            shown = repr(value) if isinstance(value, str) else f"a {type(value).__name__}"
-            raise InvalidRequest(
-                f"input {self.identifier!r} is {shown}; expected {self.expected()}",
-                input=self.identifier,
-                value=value,
-            )
-
-    def _fits(self, value: str) -> bool:
-        if self.datatype in _INTEGERS or self.datatype in _NUMBERS:
-            if not _NUMBER.fullmatch(value):
-                return False
-            number = float(value)
-            if self.datatype in _INTEGERS:
-                low, high = _INTEGERS[self.datatype]
-                if not (math.isfinite(number) and number == int(number) and low <= number <= high):
-                    return False
-            return not self.allowed or any(_same_number(number, a) for a in self.allowed)
-        if self.datatype == "boolean":
-            return value.lower() in _BOOLEANS
-        return not self.allowed or value in self.allowed
+        return Verdict.FITS if fits else Verdict.REFUSED
 
 
 @dataclass(frozen=True)
@@ -189,17 +172,22 @@ class Description:
         rules = [InputRule.of(e) for e in _grandchildren(element, "DataInputs", "Input")]
         outputs = _grandchildren(element, "ProcessOutputs", "Output")
         return cls(
-            identifier=_text(_child(element, "Identifier")),
+            identifier=text_of(child(element, "Identifier")),
             inputs={rule.identifier: rule for rule in rules},
-            outputs=tuple(_text(_child(e, "Identifier")) for e in outputs),
+            outputs=tuple(text_of(child(e, "Identifier")) for e in outputs),
             asynchronous=all(
                 element.get(name, "false").strip().lower() in ("true", "1")
                 for name in ("storeSupported", "statusSupported")
             ),
         )
 
-    def check_inputs(self, inputs: Sequence[tuple[str, Value]]) -> None:
+    def check_inputs(self, inputs: Sequence[tuple[str, Value]]) -> list[str]:
         """Raise if the process does not take these inputs.
+
+        Returns
+        -------
+        list of str
+            What is in doubt: it is sent, and the service judges.
 
         Raises
         ------
@@ -208,6 +196,7 @@ class Description:
         InvalidRequest
             One is missing, given too often, or not of its type.
         """
+        doubts = []
         for name, value in inputs:
             if name not in self.inputs:
                 raise UnknownInput(
@@ -215,7 +204,7 @@ class Description:
                     f"{near(name, self.inputs, 'input')}",
                     input=name,
                 )
-            self.inputs[name].check(value)
+            doubts.append(self.inputs[name].check(value))
         given = Counter(name for name, _ in inputs)
         for rule in self.inputs.values():
             times = given[rule.identifier]
@@ -226,6 +215,7 @@ class Description:
                     f"{times} times; it takes {limit}, each {rule.expected()}",
                     input=rule.identifier,
                 )
+        return [doubt for doubt in doubts if doubt]
 
     def check_outputs(self, names: Iterable[str]) -> None:
         """Raise if the process does not give these outputs.
@@ -282,8 +272,10 @@ def _value(name: str, value: Any) -> Value:
         return str(value).lower()
     if isinstance(value, numbers.Integral):
         return str(int(value))
+    if isinstance(value, Decimal):
+        return str(value)
     if isinstance(value, numbers.Real):
-        return repr(float(value))
+        return _NOT_FINITE.get(repr(float(value)), repr(float(value)))
     if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     hint = (
@@ -323,7 +315,7 @@ class Descriptions:
         for kept in (key, (*key[:-1], "all")):
             document = self._unread.pop(kept, None)
             if document is not None:
-                self.learn(key[:-1], parse(document))
+                self.learn(key[:-1], parse(document), asked=kept[-1] or "all")
         return self._known.get(key)
 
     def keep(self, service: tuple[str | None, ...], identifier: str, document: bytes) -> None:
@@ -333,52 +325,61 @@ class Descriptions:
         """
         self._unread[*service, identifier] = document
 
-    def learn(self, service: tuple[str | None, ...], root: etree._Element) -> None:
-        """Keep every description that a ``ProcessDescriptions`` document holds."""
-        for element in root.iterchildren("{*}ProcessDescription"):
-            described = Description.of(element)
+    def learn(
+        self, service: tuple[str | None, ...], root: etree._Element, *, asked: str = "all"
+    ) -> None:
+        """Keep every description that a ``ProcessDescriptions`` document holds.
+
+        The one that came in answer to a name is also kept by this, if the service writes it
+        in another case or without its code space.
+        """
+        found = [Description.of(e) for e in root.iterchildren("{*}ProcessDescription")]
+        for described in found:
             self._known[(*service, described.identifier)] = described
+        if len(found) == 1 and _bare(found[0].identifier) == _bare(asked):
+            self._known[(*service, asked)] = found[0]
 
 
-def _child(element: etree._Element, name: str) -> etree._Element | None:
-    return next((e for e in element.iterchildren("{*}*") if local_name(e) == name), None)
+def _bare(identifier: str) -> str:
+    return re.split(r"[:/#]", identifier)[-1].casefold()
+
+
+def readable(document: str | bytes) -> bytes:
+    """Return descriptions without what OWSLib reads as a number, and is none.
+
+    ``maxOccurs="unbounded"``, say, or a range in one value of an integer.
+    """
+    root = parse(document)
+    for element in root.iterfind("{*}ProcessDescription/{*}DataInputs/{*}Input"):
+        for name in ("minOccurs", "maxOccurs"):
+            if not _casts(int, element.get(name, "0")):
+                del element.attrib[name]
+        for literal in element.iterchildren("{*}LiteralData"):
+            cast = {"integer": int, "float": float}.get(LiteralRule.of(literal).datatype)
+            written = (
+                *literal.iterfind("{*}AllowedValues/{*}Value"),
+                child(literal, "DefaultValue"),
+            )
+            for value in written:
+                if value is not None and cast is not None and not _casts(cast, value.text or "0"):
+                    value.getparent().remove(value)  # type: ignore[union-attr]  # it has one
+    return etree.tostring(root)
+
+
+def _casts(cast: Callable[[str], object], text: str) -> bool:
+    try:
+        cast(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _grandchildren(element: etree._Element, parent: str, name: str) -> list[etree._Element]:
-    found = _child(element, parent)
+    found = child(element, parent)
     return [] if found is None else list(found.iterchildren(f"{{*}}{name}"))
 
 
-def _text(element: etree._Element | None) -> str:
-    return (element.text or "").strip() if element is not None else ""
-
-
-def _number(element: etree._Element, attribute: str, child: str) -> int:
+def _number(element: etree._Element, attribute: str, name: str) -> int:
     """Return how often, or 0 where it is not said or is no number (``unbounded``)."""
-    stated = element.get(attribute) or _text(_child(element, child))
+    stated = element.get(attribute) or text_of(child(element, name))
     return int(stated) if stated.isdecimal() and len(stated) < 19 else 0
-
-
-def _datatype(literal: etree._Element | None) -> str:
-    element = None if literal is None else _child(literal, "DataType")
-    if element is None:
-        return ""
-    stated = _text(element) or next(
-        (str(v) for k, v in element.attrib.items() if etree.QName(str(k)).localname == "reference"),
-        "",
-    )
-    return re.split(r"[:#/]", stated)[-1]
-
-
-def _allowed(literal: etree._Element | None) -> tuple[str, ...]:
-    element = None if literal is None else _child(literal, "AllowedValues")
-    if element is None or _child(element, "Range") is not None:
-        return ()  # a range is the server's to judge
-    return tuple(_text(e) for e in element.iterchildren("{*}Value"))
-
-
-def _same_number(number: float, text: str) -> bool:
-    try:
-        return float(text) == number
-    except ValueError:
-        return False

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import owslib.wps
 from lxml import etree
@@ -36,6 +36,7 @@ from .outputs import Output
 from .progress import bar
 from .raw import RawOutput
 from .status import LEAST_PAUSE, StatusDocument
+from .travel import StaysHere
 from .urls import web_url
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ _FILE_MISSING = re.compile(
 )
 
 
-class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
+class Execution(KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
     """One execution, with OWSLib's attributes and methods, and without their traps.
 
     Made by `WebProcessingService.execute` and `.attach`. Parameters are OWSLib's.
@@ -77,6 +78,10 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
     step : Step or None
         Its entry in the workflow's record.
     """
+
+    sent_instead: ClassVar[str] = (
+        "its statusLocation, and call .attach() of a client there; or one of its outputs"
+    )
 
     def __init__(
         self,
@@ -273,7 +278,7 @@ class Execution(KeepsItsLogin, owslib.wps.WPSExecution):
         """
         self.errors[:] = []  # OWSLib appends those of each document
         try:
-            super().parseResponse(response)
+            super().parseResponse(xml.readable(response))
             self._check_status()
         except xml.MALFORMED as error:
             raise NotAService(

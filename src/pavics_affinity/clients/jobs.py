@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from urllib.parse import urlsplit
 
 from ..errors import ExecutionTimeout, InvalidRequest, UnknownOutput
@@ -23,6 +23,7 @@ from .problems import Failed, Refused, check_status, expect_json, is_not_ready
 from .progress import bar
 from .results import Results, output_of, text_of
 from .states import ENDED, state_of
+from .travel import StaysHere
 from .urls import web_url
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _STATES: dict[str, StepState] = {
 }
 
 
-class Job(dict[str, Any]):
+class Job(StaysHere, dict[str, Any]):
     """A job: its status document, and what can be done with it.
 
     Made by `Processes.execute` and `.attach`.
@@ -64,6 +65,10 @@ class Job(dict[str, Any]):
     step : Step
         Its entry in the workflow's record.
     """
+
+    sent_instead: ClassVar[str] = (
+        "its location, and call .attach() of a client there; or one of its outputs"
+    )
 
     def __init__(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any, Protocol, TypeVar
 
@@ -10,8 +9,9 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from ..discovery import introduce
-from ..errors import AffinityWarning, InvalidRequest
+from ..errors import InvalidRequest
 from ..transport import AffinitySession, ambient_session
+from ..warn import warn
 
 AnySession = TypeVar("AnySession", bound=requests.Session)
 
@@ -97,10 +97,8 @@ def _warn_of_loss(prefix: str, adapter: Any) -> None:
         return
     plain = type(adapter) is HTTPAdapter and adapter.max_retries.total in (0, False)
     if not plain:
-        warnings.warn(
+        warn(
             f"the session's {type(adapter).__name__} for {prefix!r} is replaced: its retries and "
             "TLS context do not apply to a pinned session; use verify and cert, and the "
-            "workflow's deadline",
-            AffinityWarning,
-            stacklevel=3,
+            "workflow's deadline"
         )

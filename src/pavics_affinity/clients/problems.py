@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ExecutionFailed, NotAService, ServiceError, UnknownProcess
+from .answers import advice
 
 if TYPE_CHECKING:
     from .answers import Answer, Asker
@@ -75,8 +76,8 @@ def expect_json(answer: Answer, *, doing: str, asker: Asker, execute: bool = Fal
         return parsed(answer)
     except ValueError as error:
         raise NoOGCAPI(
-            f"{answer.url} is no OGC API: it answered {doing} with HTTP {answer.status} and "
-            f"{answer.what_came} ({error}); check the URL: it is that of the landing page",
+            f"{answer.url} is not an OGC API: it answered {doing} with HTTP {answer.status} and "
+            f"{answer.what_came} ({error}); {advice(answer, 'OGC API')}",
             response=answer.response,
             url=answer.url,
             machineid=asker.machineid,
@@ -93,17 +94,17 @@ def check_status(answer: Answer, *, doing: str, asker: Asker, execute: bool = Fa
     if said is None and 400 <= answer.status < 500 and answer.status not in (401, 403, 408, 429):
         raise NoOGCAPI(
             f"{answer.url} answered {doing} with HTTP {answer.status} and {answer.what_came}; "
-            "check the URL: it is that of an OGC API's landing page",
+            f"{advice(answer, 'OGC API')}",
             response=answer.response,
             code=None,
             **details,
         )
     text, code = said or (f"HTTP {answer.status} and {answer.what_came}", None)
-    advice = "; it wants credentials: pass auth=" if answer.status in (401, 403) else ""
+    login = "; it wants credentials: pass auth=" if answer.status in (401, 403) else ""
     kind = Failed if execute else Refused
     coded = f" (code {code})" if code else ""
     raise kind(
-        f"{answer.url} refused {doing}: {text}{coded}{advice}",
+        f"{answer.url} refused {doing}: {text}{coded}{login}",
         response=answer.response,
         code=code,
         text=text,

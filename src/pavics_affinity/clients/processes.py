@@ -104,6 +104,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         self.session.bind(url, auth=_delegate(auth), verify=verify, cert=cert, headers=headers)
         introduce(self.session, url)
         self.timeout: Any = timeout
+        self._verify = verify
         text = self._landing_page(url) if json_ is None else json_
         # With a document given, and no headers, OWSLib asks for nothing and changes nothing.
         super().__init__(url, json_=text, timeout=timeout, auth=auth)
@@ -118,6 +119,13 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"response_headers": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.session.bind(self.url, verify=self._verify)
 
     def api(self) -> dict[str, Any]:
         """Return the API's own definition (OpenAPI).

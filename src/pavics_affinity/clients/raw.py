@@ -75,9 +75,12 @@ class RawOutput:
         return root
 
     def _came_as(self, answer: Answer) -> bool:
-        if answer.status not in (200, 203) or answer.announces("ExecuteResponse", service="WPS"):
+        if answer.status not in (200, 203):
             return False
-        root = "" if answer.start is None else xml.local_name(answer.start)
+        start = answer.start
+        root = "" if start is None else xml.local_name(start)
+        if start is not None and xml.is_wps(start, "ExecuteResponse") and xml.service_of(start):
+            return False
         page = "html" in answer.content_type and "html" not in (self.mimetype or "html").lower()
         return root not in ("ExceptionReport", "ServiceExceptionReport") and not page
 

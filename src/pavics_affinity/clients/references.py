@@ -13,7 +13,6 @@ from __future__ import annotations
 import base64
 import copy
 import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,9 @@ from urllib.parse import quote, unquote
 
 from owslib.wps import ComplexDataInput, is_complexdata
 
-from ..errors import AffinityWarning, InvalidRequest, ReferenceRefused
+from ..errors import InvalidRequest, ReferenceRefused
 from ..pin.links import link
+from ..warn import warn
 from .boxes import Box
 from .execution import Execution
 from .jobs import Job
@@ -188,7 +188,7 @@ def _refuse(session: AffinitySession, message: str, url: str | None) -> None:
             node=session.node,
             url=url,
         )
-    warnings.warn(message, AffinityWarning, stacklevel=3)
+    warn(message)
 
 
 def single(value: Any, name: str) -> Any:

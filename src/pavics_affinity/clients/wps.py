@@ -25,7 +25,7 @@ from ..errors import (
 from ..transport import ambient_session
 from . import references, submission, xml
 from .answers import MAX_METADATA, Answer, expect, given
-from .descriptions import Description, Descriptions, near, values
+from .descriptions import Description, Descriptions, near, readable, values
 from .execution import Execution
 from .fetch import fetch
 from .logins import KeepsItsLogin, as_authentication, split_login
@@ -37,6 +37,19 @@ if TYPE_CHECKING:
     from ..transport import AffinitySession
 
 __all__ = ["ASYNC", "AUTO", "SYNC", "WebProcessingService"]
+
+#: What OWSLib makes of the capabilities, as long as there are none; it cannot be pickled.
+_PARSED: Mapping[str, Any] = {
+    "_capabilities": None,
+    "identification": None,
+    "provider": None,
+    "languages": None,
+    "operations": (),
+    "processes": (),
+}
+_VERSIONS = ("1.0.0", "0.4.0", "1.0", "0.4")
+#: What a DescribeProcess names besides the process, and a service may refuse.
+_OTHERS = ("service", "request", "version", "acceptversions", "language")
 
 
 class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
@@ -74,6 +87,8 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         Nothing answers there.
     OutOfScope
         It is no http or https URL.
+    InvalidRequest
+        It is another version than 1.0.0 or 0.4.0.
     MachineIdConflict
         The headers name another machineid than the workflow's.
     """
@@ -97,6 +112,11 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         session: AffinitySession | None = None,
     ) -> None:
         check_service_url(url)
+        if str(version) not in _VERSIONS:
+            raise InvalidRequest(
+                f"version is {version!r}; this client speaks WPS 1.0.0. Leave version= out, or "
+                "use Workflow.processes(url) if the service is an OGC API - Processes"
+            )
         url, login = split_login(url)
         super().__init__(
             url,
@@ -120,6 +140,23 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url}>"
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        for name in _PARSED:
+            state.pop(name, None)
+        document = self._capabilities
+        state["capabilities"] = None if document is None else etree.tostring(document)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        document = state.pop("capabilities")
+        self.__dict__.update(state)
+        for name, nothing in _PARSED.items():
+            setattr(self, name, list(nothing) if nothing is not None else None)
+        if document is not None:
+            self.getcapabilities(xml=document)
+
     def getcapabilities(self, xml: str | bytes | None = None) -> None:
         """Ask for the capabilities, and take over what they say.
 
@@ -135,8 +172,8 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         ServiceError
             The service refuses.
         """
-        answer = None if xml else self._get("GetCapabilities")
-        if answer is not None and not answer.announces("Capabilities", service="WPS"):
+        answer = None if xml else self._capabilities_answer()
+        if answer is not None and not answer.announces("Capabilities"):
             self._expect(answer, "Capabilities", "GetCapabilities")
         document = _checked(xml or b"") if answer is None else answer.body
         try:
@@ -170,11 +207,11 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
             The service refuses.
         """
         answer = None if xml else self._get("DescribeProcess", identifier=identifier)
-        if answer is not None and not answer.announces("ProcessDescriptions", service="WPS"):
+        if answer is not None and not answer.announces("ProcessDescriptions"):
             self._expect_description(answer, identifier)
         document = _checked(xml or b"") if answer is None else answer.body
         try:
-            found = super().describeprocess(identifier, xml=plain(document))
+            found = self._read_description(identifier, document)
         except etree.XMLSyntaxError:  # it only began well
             if answer is not None:
                 self._expect_description(answer, identifier)
@@ -300,7 +337,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
 
     def capabilities_document(self) -> bytes:
         """Ask for the capabilities, and return the document; raises as `getcapabilities`."""
-        answer = self._get("GetCapabilities")
+        answer = self._capabilities_answer()
         self._expect(answer, "Capabilities", "GetCapabilities")
         return answer.body
 
@@ -366,6 +403,15 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
             named=self.url,
         )
 
+    def _capabilities_answer(self) -> Answer:
+        """Ask for the capabilities; again in words that a server of several versions heeds."""
+        answer = self._get("GetCapabilities")
+        if not answer.announces("Capabilities") and answer.is_wps_2:
+            older = self._get("GetCapabilities", AcceptVersions=self.version)
+            if older.announces("Capabilities"):
+                return older
+        return answer
+
     def _expect(self, answer: Answer, name: str, doing: str) -> etree._Element:
         return expect(answer, name, doing=doing, service="WPS", asker=self.session)
 
@@ -374,13 +420,20 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         try:
             root = self._expect(answer, "ProcessDescriptions", f"DescribeProcess {identifier}")
         except ServiceError as error:
-            if getattr(error, "code", None) == "InvalidParameterValue":
+            locator = str(getattr(error, "locator", None) or "identifier").lower()
+            if getattr(error, "code", None) == "InvalidParameterValue" and locator not in _OTHERS:
                 raise self._unknown(identifier) from error
             raise
         known = Descriptions.of(self.session)
-        known.learn(self._service, root)
+        known.learn(self._service, root, asked=identifier)
         if identifier != "all" and known.get(*self._service, identifier) is None:
             raise self._unknown(identifier)
+
+    def _read_description(self, identifier: str, document: bytes) -> Any:
+        try:
+            return super().describeprocess(identifier, xml=plain(document))
+        except ValueError:  # OWSLib wants numbers where servers write other things, too
+            return super().describeprocess(identifier, xml=plain(readable(document)))
 
     def _malformed(self, what: str, error: Exception) -> NotAService:
         return NotAService(
@@ -422,7 +475,8 @@ def _request(
     wanted = _outputs(output)
     asynchronous = mode != SYNC
     if described is not None:
-        described.check_inputs(listed)
+        for doubt in described.check_inputs(listed):
+            execution.session.pin.warn_once(f"{identifier}: {doubt}", doubt)
         described.check_outputs(name for name, *_ in wanted or [])
         # asked for what it does not support, the server would refuse
         asynchronous = asynchronous and described.asynchronous

@@ -8,6 +8,7 @@ libxml2's own limits, and a document that declares entities is refused.
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,22 @@ _SAFELY: dict[str, Any] = {
     "huge_tree": False,
 }
 _PIECE = 1 << 12
+_WPS_1 = "http://www.opengis.net/wps/1.0.0"
+_SERVICE = re.compile(r"(?i)/(csw|sos|sps|wcps|wcs|wfs|wms|wmts|wps)(?:/([0-9][0-9.]*))?(?![a-z])")
+#: Byte order mark and blanks, which some servers send before the document.
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+#: What of a response OWSLib walks through, and the elements there that hold an output.
+_CONTENTS = ("ComplexData", "LiteralData", "BoundingBoxData")
+_ENVELOPE = (
+    ".",
+    "*",
+    "{*}Status/*",
+    "{*}DataInputs/{*}Input/*",
+    "{*}DataInputs/{*}Input/{*}Data/*",
+    "{*}ProcessOutputs/*",
+    "{*}ProcessOutputs/{*}Output/*",
+    "{*}ProcessOutputs/{*}Output/{*}Data/*",
+)
 
 
 #: What OWSLib raises where a document is well-formed, and not what it should be.
@@ -83,7 +100,7 @@ def parse(text: str | bytes, *, own: bool = False) -> etree._Element:
         It declares XML entities, which no OGC service does.
     """
     encoding = "utf-8" if isinstance(text, str) else None
-    data = text.encode() if isinstance(text, str) else text
+    data = text.encode() if isinstance(text, str) else text.lstrip(_BLANK)
     options = {**_SAFELY, "huge_tree": own, "encoding": encoding}
     root = etree.fromstring(data, etree.XMLParser(**options))
     _refuse_entities(root)
@@ -111,6 +128,7 @@ def start(document: bytes) -> etree._Element | None:
     NotAService
         It declares XML entities.
     """
+    document = document.lstrip(_BLANK)
     parser = etree.XMLPullParser(("start",), **_SAFELY)
     for begin in range(0, len(document), _PIECE):
         with contextlib.suppress(etree.XMLSyntaxError):
@@ -131,13 +149,14 @@ def _refuse_entities(root: etree._Element) -> None:
 
 
 def plain(document: bytes) -> bytes:
-    """Return a document without comments and processing instructions: OWSLib stumbles over them.
+    """Return a document without what OWSLib stumbles over: comments, and blanks before it.
 
     Raises
     ------
     lxml.etree.XMLSyntaxError, NotAService
         As `parse`.
     """
+    document = document.lstrip(_BLANK)
     begin = max(document.find(b"<wps:"), document.find(b":schemaLocation"), 0)
     if document.find(b"<!--", begin) < 0 and document.find(b"<?", begin) < 0:
         return document  # those that stand before the root do no harm
@@ -149,6 +168,74 @@ def plain(document: bytes) -> bytes:
 def local_name(element: etree._Element) -> str:
     """Return the element's name without its namespace."""
     return etree.QName(element).localname
+
+
+def child(element: etree._Element, name: str) -> etree._Element | None:
+    """Return the first child of this name, in whatever namespace."""
+    return next(element.iterchildren(f"{{*}}{name}"), None)
+
+
+def text_of(element: etree._Element | None) -> str:
+    """Return an element's text without the blanks around it, or an empty string."""
+    return (element.text or "").strip() if element is not None else ""
+
+
+def is_wps(root: etree._Element, *names: str) -> bool:
+    """Tell whether an element is the root of a WPS 1.0.0 document, as far as it shows.
+
+    Namespaces are not compared as a whole: servers send older ones, and none. Only
+    ``Capabilities`` is a name that other services use, too.
+
+    Parameters
+    ----------
+    root : lxml.etree._Element
+        The root, whole or up to its start tag.
+    *names : str
+        The names that it may have, without namespace.
+    """
+    if local_name(root) not in names or is_wps_2(root):
+        return False
+    if local_name(root) != "Capabilities" or root.find("{*}ProcessOfferings") is not None:
+        return True
+    return (service_of(root) or "").startswith("WPS")
+
+
+def is_wps_2(root: etree._Element) -> bool:
+    """Tell whether an element is the root of a WPS 2.0 document, as far as it shows."""
+    said = service_of(root) or ""
+    if "/wps/2" in (etree.QName(root).namespace or "").lower():
+        return True
+    return (
+        said.startswith("WPS 2")
+        and local_name(root) == "Capabilities"
+        and root.find("{*}ProcessOfferings") is None
+    )
+
+
+def service_of(root: etree._Element) -> str | None:
+    """Return the kind of service that sends such a document, as ``"WMS 1.3.0"``, if it shows."""
+    named = re.match(r"(W[A-Z]+)(?:_MS)?_Capabilities$", local_name(root))
+    found = _SERVICE.search(etree.QName(root).namespace or "")
+    kind = root.get("service") or (found[1] if found else None) or (named[1] if named else "")
+    kind = "WMS" if kind == "WMT" else kind.strip().upper()[:20]
+    version = (root.get("version") or (found[2] if found else None) or "").strip()[:20]
+    return f"{kind} {version}".strip() if kind else None
+
+
+def readable(root: etree._Element) -> etree._Element:
+    """Change a response, in place, so that OWSLib reads it; what outputs hold stays as it is.
+
+    OWSLib stumbles over comments, and finds the status of no response without namespace.
+    """
+    bare = etree.QName(root).namespace is None
+    for path in _ENVELOPE:
+        for element in root.iterfind(path):
+            if bare and etree.QName(element).namespace is None:
+                element.tag = f"{{{_WPS_1}}}{element.tag}"
+            if local_name(element) not in _CONTENTS:
+                for comment in element.iterchildren(etree.Comment, etree.ProcessingInstruction):
+                    element.remove(comment)
+    return root
 
 
 def exception_of(root: etree._Element) -> OWSException | None:

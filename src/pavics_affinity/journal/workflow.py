@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import AffinityWarning, JournalError
+from ..errors import JournalError
 from ..record import Step
+from ..warn import warn
 from .lines import Lines, read_lines
 from .secrets import keepable, without_tokens
 
@@ -142,9 +142,7 @@ class Journal(Lines):
                 raise JournalError(
                     f"{error}; nothing was sent", machineid=step.machineid, node=step.node
                 ) from error
-            warnings.warn(
-                f"{error}; what became of {step.process!r} is not in it", AffinityWarning, 2
-            )
+            warn(f"{error}; what became of {step.process!r} is not in it")
 
 
 def read(path: str | os.PathLike[str]) -> Contents:

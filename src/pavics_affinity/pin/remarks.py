@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-import warnings
 
-from ..errors import AffinityWarning
 from ..markup import without_login
+from ..warn import warn
 
 
 class Remarks:
@@ -27,7 +26,7 @@ class Remarks:
         text = without_login(message)
         with self._lock:
             self._texts[topic] = text
-        warnings.warn(text, AffinityWarning, stacklevel=3)
+        warn(text)
 
     def once(self, topic: str, message: str) -> None:
         """Warn, unless it was done for this topic."""
@@ -35,4 +34,4 @@ class Remarks:
             if topic in self._texts:
                 return
             text = self._texts[topic] = without_login(message)
-        warnings.warn(text, AffinityWarning, stacklevel=3)
+        warn(text)

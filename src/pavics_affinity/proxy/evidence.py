@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 
-from ..errors import AffinityWarning
 from ..placement.servers import Resolve, Server
+from ..warn import warn
 from .maps import Maps, only_variable
 from .naming import Nodes, address_of, knows_address, names_in
 from .upstreams import Route
@@ -60,11 +59,7 @@ def find_evidence(
         else:
             usable.append((shown[0][header] == _ADDRESS, header))
             continue
-        warnings.warn(
-            f"the header {header} is no evidence of the node: {reason}",
-            AffinityWarning,
-            stacklevel=3,
-        )
+        warn(f"the header {header} is no evidence of the node: {reason}")
     return min(usable)[1] if usable else None
 
 

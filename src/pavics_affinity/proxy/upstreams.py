@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import AffinityWarning, InvalidPlacement
+from ..errors import InvalidPlacement
 from ..placement.keys import HashDirective, parse_hash
 from ..placement.servers import Server, parse_server
 from ..topology.urls import origin_of
+from ..warn import warn
 from .maps import Maps, only_variable
 from .statements import Statement
 
@@ -285,11 +285,9 @@ def _see_that_the_hash_decides(upstream: Statement) -> None:
             "take it away"
         )
     for line in of_other_modules(upstream.block):
-        warnings.warn(
+        warn(
             f"{line.where}: '{line.name}' in upstream {name!r} is not known here; if it chooses "
-            "servers, the topology read from this file is wrong",
-            AffinityWarning,
-            stacklevel=4,
+            "servers, the topology read from this file is wrong"
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,12 +12,13 @@ import requests
 from requests.auth import HTTPBasicAuth
 from requests.utils import get_auth_from_url
 
-from ..errors import AffinityError, AffinityWarning, MachineIdConflict, OutOfScope, RedirectLoop
+from ..errors import AffinityError, MachineIdConflict, OutOfScope, RedirectLoop
 from ..machineid import validate_machineid
 from ..pin import Pin
 from ..placement import split_key
 from ..record import NodeKnown, Record
 from ..topology.urls import origin_of
+from ..warn import warn
 from .adapter import AffinityAdapter
 from .environment import environment_proxies, netrc_login
 from .origins import OriginSettings, is_upgrade
@@ -327,12 +327,10 @@ class AffinitySession(requests.Session):
         if own is None or adapter is own or not text.lower().startswith(("http://", "https://")):
             super().mount(prefix, adapter)
             return
-        warnings.warn(
+        warn(
             f"a {type(adapter).__name__} for {text!r} is left out of workflow {self.machineid!r}: "
             "by it, requests would go out without the machineid. What may be repeated is repeated "
-            "until the workflow's deadline",
-            AffinityWarning,
-            stacklevel=2,
+            "until the workflow's deadline"
         )
 
     def close(self) -> None:

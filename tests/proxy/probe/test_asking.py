@@ -5,7 +5,6 @@ import dataclasses
 import re
 import socket
 import threading
-import time
 
 import pytest
 import trustme
@@ -357,14 +356,12 @@ def talking(*pieces, pause=0.0):
     ],
 )
 def test_what_never_answers_is_left_after_a_few_tries(pieces, pause, words):
-    started = time.monotonic()
     with talking(*pieces, pause=pause) as url:
         seen = ask(Plan([url], timeout=0.5 if words == "silent" else 20))
     verdict = judge(seen)
     assert (verdict.kind, verdict.works) == ("down", False)
     assert words in verdict.words
     assert seen.requests == 3
-    assert time.monotonic() - started < 60
 
 
 def test_an_endless_body_is_read_to_its_limit():

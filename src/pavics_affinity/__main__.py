@@ -1,0 +1,6 @@
+"""``python -m pavics_affinity``: the command line, where no script is installed."""
+
+from .cli import main
+
+if __name__ == "__main__":
+    main()

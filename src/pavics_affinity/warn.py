@@ -1,0 +1,69 @@
+"""Warnings that name the user's own line, however deep in libraries they arise."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import threading
+import warnings
+from types import FrameType
+
+from .errors import AffinityWarning
+
+#: What may stand between the user's line and a warning of ours, besides the standard library.
+_BETWEEN = frozenset(
+    {
+        "pavics_affinity",
+        "birdy",
+        "boltons",
+        "click",
+        "dask",
+        "distributed",
+        "fsspec",
+        "owslib",
+        "pydap",
+        "requests",
+        "tqdm",
+        "urllib3",
+        "webob",
+        "xarray",
+    }
+)
+
+
+def warn(message: str) -> None:
+    """Issue an `AffinityWarning` that names the user's line.
+
+    In a thread where no code of the user's runs there is no such line: the thread is
+    named in its place.
+
+    Parameters
+    ----------
+    message : str
+        What the user should know.
+    """
+    frame = inspect.currentframe()
+    while frame is not None and _is_between(frame):
+        frame = frame.f_back
+    if frame is None:
+        place = f"<thread {threading.current_thread().name}>"
+        warnings.warn_explicit(message, AffinityWarning, place, 0, module="pavics_affinity")
+        return
+    warnings.warn_explicit(
+        message,
+        AffinityWarning,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        module=frame.f_globals.get("__name__") or "<string>",
+        registry=frame.f_globals.setdefault("__warningregistry__", {}),
+    )
+
+
+def _is_between(frame: FrameType) -> bool:
+    known = frame.f_globals
+    # Of a module run by `python -m`, only the package shows whose it is.
+    name = str(known.get("__package__") or known.get("__name__") or "")
+    if not name:  # code that a library makes up as it runs: birdy's methods
+        return frame.f_code.co_filename.startswith("<")
+    root = name.partition(".")[0]
+    return root in _BETWEEN or root in sys.stdlib_module_names
