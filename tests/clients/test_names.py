@@ -60,6 +60,7 @@ def test_no_name_leaves_its_directory(name):
         ("http://h/%2e%2e", ""),
         ("http://h/", ""),
         ("http://h/data", "data"),
+        ("http://[::1/data", ""),
     ],
 )
 def test_the_name_of_a_url(url, name):
@@ -74,6 +75,14 @@ def test_the_name_of_a_url(url, name):
         ('attachment; filename="../../../etc/passwd"', "passwd"),
         ("attachment; filename*=UTF-8''%C3%A9t%C3%A9.nc", "été.nc"),
         ("attachment; filename*=no-such-charset''x", "x"),
+        ("attachment; filename*=idna''%ff.x..a", ""),
+        ("attachment; filename*=undefined''a", ""),
+        ("attachment; filename*=punycode''%ff", ""),
+        ("attachment; filename*=utf-8''%zz%ff.nc", "%zz\ufffd.nc"),
+        ("attachment; filename*=base64''aaa", "aaa"),
+        (f"attachment; filename*{'9' * 5000}=a", ""),
+        ("attachment; filename*=\0''a", ""),
+        ("attachment; filename=\ud800.nc", ""),
         ("inline", ""),
     ],
 )

@@ -54,7 +54,10 @@ def from_url(url: str) -> str:
     query's first parameter (``?id=1318.nc``, as OWSLib has it), else the path's
     last part.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # it is no URL, and refused where it is asked for
+        return ""
     last = clean(parts.path)
     if PurePosixPath(last).suffix:
         return last
@@ -68,4 +71,7 @@ def from_disposition(header: str | None) -> str:
         return ""
     message = Message()
     message["content-disposition"] = header
-    return clean(message.get_filename() or "")
+    try:
+        return clean(message.get_filename() or "")
+    except (LookupError, ValueError):  # a charset that there is not, or text that is not in it
+        return ""

@@ -18,6 +18,7 @@ from ..machineid import validate_machineid
 from ..pin import Pin
 from ..placement import split_key
 from ..record import NodeKnown, Record
+from ..topology.urls import checked_url
 from .adapter import AffinityAdapter
 from .environment import environment_proxies
 from .origins import OriginSettings
@@ -189,8 +190,14 @@ class AffinitySession(requests.Session):
     # ---- what requests asks on a request's way, and on each redirect's ----
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
-        """Prepare a request, with the credentials of its origin where it brings none."""
-        url = request.url if isinstance(request.url, str) else ""
+        """Prepare a request, with the credentials of its origin where it brings none.
+
+        Raises
+        ------
+        OutOfScope
+            Its URL is none that can be asked for.
+        """
+        url = request.url = _checked(request.url)
         known = self.pin.in_scope(url)
         if request.auth is None:
             request.auth = self.affinity.origins.of(url).auth
@@ -208,7 +215,14 @@ class AffinitySession(requests.Session):
         return prepared
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        """Send a prepared request, and follow where it is redirected to."""
+        """Send a prepared request, and follow where it is redirected to.
+
+        Raises
+        ------
+        OutOfScope
+            Its URL, or that of a redirect, is none that can be asked for.
+        """
+        _checked(request.url)
         given = options.get("cert", self.cert)
         if given is not None and given == self.cert and not self.pin.in_scope(request.url or ""):
             options["cert"] = None
@@ -325,6 +339,14 @@ class AffinitySession(requests.Session):
     def __reduce__(self) -> tuple[Any, ...]:
         # A session's locks and connections do not travel; what it stands for does.
         return _rebuild, (self.pin.state(), self.affinity.timeout, self.affinity.deadline)
+
+
+def _checked(url: Any) -> str:
+    """Return a URL as it may be asked for; one of another scheme is for its own adapter."""
+    text = url.decode("latin-1") if isinstance(url, bytes) else url
+    if isinstance(text, str) and ":" in text and not text.lstrip().lower().startswith("http"):
+        return text
+    return checked_url(text, "the request")
 
 
 def _rebuild(state: Mapping[str, Any], timeout: Any, deadline: float) -> AffinitySession:
