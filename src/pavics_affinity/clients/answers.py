@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -17,13 +16,14 @@ from lxml import etree
 
 from ..errors import ExecutionFailed, InvalidRequest, NotAService, ServiceError
 from . import xml
+from .limits import LIMITS, read_json
 
 #: Bytes. No document of a service is larger; embedded outputs are part of one.
-MAX_DOCUMENT = 64 * 2**20
+MAX_DOCUMENT = LIMITS.document
 #: Bytes. No service has more to say of itself and its processes; OWSLib makes ten times of it.
-MAX_METADATA = 16 * 2**20
+MAX_METADATA = LIMITS.metadata
 #: Seconds in which a document must be complete once its headers have come.
-MAX_SECONDS = 300.0
+MAX_SECONDS = LIMITS.seconds
 
 _CHUNK = 1 << 16
 #: OWSLib raises requests' HTTPError for these, and its own ServiceException otherwise.
@@ -124,8 +124,8 @@ class Answer:
             return xml.parse(self.body), ""
         except etree.XMLSyntaxError as error:
             return None, str(error)[:200]
-        except NotAService as error:
-            raise NotAService(f"{self.url}: {error}", url=self.url) from None
+        except ServiceError as error:
+            raise type(error)(f"{self.url}: {error}", url=self.url) from None
 
     def announces(self, *names: str, service: str) -> bool:
         """Tell by its start tag whether it is a document of one of these names.
@@ -139,7 +139,7 @@ class Answer:
         """
         if self.status >= 400 or self.start is None or xml.local_name(self.start) not in names:
             return False
-        return f"/{service.lower()}" in (etree.QName(self.start).namespace or "").lower()
+        return f"/{service.lower()}" in xml.namespace(self.start).lower()
 
     @property
     def what_came(self) -> str:
@@ -153,8 +153,8 @@ class Answer:
             return f"an HTML page titled {words!r}" if words else "an HTML page"
         if self.root is not None:
             return f"XML with the root element <{xml.local_name(self.root)}>"
-        with contextlib.suppress(ValueError, RecursionError):
-            json.loads(self.body)
+        with contextlib.suppress(ValueError):
+            read_json(self.body)
             return "JSON"
         if text.startswith("<") and "xml" in self.content_type:
             return f"XML that cannot be read ({self._parsed[1]})"
@@ -191,7 +191,7 @@ def read(
     BodyBroken
         The body did not come to its end.
     ServiceError
-        It is larger than `limit`.
+        It is larger than `limit`, or has more in it than `LIMITS`.
     NotAService
         It declares XML entities.
     """
@@ -209,8 +209,8 @@ def read(
     document = bytes(body)
     try:
         start = xml.start(document)
-    except NotAService as error:
-        raise NotAService(f"{url}: {error}", url=url) from None
+    except ServiceError as error:
+        raise type(error)(f"{url}: {error}", url=url) from None
     content_type = response.headers.get("Content-Type", "").lower()
     return Answer(url, response.status_code, content_type, document, start, response)
 

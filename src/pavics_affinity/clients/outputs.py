@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from . import names, opendap
 from .answers import MAX_DOCUMENT
 from .datasets import open_file, scratch
 from .download import Download, Source, fill, save, save_bytes
+from .limits import LIMITS, read_json
 from .metalink import is_metalink, references
 from .transfer import Expected
 from .urls import same_host, web_url
@@ -145,7 +145,7 @@ class Output(owslib.wps.Output):
         """
         text = self.text()
         try:
-            return json.loads(text)
+            return read_json(text, most=LIMITS.data)
         except ValueError as error:
             raise self._unusable("JSON", text.encode(), error) from error
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urljoin
 
 import owslib.ogcapi.processes
-import yaml
 from owslib.util import Authentication
 
 from ..discovery import introduce
@@ -29,6 +28,7 @@ from . import references
 from .answers import Answer, BodyBroken, read
 from .descriptions import near
 from .jobs import JSON, Job
+from .limits import read_json, read_yaml
 from .logins import KeepsItsLogin, as_authentication, split_login
 from .problems import NoOGCAPI, NoSuchProcess, check_status, expect_json, is_json, parsed
 from .results import Results, raw_results
@@ -109,7 +109,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         self.json_ = json_
         self.headers = dict(headers or {})
         if json_ is None:
-            self.response = json.loads(text)
+            self.response = read_json(text)
         self._described: dict[str, Any] = {}
 
     def __repr__(self) -> str:
@@ -318,8 +318,8 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         answer = self._get(url, "api", headers={"Accept": ", ".join(_DEFINITIONS)})
         check_status(answer, doing="api", asker=self.session)
         try:
-            definition = parsed(answer) if is_json(answer) else yaml.safe_load(answer.body)
-        except (ValueError, yaml.YAMLError, RecursionError) as error:
+            definition = parsed(answer) if is_json(answer) else read_yaml(answer.body)
+        except ValueError as error:
             raise NoOGCAPI(f"the definition at {url} cannot be read: {error}", url=url) from error
         if not isinstance(definition, dict):
             raise NoOGCAPI(f"the definition at {url} is no OpenAPI document", url=url)

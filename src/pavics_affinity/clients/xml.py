@@ -1,8 +1,8 @@
 """Reading XML that somebody else wrote.
 
 OWSLib parses what it is given; here is decided what it is given. Entities are
-never expanded, nothing is fetched, depth and amplification stay within
-libxml2's own limits, and a document that declares entities is refused.
+never expanded, nothing is fetched, a document that declares entities is refused, and
+so is one with more in it than `limits.LIMITS`: before a tree of it is built.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from lxml import etree
 
 from ..errors import NotAService
+from .limits import LIMITS, check_xml, has_doctype
 
 _SAFELY: dict[str, Any] = {
     "resolve_entities": False,
@@ -68,7 +69,7 @@ def parse(text: str | bytes, *, own: bool = False) -> etree._Element:
     text : str or bytes
         The document. A str may declare an encoding; it is not looked at.
     own : bool
-        It is the user's own: libxml2's limits, 10 MB for one text, do not hold.
+        It is the user's own: no limits hold.
 
     Returns
     -------
@@ -81,10 +82,16 @@ def parse(text: str | bytes, *, own: bool = False) -> etree._Element:
         It is not well-formed: empty, cut short, or not XML at all.
     NotAService
         It declares XML entities, which no OGC service does.
+    ServiceError
+        It has more elements or attributes than the limits.
     """
     encoding = "utf-8" if isinstance(text, str) else None
     data = text.encode() if isinstance(text, str) else text
-    options = {**_SAFELY, "huge_tree": own, "encoding": encoding}
+    options = {**_SAFELY, "encoding": encoding}
+    if not own:
+        check_xml(data, options)
+    # Only a large document can have a text beyond libxml2's limits; that on depth is 2048 then.
+    options["huge_tree"] = own or (len(data) > LIMITS.text and not has_doctype(data))
     root = etree.fromstring(data, etree.XMLParser(**options))
     _refuse_entities(root)
     return root
@@ -110,11 +117,17 @@ def start(document: bytes) -> etree._Element | None:
     ------
     NotAService
         It declares XML entities.
+    ServiceError
+        It has more elements or attributes than the limits.
     """
     parser = etree.XMLPullParser(("start",), **_SAFELY)
-    for begin in range(0, len(document), _PIECE):
+    if document.lstrip()[:1] not in (b"[", b"{"):
+        check_xml(document, _SAFELY)
+    begin, size = 0, _PIECE
+    while begin < len(document):
         with contextlib.suppress(etree.XMLSyntaxError):
-            parser.feed(document[begin : begin + _PIECE])
+            parser.feed(document[begin : begin + size])
+        begin, size = begin + size, 2 * size  # a tag that goes on is read from its start again
         for _, root in parser.read_events():
             _refuse_entities(root)  # type: ignore[arg-type]  # of a start, it is an element
             return root  # type: ignore[return-value]  # as above
@@ -147,8 +160,13 @@ def plain(document: bytes) -> bytes:
 
 
 def local_name(element: etree._Element) -> str:
-    """Return the element's name without its namespace."""
-    return etree.QName(element).localname
+    """Return the element's name without its namespace; `etree.QName` raises for ``<:I>``."""
+    return str(element.tag).rpartition("}")[2]
+
+
+def namespace(element: etree._Element) -> str:
+    """Return the element's namespace, or an empty string."""
+    return str(element.tag).rpartition("}")[0].removeprefix("{")
 
 
 def exception_of(root: etree._Element) -> OWSException | None:
