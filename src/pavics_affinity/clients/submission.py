@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
-from ..errors import ExecuteOutcomeUnknown, ExecutionFailed, ServiceError
+from ..errors import ExecuteOutcomeUnknown, ExecutionFailed, JournalError, ServiceError
 from ..record import Step, StepState, operation
 from ..record.steps import digest_of, following
 from ..transport.wire import shown
@@ -177,7 +177,7 @@ def _recalled(execution: Execution, step: Step, doing: str) -> etree._Element:
     """Return what an Execute that an earlier process sent has come to."""
     session = execution.session
     if step.answer is not None:
-        return xml.parse(step.answer)
+        return kept(step.answer)
     if step.location is not None:
         url = web_url(step.location, base=execution.url or "", what="the status document")
         execution.statusLocation = step.location
@@ -186,6 +186,23 @@ def _recalled(execution: Execution, step: Step, doing: str) -> etree._Element:
         if root is not None:
             return root
     raise lost(session, step)
+
+
+def kept(answer: bytes) -> etree._Element:
+    """Return the root of an answer that a journal has kept.
+
+    Raises
+    ------
+    JournalError
+        It is not XML.
+    """
+    try:
+        return xml.parse(answer)
+    except (etree.XMLSyntaxError, ServiceError) as error:
+        raise JournalError(
+            f"an answer that the journal has kept cannot be read ({error}): something else has "
+            "changed the file. Take a copy that is whole, or run the chain again"
+        ) from error
 
 
 def lost(session: AffinitySession, step: Step) -> ExecuteOutcomeUnknown:
