@@ -374,6 +374,15 @@ def test_a_url_that_cannot_be_asked_for_is_our_error_at_every_door(wf, tmp_path,
     assert str(refused.value).strip()
 
 
+@pytest.mark.parametrize("document", [b"0", b"[]", b'"x"', b"null", b"[" * 300 + b"]" * 300])
+def test_a_description_that_is_no_json_object_is_our_error(server, wf, document):
+    server.answer = lambda asked: [head("Content-Type: application/json"), document]
+    client = wf.processes(server.url(), json_='{"links": []}')
+    for ask in (client.process, lambda name: client.execute(name, {"a": 1})):
+        with pytest.raises(NotAService):
+            ask("step")
+
+
 # ---- few bytes that become many objects ----
 
 

@@ -155,6 +155,12 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
                 machineid=self.session.machineid,
                 process=process_id,
             ) from error
+        if not isinstance(described, dict):
+            raise NoOGCAPI(
+                f"{self.url} describes process {process_id!r} by JSON that is not an object: it is "
+                "not an OGC API; check the URL",
+                url=self.url,
+            )
         self._described[process_id] = described
         return described
 
