@@ -99,9 +99,9 @@ def checked_url(url: object, what: str) -> str:
             text = start[0] + rest.replace(" ", "%20").replace("\\", "%5C")
     if not _can_be_sent(text):
         raise OutOfScope(
-            f"{what} is at {str(url)[:200]!r}, which is no http or https URL that can be asked "
-            "for: nothing was sent. Expected a host name or an address, and a port of 1 to 65535, "
-            "as in 'http://proxy.example:8093/wps'",
+            f"{what} is at {str(url)[:200]!r}, which is no http or https URL that can be used; it "
+            "was not asked for. Give it a host name or an address, and a port of 1 to 65535; "
+            "expected an http or https URL such as 'http://proxy.example:8093/wps'",
             url=url if isinstance(url, str) else None,
         )
     return text
