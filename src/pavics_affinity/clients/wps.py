@@ -392,7 +392,8 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
 
     def _malformed(self, what: str, error: Exception) -> NotAService:
         return NotAService(
-            f"{self.url}: the {what}, as it came, is no valid WPS document and cannot be read ({error})",
+            f"{self.url}: the {what}, as it came, is no valid WPS document and cannot be read "
+            f"({error})",
             url=self.url,
             machineid=self.session.machineid,
             node=self.session.node,
