@@ -1,6 +1,7 @@
 """A proxy tells its clients what they need, and is believed for itself only."""
 
 import copy
+import itertools
 import json
 import os
 import pickle
@@ -367,6 +368,66 @@ def test_an_answer_is_good_for_a_while_and_a_refusal_longer(proxy):
     now[0] = 400
     assert finder.find(origin, Trust()) is None
     assert len(proxy.seen) == 3
+
+
+SILENT = [Answer(503), Answer(502), Answer(429), Answer(cut=-1)]
+
+
+@pytest.mark.parametrize("silence", SILENT, ids=lambda answer: str(answer.cut or answer.status))
+def test_a_proxy_that_does_not_answer_is_asked_again_soon(proxy, silence):
+    now = [1000.0]
+    finder = Finder(clock=lambda: now[0])
+    origin = origin_of(proxy.url())
+    good, proxy.answer = proxy.answer, lambda seen: silence
+    assert finder.find(origin, Trust()) is None
+    now[0] += 0.9
+    assert finder.find(origin, Trust()) is None
+    assert len(proxy.seen) == 1
+    proxy.answer = good
+    now[0] += 0.2
+    assert finder.find(origin, Trust()) is not None
+
+
+def test_the_pauses_after_silence_grow_up_to_that_after_a_refusal(proxy):
+    now = [0.0]
+    finder = Finder(clock=lambda: now[0])
+    origin = origin_of(proxy.url())
+    good, proxy.answer = proxy.answer, lambda seen: Answer(503)
+    asked = []
+    for second in range(1500):
+        now[0] = float(second)
+        before = len(proxy.seen)
+        finder.find(origin, Trust())
+        asked += [second] * (len(proxy.seen) - before)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(asked)]
+    assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
+    proxy.answer = good
+    now[0] += 300
+    found = finder.find(origin, Trust())
+    assert found is not None
+    proxy.answer = lambda seen: Answer(503)
+    now[0] += 61
+    assert finder.find(origin, Trust()) is found  # what it said last
+    now[0] += 1
+    before = len(proxy.seen)
+    finder.find(origin, Trust())
+    assert len(proxy.seen) == before + 1
+
+
+def test_a_workflow_that_starts_after_a_moment_of_silence_knows_its_nodes(proxy, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(FINDER, "_clock", lambda: now[0])
+    good, proxy.answer = proxy.answer, lambda seen: Answer(cut=-1)
+    with Workflow() as wf:
+        introduce(wf.session, proxy.url())
+        assert wf.session.pin.sources == ()
+        proxy.answer = good
+        now[0] = 1.5
+        with Workflow() as later:
+            introduce(later.session, proxy.url())
+            assert len(later.session.pin.sources) == 1
+        introduce(wf.session, proxy.url())  # and the first one, with its next client
+        assert len(wf.session.pin.sources) == 1
 
 
 def test_a_child_process_asks_for_itself(proxy):

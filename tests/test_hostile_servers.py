@@ -6,6 +6,7 @@ what is read or written outside.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gzip
 import itertools
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
+import requests
 
 import wpsdocs
 from loopback import Server
@@ -294,6 +296,17 @@ NOWHERE = [
     "http://[bad/",
     "http://",
     "http://127.0.0.1:99999/",
+    "http://[::1/wps",
+    "http://0...1/",
+    "http://a..b/",
+    f"http://{'a' * 64}.example/",
+    "http://\xef\xbc\x91\xe2\x80\x8d.example/",  # as UTF-8: a full-width digit, a joiner
+    "http://127.0.0.1:\xef\xbc\x98/",
+    "http://user@:80/",
+    "http://[fe80::1%25lo]/",
+    "http://%E2%82%AC:p@127.0.0.1/",
+    "http://a\tb..c/",
+    "//[/",
     "\xff\xfe",
 ]
 
@@ -305,6 +318,103 @@ def test_a_redirect_to_no_web_address_is_refused(server, wf, client, location):
         head(f"Location: {location}", "Content-Length: 0", status="302 Found")
     ]
     with pytest.raises((OutOfScope, RedirectLoop, ServiceUnreachable)):
+        client(wf, server)
+
+
+DOORS: dict[str, Callable[[Workflow, str], Any]] = {
+    "wps": lambda wf, url: wf.wps(url),
+    "wps without capabilities": lambda wf, url: wf.wps(url, skip_caps=True),
+    "birdy": lambda wf, url: wf.birdy(url),
+    "processes": lambda wf, url: wf.processes(url),
+    "link": lambda wf, url: wf.link(url),
+    "headers": lambda wf, url: wf.headers(url),
+    "download": lambda wf, url: wf.download([url], "nowhere"),
+    "get": lambda wf, url: wf.session.get(url),
+    "post": lambda wf, url: wf.session.post(url, data="x"),
+    "a prepared request": lambda wf, url: wf.session.send(prepared(url)),
+    "an output": lambda wf, url: named(wf, url).read_bytes(),
+    "an output's file": lambda wf, url: named(wf, url).open(),
+    "an output's files": lambda wf, url: named(wf, url, "application/metalink+xml").files(),
+    "attach": lambda wf, url: wf.wps("http://127.0.0.1:9/wps", skip_caps=True).attach(url),
+    "topology": lambda wf, url: Service("s", url=url),
+    "discover": lambda wf, url: discover(url),
+}
+
+
+def prepared(url: str) -> requests.PreparedRequest:
+    request = requests.Request("GET", "http://127.0.0.1/").prepare()
+    request.url = url
+    return request
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1/wps",
+        "http://127.0.0.1:99999/wps",
+        "http://127.0.0.1:\uff18\uff10/wps",
+        "http://0...1/wps",
+        f"http://{'a' * 64}.example/wps",
+        "http://\u200d.example/wps",
+        "http://[fe80::1%25lo]/wps",
+        "http://user@:80/wps",
+        "http://127.0.0.1\\@127.0.0.2/wps",
+        "http://%E2%82%AC:p@127.0.0.1/wps",
+    ],
+)
+def test_a_url_that_cannot_be_asked_for_is_our_error_at_every_door(wf, tmp_path, door, url):
+    with contextlib.chdir(tmp_path), pytest.raises(AffinityError) as refused:
+        DOORS[door](wf, url)
+    assert str(refused.value).strip()
+
+
+@pytest.mark.parametrize("document", [b"0", b"[]", b'"x"', b"null", b"[" * 300 + b"]" * 300])
+def test_a_description_that_is_no_json_object_is_our_error(server, wf, document):
+    server.answer = lambda asked: [head("Content-Type: application/json"), document]
+    client = wf.processes(server.url(), json_='{"links": []}')
+    for ask in (client.process, lambda name: client.execute(name, {"a": 1})):
+        with pytest.raises(NotAService):
+            ask("step")
+
+
+# ---- few bytes that become many objects ----
+
+
+def empties(before: str, element: str, megabytes: int) -> bytes:
+    return gzip.compress(before.encode() + element.encode() * (megabytes * 2**20 // len(element)))
+
+
+WPS = "<wps:{} xmlns:wps='http://www.opengis.net/wps/1.0.0'>"
+CROWDS: dict[str, tuple[Client, str, bytes]] = {
+    "capabilities": (capabilities, "xml", empties(WPS.format("Capabilities"), "<a/>", 15)),
+    "a response": (execute, "xml", empties(WPS.format("ExecuteResponse"), "<a/>", 60)),
+    "a status": (ask_status, "xml", empties(WPS.format("ExecuteResponse"), "<a b=''/>", 60)),
+    "comments": (ask_status, "xml", empties("", "<!---->", 60)),
+    "a metalink": (files_listed, "xml", empties("<metalink>", "<file/>", 60)),
+    "a landing page": (landing_page, "json", empties("[", "[],", 60)),
+    "objects": (landing_page, "json", empties("[", "{},", 60)),
+}
+
+
+@pytest.mark.parametrize("crowd", CROWDS)
+def test_a_small_packed_body_does_not_become_a_large_tree(server, wf, crowd):
+    client, kind, body = CROWDS[crowd]
+    assert len(body) < 300_000
+    server.answer = lambda asked: [
+        head(f"Content-Type: application/{kind}", "Content-Encoding: gzip"),
+        body,
+    ]
+    with cost() as spent, pytest.raises(AffinityError):
+        client(wf, server)
+    assert spent.megabytes < 4 * 64 + MARGIN  # the text, and copies of it
+
+
+@pytest.mark.parametrize("client", [capabilities, execute, ask_status, files_listed, landing_page])
+@pytest.mark.parametrize("page", [b"<:I/>", b"<:I>", b"<a:b:c/>", b"<?", b"<\xff"])
+def test_a_page_that_begins_like_xml_is_our_error(server, wf, client, page):
+    server.answer = lambda asked: [head("Content-Type: text/xml"), page]
+    with pytest.raises(AffinityError):
         client(wf, server)
 
 
@@ -405,6 +515,9 @@ def test_a_file_of_a_metalink_on_another_host_is_fetched_as_a_stranger(
         "attachment; filename*=UTF-8''..%2F..%2Fx",
         "attachment; filename*=UTF-8''%2e%2e",
         "attachment; filename*=bogus''x%00",
+        "attachment; filename*=idna''%ff.x..a",
+        "attachment; filename*=undefined''a",
+        f"attachment; filename*{'9' * 5000}=a",
         "attachment; filename=../../x; filename=y",
         'attachment; filename="..\\..\\x"',
         'attachment; filename="/etc/passwd"',

@@ -237,7 +237,9 @@ def test_json_that_a_server_sends(wf, server, elsewhere, impatient, document):
         with contextlib.suppress(AffinityError):
             ask()
     with contextlib.suppress(AffinityError, ValueError, RecursionError):
-        read_all(Results(json.loads(document), session=wf.session, url=server.url("/r")))
+        value = json.loads(document)
+        if isinstance(value, dict):  # the clients make results of nothing else
+            read_all(Results(value, session=wf.session, url=server.url("/r")))
     for seen in elsewhere.seen:
         assert not seen.all("machineid")
 

@@ -77,6 +77,7 @@ def test_no_name_leaves_its_directory(name):
         ("http://h/a;b.nc", "a;b.nc"),
         ("http://h/a%3Bb%22c%25.nc", "a;b_c%.nc"),
         ("http://[::1/x.nc", ""),
+        ("http://[::1/data", ""),
     ],
 )
 def test_the_name_of_a_url(url, name):
@@ -91,6 +92,14 @@ def test_the_name_of_a_url(url, name):
         ('attachment; filename="../../../etc/passwd"', "passwd"),
         ("attachment; filename*=UTF-8''%C3%A9t%C3%A9.nc", "été.nc"),
         ("attachment; filename*=no-such-charset''x", "x"),
+        ("attachment; filename*=idna''%ff.x..a", ""),
+        ("attachment; filename*=undefined''a", ""),
+        ("attachment; filename*=punycode''%ff", ""),
+        ("attachment; filename*=utf-8''%zz%ff.nc", "%zz\ufffd.nc"),
+        ("attachment; filename*=base64''aaa", "aaa"),
+        (f"attachment; filename*{'9' * 5000}=a", ""),
+        ("attachment; filename*=\0''a", ""),
+        ("attachment; filename=\ud800.nc", ""),
         ("inline", ""),
         ('attachment; filename="a;b.nc"', "a;b.nc"),
         ("attachment; filename=a b.nc", "a b.nc"),

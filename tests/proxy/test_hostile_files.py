@@ -95,6 +95,8 @@ server { listen 8093; location / { proxy_pass http://x; } }
 PIECES = [
     "", "{", "}", ";", '"', "'", "$", "${", "\\", "~", "\n", "#", " ", "\0", "\ufeff", "\x85", "é",
     "\ud800", "-", "0", "99999999999999999999", ":", "[", "]", "(", "*", "/", "..", "=", ",", "%",
+    "9" * 5000, "0x" + "f" * 5000, "0...1:80", "127.0.0.02:8093", "0.0.0.1:80", "a..b", "a" * 64,
+    "http://[::1/", "http://h:99999/", "\uff18\uff10", "1-99999",
     "server", "server ;", "listen ;", "upstream ;", "upstream {}", "hash ;", "map a b {", "http {",
     "location {", "include *;", "include .;", "include /dev/null;", "proxy_pass ;", "set $to $to;",
     "weight=0", "weight=4294967296", "backup", "consistent", "unix:", "$http_", "default", "~*(",
@@ -196,6 +198,7 @@ def test_read_nginx_gives_a_topology_or_our_error(tmp_path, case):
     path = put(tmp_path / "read.conf", damaged(NGINX[which], splices))
     topology = only_ours(read_nginx, path)
     if topology is not None:
+        steer(topology)
         assert Topology.loads(topology.dumps()) == topology
 
 
@@ -205,7 +208,15 @@ def test_a_damaged_topology_is_refused_or_one_that_can_be_written_again(tmp_path
     path = put(tmp_path / "load.toml", damaged(TOPOLOGY, splices))
     topology = only_ours(Topology.load, path)
     if topology is not None:
+        steer(topology)
         assert Topology.loads(topology.dumps()) == topology
+
+
+def steer(topology):
+    for service in topology.services:
+        for node in topology.nodes:
+            only_ours(topology.routing_key, service, "a1b2", node.name)
+        only_ours(topology.order, service, "a1b2")
 
 
 # ---- render and write ----
@@ -250,6 +261,18 @@ def contents(directory):
         b"include " + b"a" * 5000 + b";",
         b"include a\\0b;",
         b"server { listen 70000; listen; listen a:b; listen [::; }",
+        b"upstream x { hash $a; server 1.2.3."
+        + b"0" * 5000
+        + b"9:1; server 1.2.3."
+        + b"9" * 5000
+        + b"; }",
+        b"server { listen " + b"9" * 5000 + b"; listen 0" + b"0" * 5000 + b"80; }",
+        b"upstream x { hash $a; server " + b"9" * 5000 + b"; server a:" + b"9" * 5000 + b"; }",
+        b"server { proxy_read_timeout "
+        + b"9" * 5000
+        + b"s; client_max_body_size "
+        + b"9" * 5000
+        + b"; }",
         "server { listen ٣; } upstream x { server ٣; server ²:²; }".encode(),
         random.Random(4).randbytes(4000),
     ],
@@ -268,6 +291,11 @@ def test_odd_nginx_files_are_findings(tmp_path, content):
         b"services: {proxy: {ports: {a: b}}}", b"services: {proxy: {ports: [[], {}, , 5]}}",
         b"services: &a {proxy: *a}", b"&a {<<: *a, services: *a}", b"[" * 3000, b"\xff",
         b"services: {proxy: {ports: ['1:2:3:4', '99999:8093', '::', '[::1]:80:8093', '9-1:1-9']}}",
+        b"x: &a {<<: [" + b"*a," * 50 + b"]}\nservices: {proxy: *a}",
+        b"a0: &a0 {x: 1}\n"
+        + b"".join(b"a%d: &a%d {<<: [%s]}\n" % (i, i, b"*a%d," % (i - 1) * 9) for i in range(1, 30))
+        + b"services: {proxy: *a29}",
+        b"services: {proxy: {image: nginx, ports: ['" + b"9" * 5000 + b":1']}}",
         b"? {a: b}\n: c\n? [x]\n: d", b"services: {proxy: {ports: [!!int x, !reset null]}}",
         b"services: {? [a] : {image: nginx}, ? {b: c} : {image: nginx}}",
     ],

@@ -479,3 +479,65 @@ def test_a_service_is_offered_by_the_nodes_that_have_a_backend_of_it():
         False,
     ]
     assert topology.offers(emu, "node2")
+
+
+# ---- addresses that are not what they look like ----
+
+
+def test_a_host_with_empty_labels_is_no_host():
+    for host in ("0...1", "a..b", ".a", "a" * 64, "-a"):
+        with pytest.raises(TopologyError, match="is no host"):
+            Node("node1", host=host)
+
+
+@pytest.mark.parametrize("method", ["hash", "hash consistent"])
+def test_a_name_that_is_not_resolved_is_told_from_addresses_that_begin_with_zeros(method):
+    hosts = {"node1": "0.0.0.1", "node2": "name.example", "node3": "0.0.0.2"}
+    topology = Topology(
+        nodes=tuple(Node(name, host=host) for name, host in hosts.items()),
+        services=(Service("s", port=1, method=method),),
+    )
+    [service] = topology.services
+    for node in hosts:
+        key = topology.routing_key(service, "a1b2", node)
+        assert next(topology.order(service, key)) == node
+
+
+def test_one_address_written_in_two_ways_is_one_machine():
+    nodes = (Node("node1", host="127.0.0.2"), Node("node2", host="127.0.0.02"))
+    with pytest.raises(TopologyError, match="a node is one machine"):
+        Topology(nodes=nodes, services=(Service("s", port=1),))
+
+
+def test_two_names_of_one_address_cannot_be_steered_to():
+    topology = Topology(
+        nodes=(Node("node1", host="a.example"), Node("node2", host="b.example")),
+        services=(Service("s", port=1),),
+        resolve=lambda name: ["10.0.0.1"],
+    )
+    with pytest.raises(SteeringImpossible, match="has the same one"):
+        topology.routing_key(topology.services[0], "a1b2", "node1")
+
+
+LONG = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[nodes.n]\nweight = {LONG}",
+        f"[nodes.n]\nweight = 0x{'f' * 5000}",
+        f"[nodes.n]\nweight = -{LONG}",
+        f"workers = 0x{'f' * 5000}\n[nodes.n]",
+        f"workers = -0x{'f' * 5000}\n[nodes.n]",
+        f"[nodes.n]\n[services.s]\nport = {LONG}",
+        f"[nodes.n]\n[services.s]\nlisten = '{LONG}'\nport = 1",
+        f"[nodes.n]\n[services.s]\nurl = 'http://h:{LONG}/'",
+        f"[nodes.n]\nhost = '{LONG}'\n[services.s]\nport = 1",
+        "[nodes.n]\n[services.s]\nport = 1\n"
+        f"backends = [{{node = 'n', address = '1.2.3.4:{LONG}'}}]",
+    ],
+)
+def test_numbers_of_thousands_of_digits_are_refused(text):
+    with pytest.raises(TopologyError):
+        Topology.loads(text)

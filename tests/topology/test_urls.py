@@ -1,13 +1,17 @@
 """Origins, addresses and paths: compared as a browser would, and nothing taken on trust."""
 
+import contextlib
+import socket
+
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pavics_affinity.errors import TopologyError
+from pavics_affinity.errors import OutOfScope, TopologyError
 from pavics_affinity.topology.urls import (
     Origin,
+    checked_url,
     is_plain_path,
     join_host,
     origin_of,
@@ -186,3 +190,160 @@ def test_a_name_in_another_script_is_compared_as_requests_sends_it(host):
         assert origin_of(url) is None
     else:
         assert origin_of(url) == origin_of(sent)
+
+
+# ---- what can be asked for ----
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1/wps",
+        "http://127.0.0.1:99999/",
+        "http://127.0.0.1:0/",
+        "http://127.0.0.1:\uff18\uff10/",
+        "http://127.0.0.1:-1/",
+        f"http://{'a' * 64}.example/",
+        f"http://{'a.' * 127}example/",
+        "http://0...1/",
+        "http://a..b/",
+        "http://a../",
+        "http://.a/",
+        "http://-a/",
+        "http://\u00e9../",
+        "http://\u200d.example/",
+        "http://a\u3002\u3002b/",
+        f"http://{chr(0xE9) * 5000}/",
+        "http://a%41/",
+        "http://a;b/",
+        "http://*.a/",
+        "http://user@:80/",
+        "http://user@/",
+        "http://@/",
+        "http://:80/",
+        "http:///wps",
+        "http:/wps",
+        "http:wps",
+        "http://[fe80::1%25eth0]/",
+        "http://[fe80::1%eth0]/",
+        "http://[v1.a]/",
+        "http://[1.2.3.4]/",
+        "http://[::1]a:80/",
+        "http://\u20ac:p@a/",
+        "http://%E2%82%AC:p@a/",
+        "http://a\\@b/",
+        "http://a b/",
+        "http://a\tb/",
+        "http://a/\nb",
+        "ht\ntp://a/",
+        "http://a/\0",
+        "http://a/\ud800",
+        f"http://a/{'x' * 70_000}",
+        "file:///etc/passwd",
+        "//a/wps",
+        "a/wps",
+        "",
+        None,
+        5,
+        b"http://a/",
+    ],
+    ids=lambda url: repr(url)[:40],
+)
+def test_what_cannot_be_asked_for_is_refused(url):
+    with pytest.raises(OutOfScope, match=r"the output is at .* no http or https URL") as refused:
+        checked_url(url, "the output")
+    assert len(str(refused.value)) < 1200
+
+
+@pytest.mark.parametrize(
+    ("url", "same"),
+    [
+        ("http://proxy.example:8093/wps?a=b#c", None),
+        ("  http://proxy/wps\n", "http://proxy/wps"),
+        ("http://proxy/a b\\c", "http://proxy/a%20b%5Cc"),
+        ("http://proxy?a b", "http://proxy?a%20b"),
+        ("http://b\u00fccher.example/\u00e9", None),
+        ("http://xn--bcher-kva.example./", None),
+        ("http://my_host:80/", None),
+        ("http://user:p%40ss@proxy/", None),
+        ("http://[::1]:8093/", None),
+        ("http://127.0.0.1/%zz/[x]", None),
+        ("HTTPS://PROXY:/", None),
+    ],
+)
+def test_what_can_be_asked_for_stays_as_it_is_but_for_blanks(url, same):
+    assert checked_url(url, "it") == (same or url)
+
+
+PIECES = [
+    *[
+        "http",
+        ":",
+        "//",
+        "/",
+        "\\",
+        "@",
+        "[",
+        "]",
+        "::1",
+        "%25",
+        "eth0",
+        "127.0.0.1",
+        "0...1",
+        "..",
+        ".",
+        "x.y",
+        ":80",
+        ":99999",
+        ":0",
+        ":-1",
+        ":+1",
+        "?",
+        "#",
+    ],
+    *[
+        "xn--",
+        "xn--a",
+        "*",
+        "_",
+        "-",
+        "%",
+        "%41",
+        "user",
+        "user:pw@",
+        "v1.a",
+        "1.2.3.4",
+        "host",
+        ";",
+        "'",
+        "<",
+        "0x7f.1",
+        "%E2%82%AC",
+    ],
+    *[" ", "\t", "\n", "\0", "\x7f", "\ud800", "\u00e9", "\u00df", "\u0130", "\u200d", "\u3002"],
+    *["\uff11\uff12\uff17", "\uff18\uff10", "\u2100", "\uff0f", "\U0001f600"],
+    *["a" * 64, "a." * 130, "9" * 5000, "[::ffff:1.2.3.4]"],
+]
+
+
+@settings(
+    max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    parts=st.lists(st.sampled_from(PIECES), min_size=1, max_size=6),
+    start=st.sampled_from(["http://", "https://", ""]),
+)
+def test_whatever_passes_is_sent_by_requests(monkeypatch, parts, start):
+    """The resolver is asked for nothing: it takes the name, and knows none."""
+
+    def resolve(host, *_, **__):
+        host.encode("idna")  # as the socket module does
+        raise socket.gaierror("nobody has this name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with requests.Session() as session, contextlib.suppress(OutOfScope):
+        session.trust_env = False
+        url = checked_url(start + "".join(parts), "it")
+        assert origin_of(url) is not None
+        with pytest.raises(requests.ConnectionError):
+            session.get(url)

@@ -13,13 +13,13 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidRequest, JournalError
-from ..journal import Lines, read, read_lines
+from ..journal import Lines, checked, is_moment, is_text, read, read_lines
 from .chains import in_words, short
 from .result import WorkflowResult
 from .task import Outcome
@@ -27,6 +27,23 @@ from .task import Outcome
 FORMAT = 1
 
 Key = Callable[[Any], str]
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.loads(value)
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return True
+
+
+_DONE: Mapping[str, Callable[[Any], bool]] = {
+    "value": _is_json,
+    "node": is_text,
+    "machineid": is_text,
+    "started": is_moment,
+    "ended": is_moment,
+}
 
 
 @dataclass(frozen=True)
@@ -107,6 +124,7 @@ class Keep:
             )
         for entry in entries:
             if entry["event"] == "done" and isinstance(entry.get("key"), str):
+                checked({"value": None, **entry}, _DONE, self.path)
                 self._finished[entry["key"]] = entry
         self._lines.append({"event": "resume", **who})
 
@@ -130,8 +148,8 @@ class Keep:
                 value=json.loads(entry["value"]),
                 node=entry.get("node"),
                 machineid=str(entry.get("machineid")),
-                started=entry.get("started", 0.0),
-                ended=entry.get("ended", 0.0),
+                started=entry.get("started") or 0.0,
+                ended=entry.get("ended") or 0.0,
                 number=number,
                 recalled=True,
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -18,13 +17,14 @@ from lxml import etree
 from ..errors import ExecutionFailed, InvalidRequest, NotAService, ServiceError
 from ..transport.times import asked_to_wait
 from . import xml
+from .limits import LIMITS, read_json
 
 #: Bytes. No document of a service is larger; embedded outputs are part of one.
-MAX_DOCUMENT = 64 * 2**20
+MAX_DOCUMENT = LIMITS.document
 #: Bytes. No service has more to say of itself and its processes; OWSLib makes ten times of it.
-MAX_METADATA = 16 * 2**20
+MAX_METADATA = LIMITS.metadata
 #: Seconds in which a document must be complete once its headers have come.
-MAX_SECONDS = 300.0
+MAX_SECONDS = LIMITS.seconds
 
 _CHUNK = 1 << 16
 _PAGE = 1 << 18
@@ -132,8 +132,8 @@ class Answer:
             return xml.parse(self.body), ""
         except etree.XMLSyntaxError as error:
             return None, str(error)[:200]
-        except NotAService as error:
-            raise NotAService(f"{self.url}: {error}", url=self.url) from None
+        except ServiceError as error:
+            raise type(error)(f"{self.url}: {error}", url=self.url) from None
 
     @property
     def may_be_cut(self) -> bool:
@@ -170,8 +170,8 @@ class Answer:
             return f"an HTML page titled {words!r}" if words else "an HTML page"
         if self.root is not None:
             return f"XML with the root element <{xml.local_name(self.root)}>"
-        with contextlib.suppress(ValueError, RecursionError):
-            json.loads(self.body)
+        with contextlib.suppress(ValueError):
+            read_json(self.body)
             return "JSON"
         if text.startswith("<") and "xml" in self.content_type:
             return f"XML that cannot be read ({self._parsed[1]})"
@@ -208,7 +208,7 @@ def read(
     BodyBroken
         The body did not come to its end.
     ServiceError
-        It is larger than `limit`.
+        It is larger than `limit`, or has more in it than `LIMITS`.
     NotAService
         It declares XML entities.
     """
@@ -226,8 +226,8 @@ def read(
     document = bytes(body)
     try:
         start = xml.start(document)
-    except NotAService as error:
-        raise NotAService(f"{url}: {error}", url=url) from None
+    except ServiceError as error:
+        raise type(error)(f"{url}: {error}", url=url) from None
     content_type = response.headers.get("Content-Type", "").lower()
     return Answer(url, response.status_code, content_type, document, start, response)
 
@@ -332,8 +332,8 @@ def advice(answer: Answer, service: str) -> str:
 
 
 def _is_ogc_api(body: bytes) -> bool:
-    with contextlib.suppress(ValueError, RecursionError):
-        page = json.loads(body)
+    with contextlib.suppress(ValueError):
+        page = read_json(body)
         return isinstance(page, dict) and not page.keys().isdisjoint(_OGC_API)
     return False
 

@@ -10,6 +10,8 @@ import owslib.ows
 import owslib.wps
 from lxml import etree
 
+from .xml import local_name
+
 _OWS = "http://www.opengis.net/ows/1.1"
 #: What an `ows:WGS84BoundingBox` is in, by its definition: longitude first.
 _WGS84 = "urn:ogc:def:crs:OGC:2:84"
@@ -69,7 +71,7 @@ class Box(owslib.ows.BoundingBox):
         if dimensions and dimensions != str(len(lower)):
             raise ValueError(f"it has {dimensions} dimensions, and its corner is {lower}")
         crs = _attribute(element, "crs")
-        if crs is None and etree.QName(element).localname == "WGS84BoundingBox":
+        if crs is None and local_name(element) == "WGS84BoundingBox":
             crs = _WGS84
         return cls(lower, upper, crs)
 
@@ -137,13 +139,13 @@ class _Input(owslib.wps.BoundingBoxDataInput):
 def box_element(data: etree._Element) -> etree._Element | None:
     """Return the box that a ``Data`` element holds, or None."""
     elements = data.iterchildren("{*}*")
-    return next((e for e in elements if etree.QName(e).localname in _NAMES), None)
+    return next((e for e in elements if local_name(e) in _NAMES), None)
 
 
 def _attribute(element: etree._Element, name: str) -> str | None:
     """Return an attribute, with whatever namespace it has."""
     return next(
-        (str(v) for k, v in element.attrib.items() if etree.QName(k).localname == name), None
+        (str(v) for k, v in element.attrib.items() if str(k).rpartition("}")[2] == name), None
     )
 
 

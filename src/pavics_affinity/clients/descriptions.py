@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import heapq
+import itertools
 import numbers
 import re
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -28,6 +30,7 @@ from owslib.wps import (
 
 from ..errors import InvalidRequest, UnknownInput, UnknownOutput
 from .boxes import Box
+from .limits import LIMITS
 from .literals import ANY_TEXT, LiteralRule, Verdict
 from .xml import child, parse, text_of
 
@@ -37,18 +40,37 @@ Value = Any
 #: Python's writing, and that of XML Schema.
 _NOT_FINITE = {"inf": "INF", "-inf": "-INF", "nan": "NaN"}
 
+#: Names that are compared in full, and characters of each: what is longer is near to none.
+_COMPARED = 200
+_LONGEST_NAME = 200
+
 
 def near(name: str, names: Iterable[str], what: str) -> str:
     """Return a sentence that names those that may be meant, or all if they are few."""
     known = sorted(set(names))
     if not known:
         return f"there are no {what}s."
-    folded = {n.casefold(): n for n in known}
-    matches = difflib.get_close_matches(str(name).casefold(), folded, n=5, cutoff=0.5)
+    given = str(name).casefold()[:_LONGEST_NAME]
+    folded = {n.casefold(): n for n in known[: LIMITS.names] if len(n) <= _LONGEST_NAME}
+    matches = difflib.get_close_matches(given, _alike(given, folded), n=5, cutoff=0.5)
     if matches:
         return f"did you mean {' or '.join(repr(folded[m]) for m in matches)}?"
-    listed = ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
+    listed = ", ".join(n[:_LONGEST_NAME] for n in known[:20]) + (
+        f" and {len(known) - 20} more" if len(known) > 20 else ""
+    )
     return f"there {'is' if len(known) == 1 else 'are'} {listed}."
+
+
+def _alike(name: str, names: Collection[str]) -> Collection[str]:
+    """Return the few names that share most pairs of letters with one: difflib takes long."""
+    if len(names) <= _COMPARED:
+        return names
+    pairs = set(map("".join, itertools.pairwise(name)))
+    return heapq.nlargest(
+        _COMPARED,
+        names,
+        key=lambda n: len(pairs.intersection(map("".join, itertools.pairwise(n)))) / (len(n) + 1),
+    )
 
 
 @dataclass(frozen=True)

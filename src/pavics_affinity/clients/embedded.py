@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 from lxml import etree
 
 from .boxes import Box, box_element
+from .xml import local_name
 
 _VALUES = ("{*}ComplexData", "{*}LiteralData")
 #: Types of a literal whose white space belongs to it; XML Schema collapses it for all others.
@@ -31,7 +32,7 @@ def content_of(output: etree._Element) -> bytes:
         return Box.of(box).text.encode()
     held = next(data.iterchildren(*_VALUES), data)
     if held is data and not _text(data).strip():
-        children = [etree.QName(e).localname for e in data.iterchildren("{*}*")]
+        children = [local_name(e) for e in data.iterchildren("{*}*")]
         raise ValueError(f"its data element holds {', '.join(children) or 'nothing'}")
     content = _content(held)
     if (held.get("encoding") or "").strip().lower() == "base64":
@@ -42,7 +43,7 @@ def content_of(output: etree._Element) -> bytes:
 def _content(held: etree._Element) -> bytes:
     if next(held.iterchildren("{*}*"), None) is None:
         text = _text(held)
-        if etree.QName(held).localname == "LiteralData" and _kind(held) not in _TEXTS:
+        if local_name(held) == "LiteralData" and _kind(held) not in _TEXTS:
             text = text.strip()
         return text.encode()
     text = held.text or ""

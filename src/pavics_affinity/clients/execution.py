@@ -287,7 +287,7 @@ class Execution(KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
                 **self._details(self.url),
             ) from error
         if xml.local_name(response) == "ExecuteResponse":
-            wps = f"{{{etree.QName(response).namespace}}}"
+            wps = f"{{{xml.namespace(response)}}}"
             self.processOutputs[:] = [
                 Output(element, session=self.session, service=self.url or "", own=True)
                 for element in response.iterfind(f"{wps}ProcessOutputs/{wps}Output")

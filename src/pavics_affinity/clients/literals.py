@@ -185,7 +185,7 @@ def _datatype(element: etree._Element | None) -> str:
     if element is None:
         return ""
     stated = text_of(element) or next(
-        (str(v) for k, v in element.attrib.items() if etree.QName(str(k)).localname == "reference"),
+        (str(v) for k, v in element.attrib.items() if str(k).rpartition("}")[2] == "reference"),
         "",
     )
     return re.split(r"[:#/]", stated.strip())[-1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from .boxes import Box, box_element
 from .datasets import open_file, scratch
 from .download import Download, Source, fill, save, save_bytes, stated_charset
 from .embedded import content_of
+from .limits import LIMITS, read_json
 from .local import LocalFile, local_path
 from .metalink import is_metalink, references
 from .transfer import Expected
@@ -187,7 +187,7 @@ class Output(owslib.wps.Output, _Held):
         """
         text = self.text()
         try:
-            return json.loads(text)
+            return read_json(text, most=LIMITS.data)
         except ValueError as error:
             raise self._unusable("JSON", text.encode(), error) from error
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ExecutionFailed, NotAService, ServiceError, UnknownProcess
 from .answers import advice
+from .limits import read_json
 
 if TYPE_CHECKING:
     from .answers import Answer, Asker
@@ -34,12 +34,9 @@ def parsed(answer: Answer) -> Any:
     Raises
     ------
     ValueError
-        It is no JSON, or nested deeper than Python can follow.
+        It is no JSON, or has more in it than the limits.
     """
-    try:
-        return json.loads(answer.body)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+    return read_json(answer.body)
 
 
 def is_json(answer: Answer) -> bool:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urljoin
 
 import owslib.ogcapi.processes
-import yaml
 from owslib.util import Authentication
 
 from ..discovery import introduce
@@ -31,6 +30,7 @@ from .descriptions import near
 from .fetch import fetch
 from .jobs import Job
 from .jobstatus import JSON
+from .limits import read_json, read_yaml
 from .logins import KeepsItsLogin, as_authentication, split_login
 from .problems import NoOGCAPI, NoSuchProcess, check_status, expect_json, is_json, parsed
 from .results import Results, raw_results
@@ -114,7 +114,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
                 self.session.pin.places.add_service_origin(str(link.get("href")))
         self.headers = dict(headers or {})
         if json_ is None:
-            self.response = json.loads(text)
+            self.response = read_json(text)
         self._described: dict[str, Any] = {}
 
     def __repr__(self) -> str:
@@ -167,6 +167,12 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
                 machineid=self.session.machineid,
                 process=process_id,
             ) from error
+        if not isinstance(described, dict):
+            raise NoOGCAPI(
+                f"{self.url} describes process {process_id!r} by JSON that is not an object: it is "
+                "not an OGC API; check the URL",
+                url=self.url,
+            )
         self._described[process_id] = described
         return described
 
@@ -332,8 +338,8 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         answer = self._get(url, "api", headers={"Accept": ", ".join(_DEFINITIONS)})
         check_status(answer, doing="api", asker=self.session)
         try:
-            definition = parsed(answer) if is_json(answer) else yaml.safe_load(answer.body)
-        except (ValueError, yaml.YAMLError, RecursionError) as error:
+            definition = parsed(answer) if is_json(answer) else read_yaml(answer.body)
+        except ValueError as error:
             raise NoOGCAPI(f"the definition at {url} cannot be read: {error}", url=url) from error
         if not isinstance(definition, dict):
             raise NoOGCAPI(f"the definition at {url} is no OpenAPI document", url=url)

@@ -15,6 +15,7 @@ from ..errors import (
     ExecuteOutcomeUnknown,
     ExecutionFailed,
     InvalidRequest,
+    JournalError,
     ServiceError,
     say_also,
 )
@@ -210,7 +211,7 @@ def _recalled(execution: Execution, step: Step, doing: str) -> etree._Element:
     """Return what an Execute that an earlier process sent has come to."""
     session = execution.session
     if step.answer is not None:
-        return xml.parse(step.answer)
+        return kept(step.answer)
     if step.location is not None:
         url = web_url(step.location, base=execution.url or "", what="the status document")
         execution.statusLocation = step.location
@@ -221,6 +222,23 @@ def _recalled(execution: Execution, step: Step, doing: str) -> etree._Element:
         if root is not None:
             return root
     raise lost(session, step)
+
+
+def kept(answer: bytes) -> etree._Element:
+    """Return the root of an answer that a journal has kept.
+
+    Raises
+    ------
+    JournalError
+        It is not XML.
+    """
+    try:
+        return xml.parse(answer)
+    except (etree.XMLSyntaxError, ServiceError) as error:
+        raise JournalError(
+            f"an answer that the journal has kept cannot be read ({error}): something else has "
+            "changed the file. Take a copy that is whole, or run the chain again"
+        ) from error
 
 
 def lost(session: AffinitySession, step: Step) -> ExecuteOutcomeUnknown:

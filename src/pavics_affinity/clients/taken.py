@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..record import Step
-from . import xml
 from .execution import Execution
 from .jobs import Job
+from .submission import kept
+from .urls import web_url
 
 if TYPE_CHECKING:
     from ..transport import AffinitySession
@@ -28,6 +29,11 @@ def take_up(session: AffinitySession, step: Step) -> Execution | Job | None:
     Execution, Job or None
         None where there is nothing to wait for: nothing ran, or no status
         location is known and the answer was not kept.
+
+    Raises
+    ------
+    JournalError, NotAService, OutOfScope
+        A journal has it, and it cannot be what was written.
     """
     known = None if step.client is None else step.client()
     if known is not None:
@@ -35,7 +41,8 @@ def take_up(session: AffinitySession, step: Step) -> Execution | Job | None:
     if step.api == "ogcapi":
         if step.location is None:
             return None
-        job = Job(session, step.location, process=step.process, step=step)
+        location = web_url(step.location, base=step.service, what="the job")
+        job = Job(session, location, process=step.process, step=step)
         step.client = lambda: job  # held, for nobody else may
         return job
     if step.location is None and step.answer is None:
@@ -45,6 +52,6 @@ def take_up(session: AffinitySession, step: Step) -> Execution | Job | None:
         execution.statusLocation = step.location
     execution.step = step
     if step.answer is not None:
-        execution.parseResponse(xml.parse(step.answer))
+        execution.parseResponse(kept(step.answer))
     step.client = lambda: execution
     return execution

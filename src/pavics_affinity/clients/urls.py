@@ -1,10 +1,11 @@
-"""URLs that a server's document names: hostile until checked."""
+"""URLs that a server's document names, and those of services: hostile until checked."""
 
 from __future__ import annotations
 
+import contextlib
 from urllib.parse import urljoin, urlsplit
 
-from ..errors import OutOfScope
+from ..topology.urls import checked_url
 
 
 def web_url(url: str, *, base: str, what: str) -> str:
@@ -22,30 +23,19 @@ def web_url(url: str, *, base: str, what: str) -> str:
     Raises
     ------
     OutOfScope
-        It is no ``http`` or ``https`` URL with a host: ``file:///etc/passwd``, say.
+        It is not an ``http`` or ``https`` URL that can be asked for:
+        ``file:///etc/passwd``, say, or ``http://[::1/wps``.
     """
-    try:
-        absolute = urljoin(base, url.strip())
-        parts = urlsplit(absolute)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-        _ = parts.port  # an impossible one raises
-    except (ValueError, AttributeError, TypeError):
-        usable = False
-    if not usable or any(ord(c) < 0x20 or ord(c) == 0x7F for c in absolute):
-        raise OutOfScope(
-            f"{what} is at {url!r}, which is no http or https URL; it was not asked for", url=url
-        )
-    return absolute
+    absolute: object = url
+    if isinstance(url, str) and url.strip().isprintable():  # urljoin drops line breaks
+        with contextlib.suppress(ValueError):
+            absolute = urljoin(base, url.strip())
+    return checked_url(absolute, what)
 
 
 def check_service_url(url: object) -> None:
     """Raise `OutOfScope` unless this is an http or https URL."""
-    parts = urlsplit(url) if isinstance(url, str) else None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise OutOfScope(
-            f"the service's URL is {url!r}; expected an http or https URL",
-            url=url if isinstance(url, str) else None,
-        )
+    checked_url(url, "the service")
 
 
 def same_host(one: str, other: str) -> bool:

@@ -178,10 +178,10 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         document = _checked(xml or b"") if answer is None else answer.body
         try:
             super().getcapabilities(xml=plain(document))
-        except etree.XMLSyntaxError:  # it only began well
+        except etree.XMLSyntaxError as error:  # it only began well
             if answer is not None:
                 self._expect(answer, "Capabilities", "GetCapabilities")
-            raise
+            raise self._malformed("capabilities", error) from error
         except MALFORMED as error:
             raise self._malformed("capabilities", error) from error
 
@@ -212,10 +212,10 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         document = _checked(xml or b"") if answer is None else answer.body
         try:
             found = self._read_description(identifier, document)
-        except etree.XMLSyntaxError:  # it only began well
+        except etree.XMLSyntaxError as error:  # it only began well
             if answer is not None:
                 self._expect_description(answer, identifier)
-            raise
+            raise self._malformed(f"description of {identifier!r}", error) from error
         except MALFORMED as error:
             if answer is not None:
                 self._expect_description(answer, identifier)
@@ -437,7 +437,8 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
 
     def _malformed(self, what: str, error: Exception) -> NotAService:
         return NotAService(
-            f"{self.url}: the {what}, as it came, is no valid WPS document ({error})",
+            f"{self.url}: the {what}, as it came, is no valid WPS document and cannot be read "
+            f"({error})",
             url=self.url,
             machineid=self.session.machineid,
             node=self.session.node,

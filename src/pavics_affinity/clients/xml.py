@@ -1,8 +1,8 @@
 """Reading XML that somebody else wrote.
 
 OWSLib parses what it is given; here is decided what it is given. Entities are
-never expanded, nothing is fetched, depth and amplification stay within
-libxml2's own limits, and a document that declares entities is refused.
+never expanded, nothing is fetched, a document that declares entities is refused, and
+so is one with more in it than `limits.LIMITS`: before a tree of it is built.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from lxml import etree
 
 from ..errors import NotAService
+from .limits import LIMITS, check_xml, has_doctype
 
 _SAFELY: dict[str, Any] = {
     "resolve_entities": False,
@@ -85,7 +86,7 @@ def parse(text: str | bytes, *, own: bool = False) -> etree._Element:
     text : str or bytes
         The document. A str may declare an encoding; it is not looked at.
     own : bool
-        It is the user's own: libxml2's limits, 10 MB for one text, do not hold.
+        It is the user's own: no limits hold.
 
     Returns
     -------
@@ -98,10 +99,16 @@ def parse(text: str | bytes, *, own: bool = False) -> etree._Element:
         It is not well-formed: empty, cut short, or not XML at all.
     NotAService
         It declares XML entities, which no OGC service does.
+    ServiceError
+        It has more elements or attributes than the limits.
     """
     encoding = "utf-8" if isinstance(text, str) else None
     data = text.encode() if isinstance(text, str) else text.lstrip(_BLANK)
-    options = {**_SAFELY, "huge_tree": own, "encoding": encoding}
+    options = {**_SAFELY, "encoding": encoding}
+    if not own:
+        check_xml(data, options)
+    # Only a large document can have a text beyond libxml2's limits; that on depth is 2048 then.
+    options["huge_tree"] = own or (len(data) > LIMITS.text and not has_doctype(data))
     root = etree.fromstring(data, etree.XMLParser(**options))
     _refuse_entities(root)
     return root
@@ -127,12 +134,18 @@ def start(document: bytes) -> etree._Element | None:
     ------
     NotAService
         It declares XML entities.
+    ServiceError
+        It has more elements or attributes than the limits.
     """
     document = document.lstrip(_BLANK)
     parser = etree.XMLPullParser(("start",), **_SAFELY)
-    for begin in range(0, len(document), _PIECE):
+    if document.lstrip()[:1] not in (b"[", b"{"):
+        check_xml(document, _SAFELY)
+    begin, size = 0, _PIECE
+    while begin < len(document):
         with contextlib.suppress(etree.XMLSyntaxError):
-            parser.feed(document[begin : begin + _PIECE])
+            parser.feed(document[begin : begin + size])
+        begin, size = begin + size, 2 * size  # a tag that goes on is read from its start again
         for _, root in parser.read_events():
             _refuse_entities(root)  # type: ignore[arg-type]  # of a start, it is an element
             return root  # type: ignore[return-value]  # as above
@@ -166,8 +179,13 @@ def plain(document: bytes) -> bytes:
 
 
 def local_name(element: etree._Element) -> str:
-    """Return the element's name without its namespace."""
-    return etree.QName(element).localname
+    """Return the element's name without its namespace; `etree.QName` raises for ``<:I>``."""
+    return str(element.tag).rpartition("}")[2]
+
+
+def namespace(element: etree._Element) -> str:
+    """Return the element's namespace, or an empty string."""
+    return str(element.tag).rpartition("}")[0].removeprefix("{")
 
 
 def child(element: etree._Element, name: str) -> etree._Element | None:
@@ -203,7 +221,7 @@ def is_wps(root: etree._Element, *names: str) -> bool:
 def is_wps_2(root: etree._Element) -> bool:
     """Tell whether an element is the root of a WPS 2.0 document, as far as it shows."""
     said = service_of(root) or ""
-    if "/wps/2" in (etree.QName(root).namespace or "").lower():
+    if "/wps/2" in (namespace(root)).lower():
         return True
     return (
         said.startswith("WPS 2")
@@ -215,7 +233,7 @@ def is_wps_2(root: etree._Element) -> bool:
 def service_of(root: etree._Element) -> str | None:
     """Return the kind of service that sends such a document, as ``"WMS 1.3.0"``, if it shows."""
     named = re.match(r"(W[A-Z]+)(?:_MS)?_Capabilities$", local_name(root))
-    found = _SERVICE.search(etree.QName(root).namespace or "")
+    found = _SERVICE.search(namespace(root))
     kind = root.get("service") or (found[1] if found else None) or (named[1] if named else "")
     kind = "WMS" if kind == "WMT" else kind.strip().upper()[:20]
     version = (root.get("version") or (found[2] if found else None) or "").strip()[:20]
@@ -227,10 +245,10 @@ def readable(root: etree._Element) -> etree._Element:
 
     OWSLib stumbles over comments, and finds the status of no response without namespace.
     """
-    bare = etree.QName(root).namespace is None
+    bare = not namespace(root)
     for path in _ENVELOPE:
         for element in root.iterfind(path):
-            if bare and etree.QName(element).namespace is None:
+            if bare and not namespace(element):
                 element.tag = f"{{{_WPS_1}}}{element.tag}"
             if local_name(element) not in _CONTENTS:
                 for comment in element.iterchildren(etree.Comment, etree.ProcessingInstruction):

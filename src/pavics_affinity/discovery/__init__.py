@@ -79,7 +79,8 @@ def discover(
 def find(session: AffinitySession, url: str) -> DiscoveredSource | None:
     """Return the topology that the proxy at a URL publishes; None if there is none.
 
-    Asked once for a while per process and proxy; see `FOUND_FOR` and `ABSENT_FOR`.
+    Asked once for a while per process and proxy, and again soon where it did not answer; see
+    `finder.FOUND_FOR`, `finder.ABSENT_FOR` and `finder.FIRST_PAUSE`.
 
     Parameters
     ----------

@@ -1,4 +1,8 @@
-"""Asks a proxy for its document: briefly, without the machineid, and taking no for an answer."""
+"""Asks a proxy for its document: briefly, and without the machineid.
+
+An answer that is not the document means that there is none, for a while. No answer means
+nothing: it is asked for again soon, and later and later as long as none comes.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +31,12 @@ FOUND_FOR = 60.0
 ABSENT_FOR = 300.0
 """Seconds for which a proxy that has none is not asked again."""
 
+FIRST_PAUSE = 1.0
+"""Seconds after which a proxy that did not answer is asked again; each time twice as many, up
+to `ABSENT_FOR`."""
+
+_NO_ANSWER = frozenset({408, 429, 500, 502, 503, 504})
+
 
 @dataclass(frozen=True)
 class Trust:
@@ -52,10 +62,19 @@ class Found:
     version: str
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Entry:
+    """What is known of an origin; `silent` says how often it was asked since without an answer."""
+
     found: Found | None
     asked: float
+    silent: int = 0
+
+    @property
+    def good_for(self) -> float:
+        if self.silent:
+            return min(FIRST_PAUSE * 2.0 ** min(self.silent - 1, 20), ABSENT_FOR)
+        return ABSENT_FOR if self.found is None else FOUND_FOR
 
 
 class Finder:
@@ -78,6 +97,8 @@ class Finder:
     ) -> Found | None:
         """Return what an origin publishes; None where that is nothing, or nothing sensible.
 
+        Where it does not answer, that is what it said last.
+
         Parameters
         ----------
         origin : Origin
@@ -86,7 +107,7 @@ class Finder:
             Answers are kept apart by it.
         not_older_than : float, optional
             Seconds for which an earlier answer will do; by default `FOUND_FOR` or
-            `ABSENT_FOR`.
+            `ABSENT_FOR`, and a growing pause after silence.
         """
         key = (origin, trust)
         with self._lock:
@@ -94,16 +115,20 @@ class Finder:
         with asking:
             entry = self._entries.get(key)
             if entry is not None:
-                usual = FOUND_FOR if entry.found is not None else ABSENT_FOR
-                limit = usual if not_older_than is None else not_older_than
-                if self._clock() - entry.asked < limit:
+                good_for = entry.good_for if not_older_than is None else not_older_than
+                if self._clock() - entry.asked < good_for:
                     return entry.found
-            try:
-                found = ask(origin, trust)
-            except (NotAService, ServiceUnreachable):
-                found = None
-            self._entries[key] = _Entry(found, self._clock())
-            return found
+            entry = self._entries[key] = self._asked(origin, trust, entry)
+            return entry.found
+
+    def _asked(self, origin: Origin, trust: Trust, before: _Entry | None) -> _Entry:
+        try:
+            return _Entry(ask(origin, trust), self._clock())
+        except NotAService:
+            return _Entry(None, self._clock())
+        except ServiceUnreachable:
+            found, silent = (None, 0) if before is None else (before.found, before.silent)
+            return _Entry(found, self._clock(), silent + 1)
 
     def forget(self) -> None:
         """Ask everybody anew."""
@@ -146,7 +171,7 @@ def ask(
     Raises
     ------
     ServiceUnreachable
-        No answer within the time.
+        No answer within the time, or one that says that there is none at the moment.
     NotAService
         An answer, but no such document.
     """
@@ -170,6 +195,12 @@ def _fetch(url: str, trust: Trust, timeout: float) -> bytes:
         )
     except requests.RequestException as bad:
         raise ServiceUnreachable(f"{url} does not answer: {bad}", url=url) from bad
+    if answer.status in _NO_ANSWER:
+        raise ServiceUnreachable(
+            f"{url} answered {answer.status}: whether the proxy publishes something for "
+            "pavics-affinity cannot be told at the moment. Try again later",
+            url=url,
+        )
     if answer.status != 200:
         raise NotAService(
             f"{url} answered {answer.status}: the proxy publishes nothing for "

@@ -12,7 +12,16 @@ answer only, so a small one is kept, without the inputs that it may repeat. The
 file is readable by its owner alone.
 """
 
-from .lines import Lines, read_lines
+from .lines import Lines, checked, is_moment, is_text, read_lines
 from .workflow import Contents, Journal, read
 
-__all__ = ["Contents", "Journal", "Lines", "read", "read_lines"]
+__all__ = [
+    "Contents",
+    "Journal",
+    "Lines",
+    "checked",
+    "is_moment",
+    "is_text",
+    "read",
+    "read_lines",
+]

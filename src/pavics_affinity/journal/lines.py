@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 from weakref import WeakSet
@@ -20,6 +20,7 @@ else:
     import fcntl
 
 _OPEN: WeakSet[Lines] = WeakSet()
+_LEVELS = 16
 _GOES_ON = b'\n{"event": "resume", "after": "a write that failed"}\n'
 """Stands before what follows a line that a full disk left torn."""
 
@@ -139,11 +140,8 @@ def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            entry = None
-        if not isinstance(entry, dict) or not isinstance(entry.get("event"), str):
+        entry = _parsed(line)
+        if entry is None or not isinstance(entry.get("event"), str):
             torn = torn or number
             continue
         if torn is not None and entry["event"] != "resume":
@@ -154,6 +152,63 @@ def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         torn = None
         entries.append(entry)
     return entries
+
+
+def checked(
+    entry: Mapping[str, Any],
+    kinds: Mapping[str, Callable[[Any], bool]],
+    path: str | os.PathLike[str],
+) -> None:
+    """Raise `JournalError` if a value of an entry cannot be one that was written.
+
+    Parameters
+    ----------
+    entry : mapping
+        The entry.
+    kinds : mapping of str to callable
+        What tells whether a value is possible, by key; other keys are not looked at.
+    path : str or path
+        The file, for the message.
+    """
+    for key, possible in kinds.items():
+        if key in entry and not possible(entry[key]):
+            raise JournalError(
+                f"the journal {os.fspath(path)!r} is damaged: in an entry {entry['event'][:40]!r}, "
+                f"{key} is {str(entry[key])[:80]!r}. Something else has changed the file; take a "
+                "copy that is whole"
+            )
+
+
+def is_text(value: Any) -> bool:
+    """Tell whether a value is a text, or none."""
+    return value is None or isinstance(value, str)
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a whole number from 1 that something can be counted with."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53
+
+
+def is_moment(value: Any) -> bool:
+    """Tell whether a value is seconds since the epoch, up to the year 9999."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value is None or (number and 0 <= value < 253_402_300_800)
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """Return the object that a line holds; None if it holds none, or one that is too deep."""
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) and _is_shallow(entry, _LEVELS) else None
+
+
+def _is_shallow(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_shallow(each, levels - 1) for each in inner)
 
 
 def _writer(path: Path) -> str:

@@ -4,18 +4,59 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..errors import JournalError
 from ..record import Step
 from ..warn import warn
-from .lines import Lines, read_lines
+from .lines import Lines, checked, is_moment, is_number, is_text, read_lines
 from .secrets import keepable, without_tokens
 
 FORMAT = 1
+
+
+def _is_url(value: Any) -> bool:
+    try:
+        return value is None or (isinstance(value, str) and urlsplit(value).port != 0)
+    except ValueError:
+        return False
+
+
+def _is_str(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _are_texts(value: Any) -> bool:
+    return value is None or (isinstance(value, dict) and all(map(_is_str, value.values())))
+
+
+def _are_paths(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_str, value.values()))
+
+
+_BEGIN: Mapping[str, Callable[[Any], bool]] = {
+    "node": is_text,
+    "route": _is_str,
+    "strict": lambda value: isinstance(value, bool),
+    "header": _is_str,
+    "topology": lambda value: isinstance(value, list) and all(map(_are_paths, value)),
+}
+_STEP: Mapping[str, Callable[[Any], bool]] = {
+    "step": is_number,
+    "time": is_moment,
+    "node": is_text,
+    "process": is_text,
+    "service": _is_url,
+    "machineid": is_text,
+    "digest": is_text,
+    "location": _is_url,
+    "outputs": _are_texts,
+    "answer": is_text,
+}
 
 
 @dataclass
@@ -166,12 +207,14 @@ def read(path: str | os.PathLike[str]) -> Contents:
         raise JournalError(
             f"{os.fspath(path)!r} has format {begin.get('format')!r}; this version reads {FORMAT}"
         )
+    checked(begin, _BEGIN, path)
     contents = Contents(begin["machineid"], begin)
     steps: dict[int, Step] = {}
     for entry in entries:
-        number = entry.get("step")
-        if not isinstance(number, int):
+        if "step" not in entry:
             continue
+        checked(entry, _STEP, path)
+        number = entry["step"]
         if entry["event"] == "sending":
             contents.machineid = entry.get("machineid") or contents.machineid
             steps.setdefault(number, Step(number, "", "", recalled=True))
@@ -203,7 +246,7 @@ def _apply(step: Step, entry: Mapping[str, Any]) -> None:
         step.state = "failed" if entry.get("state") == "failed" else "succeeded"
         step.ended, step.outputs = moment, dict(entry.get("outputs") or {})
         answer = entry.get("answer")
-        step.answer = answer.encode() if isinstance(answer, str) else None
+        step.answer = answer.encode("utf-8", "surrogatepass") if isinstance(answer, str) else None
     elif event == "not sent":
         step.state, step.ended = "not sent", moment
     elif event == "refused":

@@ -250,8 +250,10 @@ def _ipv4(text: str) -> str | None:
     octets = text.split(".")
     if len(octets) != 4 or not set(text) <= set("0123456789."):
         return None
-    values = [int(octet or "0") for octet in octets]
-    return None if max(values) > 255 else ".".join(map(str, values))
+    digits = [octet.lstrip("0") or "0" for octet in octets]
+    if max(map(len, digits)) > 3 or max(map(int, digits)) > 255:
+        return None
+    return ".".join(digits)
 
 
 def _ipv6(text: str) -> IPv6Address | None:

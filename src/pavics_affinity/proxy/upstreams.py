@@ -259,10 +259,11 @@ def read_listen(line: Statement) -> tuple[str | None, int, bool] | None:
     else:
         bare = text.endswith("]") or ":" not in text
         address, port = (text, "80") if bare else text.rsplit(":", 1)
-    if not BARE_PORT.fullmatch(port) or not 0 < int(port) < 65536:
-        raise line.error(f"listen {text!r} has no valid port; expected one of 1 to 65535")
+    digits = port.lstrip("0") if BARE_PORT.fullmatch(port) else ""
+    if not 0 < len(digits) < 6 or int(digits) > 65535:
+        raise line.error(f"listen {text[:80]!r} has no valid port; expected one of 1 to 65535")
     anywhere = address in ("", "*", "0.0.0.0", "[::]")  # noqa: S104 - read here, not listened on
-    return None if anywhere else address, int(port), "ssl" in line.args
+    return None if anywhere else address, int(digits), "ssl" in line.args
 
 
 def _see_that_the_hash_decides(upstream: Statement) -> None:

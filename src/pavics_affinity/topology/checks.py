@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import TopologyError, UnknownNode
+from ..placement.servers import parse_server, peers_of
 from .parts import Backend, Node, Service
 from .urls import join_host, split_address
 
@@ -74,10 +75,12 @@ def _check_backends(topology: Topology) -> None:
     for service in topology.services:
         _check_method(service, topology.backends(service))
         for backend in topology.backends(service):
-            parsed = None if backend.address is None else split_address(backend.address)
-            address = backend.address if parsed is None else join_host(*parsed)
-            if address is None:
+            if backend.address is None:
                 continue
+            parsed = split_address(backend.address)
+            address = backend.address if parsed is None else join_host(*parsed)
+            # nginx writes one address in many ways: 127.0.0.02 is 127.0.0.2.
+            address = peers_of(parse_server(address), None)[0].address or address
             node, other = owners.setdefault(address, (backend.node, service.name))
             if node != backend.node:
                 raise TopologyError(

@@ -227,7 +227,7 @@ def _port_of(listen: int | str) -> int | None:
     if not isinstance(listen, str):
         return listen
     host, _, port = listen.rpartition(":")
-    if not port.isascii() or not port.isdecimal():
+    if not port.isascii() or not port.isdecimal() or len(port) > 5:
         return None
     return int(port) if host in ("", "*") or _is_host(host) else None
 

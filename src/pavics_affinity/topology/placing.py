@@ -35,6 +35,7 @@ class Placing:
         self._backends = backends
         self._given = resolve
         self._stand_ins: dict[str, str] = {}
+        self._tried = 0
 
     @cached_property
     def placement(self) -> NginxHash | NginxConsistentHash | Rendezvous:
@@ -63,6 +64,12 @@ class Placing:
         if isinstance(placement, Rendezvous):
             return machineid
         addresses = [address for address, name in self.nodes.items() if name == node]
+        if not addresses:
+            raise SteeringImpossible(
+                f"no address leads to node {node!r} alone: another node of service "
+                f"{self._service.name!r} has the same one. Give each node an address of its own",
+                node=node,
+            )
         best = max(addresses, key=placement.share)
         try:
             return steer(placement, machineid, best)
@@ -122,7 +129,19 @@ class Placing:
         Which node a key goes to depends on how many addresses each name has,
         and not on what they are.
         """
-        return self._stand_ins.setdefault(name, str(IPv4Address(len(self._stand_ins) + 1)))
+        while name not in self._stand_ins:
+            self._tried += 1
+            address = str(IPv4Address(self._tried))
+            if address not in self._literals:
+                self._stand_ins[name] = address
+        return self._stand_ins[name]
+
+    @cached_property
+    def _literals(self) -> frozenset[str]:
+        """The hosts that are addresses already, as nginx prints them."""
+        addresses = [b.address for b in self._backends if b.address is not None]
+        peers = [peer for a in addresses for peer in peers_of(parse_server(a), None)]
+        return frozenset(str(peer.address).rpartition(":")[0] for peer in peers)
 
 
 def _server_line(backend: Backend) -> str:

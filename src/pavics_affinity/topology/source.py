@@ -68,7 +68,7 @@ class FileSource:
     def _read_stamp(self) -> tuple[int, int, int] | None:
         try:
             status = self.path.stat()
-        except OSError:
+        except (OSError, ValueError):
             return None
         return status.st_mtime_ns, status.st_size, status.st_ino
 

@@ -19,6 +19,7 @@ from .parts import Backend, Node, Outputs, Service
 Made = TypeVar("Made")
 
 _NUMBER = (int, float)
+_LARGEST = 2**1024  # no float is larger, and each is written as a whole number
 _TOP: dict[str, tuple[type, ...]] = {
     "header": (str,),
     "evidence": (str,),
@@ -73,7 +74,7 @@ def loads(text: str, *, file: str) -> Topology:
     """Read a topology from text; see `Topology.loads`."""
     try:
         data = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as bad:
+    except (ValueError, RecursionError) as bad:  # Python refuses numbers of thousands of digits
         found = re.search(r"at line (\d+)", str(bad))
         line = int(found[1]) if found else text.count("\n") + 1
         raise TopologyError(
@@ -81,7 +82,14 @@ def loads(text: str, *, file: str) -> Topology:
             file=file,
             line=line,
         ) from bad
-    return _Reader(text, file).topology(data)
+    try:
+        return _Reader(text, file).topology(data)
+    except TopologyError:
+        raise
+    except (ValueError, OverflowError) as bad:
+        raise TopologyError(
+            f"{file}: a number is too large to be meant ({bad}); write a smaller one", file=file
+        ) from bad
 
 
 def dump(topology: Topology, path: str | os.PathLike[str]) -> None:
@@ -162,6 +170,8 @@ class _Reader:
         for key, value in values.items():
             if key not in known:
                 self.fail((*path, key), f"unknown key; expected one of: {', '.join(known)}")
+            if isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
+                self.fail((*path, key), "a whole number that is too large; write a smaller one")
             wrong = not isinstance(value, known[key])
             if wrong or (isinstance(value, bool) and bool not in known[key]):
                 expected = " or ".join(_TYPE_NAMES[kind] for kind in known[key])

@@ -11,15 +11,20 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from requests import PreparedRequest
 
-from ..errors import TopologyError
+from ..errors import OutOfScope, TopologyError
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # urllib and urllib3 disagree on where the host of such a URL ends, or drop the
 # character without a word: nobody can say which host is meant.
 _AMBIGUOUS = re.compile(r"[\x00-\x20\\\x7f\ud800-\udfff]")
-_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*", re.ASCII)
+# The labels that a resolver takes: Python's own codec raises for others, late.
+_HOST = re.compile(
+    r"(?=.{1,253}\.?\Z)[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(?:\.[A-Za-z0-9_-]{1,63})*\.?", re.ASCII
+)
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+_LONGEST_URL = 65_536
+_LONGEST_HOST = 253
 _SOCKET = re.compile(r"""(?i:unix:)[^\x00-\x20;{}"'\\$\x7f-\U0010ffff]{1,107}""")
 
 
@@ -40,7 +45,8 @@ def origin_of(url: str) -> Origin | None:
     """Return the origin of an http or https URL; None for anything else.
 
     User and password are not part of it. None too for what two libraries may
-    read differently: backslashes, blanks, control characters.
+    read differently: backslashes, blanks, control characters. Whether such a host
+    can be asked for is another question; see `checked_url`.
     """
     split = split_url(url)
     return None if split is None else split[0]
@@ -54,7 +60,7 @@ def split_url(url: str) -> tuple[Origin, SplitResult] | None:
 # Each request looks at its URL several times, and a job's status is asked at one URL.
 @lru_cache(maxsize=512)
 def _split(url: str) -> tuple[Origin, SplitResult] | None:
-    if _AMBIGUOUS.search(url):
+    if len(url) > _LONGEST_URL or _AMBIGUOUS.search(url):
         return None
     try:
         parts = urlsplit(url)
@@ -65,6 +71,58 @@ def _split(url: str) -> tuple[Origin, SplitResult] | None:
     if parts.scheme not in DEFAULT_PORTS or not host:
         return None
     return Origin(parts.scheme, host, DEFAULT_PORTS[parts.scheme] if port is None else port), parts
+
+
+def checked_url(url: object, what: str) -> str:
+    """Return a URL as one that requests, urllib3 and the resolver accept.
+
+    Every URL that a user types, and that a document or a redirect names, passes here
+    before it is asked for. Blanks and backslashes behind the host are escaped, as
+    requests escapes them.
+
+    Parameters
+    ----------
+    url : object
+        The URL; absolute.
+    what : str
+        What is there, for the error's message.
+
+    Raises
+    ------
+    OutOfScope
+        It is not an http or https URL, or its host or port cannot be one.
+    """
+    text = url.strip() if isinstance(url, str) else ""
+    start = re.match(r"[^:/?#\\ ]*://[^/?#\\ ]*", text)
+    if start is not None:
+        rest = text[start.end() :]
+        if rest[:1] in ("", "/", "?", "#"):
+            text = start[0] + rest.replace(" ", "%20").replace("\\", "%5C")
+    if not _can_be_sent(text):
+        raise OutOfScope(
+            f"{what} is at {str(url)[:200]!r}, which is no http or https URL that can be used; it "
+            "was not asked for. Give it a host name or an address, and a port of 1 to 65535; "
+            "expected an http or https URL such as 'http://proxy.example:8093/wps'",
+            url=url if isinstance(url, str) else None,
+        )
+    return text
+
+
+@lru_cache(maxsize=512)
+def _can_be_sent(url: str) -> bool:
+    """Tell whether requests, urllib3 and the resolver take a URL, all for the same host."""
+    split = _split(url)
+    if split is None:
+        return False
+    origin, parts = split
+    try:
+        unquote(parts.netloc.rpartition("@")[0]).encode("latin-1")  # as requests sends a login
+        sent = _split(_as_sent(url))
+    except ValueError:
+        return False
+    name = f"{origin.host}."  # of an origin, a final dot is cut off
+    named = ":" in origin.host or _HOST.fullmatch(name) is not None
+    return named and origin.port != 0 and sent is not None and sent[0] == origin
 
 
 def is_plain_path(path: str) -> bool:
@@ -96,7 +154,7 @@ def tail_of(parts: SplitResult) -> str:
 
 def check_base(url: object, what: str, key: str) -> None:
     """Raise `TopologyError` unless the URL can be a prefix of others."""
-    split = split_url(url) if isinstance(url, str) else None
+    split = split_url(url) if isinstance(url, str) and _can_be_sent(url) else None
     if split is None:
         raise TopologyError(
             f"{what}: {url!r} is no http or https URL; expected one such as "
@@ -165,13 +223,21 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def _as_sent(url: str) -> str:
+    """Return a URL as requests sends it; raises ValueError where it does not."""
+    request = PreparedRequest()
+    request.prepare_url(url, None)
+    return request.url or ""
+
+
 def _comparable(host: str) -> str:
     """Return one form of a host; raises ValueError where it has none."""
     if ":" in host:
-        return str(IPv6Address(host))
-    if not host.isascii():
+        address = IPv6Address(host)
+        if address.scope_id is not None:
+            raise ValueError("an address of one machine's interface")
+        return str(address)
+    if not host.isascii() and len(host) <= _LONGEST_HOST:  # its codec takes long
         # In the very form in which requests sends it, which Python's own codec has not.
-        request = PreparedRequest()
-        request.prepare_url(f"http://{host}/", None)
-        host = urlsplit(request.url or "").hostname or ""
+        host = urlsplit(_as_sent(f"http://{host}/")).hostname or ""
     return host.removesuffix(".").lower()

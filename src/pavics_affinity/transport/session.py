@@ -17,7 +17,7 @@ from ..machineid import validate_machineid
 from ..pin import Pin
 from ..placement import split_key
 from ..record import NodeKnown, Record
-from ..topology.urls import origin_of
+from ..topology.urls import checked_url, origin_of
 from ..warn import warn
 from .adapter import AffinityAdapter
 from .environment import environment_proxies, netrc_login
@@ -193,8 +193,14 @@ class AffinitySession(requests.Session):
     # ---- what requests asks on a request's way, and on each redirect's ----
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
-        """Prepare a request, with the credentials of its origin where it brings none."""
-        url = request.url if isinstance(request.url, str) else ""
+        """Prepare a request, with the credentials of its origin where it brings none.
+
+        Raises
+        ------
+        OutOfScope
+            Its URL is none that can be asked for.
+        """
+        url = request.url = _checked(request.url)
         own: set[str] = set()
         if request.auth is None:
             request.auth = self.affinity.origins.of(url).auth
@@ -215,7 +221,14 @@ class AffinitySession(requests.Session):
         return netrc_login(url, default=self.pin.in_scope(url)) if self.trust_env else None
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        """Send a prepared request, and follow where it is redirected to."""
+        """Send a prepared request, and follow where it is redirected to.
+
+        Raises
+        ------
+        OutOfScope
+            Its URL, or that of a redirect, is none that can be asked for.
+        """
+        _checked(request.url)
         jar_of(request).set_policy(CookiePolicy())
         given = options.get("cert", self.cert)
         if given is not None and given == self.cert and not self.pin.in_scope(request.url or ""):
@@ -341,6 +354,14 @@ class AffinitySession(requests.Session):
     def __reduce__(self) -> tuple[Any, ...]:
         # A session's locks and connections do not travel; what it stands for does.
         return _rebuild, (self.pin.state(), self.affinity.timeout, self.affinity.deadline)
+
+
+def _checked(url: Any) -> str:
+    """Return a URL as it may be asked for; one of another scheme is for its own adapter."""
+    text = url.decode("latin-1") if isinstance(url, bytes) else url
+    if isinstance(text, str) and ":" in text and not text.lstrip().lower().startswith("http"):
+        return text
+    return checked_url(text, "the request")
 
 
 def _rebuild(state: Mapping[str, Any], timeout: Any, deadline: float) -> AffinitySession:

@@ -15,7 +15,7 @@ from .site import Site, usable_listens
 _RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
 _VARIABLE = re.compile(r"\$\{\w+(?::?-(?P<default>[^}$]*))?[^}]*\}|\$\w+", re.ASCII)
 _NAMES = ("proxy", "nginx")
-_DEEPEST = 8
+_MOST_MERGED = 200
 
 
 @dataclass(frozen=True)
@@ -216,16 +216,20 @@ def _numbers(text: str) -> list[int]:
     return list(range(first, last + 1)) if 0 < first <= last < 65536 else []
 
 
-def _entry(node: Any, key: str, depth: int = 0) -> Any:
-    """Return a mapping's value, merged ones (``<<``) included."""
-    items = node.value if _is_mapping(node) and depth < _DEEPEST else []
+def _entry(node: Any, key: str, seen: set[int] | None = None) -> Any:
+    """Return a mapping's value, merged ones (``<<``) included, each looked at once."""
+    seen = set() if seen is None else seen
+    items = node.value if _is_mapping(node) and len(seen) < _MOST_MERGED else []
+    if id(node) in seen:
+        return None
+    seen.add(id(node))
     for name, value in items:
         if name.value == key:
             return value
     for name, value in items:
         if name.value == "<<":
             for merged in [value] if _is_mapping(value) else _sequence(value):
-                found = _entry(merged, key, depth + 1)
+                found = _entry(merged, key, seen)
                 if found is not None:
                     return found
     return None

@@ -17,8 +17,8 @@ _ANY_PATH = re.compile(r"\$(request_uri|uri)\b|^https?://[^/]+\$\{?\d")
 _FROM_DISK = ("root", "alias")
 _SHORT = 60.0
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_TIME = re.compile(r"(\d+)(ms|[smhd]?)", re.ASCII)
-_SIZE = re.compile(r"(\d+)([kKmMgG]?)", re.ASCII)
+_TIME = re.compile(r"(\d{1,15})(ms|[smhd]?)", re.ASCII)
+_SIZE = re.compile(r"(\d{1,15})([kKmMgG]?)", re.ASCII)
 _SIZES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 _SMALL = 10 * 1024**2
 

@@ -73,7 +73,7 @@ def _unusable(pool: Pool, site: Site) -> Findings:
 
 
 def _as_address(number: str) -> str:
-    value = int(number) & 0xFFFFFFFF
+    value = int(number[:18]) & 0xFFFFFFFF
     return ".".join(str(value >> shift & 255) for shift in (24, 16, 8, 0))
 
 

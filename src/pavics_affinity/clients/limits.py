@@ -1,0 +1,273 @@
+"""How much of a server's document is taken: the figures, and how a document is held against them.
+
+Bytes alone bound nothing: 15 kB of gzip unpack to four million empty elements, and each
+becomes an object. So what is in a document is counted before a tree of it is built: first
+by the bytes that each of them needs, which takes no time, and exactly where that is too
+many.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from lxml import etree
+
+from ..errors import NotAService, ServiceError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server may send as one document.
+
+    Attributes
+    ----------
+    document : int
+        Bytes, unpacked; embedded outputs are part of it.
+    metadata : int
+        Bytes of capabilities and descriptions: OWSLib makes ten times of it.
+    seconds : float
+        In which a document must be complete once its headers have come.
+    elements : int
+        Elements, comments and processing instructions of XML; as many attributes and
+        namespace declarations.
+    text : int
+        Bytes from which one text of XML is longer than libxml2 takes by itself.
+    values : int
+        Values of JSON: numbers, texts, lists, objects.
+    data : int
+        Values of an output that is read as JSON.
+    depth : int
+        Levels of JSON and YAML.
+    nodes : int
+        Values of YAML, which takes a kilobyte for each; aliases written out count, too.
+    names : int
+        Names that are looked through for one that is near.
+    """
+
+    document: int = 64 * 2**20
+    metadata: int = 16 * 2**20
+    seconds: float = 300.0
+    elements: int = 300_000
+    text: int = 10_000_000
+    values: int = 1_000_000
+    data: int = 10_000_000
+    depth: int = 256
+    nodes: int = 200_000
+    names: int = 100_000
+
+
+LIMITS = Limits()
+
+_DECLARED = re.compile(rb"""[^<]{0,8}<\?xml[^>]{0,200}?\sencoding\s*=\s*["']([\w.:-]+)""")
+_UTF_16 = re.compile(r"(?i)(utf-?16|ucs-?2|iso-10646-ucs-2)")
+_ASCII = bytes(range(32, 127)) + b"\t\n\r"
+# An unfinished string runs to the end, so that none is looked at twice.
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+
+
+# ---- XML ----
+
+
+def check_xml(document: bytes, options: dict[str, Any]) -> None:
+    """Raise if a document has more in it than `LIMITS`, or cannot be counted.
+
+    Parameters
+    ----------
+    document : bytes
+        The document.
+    options : dict
+        With which it will be parsed.
+
+    Raises
+    ------
+    ServiceError
+        It has too much in it.
+    NotAService
+        It is in an encoding in which XML does not look like XML.
+    """
+    head = document[:400].replace(b"\0", b"")
+    declared = _DECLARED.match(head)
+    if declared is not None and not _is_countable(declared[1].decode()):
+        raise NotAService(
+            f"an XML document in the encoding {declared[1].decode()!r} was refused: no OGC service "
+            "uses it. Have the service send UTF-8"
+        )
+    most = LIMITS.elements
+    nodes = document.count(b"<") + has_doctype(document) * document.count(b"&")
+    if nodes <= most and document.count(b"=") <= most:
+        return
+    if has_doctype(document) or not _is_within(document, options):
+        raise ServiceError(
+            f"an XML document of {len(document) / 2**20:.1f} MB was refused: it has more than "
+            f"{most:,} elements or attributes, and would fill the memory. Ask for large outputs "
+            "as references"
+        )
+
+
+def has_doctype(document: bytes) -> bool:
+    """Tell whether there may be a document type declaration, and entities with it."""
+    plain = document.replace(b"\0", b"") if b"\0" in document else document
+    return b"<!DOCTYPE" in plain
+
+
+def _is_countable(encoding: str) -> bool:
+    """Tell whether each ``<`` of a document is one in its bytes."""
+    if _UTF_16.match(encoding):
+        return True
+    try:
+        return codecs.decode(_ASCII, encoding) == _ASCII.decode()
+    except (LookupError, ValueError, TypeError):
+        return False
+
+
+def _is_within(document: bytes, options: dict[str, Any]) -> bool:
+    parser = etree.XMLParser(target=_Counter(), **{**options, "huge_tree": False})
+    try:
+        etree.fromstring(document, parser)  # a parser that is fed is slow at long tags
+    except _TooMany:
+        return False
+    except etree.XMLSyntaxError:
+        # As far as it can be read; what libxml2's own limits stopped was not counted.
+        return len(document) <= LIMITS.text
+    return True
+
+
+class _TooMany(Exception):
+    """There is more in it than the limit."""
+
+
+class _Counter:
+    """A parser's target that counts, and keeps nothing."""
+
+    def __init__(self) -> None:
+        self._nodes = self._attributes = 0
+
+    def start(self, tag: str | bytes, attrib: dict[str | bytes, str | bytes]) -> None:
+        """Count an element and its attributes."""
+        self._count(1, len(attrib))
+
+    def start_ns(self, *_: Any) -> None:
+        """Count the declaration of a namespace."""
+        self._count(0, 1)
+
+    def end(self, tag: str | bytes) -> None:
+        """Look at no end."""
+
+    def data(self, data: str | bytes) -> None:
+        """Look at no text."""
+
+    def comment(self, text: str | bytes) -> None:
+        """Count a comment."""
+        self._count(1, 0)
+
+    def pi(self, target: str | bytes, data: str | bytes | None = None) -> None:
+        """Count a processing instruction."""
+        self._count(1, 0)
+
+    def close(self) -> None:
+        """Return nothing."""
+
+    def _count(self, nodes: int, attributes: int) -> None:
+        self._nodes += nodes
+        self._attributes += attributes
+        if max(self._nodes, self._attributes) > LIMITS.elements:
+            raise _TooMany
+
+
+# ---- JSON and YAML ----
+
+
+def read_json(document: str | bytes, *, most: int = LIMITS.values) -> Any:
+    """Return the value of a JSON document.
+
+    Parameters
+    ----------
+    document : str or bytes
+        The document.
+    most : int
+        Values that it may have.
+
+    Raises
+    ------
+    ValueError
+        It is not JSON, or has more values or levels than the limits.
+    """
+    if _values(document, most) > most:
+        raise ValueError(f"it has more than {most:,} values")
+    try:
+        value = json.loads(document)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    check_depth(value)
+    return value
+
+
+def read_yaml(document: bytes) -> Any:
+    """Return the value of a YAML document.
+
+    Raises
+    ------
+    ValueError
+        It is not YAML, or has more values or levels than the limits.
+    """
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        for number, _ in enumerate(yaml.parse(document, loader)):
+            if number > LIMITS.nodes:
+                raise ValueError(f"it has more than {LIMITS.nodes:,} values")
+        made = loader(document)
+        node = made.get_single_node()
+        if _written_out(node, {}) > LIMITS.nodes:
+            raise ValueError(f"its aliases stand for more than {LIMITS.nodes:,} values")
+        value = None if node is None else made.construct_document(node)
+    except (yaml.YAMLError, RecursionError, AttributeError, TypeError, OverflowError) as error:
+        raise ValueError(f"it is not YAML that can be read: {str(error)[:200]}") from error
+    check_depth(value)
+    return value
+
+
+def _written_out(node: Any, known: dict[int, float]) -> float:
+    """Return how many nodes there are if each alias is written out; endless for a cycle."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = float("inf")
+        inner = node.value
+        if isinstance(node, yaml.MappingNode):
+            inner = [each for pair in node.value for each in pair]
+        known[id(node)] = 1 + sum(_written_out(each, known) for each in inner)
+    return known[id(node)]
+
+
+def check_depth(value: Any) -> None:
+    """Raise ValueError where lists and objects stand in each other too deeply."""
+    level: list[Any] = [value]
+    for _ in range(LIMITS.depth):
+        level = [inner for each in level for inner in _inside(each)]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {LIMITS.depth} levels deep")
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if not isinstance(value, dict | list):
+        return ()
+    inner = value.values() if isinstance(value, dict) else value
+    return [each for each in inner if isinstance(each, dict | list)]
+
+
+def _values(document: str | bytes, most: int) -> int:
+    """Return how many values a document has at most; none of its texts counts if they are many."""
+    if isinstance(document, bytes):
+        rough = sum(map(document.count, (b"[", b"{", b",")))
+        if rough <= most:
+            return rough
+        document = document.decode(json.detect_encoding(document), "surrogatepass")
+    rough = sum(map(document.count, "[{,"))
+    return rough if rough <= most else sum(map(_STRING.sub("", document).count, "[{,"))

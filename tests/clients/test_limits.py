@@ -1,0 +1,158 @@
+"""What a document may hold, counted before a tree of it is built."""
+
+from __future__ import annotations
+
+import pytest
+
+import wpsdocs
+from pavics_affinity.clients import xml
+from pavics_affinity.clients.limits import LIMITS, read_json, read_yaml
+from pavics_affinity.clients.metalink import references
+from pavics_affinity.errors import NotAService, ServiceError
+from rawserver import cost
+
+MARGIN = 48.0
+MANY = LIMITS.elements + 1
+
+
+def numbered(piece: str) -> bytes:
+    return "".join(piece.format(i) for i in range(MANY)).encode()
+
+
+TOO_MUCH = {
+    "elements": b"<r>" + b"<a/>" * MANY + b"</r>",
+    "elements of their own namespace": b"<r>" + b"<a xmlns='u'/>" * MANY + b"</r>",
+    "attributes of one element": b"<r " + numbered('a{}="" ') + b"/>",
+    "attributes of many": b"<r>" + b'<a b="" c="" d="" e=""/>' * (MANY // 4 + 1) + b"</r>",
+    "namespaces": b"<r " + numbered('xmlns:a{}="u" ') + b"/>",
+    "comments": b"<r>" + b"<!---->" * MANY + b"</r>",
+    "comments before the root": b"<!---->" * MANY + b"<r/>",
+    "processing instructions": b"<r>" + b"<?a?>" * MANY + b"</r>",
+    "references to entities": b"<!DOCTYPE r SYSTEM 'x'><r>" + b"&a;" * MANY + b"</r>",
+    "elements as UTF-16": ("<r>" + "<a/>" * MANY + "</r>").encode("utf-16"),
+    "elements beside a long text": b"<r>" + b"x" * LIMITS.text + b"<a/>" * MANY + b"</r>",
+    "elements in an unfinished document": b"<r>" + b"<a/>" * MANY,
+}
+
+
+@pytest.mark.parametrize("what", TOO_MUCH)
+@pytest.mark.parametrize("read", [xml.parse, xml.start], ids=lambda read: read.__name__)
+def test_more_than_the_limit_is_refused_before_there_is_a_tree(what, read):
+    with cost() as spent, pytest.raises(ServiceError, match="has more than 300,000"):
+        read(TOO_MUCH[what])
+    assert spent.megabytes < 2 * MARGIN
+
+
+def test_a_metalink_is_held_to_it_too():
+    with pytest.raises(ServiceError, match="has more than"):
+        references(b"<metalink>" + b"<file/>" * MANY + b"</metalink>")
+
+
+TEXT = "x < y, a = b; " * 1_000_000
+ENOUGH = {
+    "elements at the limit": b"<r>" + b"<a/>" * (LIMITS.elements - 1) + b"</r>",
+    "attributes at the limit": b"<r>" + b"<a b=''/>" * (LIMITS.elements - 1) + b"</r>",
+    "capabilities of 5,000 processes": wpsdocs.capabilities(*(f"p{i}" for i in range(5000))),
+    "capabilities of 60,000 processes": wpsdocs.capabilities(*(f"p{i}" for i in range(60_000))),
+    "a text of 50 MB": wpsdocs.response(wpsdocs.SUCCEEDED, wpsdocs.embedded("x" * 50_000_000)),
+    "a text that looks like XML": b"<r><![CDATA[" + b"<a b='c'/>" * MANY + b"]]></r>",
+    "an escaped text": b"<r>"
+    + TEXT[:9_000_000].replace("<", "&lt;").encode()[:9_000_000]
+    + b"</r>",
+    "another encoding": "<?xml version='1.0' encoding='koi8-r'?><r>\u0436</r>".encode("koi8-r"),
+    "utf-16": '<?xml version="1.0" encoding="UTF-16"?><r>\u00e9</r>'.encode("utf-16"),
+    "a declared type": b"<!DOCTYPE r SYSTEM 'r.dtd'><r>&amp;</r>",
+}
+
+
+@pytest.mark.parametrize("what", ENOUGH)
+def test_what_services_send_is_read(what):
+    document = ENOUGH[what].encode() if isinstance(ENOUGH[what], str) else ENOUGH[what]
+    assert xml.start(document) is not None
+    assert len(xml.parse(document)) >= 0
+
+
+def test_descriptions_of_all_processes_are_read():
+    one = wpsdocs.literal("delay", "float") * 20_000
+    document = wpsdocs.description("step", one)
+    root = xml.parse(document)
+    assert sum(1 for _ in root.iter()) > 100_000
+
+
+@pytest.mark.parametrize("encoding", ["UTF-7", "hz", "cp037", "utf-32", "no-such-thing"])
+def test_an_encoding_in_which_nothing_can_be_counted_is_refused(encoding):
+    declared = f'<?xml version="1.0" encoding="{encoding}"?>'.encode()
+    for document in (declared + b"+ADw-r/+AD4-", b"\n" + declared, declared + b"<r/>"):
+        with pytest.raises(NotAService, match="Have the service send UTF-8"):
+            xml.parse(document)
+
+
+def test_the_users_own_request_is_not_counted():
+    assert len(xml.parse(TOO_MUCH["elements"], own=True)) == MANY
+
+
+@pytest.mark.parametrize("page", [b"<:I/>", b"<:I>", b"<a:b:c/>", b"<:I xmlns='u'/>"])
+def test_a_page_that_only_begins_like_xml_has_a_name(page):
+    root = xml.start(page)
+    if root is not None:
+        assert xml.local_name(root).endswith(("I", "c"))
+        assert xml.namespace(root) in ("", "u")
+
+
+# ---- JSON and YAML ----
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"[" + b"[]," * LIMITS.values + b"[]]",
+        b"[" + b"{}," * LIMITS.values + b"{}]",
+        b"[" + b"1.5," * LIMITS.values + b"1]",
+        ("[" + "[]," * LIMITS.values + "[]]").encode("utf-16"),
+        "[" + "[]," * LIMITS.values + "[]]",
+        b"[" * 100_000,
+        b"[" * (LIMITS.depth + 1) + b"]" * (LIMITS.depth + 1),
+        b"9" * 5000,
+        b'["' + b'\\"' * 3_000_000,
+        b"\xff",
+        b"",
+    ],
+    ids=lambda document: repr(document[:12]),
+)
+def test_json_beyond_the_limits_is_refused(document):
+    with cost() as spent, pytest.raises(ValueError, match=r".+"):
+        read_json(document)
+    assert spent.megabytes < MARGIN
+
+
+def test_json_that_services_send_is_read():
+    text = '{"a": "' + "[,{" * LIMITS.values + '", "b": "\\"[", "c": [1, {"d": null}]}'
+    assert read_json(text)["c"] == [1, {"d": None}]
+    assert len(read_json(b"[" + b"1," * (LIMITS.values - 10) + b"1]")) == LIMITS.values - 9
+    assert read_json(b"[" * LIMITS.depth + b"]" * LIMITS.depth) is not None
+
+
+ALIASES = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [{f'*a{i - 1},' * 9}]\n" for i in range(1, 30))
+MERGED = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{i}: &a{i} {{<<: [{f'*a{i - 1},' * 9}]}}\n" for i in range(1, 30)
+)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        ALIASES, MERGED, "a: &a [*a]", "- \n" * 300_000, "[" * 3000, "[" * 300 + "]" * 300,
+        "a: " + "9" * 5000, "a: 2001-99-99", "!!python/object:os.system x", "? [a]\n: b", "\0",
+        "a: [",
+    ],
+    ids=lambda document: repr(document[:12]),
+)  # fmt: skip
+def test_yaml_beyond_the_limits_is_refused(document):
+    with cost() as spent, pytest.raises(ValueError, match=r".+"):
+        read_yaml(document.encode())
+    assert spent.megabytes < MARGIN
+
+
+def test_yaml_with_aliases_is_read():
+    assert read_yaml(b"a: &a {b: [1, 2]}\nc: *a\nd: {<<: *a}")["d"] == {"b": [1, 2]}
+    assert read_yaml(b"") is None
