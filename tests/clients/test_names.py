@@ -92,9 +92,10 @@ def test_the_name_of_a_url(url, name):
         ('attachment; filename="../../../etc/passwd"', "passwd"),
         ("attachment; filename*=UTF-8''%C3%A9t%C3%A9.nc", "été.nc"),
         ("attachment; filename*=no-such-charset''x", "x"),
-        ("attachment; filename*=idna''%ff.x..a", ""),
-        ("attachment; filename*=undefined''a", ""),
-        ("attachment; filename*=punycode''%ff", ""),
+        # charsets that are none of text are read as UTF-8
+        ("attachment; filename*=idna''%ff.x..a", "\ufffd.x..a"),
+        ("attachment; filename*=undefined''a", "a"),
+        ("attachment; filename*=punycode''%ff", "\ufffd"),
         ("attachment; filename*=utf-8''%zz%ff.nc", "%zz\ufffd.nc"),
         ("attachment; filename*=base64''aaa", "aaa"),
         (f"attachment; filename*{'9' * 5000}=a", ""),
