@@ -12,8 +12,8 @@ from pavics_affinity import WebProcessingService, Workflow, current_workflow
 
 Chain = Callable[[Site, Workflow, Path], bytes]
 
-OPTIONS: dict[str, Any] = {"timeout": (5, 0.8), "deadline": 4}
-"""Silence is given up quickly; a moment's refusal is waited out."""
+SILENCE = 0.8
+"""Seconds after which silence is given up where it is the fault; else it is a minute."""
 
 
 def wps_sync(site: Site, wf: Workflow, directory: Path) -> bytes:
@@ -26,9 +26,9 @@ def wps_async(site: Site, wf: Workflow, directory: Path) -> bytes:
 
 def _wps(site: Site, wf: Workflow, directory: Path, mode: str) -> bytes:
     wps = wf.wps(f"{site.public}/wps")
-    fetched = wps.execute("fetch", [("source", "x")], output="output", mode=mode).wait(30)
+    fetched = wps.execute("fetch", [("source", "x")], output="output", mode=mode).wait(90)
     path = fetched.output("output").text()
-    subset = wps.execute("subset", [("resource", path)], output="output", mode=mode).wait(30)
+    subset = wps.execute("subset", [("resource", path)], output="output", mode=mode).wait(90)
     return Path(subset.output("output").download(directory / "subset.txt")).read_bytes()
 
 
@@ -49,9 +49,9 @@ def ogc_async(site: Site, wf: Workflow, directory: Path) -> bytes:
 
 def _ogc(site: Site, wf: Workflow, directory: Path, async_: bool) -> bytes:
     api = wf.processes(f"{site.public}/ogc")
-    fetched = api.execute("fetch", {"source": "x"}, async_=async_).wait(30)
+    fetched = api.execute("fetch", {"source": "x"}, async_=async_).wait(90)
     path = fetched.output("output").text()
-    subset = api.execute("subset", {"resource": path}, async_=async_).wait(30)
+    subset = api.execute("subset", {"resource": path}, async_=async_).wait(90)
     return Path(subset.output("output").download(directory / "subset.txt")).read_bytes()
 
 
@@ -67,15 +67,15 @@ CHAINS: dict[str, Chain] = {
 
 
 @contextlib.contextmanager
-def workflow_for(name: str, site: Site) -> Iterator[Workflow]:
+def workflow_for(name: str, site: Site, *, silent: bool = False) -> Iterator[Workflow]:
     """Make the workflow in which a chain runs, on its route."""
     with contextlib.ExitStack() as ends:
         if "forward" in name:
             ends.enter_context(environment(http_proxy=site.forward, no_proxy=""))
-        routing: dict[str, Any] = {}
+        options: dict[str, Any] = {"timeout": SILENCE if silent else 60, "deadline": 20}
         if "direct" in name:
-            routing = {"topology": site.direct, "route": "direct"}
-        yield ends.enter_context(Workflow(**routing, **OPTIONS))
+            options |= {"topology": site.direct, "route": "direct"}
+        yield ends.enter_context(Workflow(**options))
 
 
 # ---- one step, whose value is the workflow's own id ----

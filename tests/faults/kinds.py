@@ -35,6 +35,11 @@ class Kind:
     repeatable: frozenset[str]
     execute: frozenset[str]
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether only the client's time-out ends it."""
+        return self.fault.name.startswith("silence")
+
 
 def _kind(
     phase: str, name: str, act: object, repeatable: str, execute: str, *, arrives: bool = False
@@ -188,7 +193,8 @@ BUSY = (
 
 KINDS: tuple[Kind, ...] = (
     _kind("connect", "refused for a moment", refused, RIGHT, RIGHT),
-    _kind("connect", "reset as it is accepted", reset_as_accepted, RIGHT, UNKNOWN),
+    # The reset can be seen while connecting, and then nothing was sent, or while sending.
+    _kind("connect", "reset as it is accepted", reset_as_accepted, RIGHT, f"{RIGHT} {UNKNOWN}"),
     _kind("request", "ended before an answer", ended_unanswered, RIGHT, UNKNOWN),
     _kind("request", "reset before an answer", reset_unanswered, RIGHT, UNKNOWN),
     _kind("request", "silence", silence, "right NoAnswer", UNKNOWN),
@@ -237,7 +243,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "instead",
         "503 with Retry-After",
-        _instead("503 Service Unavailable", "Retry-After: 1"),
+        _instead("503 Service Unavailable", "Retry-After: 0"),
         RIGHT,
         f"{RIGHT} {UNKNOWN}",
     ),
@@ -252,7 +258,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "instead",
         "429 with Retry-After",
-        _instead("429 Too Many Requests", "Retry-After: 1"),
+        _instead("429 Too Many Requests", "Retry-After: 0"),
         RIGHT,
         f"{RIGHT} ExecutionFailed",
     ),

@@ -69,7 +69,7 @@ def _run(site: Site, case: Case) -> Case:
     site.clear()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        with workflow_for(case.client, site) as wf:
+        with workflow_for(case.client, site, silent=case.kind.is_silent) as wf:
             try:
                 content = CHAINS[case.client](site, wf, directory)
             except Exception as error:  # noqa: BLE001  # a foreign one is a finding

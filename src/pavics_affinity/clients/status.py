@@ -130,12 +130,13 @@ class StatusDocument:
             until = None
         else:
             bound = max(left, LEAST_TIMEOUT)
+            own = self.session.affinity.timeout if self.timeout is None else self.timeout
             until = time.monotonic() + bound
             with operation("status"), self.session.deadline(bound):
                 response = self.session.get(
                     self.url,
                     stream=True,
-                    timeout=_bounded(self.timeout, bound),
+                    timeout=_bounded(own, bound),
                     headers=self.headers,
                 )
         try:
@@ -178,7 +179,7 @@ class StatusDocument:
 
 
 def _bounded(timeout: Any, bound: float) -> tuple[float, float]:
-    """Return a time-out, the client's own or the usual one, of at most so many seconds."""
+    """Return a time-out, the given or the usual one, of at most so many seconds."""
     given = as_timeout(timeout)
     connect, read_ = given if isinstance(given, tuple) else (given, given)
     return min(bound, connect or CONNECT_TIMEOUT), min(bound, read_ or READ_TIMEOUT)
