@@ -47,16 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             route, range(given.first_seed, given.first_seed + given.seeds), given
         )
     ]
-    wrong = [str(case) for case in matrix if case.wrong]
-    wrong += [finding for outcome in outcomes for finding in outcome.findings]
-    for finding in wrong:
-        print(f"FINDING: {finding}")
-    print(f"{len(wrong)} findings")
+    findings = sum(bool(case.wrong) for case in matrix)
+    findings += sum(len(outcome.findings) for outcome in outcomes)
+    print(f"{findings} findings")
     if given.write:
         if matrix:
             _write("matrix", matrix_table(matrix))
         _write("runs", runs_table(outcomes))
-    return bool(wrong)
+    return bool(findings)
 
 
 def _matrix() -> list[Case]:
@@ -64,7 +62,10 @@ def _matrix() -> list[Case]:
     begun = time.monotonic()
     with faulty_site() as site:
         for client in CHAINS:
-            done += cases(site, [client])
+            for case in cases(site, [client]):
+                done.append(case)
+                if case.wrong:
+                    print(f"FINDING: {case}", flush=True)
             print(
                 f"matrix: {len(done)} cases, {time.monotonic() - begun:.0f} s, {client}", flush=True
             )
@@ -77,6 +78,8 @@ def _random(route: str, seeds: Sequence[int], given: argparse.Namespace) -> list
         for seed in seeds:
             outcome = runs.run(site, seed, given.chains)
             done.append(outcome)
+            for finding in outcome.findings:
+                print(f"FINDING: {finding}", flush=True)
             listed = ", ".join(f"{n} {name}" for name, n in outcome.outcomes.most_common())
             print(
                 f"{route}, seed {seed}: {listed}; {outcome.faults.total()} faults, "

@@ -45,6 +45,7 @@ TOGETHER = 5
 LIMIT = 120.0
 """Seconds after which a chain counts as hanging: its own limits are below 40."""
 
+BUSY = "ServerBusy|Maximum number"
 MAY_END = frozenset(
     {
         "BackendUnavailable",
@@ -347,11 +348,14 @@ def judge(chain: Chain, route: str, downloads: list[Any], subsets: list[Any]) ->
     if NOTHING_RAN.search(chain.message) and current:
         chain.wrong.append("says that nothing was executed")
     if chain.outcome == "ExecutionFailed":
-        # The disk was emptied, or behind a plain proxy, which shows nothing, the node changed.
-        if not re.search("not in the cache|No such file|ServerBusy|Maximum number", chain.message):
+        # The disk was emptied, before the step or under it, the queue was full, or behind a plain
+        # proxy, which shows nothing, the node changed.
+        if not re.search(f"not in the cache|No such file|Process failed, |{BUSY}", chain.message):
             chain.wrong.append("an unexpected failure of the process")
         if route != "plain" and len(nodes) > 1:
             chain.wrong.append(f"executed on {nodes}")
+    elif chain.outcome == "ServiceError" and re.search(BUSY, chain.message):
+        pass  # of a document that was asked for, not of an Execute
     elif chain.outcome == "AffinityLost":
         if route == "plain":
             chain.wrong.append("AffinityLost without evidence")
