@@ -268,7 +268,7 @@ def test_a_redirect_that_keeps_the_method_sends_the_execute_on(proxy, status):
 def test_an_execute_is_not_sent_on_to_a_host_out_of_scope(proxy, elsewhere, status):
     proxy.answer = lambda seen: Answer(status, b"", {"Location": elsewhere.url("/new")})
     session = session_for(proxy)
-    with pytest.raises(OutOfScope, match="not sent there.*Nothing was executed") as caught:
+    with pytest.raises(OutOfScope, match=r"not sent there.*Nothing was executed") as caught:
         session.post(proxy.url(), data=b"<Execute/>")
     assert elsewhere.seen == []
     assert caught.value.url == proxy.url()
