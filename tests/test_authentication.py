@@ -459,12 +459,14 @@ def test_what_is_set_on_the_session_goes_to_hosts_in_scope_only(service, others,
         session = wf.session
         session.headers["X-Api-Key"] = SECRET
         session.cookies.set("auth_tkt", SECRET)
+        session.params = {"token": SECRET}
         for session.auth in (("ann", SECRET), HTTPDigestAuth("ann", SECRET)):
             session.get(service.url("/a") if how == "redirect" else other.url("/x"))
             if how == "redirect" and isinstance(session.auth, tuple):
                 assert told(service) == FORBIDDEN
     assert other.seen
     assert told(other) == set()
+    assert not [seen.path for seen in other.seen if SECRET in seen.path]
 
 
 def test_what_one_request_was_given_goes_where_it_was_sent(others):

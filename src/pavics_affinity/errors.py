@@ -296,7 +296,11 @@ class AffinityLost(TransportError):
 
 
 class OutOfScope(TransportError, requests.exceptions.InvalidURL):
-    """A URL that the workflow's requests must not go to."""
+    """A URL that the workflow's requests must not go to.
+
+    Also where an Execute is answered 307 or 308 by a URL on a host out of scope:
+    it was not sent there, and nothing was executed.
+    """
 
 
 class RedirectLoop(TransportError, requests.TooManyRedirects):

@@ -264,6 +264,27 @@ def test_a_redirect_that_keeps_the_method_sends_the_execute_on(proxy, status):
     ]
 
 
+@pytest.mark.parametrize("status", [307, 308])
+def test_an_execute_is_not_sent_on_to_a_host_out_of_scope(proxy, elsewhere, status):
+    proxy.answer = lambda seen: Answer(status, b"", {"Location": elsewhere.url("/new")})
+    session = session_for(proxy)
+    with pytest.raises(OutOfScope, match=r"not sent there.*Nothing was executed") as caught:
+        session.post(proxy.url(), data=b"<Execute/>")
+    assert elsewhere.seen == []
+    assert caught.value.url == proxy.url()
+    assert [step.ran for step in session.record.steps] == [False]
+    assert not session.pin.pinned
+
+
+@pytest.mark.parametrize("status", [307, 308])
+def test_an_execute_is_sent_on_to_a_host_that_the_user_has_added(proxy, elsewhere, status):
+    proxy.answer = lambda seen: Answer(status, b"", {"Location": elsewhere.url("/new")})
+    session = session_for(proxy)
+    session.pin.add_scope(elsewhere.host)
+    session.post(proxy.url(), data=b"<Execute/>")
+    assert [(s.path, s.body) for s in elsewhere.seen] == [("/new", b"<Execute/>")]
+
+
 def test_an_execute_answered_502_by_a_proxy_whose_node_lives_has_an_unknown_outcome(proxy):
     proxy.answer = lambda seen: Answer(502 if seen.method == "POST" else 200)
     with pytest.raises(ExecuteOutcomeUnknown, match="502"):

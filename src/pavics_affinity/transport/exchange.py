@@ -68,6 +68,9 @@ _LEAST_TIMEOUT = 0.05
 
 _SEE_OTHER = 303
 _TURNED_INTO_GET = frozenset({301, 302, _SEE_OTHER})
+_SENT_ON = frozenset({307, 308})
+"""Redirects that keep the method and the body."""
+
 _RAN = (
     "303 says that it ran, and that the location is that of its result (RFC 9110, 15.4.4). Read "
     "the result with .attach(error.location), or .session.get(error.location)"
@@ -194,7 +197,7 @@ class Exchange:
 
     def _note_refusal(self, response: requests.Response, target: Target) -> None:
         """Let the step know where an answer says that the Execute reached no service."""
-        refused = response.status_code in _REFUSED
+        refused = response.status_code in _REFUSED or self._leaves_the_scope(response)
         if self.step and (refused or self._refused_behind_proxy(response, target)):
             self.step.not_sent()
 
@@ -331,6 +334,8 @@ class Exchange:
     def _is_final(self, response: requests.Response, target: Target) -> bool:
         """Tell whether the answer is for the caller; raise if there is none to wait for."""
         status = response.status_code
+        if self._leaves_the_scope(response):
+            self._refuse_to_send_on(response, target)
         if status == _TOO_MANY:
             return not self._may_be_sent_again() or not self._wait(response)
         if target.site is None:
@@ -430,10 +435,35 @@ class Exchange:
             if not patience.wait():
                 return False
 
-    def _redirected(self, response: requests.Response, target: Target) -> NoReturn:
+    def _location(self, response: requests.Response) -> str:
+        """Return where a redirect leads, without user and password; empty if it does not say."""
         location = without_login(response.headers.get("Location", ""))
         with contextlib.suppress(ValueError):
-            location = requests.compat.urljoin(self.url, location) if location else ""
+            return requests.compat.urljoin(self.url, location) if location else ""
+        return location
+
+    def _leaves_the_scope(self, response: requests.Response) -> bool:
+        """Tell whether an Execute is to be sent on, with its body, to a host out of scope."""
+        if not self.execute or response.status_code not in _SENT_ON:
+            return False
+        location = self._location(response)
+        here, there = origin_of(self.url), origin_of(location)
+        same = here is not None and there is not None and here.host == there.host
+        return bool(location) and not same and not self.pin.in_scope(location)
+
+    def _refuse_to_send_on(self, response: requests.Response, target: Target) -> NoReturn:
+        location = self._location(response)
+        raise self._error(
+            OutOfScope,
+            target,
+            f"the Execute was answered {response.status_code}, with the location "
+            f"{location[:200]!r}, on a host out of the workflow's scope. It was not sent there, "
+            "because its inputs may be private. Nothing was executed. If that host is the site's, "
+            "call wf.add_scope(host), or make the client with that URL",
+        )
+
+    def _redirected(self, response: requests.Response, target: Target) -> NoReturn:
+        location = self._location(response)
         raise self._error(
             ExecuteRedirected,
             target,

@@ -38,8 +38,8 @@ from .withheld import (
 class AffinitySession(requests.Session):
     """A `requests.Session` that keeps to its workflow's node.
 
-    A host out of scope is sent nothing that was set on the session: of its ``auth``,
-    ``cert``, headers and cookies without a domain, hosts in scope are told only.
+    A host out of scope is sent nothing that was set on the session: its ``auth``,
+    ``cert``, headers, parameters and cookies without a domain go to hosts in scope only.
 
     Parameters
     ----------
@@ -209,12 +209,19 @@ class AffinitySession(requests.Session):
                 request.auth = self._netrc(url) or nothing_added
             withheld = {n: None for n in self.headers if n.lower() not in NEUTRAL_HEADERS}
             request.headers = {**withheld, **(request.headers or {})}
+            request.params = self._own_params(request.params)
             own = {cookie.name for cookie in self.cookies if not cookie.domain}
         headers = {name.lower(): value for name, value in (request.headers or {}).items()}
         prepared = super().prepare_request(request)
         if not headers.get("cookie"):  # else the header that was given is the one that is sent
             withhold_cookies(prepared, own - names_of(request.cookies))
         return prepared
+
+    def _own_params(self, given: Any) -> Any:
+        """Return a request's parameters such that requests adds none of the session's."""
+        if isinstance(self.params, Mapping) and isinstance(given or {}, Mapping):
+            return {**dict.fromkeys(self.params), **(given or {})}
+        return given or {}
 
     def _netrc(self, url: str) -> tuple[str, str] | None:
         """Return the user's login for the URL's host; ``default`` counts for hosts in scope."""
