@@ -46,10 +46,15 @@ def main(words: Sequence[str]) -> int:
             print(f"nothing was planted: without it, {failed or 'a test'} fails: {trouble}")
             return 1
         for plant in chosen:
+            planted = time.monotonic()
             test, trouble = _try(plant, copy)
             survived += not test
-            verdict = f"caught    {plant.name}: {test}"
-            print(verdict if test else f"SURVIVED  {plant.name}: {trouble}", flush=True)
+            verdict = (
+                f"caught    {plant.name}: {test}"
+                if test
+                else (f"SURVIVED  {plant.name}: {trouble or 'its tests pass'}")
+            )
+            print(f"{time.monotonic() - planted:3.0f} s  {verdict}", flush=True)
     seconds = time.monotonic() - begun
     print(f"{len(chosen) - survived} of {len(chosen)} caught in {seconds:.0f} s")
     return int(survived > 0)

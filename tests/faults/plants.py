@@ -68,7 +68,9 @@ _PIN = (
         "pin/site.py",
         "return self.settled or self.under_way > 0",
         "return self.settled",
-        ("transport/test_execute_under_way.py",),
+        (
+            "transport/test_execute_under_way.py::test_while_the_first_execute_runs_another_thread_does_not_move_the_workflow",
+        ),
     ),
     Plant(
         "pin: a strict workflow leaves a dead node",
@@ -135,14 +137,18 @@ _TRANSPORT = (
         "transport/exchange.py",
         'return bool(connected) and not connected.strip("-, :")',
         'return not connected.strip("-, :")',
-        ("transport/test_exchange.py", "transport/test_execute_under_way.py"),
+        (
+            "transport/test_exchange.py::test_an_execute_is_sent_again_only_where_a_strict_proxy_says_that_it_reached_no_node",
+        ),
     ),
     Plant(
         "transport: an Execute that a 303 answers is made a GET of its result",
         "transport/exchange.py",
         "_TURNED_INTO_GET = frozenset({301, 302, _SEE_OTHER})",
         "_TURNED_INTO_GET = frozenset({301, 302})",
-        ("transport/test_execute_under_way.py",),
+        (
+            "transport/test_execute_under_way.py::test_a_request_of_the_session_that_was_redirected_may_have_run_and_pins_the_workflow",
+        ),
     ),
     Plant(
         "transport: a 303 is taken for a sign that nothing ran",
@@ -150,7 +156,9 @@ _TRANSPORT = (
         '        location = without_login(response.headers.get("Location", ""))\n',
         "        if self.step:\n            self.step.not_sent()\n"
         '        location = without_login(response.headers.get("Location", ""))\n',
-        ("transport/test_execute_under_way.py",),
+        (
+            "transport/test_execute_under_way.py::test_a_request_of_the_session_that_was_redirected_may_have_run_and_pins_the_workflow",
+        ),
     ),
     Plant(
         "transport: 'Nothing was executed' is said of a job that runs",
@@ -241,9 +249,7 @@ _TRANSPORT = (
         "transport/origins.py",
         "auth: Any = field(default=None, repr=False)",
         "auth: Any = field(default=None)",
-        (
-            "test_authentication.py::test_no_secret_is_in_a_log_a_record_a_journal_a_repr_a_pickle_or_an_error",
-        ),
+        ("transport/test_origins.py::test_settings_of_an_origin_show_no_secret",),
     ),
     Plant(
         "transport: a forked process uses its parent's connections",
