@@ -273,7 +273,7 @@ _CLIENTS = (
         "clients/submission.py",
         "ran=code != _BUSY",
         "ran=False",
-        ("clients/test_submission.py",),
+        ("clients/test_submission.py::test_only_what_a_busy_server_refused_is_sent_again",),
     ),
     Plant(
         "wps: a status that WPS does not have is waited for",
@@ -312,23 +312,21 @@ _CLIENTS = (
         "clients/birdy.py",
         "bound.arguments[argument] = as_input(service.session, name, value, rule)",
         "bound.arguments[argument] = value",
-        ("clients/test_birdy.py::test_behind_a_plain_proxy_a_result_is_not_handed_on",),
+        ("clients/test_own_urls.py::test_no_url_of_a_service_leaves_through_a_plain_proxy",),
     ),
     Plant(
         "references: a URL of the workflow's own leaves through a plain proxy",
         "clients/references.py",
         "if not pin.is_local(url):",
         "if True:",
-        (
-            "clients/test_references.py::test_behind_a_plain_proxy_of_which_nothing_is_known_nothing_is_sent",
-        ),
+        ("clients/test_own_urls.py::test_no_url_of_a_service_leaves_through_a_plain_proxy",),
     ),
     Plant(
         "references: URLs inside of a text are not looked at",
         "clients/references.py",
         "text = _URL.sub(lambda found: handed(found[0]), text)",
         "pass",
-        ("clients/test_own_urls.py",),
+        ("clients/test_own_urls.py::test_no_url_of_a_service_leaves_through_a_plain_proxy",),
     ),
     Plant(
         "outputs: a partial file is kept under the final name",
@@ -391,7 +389,7 @@ _CLIENTS = (
         "clients/urls.py",
         "return checked_url(absolute, what)",
         "return str(absolute)",
-        ("clients/test_execution.py", "clients/test_outputs.py"),
+        ("clients/test_execution.py::test_a_status_location_that_is_no_web_address_is_not_asked",),
     ),
     Plant(
         "local: a service elsewhere names files of this machine",
@@ -429,14 +427,14 @@ _JOURNAL = (
         "record/steps.py",
         'if replay and step.state not in ("not sent", "refused", "failed"):',
         'if replay and step.state not in ("not sent", "refused", "failed", "unknown"):',
-        ("journal/test_resume.py::test_what_may_or_may_not_have_run_is_said_and_never_sent_again",),
+        ("record/test_steps.py",),
     ),
     Plant(
         "resume: the node of what ran is forgotten",
         "journal/workflow.py",
         "            if step.ran and step.node is not None:\n                return step.node\n",
         "            pass\n",
-        ("journal/test_workflow.py",),
+        ("journal/test_workflow.py::test_the_node_is_that_of_the_first_step_that_may_have_run",),
     ),
 )
 
@@ -446,7 +444,7 @@ _RECORD = (
         "record/steps.py",
         "return waiting.popleft() if waiting else None",
         "return waiting[0] if waiting else None",
-        ("journal/test_resume.py",),
+        ("record/test_steps.py",),
     ),
     Plant(
         "record: requests that were dropped are not counted",
