@@ -182,7 +182,9 @@ _TRANSPORT = (
         "            if response is not None:\n                response.close()\n"
         "            if isinstance(raised",
         "            if isinstance(raised",
-        ("transport/test_connections.py",),
+        (
+            "transport/test_connections.py::test_no_connection_outlives_the_workflow_whatever_error_is_kept",
+        ),
     ),
     Plant(
         "transport: credentials of https go to a node in clear",
@@ -233,7 +235,9 @@ _TRANSPORT = (
         "transport/withheld.py",
         "else host == home",
         "else host.endswith(home)",
-        ("transport/test_withheld.py",),
+        (
+            "transport/test_withheld.py::test_a_cookie_goes_to_the_host_that_set_it_and_below_it_only_with_a_domain",
+        ),
     ),
     Plant(
         "transport: a URL is sent without having been checked",
@@ -298,7 +302,7 @@ _CLIENTS = (
         "clients/states.py",
         'return _STATES.get(plain) or _STATES.get(plain.removeprefix("process"))',
         'return _STATES.get(plain) or _STATES.get(plain.removeprefix("process")) or "running"',
-        ("clients/test_states.py", "clients/test_jobs.py"),
+        ("clients/test_states.py::test_other_words_are_not_guessed_at",),
     ),
     Plant(
         "ogc: an accepted job is taken for the results",
@@ -340,7 +344,7 @@ _CLIENTS = (
         "clients/transfer.py",
         "if self.total is not None and self.offset != self.total:",
         "if False:",
-        ("clients/test_outputs.py",),
+        ("clients/test_outputs.py::test_a_server_may_give_the_rest_in_parts",),
     ),
     Plant(
         "outputs: a range from elsewhere is pasted in",
@@ -368,14 +372,14 @@ _CLIENTS = (
         "clients/metalink.py",
         "next((name for name in _ALGORITHMS if stated.get(name)), None)",
         "next((name for name in reversed(_ALGORITHMS) if stated.get(name)), None)",
-        ("clients/test_outputs.py",),
+        ("clients/test_outputs.py::test_a_file_is_what_its_metalink_says_also_in_pieces",),
     ),
     Plant(
         "names: a name with ../ leads out of the directory",
         "clients/names.py",
         '    name = re.split(r"[/\\\\]", name)[-1]\n',
         "",
-        ("clients/test_names.py",),
+        ("clients/test_names.py::test_hostile_names_become_harmless",),
     ),
     Plant(
         "limits: a tree of any size is built",
@@ -396,7 +400,7 @@ _CLIENTS = (
         "clients/local.py",
         'if scheme.lower() != "file" or not _is_this_machine(service):',
         'if scheme.lower() != "file":',
-        ("clients/test_local.py",),
+        ("clients/test_local.py::test_a_service_elsewhere_names_no_file_of_this_machine",),
     ),
 )
 
@@ -451,7 +455,7 @@ _RECORD = (
         "record/requests.py",
         "            self._seen += 1\n",
         "            self._seen = len(self._entries)\n",
-        ("record/test_requests.py",),
+        ("record/test_requests.py::test_the_oldest_are_dropped_and_counted",),
     ),
 )
 
