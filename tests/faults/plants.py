@@ -542,7 +542,7 @@ _SITE = (
         "placement/ring.py",
         "POINTS_PER_WEIGHT = 160",
         "POINTS_PER_WEIGHT = 159",
-        ("placement/test_nginx.py::test_every_recorded_placement_is_equal",),
+        ("placement/test_ring.py",),
     ),
     Plant(
         "placement: steering gives the key after the one that leads there",
@@ -573,7 +573,9 @@ _PROXY = (
         "proxy/check/failover.py",
         "        if counting:\n",
         "        if False:\n",
-        ("proxy/check/test_findings.py", "proxy/check/test_manual.py"),
+        (
+            "proxy/check/test_findings.py::test_the_plain_style_has_no_error_and_each_warning_of_it_once_for_each_service",
+        ),
     ),
     Plant(
         "render: proxy_next_upstream off is forgotten",
@@ -643,7 +645,7 @@ _PEOPLE = (
         "workflow.py",
         "reset_session(self._tokens.pop())",
         "self._tokens.pop()",
-        ("test_workflow.py",),
+        ("test_workflow.py::test_the_innermost_block_is_current",),
     ),
     Plant(
         "workflow: the end of a block leaves its connections open",
