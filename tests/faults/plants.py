@@ -183,7 +183,7 @@ _TRANSPORT = (
         "            if isinstance(raised",
         "            if isinstance(raised",
         (
-            "transport/test_connections.py::test_no_connection_outlives_the_workflow_whatever_error_is_kept",
+            "transport/test_connections.py::test_no_connection_outlives_the_workflow_whatever_error_is_kept[a page with 502]",
         ),
     ),
     Plant(
@@ -199,7 +199,7 @@ _TRANSPORT = (
         "if self._in_head and (line or begun):",
         "if False:",
         (
-            "transport/test_connections.py::test_an_answer_that_is_cut_anywhere_is_repeated_or_of_unknown_outcome",
+            "transport/test_connections.py::test_an_answer_that_is_cut_anywhere_is_repeated_or_of_unknown_outcome[direct]",
         ),
     ),
     Plant(
@@ -207,7 +207,9 @@ _TRANSPORT = (
         "transport/connections.py",
         "            if self._end is not None:\n",
         "            if False:\n",
-        ("transport/test_connections.py::test_a_beginning_that_drips_ends_with_the_read_timeout",),
+        (
+            "transport/test_connections.py::test_a_beginning_that_drips_ends_with_the_read_timeout[headers]",
+        ),
     ),
     Plant(
         "transport: an inner deadline is ignored",
@@ -316,21 +318,27 @@ _CLIENTS = (
         "clients/birdy.py",
         "bound.arguments[argument] = as_input(service.session, name, value, rule)",
         "bound.arguments[argument] = value",
-        ("clients/test_own_urls.py::test_no_url_of_a_service_leaves_through_a_plain_proxy",),
+        (
+            "clients/test_own_urls.py::test_no_url_of_a_service_leaves_through_a_plain_proxy[wps-sync-list]",
+        ),
     ),
     Plant(
         "references: a URL of the workflow's own leaves through a plain proxy",
         "clients/references.py",
         "if not pin.is_local(url):",
         "if True:",
-        ("clients/test_own_urls.py::test_no_url_of_a_service_leaves_through_a_plain_proxy",),
+        (
+            "clients/test_own_urls.py::test_no_url_of_a_service_leaves_through_a_plain_proxy[wps-sync-list]",
+        ),
     ),
     Plant(
         "references: URLs inside of a text are not looked at",
         "clients/references.py",
         "text = _URL.sub(lambda found: handed(found[0]), text)",
         "pass",
-        ("clients/test_own_urls.py::test_no_url_of_a_service_leaves_through_a_plain_proxy",),
+        (
+            "clients/test_own_urls.py::test_no_url_of_a_service_leaves_through_a_plain_proxy[wps-sync-list]",
+        ),
     ),
     Plant(
         "outputs: a partial file is kept under the final name",
@@ -372,7 +380,7 @@ _CLIENTS = (
         "clients/metalink.py",
         "next((name for name in _ALGORITHMS if stated.get(name)), None)",
         "next((name for name in reversed(_ALGORITHMS) if stated.get(name)), None)",
-        ("clients/test_outputs.py::test_a_file_is_what_its_metalink_says_also_in_pieces",),
+        ("clients/test_outputs.py::test_a_file_is_what_its_metalink_says_also_in_pieces[3]",),
     ),
     Plant(
         "names: a name with ../ leads out of the directory",
@@ -386,7 +394,9 @@ _CLIENTS = (
         "clients/limits.py",
         'if nodes <= most and document.count(b"=") <= most:',
         "if True:",
-        ("clients/test_limits.py::test_more_than_the_limit_is_refused_before_there_is_a_tree",),
+        (
+            "clients/test_limits.py::test_more_than_the_limit_is_refused_before_there_is_a_tree[parse-elements]",
+        ),
     ),
     Plant(
         "urls: a URL of a document is taken as it is",
