@@ -183,7 +183,7 @@ _TRANSPORT = (
         "            if isinstance(raised",
         "            if isinstance(raised",
         (
-            "transport/test_connections.py::test_no_connection_outlives_the_workflow_whatever_error_is_kept[a page with 502]",
+            "transport/test_connections.py::test_no_connection_outlives_the_workflow_whatever_error_is_kept",
         ),
     ),
     Plant(
