@@ -216,7 +216,9 @@ _TRANSPORT = (
         "transport/times.py",
         "return usual if inner is None else min(usual, inner)",
         "return usual",
-        ("transport/test_session.py::test_an_inner_deadline_bounds_the_repeating",),
+        (
+            "transport/test_times.py::test_the_innermost_deadline_holds_and_never_prolongs_the_usual_one",
+        ),
     ),
     Plant(
         "transport: a login goes along to another origin",
