@@ -339,9 +339,18 @@ def test_the_question_carries_nothing_of_the_workflow(proxy, tmp_path, monkeypat
 
 def test_a_proxy_is_asked_once_for_all_workflows_and_threads(proxy):
     workflows = [Workflow() for _ in range(12)]
-    threads = [
-        threading.Thread(target=introduce, args=(wf.session, proxy.url())) for wf in workflows
-    ]
+    together, answer = threading.Barrier(len(workflows)), proxy.answer
+
+    def ask(wf):
+        together.wait(30)
+        introduce(wf.session, proxy.url())
+
+    def late(seen):
+        time.sleep(0.2)  # so that the others ask meanwhile, if nothing keeps them from it
+        return answer(seen)
+
+    proxy.answer = late
+    threads = [threading.Thread(target=ask, args=(wf,)) for wf in workflows]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -80,7 +80,10 @@ def test_asyncio_tasks_do_not_see_each_others_blocks():
 
 def test_a_block_ends_the_workflow_and_later_use_says_so():
     with Workflow("kept-id") as wf:
-        pass
+        with wf:
+            pass
+        assert not wf.closed
+    assert wf.closed
     wf.close()
     assert wf.closed
     with pytest.raises(WorkflowClosed, match="kept-id"):

@@ -266,9 +266,9 @@ def test_a_server_that_is_gone_is_an_error_and_no_endless_loop(execution, servic
 
 
 def test_a_server_that_trickles_cannot_hold_the_wait_beyond_its_deadline(service, execution):
-    """A byte every 50 ms keeps every read time-out from striking."""
+    """A byte every 50 ms, for 10 s and more, keeps every read time-out from striking."""
     listener = socket.create_server(("127.0.0.1", 0))
-    stop = threading.Event()
+    stop, at_the_end = threading.Event(), threading.Event()
 
     def trickle():
         while not stop.is_set():
@@ -279,11 +279,15 @@ def test_a_server_that_trickles_cannot_hold_the_wait_beyond_its_deadline(service
             with connection:
                 connection.recv(65536)
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-                while not stop.wait(0.05):
+                for _ in range(200):
+                    if stop.wait(0.05):
+                        return
                     try:
                         connection.sendall(b" ")
                     except OSError:
                         break
+                else:
+                    at_the_end.set()
 
     thread = threading.Thread(target=trickle, daemon=True)
     thread.start()
@@ -291,6 +295,7 @@ def test_a_server_that_trickles_cannot_hold_the_wait_beyond_its_deadline(service
         execution.statusLocation = f"http://127.0.0.1:{listener.getsockname()[1]}/outputs/1.xml"
         with pytest.raises(ExecutionTimeout):
             execution.wait(1)
+        assert not at_the_end.is_set()
     finally:
         stop.set()
         listener.shutdown(socket.SHUT_RDWR)

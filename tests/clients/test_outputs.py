@@ -428,14 +428,15 @@ def test_where_a_rest_cannot_be_trusted_the_whole_is_fetched_anew(
     assert flaky.ranges == [None, None, None]
 
 
-def test_a_range_from_elsewhere_is_not_pasted_in(output, service, tmp_path):
+@pytest.mark.parametrize("end", [len(CONTENT), len(CONTENT) - 99_995], ids=["longer", "as long"])
+def test_a_range_from_elsewhere_is_not_pasted_in(output, service, tmp_path, end):
     flaky = FlakyFile(100_000)
 
     def wrong(seen):
         answer = flaky(seen)
         if answer.status == 206:
-            answer.headers["Content-Range"] = f"bytes 5-{len(CONTENT) - 1}/{len(CONTENT)}"
-            answer.body = CONTENT[5:]
+            answer.headers["Content-Range"] = f"bytes 5-{end - 1}/{len(CONTENT)}"
+            answer.body = CONTENT[5:end]
         return answer
 
     service.files = wrong

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 import wpsdocs
 from pavics_affinity import Workflow
 from pavics_affinity.clients.wps import SYNC
-from pavics_affinity.errors import ExecuteOutcomeUnknown, NotAService
+from pavics_affinity.errors import ExecuteOutcomeUnknown, ExecutionFailed, NotAService
 from rawserver import RawServer, head
 
 WHOLE = wpsdocs.response(wpsdocs.SUCCEEDED, wpsdocs.embedded("hello"))
@@ -56,3 +58,25 @@ def test_a_page_of_no_stated_length_is_still_no_service(server):
         client = wf.wps(server.url())
         with pytest.raises(NotAService, match="an HTML page"):
             client.execute("step", [], mode=SYNC)
+
+
+@pytest.mark.parametrize(
+    ("code", "sent", "state"), [("ServerBusy", 2, "succeeded"), ("NoApplicableCode", 1, "failed")]
+)
+def test_only_what_a_busy_server_refused_is_sent_again(server, code, sent, state):
+    refusal = [head("Content-Type: text/xml"), wpsdocs.report("not now", code=code)]
+    with Workflow() as wf:
+        wf.session.busy_patience = 30.0
+        answering(server, refusal)
+        client = wf.wps(server.url())
+        client.description("step")
+
+        def at_first(asked: bytes) -> list[bytes]:
+            answering(server, [head("Content-Type: text/xml"), WHOLE])
+            return refusal
+
+        server.answer = at_first
+        with contextlib.nullcontext() if sent > 1 else pytest.raises(ExecutionFailed):
+            client.execute("step", [], mode=SYNC)
+        assert [step.state for step in wf.steps] == [state]
+    assert sum(asked.startswith(b"POST") for asked in server.seen) == sent

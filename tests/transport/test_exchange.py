@@ -7,8 +7,8 @@ from email.utils import formatdate
 
 import pytest
 
-from loopback import Answer, Server
-from pavics_affinity import Workflow
+from loopback import Answer, Seen, Server
+from pavics_affinity import Backend, Node, Service, Topology, Workflow
 from pavics_affinity.errors import (
     BackendUnavailable,
     ExecuteOutcomeUnknown,
@@ -82,6 +82,30 @@ def test_an_execute_answered_503_stays_unknown_whatever_it_asks_for(proxy):
     with session_for(proxy) as session, pytest.raises(ExecuteOutcomeUnknown):
         session.post(proxy.url(), data=b"<Execute/>")
     assert [seen.method for seen in proxy.seen] == ["POST", "GET"]
+
+
+@pytest.mark.parametrize("said", [None, "", "0.002", "-, 0.002"])
+def test_an_execute_is_sent_again_only_where_a_strict_proxy_says_that_it_reached_no_node(
+    proxy, said
+):
+    service = Service("fp", url=proxy.url(), backends=(Backend("n1", address="10.0.0.1:8093"),))
+    topology = Topology(nodes=(Node("n1"),), services=(service,), proxy="strict")
+
+    def refused(seen: Seen, connected: str | None) -> Answer:
+        if seen.method == "POST":
+            return Answer(502, b"", {} if connected is None else {"X-Pavics-Connect": connected})
+        return Answer()
+
+    with Workflow("a1b2", topology=topology, route="proxy", deadline=0.3) as wf:
+        proxy.answer = lambda seen: refused(seen, said)
+        with pytest.raises(ExecuteOutcomeUnknown):
+            wf.session.post(proxy.url(), data=b"<Execute/>")
+        assert [seen.method for seen in proxy.seen].count("POST") == 1
+        proxy.answer = lambda seen: refused(seen, "-")
+        with pytest.raises(BackendUnavailable):
+            wf.session.post(proxy.url(), data=b"<Execute/>")
+        assert [seen.method for seen in proxy.seen].count("POST") > 2
+        assert [step.state for step in wf.steps] == ["unknown", "not sent"]
 
 
 def test_429_that_names_no_time_is_asked_again_after_a_second(proxy):

@@ -375,6 +375,16 @@ def test_an_execute_that_was_redirected_is_not_said_never_to_have_run_and_not_se
     assert [seen.method for seen in service.seen].count("POST") == 1
 
 
+def test_a_request_of_the_session_that_was_redirected_may_have_run_and_pins_the_workflow(service):
+    service.execute = lambda seen: Answer(303, b"", {"Location": "/outputs/1234.xml"})
+    with Workflow("a1b2") as wf:
+        wf.add_scope(service.url())
+        with pytest.raises(ExecuteRedirected):
+            wf.session.post(service.url(), data=EXECUTE)
+        assert [step.state for step in wf.steps] == ["unknown"]
+        assert wf.session.pin.pinned
+
+
 def test_the_result_of_a_303_can_be_taken_up(service):
     service.execute = lambda seen: Answer(303, b"", {"Location": "/outputs/1234.xml"})
     with Workflow("a1b2") as wf:

@@ -14,6 +14,7 @@ from hostnames import Hostnames
 from loopback import Answer, Seen, Server
 from pavics_affinity.pin import Pin
 from pavics_affinity.transport import AffinitySession
+from pavics_affinity.transport.origins import OriginSettings
 
 BASIC = "Basic " + base64.b64encode(b"ann:word").decode()
 CHALLENGE = {"WWW-Authenticate": 'Digest realm="r", nonce="n", qop="auth", algorithm=MD5'}
@@ -209,3 +210,12 @@ def test_a_client_certificate_for_http_is_shown_to_https_of_the_same_host(
         session.bind("http://site.test/wps", cert=str(tmp_path / "ann.pem"), verify=ca)
         plain.answer = redirecting("https://site.test/x")
         assert session.get("http://site.test/wps").status_code == 200
+
+
+def test_settings_of_an_origin_show_no_secret():
+    settings = OriginSettings(
+        auth=("ann", "word"), cert=("/my/word.pem", "/my/word.key"), headers={"X-Api-Key": "word"}
+    )
+    assert settings.has_credentials
+    assert "word" not in repr(settings)
+    assert "word" not in str(settings)

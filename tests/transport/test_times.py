@@ -7,6 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
+from pavics_affinity.transport import times
 from pavics_affinity.transport.times import Patience, asked_to_wait, retry_after
 
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -101,3 +102,17 @@ def test_what_is_longer_than_the_deadline_is_not_waited_for_at_all(clock):
     assert clock.slept == []
     assert patience.wait(9)
     assert not patience.wait(1.5)
+
+
+def test_the_innermost_deadline_holds_and_never_prolongs_the_usual_one():
+    assert times.current_deadline(10) == 10
+    with times.deadline(3):
+        assert times.current_deadline(10) == 3
+        with times.deadline(None):
+            assert times.current_deadline(10) == 3
+        with times.deadline(0.5):
+            assert times.current_deadline(10) == 0.5
+        with times.deadline(60):
+            assert times.current_deadline(10) == 10
+        assert times.current_deadline(10) == 3
+    assert times.current_deadline(10) == 10

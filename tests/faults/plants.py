@@ -1,0 +1,671 @@
+"""The faults that ``make planted`` plants: a piece of the source, what it becomes, who must see it.
+
+One line of the library is changed so that one of its promises breaks, in each room at least
+once. The tests are those that stand next to the promise, as few as will do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A fault, and the tests that must find it.
+
+    Attributes
+    ----------
+    name : str
+        What is wrong with the library while it is planted.
+    file : str
+        Where, below ``src/pavics_affinity``.
+    old, new : str
+        The text that is replaced, which stands in the file once, and what takes its place.
+    tests : tuple of str
+        What pytest is given: files, or tests of a file, below ``tests``.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+_PIN = (
+    Plant(
+        "pin: evidence is not checked",
+        "pin/judge.py",
+        "name = site.topology.evidence\n",
+        "name = None\n",
+        ("pin/test_pin.py::test_once_pinned_the_answer_of_another_node_is_lost",),
+    ),
+    Plant(
+        "pin: promised evidence may be missing",
+        "pin/judge.py",
+        "if 200 <= status < 300 and site.node is not None:",
+        "if False:",
+        ("pin/test_pin.py::test_evidence_that_was_promised_and_is_missing_is_lost",),
+    ),
+    Plant(
+        "pin: a wrong node is accepted by strict=True",
+        "pin/judge.py",
+        "        if self._strict:\n",
+        "        if not self._strict:\n",
+        (
+            "pin/test_pin.py::test_a_reference_that_names_another_node_than_the_one_asked_for_is_lost",
+        ),
+    ),
+    Plant(
+        "pin: a pinned workflow moves to the node that answered",
+        "pin/judge.py",
+        "firm = target.pinned or site.settled or moved",
+        "firm = False",
+        ("transport/test_session.py::test_an_answer_of_another_node_is_never_a_result",),
+    ),
+    Plant(
+        "pin: it begins with the answer to the first Execute, and not when that leaves",
+        "pin/site.py",
+        "return self.settled or self.under_way > 0",
+        "return self.settled",
+        (
+            "transport/test_execute_under_way.py::test_while_the_first_execute_runs_another_thread_does_not_move_the_workflow",
+        ),
+    ),
+    Plant(
+        "pin: a strict workflow leaves a dead node",
+        "pin/pin.py",
+        "if self.strict or site is None or not site.pinned or not site.abandon(target.node):",
+        "if site is None or not site.pinned or not site.abandon(target.node):",
+        ("pin/test_pin.py::test_a_strict_workflow_never_leaves_its_node",),
+    ),
+    Plant(
+        "pin: the direct route steps down from https",
+        "pin/pin.py",
+        'return not (public.scheme == "https" and origin.scheme == "http")',
+        "return True",
+        (
+            "pin/test_pin.py::test_the_node_itself_is_asked_only_where_that_is_no_step_down_from_https",
+        ),
+    ),
+    Plant(
+        "pin: the id is told to a host out of scope, also on a redirect",
+        "pin/pin.py",
+        "            return Target(url)\n",
+        "            return Target(url, self.header, self.machineid)\n",
+        (
+            "transport/test_session.py::test_a_redirect_carries_the_machineid_only_to_hosts_in_scope",
+        ),
+    ),
+    Plant(
+        "pin: the key in a link is percent-escaped",
+        "pin/links.py",
+        "{PATH_PREFIX}{key}{parts.path",
+        "{PATH_PREFIX}{key.replace('~', '%7E')}{parts.path",
+        ("clients/test_references.py::test_the_query_of_a_link_is_kept_and_an_older_key_replaced",),
+    ),
+)
+
+_TRANSPORT = (
+    Plant(
+        "transport: an Execute is repeated after a lost answer",
+        "transport/exchange.py",
+        "if self.execute and not not_sent:",
+        "if False:",
+        (
+            "transport/test_session.py::test_an_execute_that_is_cut_off_is_sent_once_and_its_outcome_unknown",
+        ),
+    ),
+    Plant(
+        "transport: an Execute is repeated behind a proxy of the environment",
+        "transport/faults.py",
+        "_NO_CONNECTION = (NewConnectionError, ConnectTimeoutError, ClosedPoolError)",
+        "_NO_CONNECTION = (NewConnectionError, ConnectTimeoutError, ClosedPoolError, ProxyError)",
+        ("transport/test_faults.py::test_an_execute_whose_answer_a_proxy_loses_is_sent_once",),
+    ),
+    Plant(
+        "transport: an Execute leaves on a connection that the server may be closing",
+        "transport/exchange.py",
+        "fresh=self.execute,",
+        "fresh=False,",
+        (
+            "transport/test_session.py::test_an_execute_never_meets_a_connection_that_the_server_is_closing",
+        ),
+    ),
+    Plant(
+        "transport: silence of a strict proxy about the node means that nothing ran",
+        "transport/exchange.py",
+        'return bool(connected) and not connected.strip("-, :")',
+        'return not connected.strip("-, :")',
+        (
+            "transport/test_exchange.py::test_an_execute_is_sent_again_only_where_a_strict_proxy_says_that_it_reached_no_node",
+        ),
+    ),
+    Plant(
+        "transport: an Execute that a 303 answers is made a GET of its result",
+        "transport/exchange.py",
+        "_TURNED_INTO_GET = frozenset({301, 302, _SEE_OTHER})",
+        "_TURNED_INTO_GET = frozenset({301, 302})",
+        (
+            "transport/test_execute_under_way.py::test_a_request_of_the_session_that_was_redirected_may_have_run_and_pins_the_workflow",
+        ),
+    ),
+    Plant(
+        "transport: a 303 is taken for a sign that nothing ran",
+        "transport/exchange.py",
+        '        location = without_login(response.headers.get("Location", ""))\n',
+        "        if self.step:\n            self.step.not_sent()\n"
+        '        location = without_login(response.headers.get("Location", ""))\n',
+        (
+            "transport/test_execute_under_way.py::test_a_request_of_the_session_that_was_redirected_may_have_run_and_pins_the_workflow",
+        ),
+    ),
+    Plant(
+        "transport: 'Nothing was executed' is said of a job that runs",
+        "transport/exchange.py",
+        '". Running jobs and files are unaffected: ask again when it is back"',
+        '". Nothing was executed"',
+        (
+            "clients/test_addresses.py::test_a_job_whose_plain_proxy_is_away_is_not_said_never_to_have_run",
+        ),
+    ),
+    Plant(
+        "transport: Retry-After is not obeyed",
+        "transport/exchange.py",
+        "return self.patience.wait(asked or 0.0)",
+        "return self.patience.wait(0.0)",
+        ("transport/test_exchange.py::test_a_harmless_request_waits_as_long_as_it_is_asked_to",),
+    ),
+    Plant(
+        "transport: an error keeps its connection open",
+        "transport/exchange.py",
+        "            if response is not None:\n                response.close()\n"
+        "            if isinstance(raised",
+        "            if isinstance(raised",
+        (
+            "transport/test_connections.py::test_no_connection_outlives_the_workflow_whatever_error_is_kept",
+        ),
+    ),
+    Plant(
+        "transport: credentials of https go to a node in clear",
+        "transport/exchange.py",
+        'if secret and public and actual and public.scheme == "https" != actual.scheme:',
+        "if False:",
+        ("test_authentication.py::test_credentials_do_not_leave_tls_for_a_node_that_speaks_none",),
+    ),
+    Plant(
+        "transport: an answer that is cut in its headers is accepted",
+        "transport/connections.py",
+        "if self._in_head and (line or begun):",
+        "if False:",
+        (
+            "transport/test_connections.py::test_an_answer_that_is_cut_anywhere_is_repeated_or_of_unknown_outcome[direct]",
+        ),
+    ),
+    Plant(
+        "transport: headers may drip beyond the read time-out",
+        "transport/connections.py",
+        "            if self._end is not None:\n",
+        "            if False:\n",
+        (
+            "transport/test_connections.py::test_a_beginning_that_drips_ends_with_the_read_timeout[headers]",
+        ),
+    ),
+    Plant(
+        "transport: an inner deadline is ignored",
+        "transport/times.py",
+        "return usual if inner is None else min(usual, inner)",
+        "return usual",
+        (
+            "transport/test_times.py::test_the_innermost_deadline_holds_and_never_prolongs_the_usual_one",
+        ),
+    ),
+    Plant(
+        "transport: a login goes along to another origin",
+        "transport/session.py",
+        "return old is None or (old != new and not is_upgrade(old_url, new_url))",
+        "return False",
+        ("transport/test_origins.py::test_a_login_goes_nowhere_else",),
+    ),
+    Plant(
+        "transport: headers of the session are told to hosts out of scope",
+        "transport/session.py",
+        "withheld = {n: None for n in self.headers if n.lower() not in NEUTRAL_HEADERS}",
+        "withheld: dict[str, None] = {}",
+        ("test_authentication.py::test_what_is_set_on_the_session_goes_to_hosts_in_scope_only",),
+    ),
+    Plant(
+        "transport: a cookie goes to hosts below the one that set it",
+        "transport/withheld.py",
+        "else host == home",
+        "else host.endswith(home)",
+        (
+            "transport/test_withheld.py::test_a_cookie_goes_to_the_host_that_set_it_and_below_it_only_with_a_domain",
+        ),
+    ),
+    Plant(
+        "transport: a URL is sent without having been checked",
+        "transport/session.py",
+        'return checked_url(text, "the request")',
+        "return text",
+        (
+            "test_hostile_servers.py::test_a_url_that_cannot_be_asked_for_is_our_error_at_every_door",
+        ),
+    ),
+    Plant(
+        "transport: the repr of an origin's settings shows the login",
+        "transport/origins.py",
+        "auth: Any = field(default=None, repr=False)",
+        "auth: Any = field(default=None)",
+        ("transport/test_origins.py::test_settings_of_an_origin_show_no_secret",),
+    ),
+    Plant(
+        "transport: a forked process uses its parent's connections",
+        "transport/adapter.py",
+        "if self._process != os.getpid():",
+        "if False:",
+        ("transport/test_session.py::test_a_fork_gets_connections_of_its_own",),
+    ),
+)
+
+_CLIENTS = (
+    Plant(
+        "wps: an answer that may be cut is taken for the result",
+        "clients/submission.py",
+        "if answer.may_be_cut:",
+        "if False:",
+        ("clients/test_submission.py",),
+    ),
+    Plant(
+        "wps: an Execute that the service ran, and that failed, is sent again",
+        "clients/submission.py",
+        "ran=code != _BUSY",
+        "ran=False",
+        ("clients/test_submission.py::test_only_what_a_busy_server_refused_is_sent_again",),
+    ),
+    Plant(
+        "wps: a status that WPS does not have is waited for",
+        "clients/execution.py",
+        "if self.status is not None and self.status not in submission.STATES:",
+        "if False:",
+        (
+            "clients/test_execution.py::test_a_state_that_wps_does_not_have_is_an_error_that_quotes_it_and_no_wait",
+        ),
+    ),
+    Plant(
+        "wps: a status document may trickle beyond the wait's end",
+        "clients/status.py",
+        "until = time.monotonic() + bound",
+        "until = None",
+        (
+            "clients/test_execution.py::test_a_server_that_trickles_cannot_hold_the_wait_beyond_its_deadline",
+        ),
+    ),
+    Plant(
+        "ogc: an unknown word for a job's state is taken for 'running'",
+        "clients/states.py",
+        'return _STATES.get(plain) or _STATES.get(plain.removeprefix("process"))',
+        'return _STATES.get(plain) or _STATES.get(plain.removeprefix("process")) or "running"',
+        ("clients/test_states.py::test_other_words_are_not_guessed_at",),
+    ),
+    Plant(
+        "ogc: an accepted job is taken for the results",
+        "clients/accepted.py",
+        "if answer.status == 202 or (answer.status == 201 and addressed):",
+        "if False:",
+        ("clients/test_accepted.py",),
+    ),
+    Plant(
+        "birdy: an output of an earlier step leaves as it is through a plain proxy",
+        "clients/birdy.py",
+        "bound.arguments[argument] = as_input(service.session, name, value, rule)",
+        "bound.arguments[argument] = value",
+        (
+            "clients/test_own_urls.py::test_no_url_of_a_service_leaves_through_a_plain_proxy[wps-sync-list]",
+        ),
+    ),
+    Plant(
+        "references: a URL of the workflow's own leaves through a plain proxy",
+        "clients/references.py",
+        "if not pin.is_local(url):",
+        "if True:",
+        (
+            "clients/test_own_urls.py::test_no_url_of_a_service_leaves_through_a_plain_proxy[wps-sync-list]",
+        ),
+    ),
+    Plant(
+        "references: URLs inside of a text are not looked at",
+        "clients/references.py",
+        "text = _URL.sub(lambda found: handed(found[0]), text)",
+        "pass",
+        (
+            "clients/test_own_urls.py::test_no_url_of_a_service_leaves_through_a_plain_proxy[wps-sync-list]",
+        ),
+    ),
+    Plant(
+        "outputs: a partial file is kept under the final name",
+        "clients/files.py",
+        "        beside.unlink(missing_ok=True)\n",
+        "        if beside.exists():\n            beside.replace(path)\n",
+        ("clients/test_outputs.py::test_a_download_that_breaks_every_time_leaves_nothing",),
+    ),
+    Plant(
+        "outputs: a file shorter than its stated length is accepted",
+        "clients/transfer.py",
+        "if self.total is not None and self.offset != self.total:",
+        "if False:",
+        ("clients/test_outputs.py::test_a_server_may_give_the_rest_in_parts",),
+    ),
+    Plant(
+        "outputs: a range from elsewhere is pasted in",
+        "clients/transfer.py",
+        "if match is None or int(match[1]) != self.offset:",
+        "if match is None:",
+        ("clients/test_outputs.py::test_a_range_from_elsewhere_is_not_pasted_in",),
+    ),
+    Plant(
+        "outputs: an error page is taken for the output",
+        "clients/transfer.py",
+        "if response.status_code not in (200, 203) and not partial:",
+        "if False:",
+        ("clients/test_outputs.py::test_an_error_in_place_of_an_output_is_no_output",),
+    ),
+    Plant(
+        "metalink: a file of another checksum is accepted",
+        "clients/transfer.py",
+        "if hashed is not None and hashed.hexdigest() != self.digest:",
+        "if False:",
+        ("clients/test_outputs.py::test_a_file_that_is_not_what_its_metalink_says_is_no_result",),
+    ),
+    Plant(
+        "metalink: the weakest of the checksums is compared",
+        "clients/metalink.py",
+        "next((name for name in _ALGORITHMS if stated.get(name)), None)",
+        "next((name for name in reversed(_ALGORITHMS) if stated.get(name)), None)",
+        ("clients/test_outputs.py::test_a_file_is_what_its_metalink_says_also_in_pieces[3]",),
+    ),
+    Plant(
+        "names: a name with ../ leads out of the directory",
+        "clients/names.py",
+        '    name = re.split(r"[/\\\\]", name)[-1]\n',
+        "",
+        ("clients/test_names.py::test_hostile_names_become_harmless",),
+    ),
+    Plant(
+        "limits: a tree of any size is built",
+        "clients/limits.py",
+        'if nodes <= most and document.count(b"=") <= most:',
+        "if True:",
+        (
+            "clients/test_limits.py::test_more_than_the_limit_is_refused_before_there_is_a_tree[parse-elements]",
+        ),
+    ),
+    Plant(
+        "urls: a URL of a document is taken as it is",
+        "clients/urls.py",
+        "return checked_url(absolute, what)",
+        "return str(absolute)",
+        ("clients/test_execution.py::test_a_status_location_that_is_no_web_address_is_not_asked",),
+    ),
+    Plant(
+        "local: a service elsewhere names files of this machine",
+        "clients/local.py",
+        'if scheme.lower() != "file" or not _is_this_machine(service):',
+        'if scheme.lower() != "file":',
+        ("clients/test_local.py::test_a_service_elsewhere_names_no_file_of_this_machine",),
+    ),
+)
+
+_JOURNAL = (
+    Plant(
+        "journal: a line may be lost with the power",
+        "journal/lines.py",
+        "                os.fsync(self._descriptor)\n",
+        "",
+        ("journal/test_lines.py::test_each_line_is_on_the_disk_before_the_program_goes_on",),
+    ),
+    Plant(
+        "journal: its lock is gone, and two processes write it",
+        "journal/lines.py",
+        "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "pass",
+        ("journal/test_lines.py::test_a_second_writer_is_told_who_the_first_one_is",),
+    ),
+    Plant(
+        "journal: tokens are written down",
+        "journal/secrets.py",
+        "if not _SECRET.search(k) and not _TOKEN.match(v)]",
+        "]",
+        ("journal/test_secrets.py",),
+    ),
+    Plant(
+        "resume: a replay sends a step again whose outcome is unknown",
+        "record/steps.py",
+        'if replay and step.state not in ("not sent", "refused", "failed"):',
+        'if replay and step.state not in ("not sent", "refused", "failed", "unknown"):',
+        ("record/test_steps.py",),
+    ),
+    Plant(
+        "resume: the node of what ran is forgotten",
+        "journal/workflow.py",
+        "            if step.ran and step.node is not None:\n                return step.node\n",
+        "            pass\n",
+        ("journal/test_workflow.py::test_the_node_is_that_of_the_first_step_that_may_have_run",),
+    ),
+)
+
+_RECORD = (
+    Plant(
+        "record: one result of an earlier process answers every Execute that is like it",
+        "record/steps.py",
+        "return waiting.popleft() if waiting else None",
+        "return waiting[0] if waiting else None",
+        ("record/test_steps.py",),
+    ),
+    Plant(
+        "record: requests that were dropped are not counted",
+        "record/requests.py",
+        "            self._seen += 1\n",
+        "            self._seen = len(self._entries)\n",
+        ("record/test_requests.py::test_the_oldest_are_dropped_and_counted",),
+    ),
+)
+
+_BATCH = (
+    Plant(
+        "batch: what has executed something is begun anew",
+        "batch/run.py",
+        "if not outcome.ran and entry.free:",
+        "if entry.free:",
+        (
+            "batch/test_lost_nodes.py::test_what_had_executed_something_is_an_error_where_it_may_not_be_repeated",
+        ),
+    ),
+    Plant(
+        "batch: an item that is finished runs a second time",
+        "batch/keep.py",
+        "entry = self._finished.pop(key, None)",
+        "entry = None",
+        ("batch/test_keep.py",),
+    ),
+    Plant(
+        "batch: a node is given more than its share",
+        "batch/share.py",
+        "free = [node for node in weights if self._unfinished[node] < self.per_node]",
+        "free = list(weights)",
+        ("batch/test_share.py",),
+    ),
+)
+
+_SITE = (
+    Plant(
+        "discovery: what a proxy says of other hosts is believed",
+        "discovery/document.py",
+        "return origin.host == self._origin.host and not downgraded",
+        "return not downgraded",
+        ("test_discovery.py::test_what_it_says_of_other_hosts_is_not_believed",),
+    ),
+    Plant(
+        "discovery: silence is taken for a refusal",
+        "discovery/finder.py",
+        "return _Entry(found, self._clock(), silent + 1)",
+        "return _Entry(None, self._clock())",
+        ("test_discovery.py::test_a_proxy_that_does_not_answer_is_asked_again_soon",),
+    ),
+    Plant(
+        "discovery: its lock is gone, and each thread asks the proxy",
+        "discovery/finder.py",
+        "        with asking:\n",
+        "        if asking:\n",
+        ("test_discovery.py::test_a_proxy_is_asked_once_for_all_workflows_and_threads",),
+    ),
+    Plant(
+        "topology: a look-alike of a path belongs to the service",
+        "topology/coverage.py",
+        'if len(path) == length or path[length : length + 1] == "/":',
+        "if len(path) >= length:",
+        ("topology/test_coverage.py",),
+    ),
+    Plant(
+        "topology: a host with a final dot is another host",
+        "topology/urls.py",
+        'return host.removesuffix(".").lower()',
+        "return host.lower()",
+        ("topology/test_urls.py",),
+    ),
+    Plant(
+        "placement: 15 bits of the checksum instead of 16 are left out",
+        "placement/nginx.py",
+        "address = self._cells[(crc32(data) >> 16 & 0x7FFF) % self._modulus]",
+        "address = self._cells[(crc32(data) >> 15 & 0x7FFF) % self._modulus]",
+        ("placement/test_nginx.py::test_every_recorded_placement_is_equal",),
+    ),
+    Plant(
+        "placement: a server that is down loses its share of the hash values",
+        "placement/nginx.py",
+        "self._bounds = list(accumulate(peer.server.weight for peer in self._peers))",
+        "self._peers = [peer for i, peer in enumerate(self._peers) if i in self._live]\n"
+        "        self._live = list(range(len(self._peers)))\n"
+        "        self._bounds = list(accumulate(peer.server.weight for peer in self._peers))",
+        ("placement/test_nginx.py::test_every_recorded_placement_is_equal",),
+    ),
+    Plant(
+        "placement: the ring counts fewer points",
+        "placement/ring.py",
+        "POINTS_PER_WEIGHT = 160",
+        "POINTS_PER_WEIGHT = 159",
+        ("placement/test_ring.py",),
+    ),
+    Plant(
+        "placement: steering gives the key after the one that leads there",
+        "placement/steering.py",
+        'return machineid if number == 0 else f"{machineid}~{number}"',
+        'return machineid if number == 0 else f"{machineid}~{number + 1}"',
+        ("placement/test_steering.py",),
+    ),
+)
+
+_PROXY = (
+    Plant(
+        "check: sticky is passed over",
+        "proxy/check/pools.py",
+        "return next((line for line in self.statement.block if line.name in STICKY), None)",
+        "return None",
+        ("proxy/check/test_unjudged.py::test_sticky_decides_before_any_method",),
+    ),
+    Plant(
+        "check: a stream upstream is passed over",
+        "proxy/check/streams.py",
+        "if not udp and (pool.chooses(site.resolve) or pool.balancer):",
+        "if False:",
+        ("proxy/check/test_streams.py",),
+    ),
+    Plant(
+        "check: a missing max_fails=0 is passed over",
+        "proxy/check/failover.py",
+        "        if counting:\n",
+        "        if False:\n",
+        (
+            "proxy/check/test_findings.py::test_the_plain_style_has_no_error_and_each_warning_of_it_once_for_each_service",
+        ),
+    ),
+    Plant(
+        "render: proxy_next_upstream off is forgotten",
+        "proxy/render/strict.py",
+        '        "  proxy_next_upstream off;",\n',
+        "",
+        (
+            "proxy/check/test_findings.py::test_what_render_writes_in_the_strict_style_has_no_finding",
+        ),
+    ),
+    Plant(
+        "render: max_fails=0 is forgotten",
+        "proxy/render/strict.py",
+        'line + " max_fails=0"',
+        "line",
+        (
+            "proxy/check/test_findings.py::test_what_render_writes_in_the_strict_style_has_no_finding",
+        ),
+    ),
+    Plant(
+        "render: a node that the proxy does not know is asked by the hash",
+        "proxy/render/strict.py",
+        """        f'  "~[~][a-z][a-z0-9-]*$" {_UNKNOWN};',\n""",
+        "",
+        ("proxy/test_render.py::test_a_node_that_is_not_there_is_answered_421",),
+    ),
+    Plant(
+        "read: a session that decides before the hash is not refused",
+        "proxy/upstreams.py",
+        "        if line.name in STICKY:\n",
+        "        if False:\n",
+        ("proxy/test_parsing.py::test_read_nginx_refuses_what_makes_the_hash_decide_nothing",),
+    ),
+    Plant(
+        "read: the first of several hashes holds",
+        "proxy/upstreams.py",
+        "            hashed, where = _hash(line), line\n",
+        "            hashed, where = _hash(line), line\n            break\n",
+        ("proxy/test_read.py::test_the_last_of_several_hashes_holds_as_in_nginx",),
+    ),
+)
+
+_PEOPLE = (
+    Plant(
+        "markup: escapes reach the terminal",
+        "markup/__init__.py",
+        "unicodedata.category(c) in _INVISIBLE else c",
+        "not c else c",
+        ("markup/test_html.py::test_characters_that_steer_are_shown_as_such",),
+    ),
+    Plant(
+        "markup: text is not escaped in HTML",
+        "markup/__init__.py",
+        "words = html.escape(clean(text, limit))",
+        "words = clean(text, limit)",
+        ("markup/test_html.py::test_text_is_escaped_wherever_it_stands",),
+    ),
+    Plant(
+        "markup: a password in a URL is shown",
+        "markup/__init__.py",
+        r'return _LOGIN.sub(r"\1", text)',
+        "return text",
+        ("markup/test_html.py::test_no_password_is_shown",),
+    ),
+    Plant(
+        "workflow: the end of a block leaves it in force",
+        "workflow.py",
+        "reset_session(self._tokens.pop())",
+        "self._tokens.pop()",
+        ("test_workflow.py::test_the_innermost_block_is_current",),
+    ),
+    Plant(
+        "workflow: the end of a block leaves its connections open",
+        "workflow.py",
+        "        if not self._tokens:\n            self.close()\n",
+        "",
+        ("test_workflow.py::test_a_block_ends_the_workflow_and_later_use_says_so",),
+    ),
+)
+
+PLANTS = (*_PIN, *_TRANSPORT, *_CLIENTS, *_JOURNAL, *_RECORD, *_BATCH, *_SITE, *_PROXY, *_PEOPLE)
