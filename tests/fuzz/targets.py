@@ -228,7 +228,7 @@ def exception_report(document: bytes) -> None:
                         execute=execute,
                     )
                 )
-        root = xml.parse(document)
+        root = _xml(document)
         repr(xml.exception_of(root)), xml.service_of(root)
 
 

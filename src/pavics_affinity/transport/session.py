@@ -7,6 +7,7 @@ import os
 import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.auth import HTTPBasicAuth
@@ -360,7 +361,9 @@ def _checked(url: Any) -> str:
     """Return a URL as it may be asked for; one of another scheme is for its own adapter."""
     text = url.decode("latin-1") if isinstance(url, bytes) else url
     if isinstance(text, str) and ":" in text and not text.lstrip().lower().startswith("http"):
-        return text
+        with contextlib.suppress(ValueError):  # of brackets that hold no address
+            urlsplit(text)
+            return text
     return checked_url(text, "the request")
 
 

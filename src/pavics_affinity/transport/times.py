@@ -156,7 +156,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     text = headers.get("Retry-After", "").strip()
     if _DIGITS.fullmatch(text):
         return float(text[:20])
-    moment, now = _moment(text), _moment(headers.get("Date", "")) or datetime.now(UTC)
+    moment, now = moment_of(text), moment_of(headers.get("Date", "")) or datetime.now(UTC)
     return None if moment is None else max(0.0, (moment - now).total_seconds())
 
 
@@ -166,7 +166,8 @@ def asked_to_wait(headers: Mapping[str, str]) -> str:
     return "" if asked is None else f" and asks to wait {asked:.0f} s (Retry-After)"
 
 
-def _moment(text: str) -> datetime | None:
+def moment_of(text: str) -> datetime | None:
+    """Return the moment that a date in a header names; None if it is not one."""
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
