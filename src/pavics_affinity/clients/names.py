@@ -92,13 +92,14 @@ def from_disposition(header: str | None) -> str:
     if not header:
         return ""
     extended = _EXTENDED.search(header)
+    damaged = ""
     if extended is not None:
-        latin = extended[1].lower() in ("iso-8859-1", "latin-1")
-        with contextlib.suppress(UnicodeError):
-            name = unquote_to_bytes(extended[2]).decode("latin-1" if latin else "utf-8")
-            if clean(name):
-                return clean(name)
-    return _by_mail(_ANY_EXTENDED.sub("", header)) or _by_mail(header)
+        charset = "latin-1" if extended[1].lower() in ("iso-8859-1", "latin-1") else "utf-8"
+        name = unquote_to_bytes(extended[2]).decode(charset, "replace")
+        damaged = clean(name)
+        if damaged and "\ufffd" not in name:
+            return damaged
+    return _by_mail(_ANY_EXTENDED.sub("", header)) or damaged or _by_mail(header)
 
 
 def _by_mail(header: str) -> str:
