@@ -455,8 +455,8 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
 def _given_page(document: Any) -> str:
     """Return a landing page that the user has fetched elsewhere, as OWSLib reads it."""
     try:
-        page = read_json(document)
-    except (TypeError, ValueError) as error:
+        page = read_json(document if isinstance(document, str | bytes) else "")
+    except ValueError as error:
         raise InvalidRequest(
             f"json_ is {reprlib.repr(document)}, which is not JSON ({error}). Pass the text of the "
             "landing page, or leave json_ out to have it fetched"
