@@ -60,6 +60,8 @@ def check_files(verify: Any, cert: Any, url: str) -> None:
 def check_headers(headers: Mapping[str, Any], url: str) -> None:
     """Raise `InvalidRequest` if a header cannot be sent; the message holds none of its value."""
     for name, value in headers.items():
+        if value is None:  # takes a header of the session away
+            continue
         try:
             requests.utils.check_header_validity((name, value))
             f"{name}{value}".encode("latin-1")

@@ -216,8 +216,8 @@ class AffinitySession(requests.Session):
             withheld = {n: None for n in self.headers if n.lower() not in NEUTRAL_HEADERS}
             request.headers = {**withheld, **(request.headers or {})}
             own = {cookie.name for cookie in self.cookies if not cookie.domain}
-        headers = {name.lower(): value for name, value in (request.headers or {}).items()}
         prepared = self._prepared(request)
+        headers = {name.lower(): value for name, value in (request.headers or {}).items()}
         if not headers.get("cookie"):  # else the header that was given is the one that is sent
             withhold_cookies(prepared, own - names_of(request.cookies))
         return prepared
