@@ -121,6 +121,7 @@ def test_the_name_of_a_url(url, name):
         ("attachment; filename*=UTF-8''; filename=x.nc", "x.nc"),
         ("attachment; filename*=naive.nc; filename=x.nc", "x.nc"),
         ("attachment; filename*=naive.nc", "naive.nc"),
+        ("a; filename*=b; filename*1*=", ""),
         ("attachment; filename==?utf-I \xe0?b?w6kubmM=?=", "=_utf-I à_b_w6kubmM=_="),
         ('attachment; filename*0="a"; filename*1="b.nc"', "ab.nc"),
         # UTF-8 as HTTP libraries read it, and Latin-1 as it is
