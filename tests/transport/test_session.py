@@ -655,9 +655,10 @@ def test_a_request_that_cannot_be_sent_is_refused_by_an_error_of_ours(proxy, opt
 def test_a_client_whose_settings_cannot_be_used_is_refused_by_an_error_of_ours(
     proxy, name, options
 ):
-    topology = Topology(nodes=(Node("n"),), services=(Service("s", url=proxy.url()),))
+    url = proxy.url().replace("http:", "https:")
+    topology = Topology(nodes=(Node("n"),), services=(Service("s", url=url),))
     with Workflow("a1b2", topology=topology) as wf, pytest.raises(InvalidRequest):
-        getattr(wf, name)(proxy.url(), **options)
+        getattr(wf, name)(url, **options)
     assert not proxy.seen
 
 
