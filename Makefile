@@ -8,7 +8,7 @@
 #   make notebooks       execute the notebooks
 #   make faults          random faults under 10,000 chains, and the matrix; FAULTS_ARGS=--help
 #   make planted         break the library on purpose; every fault must be caught
-#   make fuzz            100,000 inputs for each parser
+#   make fuzz            100,000 inputs for each parser; FUZZ_ARGS=--help
 #   make load            200 workflows at once for five minutes
 #   make bench           side by side with the alternatives; bench-quick in under two minutes
 #   make clean           remove what the above made, the virtual environment included
@@ -29,6 +29,7 @@ BENCH_ARGS ?=
 FAULTS_ARGS ?= --write
 PLANTED_ARGS ?=
 FUZZ_INPUTS ?= 100000
+FUZZ_ARGS ?=
 LOAD_ARGS ?=
 OWSLIB ?=
 
@@ -87,6 +88,9 @@ faults: $(DEV)
 
 planted: $(DEV)
 	@PYTHONPATH=tests $(BIN)/python -m faults.planted $(PLANTED_ARGS)
+
+fuzz: $(DEV)
+	@PYTHONPATH=tests $(BIN)/python -m fuzz.run --inputs $(FUZZ_INPUTS) $(FUZZ_ARGS)
 
 load: $(DEV)
 	@$(BIN)/python -m benchmarks.load $(LOAD_ARGS)

@@ -11,7 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from owslib.util import ServiceException
 
-import wpsdocs
+from fuzz.seeds import (
+    CAPABILITIES,
+    DESCRIPTION,
+    DOCUMENTS,
+    LANDING,
+    METALINK,
+    PUBLISHED,
+    RESPONSES,
+)
 from loopback import Answer, Seen, Server
 from mutations import json_like, xml_like
 from pavics_affinity import Workflow
@@ -30,39 +38,6 @@ MANY = settings(
     max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-
-INPUTS = (
-    wpsdocs.literal("delay", "float")
-    + wpsdocs.literal(
-        "kind", inner="<ows:AllowedValues><ows:Value>a</ows:Value></ows:AllowedValues>"
-    )
-    + wpsdocs.complex_("resource", low=1)
-    + wpsdocs.bbox("box")
-)
-METALINK = (
-    "<metalink xmlns='urn:ietf:params:xml:ns:metalink'><file name='a.nc'><size>3</size>"
-    "<hash type='sha-256'>12</hash><url priority='1'>a.nc</url></file><file name='b'>"
-    "<metaurl mediatype='text/plain'>b.txt</metaurl></file></metalink>"
-)
-OUTPUTS = (
-    wpsdocs.embedded("hello")
-    + wpsdocs.embedded("aGVsbG8=", "coded", 'encoding="base64"')
-    + wpsdocs.output("n", "<wps:Data><wps:LiteralData>7</wps:LiteralData></wps:Data>")
-    + wpsdocs.output(
-        "box",
-        '<wps:Data><wps:BoundingBoxData crs="epsg:4326" dimensions="2"><ows:LowerCorner>0 1'
-        "</ows:LowerCorner><ows:UpperCorner>2 3</ows:UpperCorner></wps:BoundingBoxData></wps:Data>",
-    )
-    + wpsdocs.embedded(METALINK.replace("<", "&lt;"), "list", 'mimeType="application/metalink+xml"')
-)
-CAPABILITIES = wpsdocs.capabilities("step", "subset_bbox")
-DESCRIPTION = wpsdocs.description("step", INPUTS, ("output", "other"))
-RESPONSES = (
-    wpsdocs.response(wpsdocs.SUCCEEDED, OUTPUTS),
-    wpsdocs.response(wpsdocs.STARTED, location="http://127.0.0.1/status.xml"),
-    wpsdocs.response(wpsdocs.failed("it &lt;failed&gt;", "Code", "input")),
-    wpsdocs.report("no", "InvalidParameterValue"),
 )
 
 
@@ -190,34 +165,6 @@ def test_documents_that_a_server_sends(wf, server, impatient, document):
             ask()
 
 
-LANDING = {
-    "title": "t",
-    "links": [{"rel": "service-desc", "type": "application/json", "href": "/"}],
-}
-PROCESSES = {"processes": [{"id": "step", "title": "s"}], "links": []}
-PROCESS = {
-    "id": "step",
-    "inputs": {"a": {"schema": {"type": "string"}, "minOccurs": 1, "maxOccurs": "unbounded"}},
-    "outputs": {"o": {"schema": {"type": "object"}}},
-}
-JOB = {
-    "jobID": "1",
-    "processID": "step",
-    "status": "successful",
-    "progress": 100,
-    "message": "done",
-    "links": [{"rel": "http://www.opengis.net/def/rel/ogc/1.0/results", "href": "results"}],
-}
-RESULTS = {
-    "text": "hello",
-    "number": 7,
-    "value": {"value": "aGVsbG8=", "encoding": "base64", "mediaType": "text/plain"},
-    "list": {"value": METALINK, "mediaType": "application/metalink+xml"},
-    "outputs": [{"id": "o", "value": {"a": [1]}}],
-}
-DOCUMENTS = (LANDING, PROCESSES, PROCESS, JOB, RESULTS)
-
-
 @settings(MANY, max_examples=100)
 @given(document=st.one_of(json_like(*DOCUMENTS), st.binary(max_size=40)))
 def test_json_that_a_server_sends(wf, server, elsewhere, impatient, document):
@@ -251,26 +198,6 @@ def read_all(results) -> None:
         for read in (output.text, output.json, output.files):
             with contextlib.suppress(AffinityError):
                 read()
-
-
-PUBLISHED = {
-    "pavics-affinity": 1,
-    "site": "s",
-    "proxy": "strict",
-    "header": "machineid",
-    "evidence": "X-Node",
-    "nodes": [{"name": "node1", "host": "10.0.0.1", "weight": 1}, {"name": "node2", "drain": True}],
-    "services": [
-        {
-            "name": "fp",
-            "url": "http://127.0.0.1/wps",
-            "outputs": "http://127.0.0.1/outputs",
-            "aliases": ["http://127.0.0.1:8093"],
-            "method": "hash",
-            "backends": [{"node": "node1", "weight": 2}, {"node": "node2", "backup": True}],
-        }
-    ],
-}
 
 
 @MANY

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from fuzz.seeds import BATCH
 from mutations import json_like
 from pavics_affinity.batch.keep import Keep
 from pavics_affinity.errors import AffinityError, JournalError
 
-KEY = hashlib.sha256(b'"item"\x001').hexdigest()[:32]
-BEGIN = {"event": "begin", "format": 1, "chain": "c"}
-DONE = {"event": "done", "key": KEY, "value": "7", "node": "node1", "machineid": "a"} | {
-    "started": 1.0,
-    "ended": 2.0,
-}
+BEGIN, DONE = BATCH
 
 
 def looked_up(path, entries):

@@ -321,3 +321,12 @@ def test_pywps_gets_the_box_that_another_step_made(pywps):
             assert second.output("box").text() == "1.5,2.0,3.0,4.0"
             assert "[1.5, 2.0, 3.0, 4.0]" in second.output("seen").text()
             assert "3857" in second.output("seen").text()
+
+
+@pytest.mark.parametrize(
+    "crs", ["http://www.opengis.net/def/crs/EPSG", "urn:ogc:def:crs", "w.opengis.net/def/crs/x"]
+)
+def test_a_crs_that_owslib_cannot_read_leaves_the_box(crs):
+    box = Box.of_json({"bbox": [0, 1, 2, 3], "crs": crs})
+    assert (box.text, box.crs_name) == ("0,1,2,3", crs)
+    assert box.as_json() == {"bbox": [0.0, 1.0, 2.0, 3.0], "crs": crs}

@@ -18,6 +18,7 @@ import wpsdocs
 from loopback import Answer, Server
 from pavics_affinity import Backend, Node, Service, Topology
 from pavics_affinity.clients import polling
+from pavics_affinity.clients.references import single
 from pavics_affinity.clients.wps import SYNC, WebProcessingService
 from pavics_affinity.errors import (
     AffinityLost,
@@ -482,3 +483,28 @@ def test_birdy_can_extend_an_execution(execution):
     Path(execution._path).rmdir()
     assert execution.get().output.value == "hello"
     assert execution.wait() is execution
+
+
+# ---- documents that lack something ----
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        wpsdocs.capabilities("step"),
+        wpsdocs.response("", ""),
+        wpsdocs.response("<wps:Status/>", ""),
+        b"<x:a xmlns:x='y'/>",
+    ],
+)
+def test_a_response_without_a_status_is_no_response(wps, document):
+    with pytest.raises(NotAService, match="no valid WPS response"):
+        wps.execute("step", [], response=document)
+
+
+def test_an_output_without_a_name_can_be_handed_on(wps):
+    nameless = wpsdocs.embedded("hello").replace("Identifier>", "Other>")
+    execution = wps.execute("step", [], response=wpsdocs.response(wpsdocs.SUCCEEDED, nameless))
+    (output,) = execution.processOutputs
+    assert (output.identifier, output.text()) == (None, "hello")
+    assert single(execution, "a") is output

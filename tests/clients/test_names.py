@@ -115,6 +115,14 @@ def test_the_name_of_a_url(url, name):
         ("attachment; filename*=iso-8859-1''%E9.nc", "é.nc"),
         ("attachment; filename*=UTF-8''..%2F..%2Fx.nc", "x.nc"),
         ("attachment; filename*=UTF-8''%ff.nc", "\ufffd.nc"),
+        # where it cannot be decoded, the plain name counts
+        ("attachment; filename*=UTF-8''%ff.nc; filename=x.nc", "x.nc"),
+        ("attachment; filename=\"x y.nc\"; filename*=UTF-8''%e9t%e9.nc", "x y.nc"),
+        ("attachment; filename*=UTF-8''; filename=x.nc", "x.nc"),
+        ("attachment; filename*=naive.nc; filename=x.nc", "x.nc"),
+        ("attachment; filename*=naive.nc", "naive.nc"),
+        ("a; filename*=b; filename*1*=", ""),
+        ("attachment; filename==?utf-I \xe0?b?w6kubmM=?=", "=_utf-I à_b_w6kubmM=_="),
         ('attachment; filename*0="a"; filename*1="b.nc"', "ab.nc"),
         # UTF-8 as HTTP libraries read it, and Latin-1 as it is
         (f'attachment; filename="{"été.nc".encode().decode("latin-1")}"', "été.nc"),

@@ -451,3 +451,15 @@ def test_a_landing_page_given_is_not_asked_for(api, wf):
 def test_it_is_loaded_only_when_it_is_used():
     script = "import sys, pavics_affinity; sys.exit('owslib.ogcapi' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("page", ["garbage", "", "[]", '{"links": 5}', "[" * 100_000, b"\xff", 5])
+def test_a_landing_page_given_that_is_none_is_refused(wf, api, page):
+    with pytest.raises(InvalidRequest, match="json_ is"):
+        wf.processes(api.url(""), json_=page)
+
+
+@pytest.mark.parametrize("page", ["{}", b'{"links": []}', '{"links": [null, 5, {}]}'])
+def test_a_landing_page_given_may_lack_links(wf, api, page):
+    with pytest.raises(NotAService):
+        wf.processes(api.url(""), json_=page).api()

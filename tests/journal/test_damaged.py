@@ -11,47 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fuzz.seeds import ENTRIES
 from mutations import json_like
 from pavics_affinity import Workflow
 from pavics_affinity.errors import AffinityError, JournalError
 from pavics_affinity.journal import read
 
-BEGIN = {
-    "event": "begin",
-    "format": 1,
-    "machineid": "a1b2",
-    "node": None,
-    "route": "proxy",
-    "strict": True,
-    "header": "machineid",
-    "topology": [{"toml": "[nodes]\nnode1 = {}\n[services.fp]\nurl = 'http://127.0.0.1/wps'\n"}],
-}
-SENDING = {
-    "event": "sending",
-    "step": 1,
-    "time": 10.0,
-    "api": "wps",
-    "process": "subset",
-    "service": "http://127.0.0.1/wps",
-    "node": "node1",
-    "machineid": "a1b2",
-    "digest": "d",
-}
-ANSWER = (
-    '<wps:ExecuteResponse xmlns:wps="http://www.opengis.net/wps/1.0.0"><wps:Status>'
-    "<wps:ProcessSucceeded/></wps:Status></wps:ExecuteResponse>"
-)
-ENTRIES = [
-    BEGIN,
-    SENDING,
-    {"event": "accepted", "step": 1, "time": 11.0, "location": "http://127.0.0.1/1.xml"},
-    {"event": "ended", "step": 1, "time": 12.0, "state": "succeeded", "outputs": {"o": "u"}},
-    {**SENDING, "step": 2, "api": "ogcapi"},
-    {"event": "accepted", "step": 2, "time": 11.0, "location": "http://127.0.0.1/jobs/1"},
-    {**SENDING, "step": 3},
-    {"event": "ended", "step": 3, "time": 12.0, "state": "succeeded", "answer": ANSWER},
-    {**SENDING, "step": 4},
-]
 MANY = settings(
     max_examples=300,
     deadline=None,

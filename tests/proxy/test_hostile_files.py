@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fuzz.seeds import COMPOSE, FRONT, PLAIN, TOPOLOGY
 from pavics_affinity.errors import AffinityError, AffinityWarning
 from pavics_affinity.proxy.check import RULES, SEVERITIES, check
 from pavics_affinity.proxy.read import read_nginx
@@ -18,79 +19,6 @@ from pavics_affinity.topology import Node, Outputs, Service, Topology
 
 # The same examples in every run of CI; others at every run of a developer's.
 SAME = "CI" in os.environ
-
-TOPOLOGY = """\
-header = "machineid"
-evidence = "X-Pavics-Node"
-proxy = "strict"
-site = "climate"
-workers = 2
-
-[nodes]
-node1 = { host = "10.0.0.1" }
-node2 = { host = "10.0.0.2", weight = 2 }
-node3 = { host = "10.0.0.3", drain = true }
-
-[services.flyingpigeon]
-url = "http://proxy.example:58093/wps"
-port = 8093
-publish = 58093
-path = "/wps"
-outputs = { public = "http://proxy.example:58093/outputs", backend = "/outputs" }
-aliases = ["http://proxy.internal:8093"]
-method = "hash"
-backends = ["node2", "node1", { node = "node3", weight = 5 }]
-
-[services.finch]
-port = 8094
-"""
-COMPOSE = """\
-x-base: &base
-  restart: always
-services:
-  proxy:
-    <<: *base
-    image: nginx:1.29
-    ports:
-      - "58093:8093"
-      - target: 8094
-        published: 58094
-      - "127.0.0.1:9000-9002:9000-9002/tcp"
-    volumes:
-      - ./config/proxy/nginx.conf:/etc/nginx/nginx.conf:ro
-"""
-PLAIN = """\
-worker_processes 4;
-http {
-  map $http_machineid $key { default $http_machineid; "" $arg_machineid; }
-  map $upstream_addr $node { "~10[.]0[.]0[.]1:" node1; default $upstream_addr; }
-  add_header X-Pavics-Node $node always;
-  proxy_next_upstream error timeout;
-  upstream flyingpigeon {
-    zone flyingpigeon 64k;
-    hash $key;
-    server 10.0.0.1:8093 weight=2 max_fails=0;
-    server [2001:db8::1]:8093 max_conns=3;
-    server unix:/run/wps.sock down;
-    keepalive 8;
-  }
-  upstream finch { hash "$http_machineid" consistent; server 10.0.0.1:8094; server h2:8094; }
-  server {
-    listen 127.0.0.1:8093 ssl;
-    server_name proxy.example;
-    set $to flyingpigeon;
-    location ~ ^/wps { proxy_pass http://$to; error_page 502 = @spare; }
-    location /wpsoutputs/ { alias /data/; }
-    location @spare { proxy_pass http://10.0.0.1:8093/x/; proxy_set_header machineid ""; }
-  }
-  server { listen 8094; location / { if ($arg_x) { proxy_pass http://finch; } } }
-}
-"""
-
-FRONT = b"""\
-upstream x { hash $http_machineid; server a:1; }
-server { listen 8093; location / { proxy_pass http://x; } }
-"""
 
 PIECES = [
     "", "{", "}", ";", '"', "'", "$", "${", "\\", "~", "\n", "#", " ", "\0", "\ufeff", "\x85", "é",

@@ -541,3 +541,20 @@ LONG = "9" * 5000
 def test_numbers_of_thousands_of_digits_are_refused(text):
     with pytest.raises(TopologyError):
         Topology.loads(text)
+
+
+@pytest.mark.parametrize("number", [10**5000, -(10**5000)], ids=["high", "low"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda number: Topology(nodes=(Node("a"),), workers=number),
+        lambda number: Topology(nodes=(Node("a"),), connections=number),
+        lambda number: Node("a", weight=number),
+        lambda number: Backend("a", weight=number),
+        lambda number: Service("a", port=number),
+        lambda number: Service("a", port=1, publish=number),
+    ],
+)
+def test_a_number_that_python_does_not_write_is_refused(make, number):
+    with pytest.raises(TopologyError, match="a number of thousands of digits"):
+        make(number)

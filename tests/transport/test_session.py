@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from loopback import Answer, Server, closing_after_first_answer, free_port
-from pavics_affinity import Backend, Node, Service, Topology
+from pavics_affinity import Backend, Node, Service, Topology, Workflow
 from pavics_affinity.errors import (
     AffinityLost,
     AffinityWarning,
@@ -629,3 +629,73 @@ def test_the_record_tells_what_each_request_did(proxy, elsewhere):
 class Server_stub:  # noqa: N801  # stands where a node is named but never asked
     def __init__(self, host: str, port: int = 7) -> None:
         self.host, self.port = host, port
+
+
+# ---- what cannot be sent is refused before anything is sent ----
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"auth": ("\u20ac", "5ecret")},
+        {"auth": ("ann", "\u20ac")},
+        {"headers": {"X-Api-Key": "5ecret\u20ac"}},
+        {"headers": {"X-Api-Key": "5ecret\n"}},
+        {"headers": {"X-Api-Key": 5}},
+        {"headers": {5: "5ecret"}},
+        {"cookies": {"a": "\u20ac"}},
+        {"data": "\ud800"},
+        {"cert": "/nowhere/cert.pem"},
+        {"cert": ("/nowhere/cert.pem", "/nowhere/key.pem")},
+        {"cert": 5},
+        {"cert": (__file__,)},
+    ],
+    ids=str,
+)
+def test_a_request_that_cannot_be_sent_is_refused_by_an_error_of_ours(proxy, options):
+    with pytest.raises(InvalidRequest) as raised:
+        session_for(proxy).get(proxy.url(), **options)
+    assert not proxy.seen
+    assert "5ecret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["wps", "processes"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"verify": "/nowhere/ca.pem"},
+        {"verify": "\0"},
+        {"verify": 5},
+        {"cert": "/nowhere/cert.pem"},
+        {"cert": (__file__, "/nowhere/key.pem")},
+        {"auth": ("\u20ac", "x")},
+        {"headers": {"X-Api-Key": "\u20ac"}},
+    ],
+    ids=str,
+)
+def test_a_client_whose_settings_cannot_be_used_is_refused_by_an_error_of_ours(
+    proxy, name, options
+):
+    url = proxy.url().replace("http:", "https:")
+    topology = Topology(nodes=(Node("n"),), services=(Service("s", url=url),))
+    with Workflow("a1b2", topology=topology) as wf, pytest.raises(InvalidRequest):
+        getattr(wf, name)(url, **options)
+    assert not proxy.seen
+
+
+def test_a_missing_bundle_of_the_environment_is_named(proxy, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
+    with pytest.raises(InvalidRequest, match=r"'/nowhere/ca\.pem'"):
+        session_for(proxy).get(proxy.url().replace("http:", "https:"))
+
+
+def test_none_takes_a_header_of_the_session_away(proxy):
+    session = session_for(proxy)
+    session.headers["X-Mine"] = "1"
+    session.get(proxy.url(), headers={"X-Mine": None})
+    assert proxy.seen[0].all("X-Mine") == []
+
+
+def test_a_url_of_another_scheme_that_cannot_be_read_is_refused(proxy):
+    with pytest.raises(OutOfScope):
+        session_for(proxy).get("hhttp://[bad/x")

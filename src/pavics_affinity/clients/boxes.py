@@ -38,7 +38,7 @@ class Box(owslib.ows.BoundingBox):
     crs_name : str or None
         Name of the CRS, as the document has it.
     minx, miny, maxx, maxy, crs, dimensions
-        As OWSLib has them.
+        As OWSLib has them; `crs` is None where OWSLib cannot read the name.
 
     Raises
     ------
@@ -55,7 +55,10 @@ class Box(owslib.ows.BoundingBox):
             if math.isnan(float(number)):
                 raise ValueError(f"{number!r} is not a number")
         self.lower_corner, self.upper_corner, self.crs_name = lower, upper, crs
-        super().__init__(self._element())
+        try:
+            super().__init__(self._element(crs))
+        except LookupError:  # OWSLib counts on the parts of a URN or URL
+            super().__init__(self._element(None))
 
     @classmethod
     def of(cls, element: etree._Element) -> Box:
@@ -102,11 +105,11 @@ class Box(owslib.ows.BoundingBox):
         numbers = [float(number) for number in (*self.lower_corner, *self.upper_corner)]
         return {"bbox": numbers, **({"crs": self.crs_name} if self.crs_name else {})}
 
-    def _element(self) -> etree._Element:
+    def _element(self, crs: str | None) -> etree._Element:
         """Return it as OWSLib reads it."""
         element = etree.Element("BoundingBox", dimensions=str(len(self.lower_corner)))
-        if self.crs_name:
-            element.set("crs", self.crs_name)
+        if crs:
+            element.set("crs", crs)
         for name, corner in (("Lower", self.lower_corner), ("Upper", self.upper_corner)):
             etree.SubElement(element, f"{{{_OWS}}}{name}Corner").text = " ".join(corner)
         return element

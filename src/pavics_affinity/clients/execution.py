@@ -349,7 +349,9 @@ class Execution(KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
 
     def _check_status(self) -> None:
         """Raise ValueError for a status that WPS has not; OWSLib raises a bare Exception later."""
-        if self.status is not None and self.status not in submission.STATES:
+        if self.status is None:
+            raise ValueError("it has no status")
+        if self.status not in submission.STATES:
             where = f", and its document is at {self.statusLocation}" if self.statusLocation else ""
             raise ValueError(f"its status is {self.status[:80]!r}{where}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import unicodedata
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
 from pathlib import PurePosixPath
@@ -22,6 +22,7 @@ _SCRIPTS = frozenset(
 #: A parameter of the path itself, as ``;jsessionid=1``.
 _SESSION = re.compile(r";\w+=[^/]*$")
 _EXTENDED = re.compile(r"""(?i);\s*filename\*\s*=\s*"?([\w-]*)'[^';]*'([^;"]*)""")
+_ANY_EXTENDED = re.compile(r'(?i);\s*filename\*\s*=\s*(?:"[^"]*"|[^;"]*)')
 _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)")
 
 
@@ -84,25 +85,34 @@ def from_url(url: str) -> str:
 def from_disposition(header: str | None) -> str:
     """Return the cleaned name of a ``Content-Disposition`` header, or an empty string.
 
-    ``filename*`` wins over ``filename`` (RFC 6266, 4.3). A name that was sent as
-    UTF-8 bytes, or as an encoded word of a mail, is read as what it means.
+    ``filename*`` wins over ``filename`` (RFC 6266, 4.3), unless it cannot be decoded. A
+    name that was sent as UTF-8 bytes, or as an encoded word of a mail, is read as what it
+    means.
     """
     if not header:
         return ""
     extended = _EXTENDED.search(header)
+    damaged = ""
     if extended is not None:
-        raw = unquote_to_bytes(extended[2])
-        latin = extended[1].lower() in ("iso-8859-1", "latin-1")
-        return clean(raw.decode("latin-1" if latin else "utf-8", "replace"))
+        charset = "latin-1" if extended[1].lower() in ("iso-8859-1", "latin-1") else "utf-8"
+        name = unquote_to_bytes(extended[2]).decode(charset, "replace")
+        damaged = clean(name)
+        if damaged and "\ufffd" not in name:
+            return damaged
+    return _by_mail(_ANY_EXTENDED.sub("", header)) or damaged or _by_mail(header)
+
+
+def _by_mail(header: str) -> str:
+    """Return the cleaned name that a header gives by the rules of mail, which go beyond HTTP's."""
     message = Message()
     message["content-disposition"] = header
     try:
         name = (message.get_filename() or "").strip('"')
-    except (ValueError, LookupError):  # of charsets that are none of text, and long numbers
+    except (ValueError, LookupError, TypeError):  # of charsets, long numbers, and pieces
         return ""
     with contextlib.suppress(UnicodeError):  # the bytes, which HTTP libraries read as Latin-1
         name = name.encode("latin-1").decode("utf-8")
     if name.startswith("=?"):
-        with contextlib.suppress(ValueError, LookupError, HeaderParseError):
+        with contextlib.suppress(ValueError, LookupError, MessageError):
             name = str(make_header(decode_header(name)))
     return clean(name)

@@ -102,6 +102,7 @@ class Output(owslib.wps.Output, _Held):
         own: bool = False,
     ) -> None:
         self.reference: str | None
+        self.identifier = self.title = None  # OWSLib sets what there is
         super().__init__(element)
         self._element = element
         self._expected = expected or Expected()

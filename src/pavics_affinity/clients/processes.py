@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 import weakref
 from collections.abc import Mapping
 from datetime import timedelta
@@ -53,8 +54,8 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
     ----------
     url : str
         The landing page's URL. User and password in it are taken for `auth`.
-    json_ : str, optional
-        The landing page got elsewhere; nothing is asked.
+    json_ : str or bytes, optional
+        The landing page, fetched elsewhere; nothing is requested.
     timeout : float, timedelta or (connect, read), optional
         Seconds, for each request. By default 10 s to connect and 60 s of
         silence, and an hour of silence after an execution that runs at once.
@@ -78,6 +79,8 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         Nothing answers there.
     OutOfScope
         It is no http or https URL.
+    InvalidRequest
+        `json_` is not the JSON of a landing page.
     MachineIdConflict
         The headers name another machineid than the workflow's.
     """
@@ -85,7 +88,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
     def __init__(
         self,
         url: str,
-        json_: str | None = None,
+        json_: str | bytes | None = None,
         timeout: float | timedelta | tuple[float, float] | None = None,
         headers: Mapping[str, str] | None = None,
         auth: Any = None,
@@ -105,7 +108,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         introduce(self.session, url)
         self.timeout: Any = timeout
         self._verify = verify
-        text = self._landing_page(url) if json_ is None else json_
+        text = self._landing_page(url) if json_ is None else _given_page(json_)
         # With a document given, and no headers, OWSLib asks for nothing and changes nothing.
         super().__init__(url, json_=text, timeout=timeout, auth=auth)
         self.json_ = json_
@@ -331,8 +334,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
                 url=url,
                 response=answer.response,
             )
-        document["links"] = [link for link in document["links"] if isinstance(link, dict)]
-        return json.dumps(document)
+        return _readable_page(document)
 
     def _definition(self, url: str) -> dict[str, Any]:
         answer = self._get(url, "api", headers={"Accept": ", ".join(_DEFINITIONS)})
@@ -448,6 +450,29 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
                     f"process {process_id!r} has no input {name!r}; {near(name, known, 'input')}",
                     input=name,
                 )
+
+
+def _given_page(document: Any) -> str:
+    """Return a landing page that the user has fetched elsewhere, as OWSLib reads it."""
+    try:
+        page = read_json(document if isinstance(document, str | bytes) else "")
+    except ValueError as error:
+        raise InvalidRequest(
+            f"json_ is {reprlib.repr(document)}, which is not JSON ({error}). Pass the text of the "
+            "landing page, or leave json_ out to have it fetched"
+        ) from error
+    if not isinstance(page, dict) or not isinstance(page.get("links", []), list):
+        raise InvalidRequest(
+            f"json_ is {reprlib.repr(document)}, which is not a landing page: expected a JSON "
+            "object with a list of links. Leave json_ out to have the page fetched"
+        )
+    return _readable_page(page)
+
+
+def _readable_page(page: dict[str, Any]) -> str:
+    """Write a landing page without the links that OWSLib stumbles over."""
+    links = [link for link in page.get("links", []) if isinstance(link, dict)]
+    return json.dumps({**page, "links": links})
 
 
 def _segment(process_id: str) -> str:

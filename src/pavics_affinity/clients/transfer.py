@@ -12,12 +12,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import DownloadFailed, OutputUnavailable
 from ..record import operation
-from ..transport.times import asked_to_wait
+from ..transport.times import asked_to_wait, moment_of
 from . import codings, names
 from .addresses import named_by
 from .answers import BodyBroken, chunks
@@ -349,9 +348,7 @@ def _validator(headers: Mapping[str, str]) -> str | None:
     etag = headers.get("ETag", "")
     if etag:
         return None if etag.startswith("W/") else etag
-    modified = headers.get("Last-Modified")
-    try:
-        age = parsedate_to_datetime(headers["Date"]) - parsedate_to_datetime(modified or "")
-    except (KeyError, ValueError, TypeError):
+    sent, modified = moment_of(headers.get("Date", "")), moment_of(headers.get("Last-Modified", ""))
+    if sent is None or modified is None or sent - modified < timedelta(seconds=1):
         return None
-    return modified if age >= timedelta(seconds=1) else None
+    return headers["Last-Modified"]

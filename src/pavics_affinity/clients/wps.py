@@ -23,6 +23,7 @@ from ..errors import (
     UnknownProcess,
 )
 from ..transport import ambient_session
+from ..transport.origins import check_files
 from . import references, submission, xml
 from .answers import MAX_METADATA, Answer, expect, given
 from .descriptions import Description, Descriptions, near, readable, values
@@ -118,6 +119,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
                 "use Workflow.processes(url) if the service is an OGC API - Processes"
             )
         url, login = split_login(url)
+        check_files(verify, cert, url)  # OWSLib raises foreign errors
         super().__init__(
             url,
             version=version,

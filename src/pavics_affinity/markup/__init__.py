@@ -27,6 +27,14 @@ def without_login(text: str) -> str:
     return _LOGIN.sub(r"\1", text)
 
 
+def quoted(value: object) -> str:
+    """Return a value's repr for a message; Python refuses to write very long numbers."""
+    try:
+        return repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+
+
 def clean(text: object, limit: int = LONGEST) -> str:
     """Return a text as one line without anything that could steer a terminal or a reader.
 

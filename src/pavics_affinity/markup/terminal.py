@@ -66,6 +66,8 @@ class _Reader(HTMLParser):
         while self._styles and self._styles.pop()[0] != tag:
             pass
         if tag in ("th", "td") and self._text is not None:
+            if not self._rows:
+                self._rows.append([])
             (self._head if self._in_head else self._rows[-1]).append(self._text)
             self._text = None
         elif tag in ("p", "li") and self._text is not None:

@@ -201,7 +201,7 @@ def _host_and_port(text: str, line: str) -> tuple[str, int | None]:
         path = text[5:]
         if not path:
             raise refused("no path of a socket")
-        if len(path.encode()) > LONGEST_SOCKET_PATH:
+        if len(path.encode(errors="surrogatepass")) > LONGEST_SOCKET_PATH:
             raise refused(f"the path is longer than {LONGEST_SOCKET_PATH} bytes")
         return path, None
     if text.startswith("["):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import TopologyError, UnknownNode
+from ..markup import quoted
 from ..placement.servers import parse_server, peers_of
 from .parts import Backend, Node, Service
 from .urls import join_host, split_address
@@ -52,11 +53,12 @@ def _check_settings(topology: Topology) -> None:
             f"site = {topology.site!r}: expected a name without control characters", key="site"
         )
     for key, value in (("workers", topology.workers), ("connections", topology.connections)):
-        number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        number = isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63
         if not number and (key, value) != ("workers", "auto"):
             expected = " or 'auto'" * (key == "workers")
             raise TopologyError(
-                f"{key} = {value!r}: expected a whole number above 0{expected}", key=key
+                f"{key} = {quoted(value)}: expected a whole number from 1 to 2**63 - 1{expected}",
+                key=key,
             )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from ..errors import TopologyError
+from ..markup import quoted
 from .urls import check_base, is_plain_path, join_host, split_address
 
 Method = Literal["hash", "hash consistent", "rendezvous"]
@@ -189,7 +191,9 @@ class Service:
             raise TopologyError(f"{where} has neither a url nor a port to recognise it by")
         for key, port in (("port", self.port), ("publish", self.publish)):
             if port is not None and not _is_port(port):
-                raise TopologyError(f"{where}: {port!r} is no port: expected 1 to 65535", key=key)
+                raise TopologyError(
+                    f"{where}: {quoted(port)} is no port: expected 1 to 65535", key=key
+                )
         if self.listen is not None and not _is_port(_port_of(self.listen)):
             raise TopologyError(
                 f"{where}: listen {self.listen!r}: expected a port of 1 to 65535, or an address "
@@ -248,10 +252,10 @@ def _is_host(host: object) -> bool:
 
 def _check_weight(weight: object, where: str) -> None:
     number = isinstance(weight, int | float) and not isinstance(weight, bool)
-    if not number or not 0 < weight < float("inf"):  # type: ignore[operator]  # checked before
+    if not number or not 0 < weight <= sys.float_info.max:  # type: ignore[operator]  # checked before
         raise TopologyError(
-            f"{where}: weight {weight!r} is not above 0; to keep new workflows away, "
-            "set drain = true instead",
+            f"{where}: weight {quoted(weight)} is not a number above 0 that can be counted with; "
+            "to keep new workflows away, set drain = true instead",
             key="weight",
         )
 

@@ -29,7 +29,7 @@ from ..record.steps import Step, current_step, digest_of
 from ..topology.urls import Origin, origin_of
 from . import faults
 from .environment import environment_proxies
-from .origins import NOTHING
+from .origins import NOTHING, check_files
 from .times import (
     CONNECT_TIMEOUT,
     EXECUTE_TIMEOUT,
@@ -228,6 +228,9 @@ class Exchange:
             self.verify if settings.verify is None else settings.verify,
             settings.cert if self.cert is None else self.cert,
         )
+        verify, cert = self._tls
+        over_tls = (wire.url or "").lower().startswith("https:")  # else requests needs no authority
+        check_files(verify if over_tls else None, cert, self.url)
         if self.execute:
             headers["Connection"] = "close"
         return wire

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import requests
+
+from ..errors import InvalidRequest
 from ..topology.urls import Origin, origin_of
+from .wire import shown
 
 
 def is_upgrade(before: str, url: str) -> bool:
@@ -34,6 +40,37 @@ class OriginSettings:
 
 
 NOTHING = OriginSettings()
+
+
+def check_files(verify: Any, cert: Any, url: str) -> None:
+    """Raise `InvalidRequest` if a file of certificates is not there, before anything is sent."""
+    files = cert if isinstance(cert, tuple | list) and len(cert) == 2 else (cert,)
+    given = [] if verify is None or isinstance(verify, bool) else [("verify", verify)]
+    given += [("cert", each) for each in files if each is not None]
+    for name, path in given:
+        if not isinstance(path, str | os.PathLike) or not Path(path).exists():
+            raise InvalidRequest(
+                f"{shown(url)} was not asked: {name} is {path!r}, which is not the path of a file "
+                "that exists. Give one; without verify= the usual authorities are trusted, or "
+                "those that REQUESTS_CA_BUNDLE names",
+                url=url,
+            )
+
+
+def check_headers(headers: Mapping[str, Any], url: str) -> None:
+    """Raise `InvalidRequest` if a header cannot be sent; the message holds none of its value."""
+    for name, value in headers.items():
+        if value is None:  # takes a header of the session away
+            continue
+        try:
+            requests.utils.check_header_validity((name, value))
+            f"{name}{value}".encode("latin-1")
+        except (UnicodeError, requests.exceptions.InvalidHeader):
+            raise InvalidRequest(
+                f"{shown(url)} was not asked: the header {name!r} cannot be sent. Its value must "
+                "be text without line breaks and without characters beyond Latin-1",
+                url=url,
+            ) from None
 
 
 class Origins:

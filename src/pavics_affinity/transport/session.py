@@ -7,12 +7,13 @@ import os
 import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.auth import HTTPBasicAuth
 from requests.utils import get_auth_from_url
 
-from ..errors import AffinityError, MachineIdConflict, OutOfScope, RedirectLoop
+from ..errors import AffinityError, InvalidRequest, MachineIdConflict, OutOfScope, RedirectLoop
 from ..machineid import validate_machineid
 from ..pin import Pin
 from ..placement import split_key
@@ -21,7 +22,7 @@ from ..topology.urls import checked_url, origin_of
 from ..warn import warn
 from .adapter import AffinityAdapter
 from .environment import environment_proxies, netrc_login
-from .origins import OriginSettings, is_upgrade
+from .origins import OriginSettings, check_headers, is_upgrade
 from .times import DEFAULT_DEADLINE, Seconds, Timeout, as_timeout, deadline, in_seconds
 from .wire import shown
 from .withheld import (
@@ -140,14 +141,17 @@ class AffinitySession(requests.Session):
         ------
         InvalidMachineId, MachineIdConflict
             The machineid among the headers cannot be the workflow's.
+        InvalidRequest
+            A header cannot be sent.
         """
         extra = {}
         for name, value in (headers or {}).items():
-            if name.lower() == self.pin.header.lower():
+            if str(name).lower() == self.pin.header.lower():
                 self.adopt(value)
-            elif name.lower() != "content-type":
+            elif str(name).lower() != "content-type":
                 # OWSLib leaves its Content-Type behind in a caller's dict.
                 extra[name] = value
+        check_headers(extra, url)
         if auth is None and any(login := get_auth_from_url(url)):
             auth = login
         if isinstance(auth, tuple | list):
@@ -199,6 +203,8 @@ class AffinitySession(requests.Session):
         ------
         OutOfScope
             Its URL is none that can be asked for.
+        InvalidRequest
+            A header or a login cannot be sent.
         """
         url = request.url = _checked(request.url)
         own: set[str] = set()
@@ -211,8 +217,8 @@ class AffinitySession(requests.Session):
             request.headers = {**withheld, **(request.headers or {})}
             request.params = self._own_params(request.params)
             own = {cookie.name for cookie in self.cookies if not cookie.domain}
+        prepared = self._prepared(request)
         headers = {name.lower(): value for name, value in (request.headers or {}).items()}
-        prepared = super().prepare_request(request)
         if not headers.get("cookie"):  # else the header that was given is the one that is sent
             withhold_cookies(prepared, own - names_of(request.cookies))
         return prepared
@@ -222,6 +228,23 @@ class AffinitySession(requests.Session):
         if isinstance(self.params, Mapping) and isinstance(given or {}, Mapping):
             return {**dict.fromkeys(self.params), **(given or {})}
         return given or {}
+
+    def _prepared(self, request: requests.Request) -> requests.PreparedRequest:
+        """Prepare a request as requests does, which raises foreign errors for what is not ASCII."""
+        url = request.url or ""
+        check_headers(request.headers or {}, url)
+        try:
+            prepared = super().prepare_request(request)
+        except UnicodeError:
+            raise InvalidRequest(
+                f"{shown(url)} was not asked: user and password, or what is to be sent, have a "
+                "character that cannot be sent there. Of a login, only Latin-1 is sent as it is; "
+                "for UTF-8 pass auth=HTTPBasicAuth(user.encode(), password.encode())",
+                url=url,
+                machineid=self.machineid,
+            ) from None
+        check_headers(prepared.headers, url)  # those of the session and the cookies, too
+        return prepared
 
     def _netrc(self, url: str) -> tuple[str, str] | None:
         """Return the user's login for the URL's host; ``default`` counts for hosts in scope."""
@@ -367,7 +390,9 @@ def _checked(url: Any) -> str:
     """Return a URL as it may be asked for; one of another scheme is for its own adapter."""
     text = url.decode("latin-1") if isinstance(url, bytes) else url
     if isinstance(text, str) and ":" in text and not text.lstrip().lower().startswith("http"):
-        return text
+        with contextlib.suppress(ValueError):  # of brackets that hold no address
+            urlsplit(text)
+            return text
     return checked_url(text, "the request")
 
 

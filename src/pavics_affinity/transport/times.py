@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from ..errors import InvalidRequest
+from ..markup import quoted
 
 Seconds = float | timedelta
 Timeout = Seconds | tuple[Seconds | None, Seconds | None] | None
@@ -48,8 +50,10 @@ def in_seconds(value: Seconds) -> float:
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
-        raise InvalidRequest(f"{value!r} is no duration: expected seconds above 0, or a timedelta")
-    return float(seconds)
+        raise InvalidRequest(
+            f"{quoted(value)} is no duration: expected seconds above 0, or a timedelta"
+        )
+    return float(min(seconds, threading.TIMEOUT_MAX))  # sockets take no more
 
 
 def as_timeout(value: Timeout) -> tuple[float | None, float | None] | float | None:
@@ -156,7 +160,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     text = headers.get("Retry-After", "").strip()
     if _DIGITS.fullmatch(text):
         return float(text[:20])
-    moment, now = _moment(text), _moment(headers.get("Date", "")) or datetime.now(UTC)
+    moment, now = moment_of(text), moment_of(headers.get("Date", "")) or datetime.now(UTC)
     return None if moment is None else max(0.0, (moment - now).total_seconds())
 
 
@@ -166,7 +170,8 @@ def asked_to_wait(headers: Mapping[str, str]) -> str:
     return "" if asked is None else f" and asks to wait {asked:.0f} s (Retry-After)"
 
 
-def _moment(text: str) -> datetime | None:
+def moment_of(text: str) -> datetime | None:
+    """Return the moment that a date in a header names; None if it is not one."""
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
