@@ -266,7 +266,7 @@ KINDS: tuple[Kind, ...] = (
         "instead",
         "the queue is full",
         _instead("400 Bad Request", "Content-Type: text/xml", body=BUSY),
-        "right ExecutionFailed ServiceError OutputUnavailable NotAService StatusLost",
-        f"{RIGHT} ExecutionFailed",
+        "right ExecutionFailed ServiceError OutputUnavailable NotAService NoOGCAPI StatusLost",
+        f"{RIGHT} ExecutionFailed NoOGCAPI",
     ),
 )

@@ -133,6 +133,8 @@ class Node:
             case ["processes", name]:
                 return _json(self._described(name))
             case ["processes", name, "execution"]:
+                if seen.method != "POST":
+                    return _json({"title": "POST executes"}, 405)
                 return self._ogc_execute(name, seen)
             case ["jobs", number]:
                 return self._job(number)

@@ -8,13 +8,9 @@ from email.utils import format_datetime
 
 import pytest
 
-<<<<<<< HEAD
-from pavics_affinity.transport import times
-from pavics_affinity.transport.times import Patience, asked_to_wait, retry_after
-=======
 from pavics_affinity.errors import InvalidRequest
+from pavics_affinity.transport import times
 from pavics_affinity.transport.times import Patience, asked_to_wait, in_seconds, retry_after
->>>>>>> w/fuzz
 
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 
@@ -110,7 +106,6 @@ def test_what_is_longer_than_the_deadline_is_not_waited_for_at_all(clock):
     assert not patience.wait(1.5)
 
 
-<<<<<<< HEAD
 def test_the_innermost_deadline_holds_and_never_prolongs_the_usual_one():
     assert times.current_deadline(10) == 10
     with times.deadline(3):
@@ -123,7 +118,8 @@ def test_the_innermost_deadline_holds_and_never_prolongs_the_usual_one():
             assert times.current_deadline(10) == 10
         assert times.current_deadline(10) == 3
     assert times.current_deadline(10) == 10
-=======
+
+
 @pytest.mark.parametrize("value", [10**5000, 1e300, float("inf")], ids=["long", "large", "inf"])
 def test_a_duration_without_bounds_is_the_longest_that_a_socket_takes(value):
     with socket.socket() as made:
@@ -136,4 +132,3 @@ def test_a_duration_without_bounds_is_the_longest_that_a_socket_takes(value):
 def test_what_is_no_duration_is_refused(value):
     with pytest.raises(InvalidRequest, match="is no duration"):
         in_seconds(value)
->>>>>>> w/fuzz
