@@ -361,7 +361,7 @@ def judge(chain: Chain, route: str, downloads: list[Any], subsets: list[Any]) ->
             chain.wrong.append("AffinityLost without evidence")
     elif chain.outcome not in MAY_END:
         chain.wrong.append("an error that names no cause of the run")
-    elif len(nodes) > 1:
+    elif route != "plain" and len(nodes) > 1:
         chain.wrong.append(f"executed on {nodes}")
 
 
