@@ -30,7 +30,7 @@ execution = wps.execute("sleep", [("delay", "{delay}")])
 def in_kernel(cluster):
     """Run cells in a kernel of their own, which can be interrupted."""
     notebook = nbformat.v4.new_notebook()
-    client = NotebookClient(notebook, timeout=60, allow_errors=True)
+    client = NotebookClient(notebook, timeout=60, iopub_timeout=60, allow_errors=True)
     url = cluster.url("flyingpigeon")
 
     def run(source: str, *, interrupt_when: Callable[[], bool] | None = None):
