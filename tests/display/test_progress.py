@@ -84,7 +84,7 @@ def test_ctrl_c_ends_the_wait_at_once_and_the_wait_can_be_taken_up_again(in_kern
             f"execution = wf.wps({service.url()!r}).execute('step', [])"
         )
         outputs = in_kernel(
-            "execution.wait()", interrupt_when=lambda: len(service.asked("status")) > 6
+            "execution.wait()", interrupt_when=lambda: len(service.asked("status")) > 12
         )
         assert [o.ename for o in outputs if o.output_type == "error"] == ["KeyboardInterrupt"]
         [page] = pages(outputs)
