@@ -254,7 +254,7 @@ def _check_weight(weight: object, where: str) -> None:
     number = isinstance(weight, int | float) and not isinstance(weight, bool)
     if not number or not 0 < weight <= sys.float_info.max:  # type: ignore[operator]  # checked before
         raise TopologyError(
-            f"{where}: weight {quoted(weight)} is not a number above 0 that can be counted with; "
+            f"{where}: weight {quoted(weight)} is not above 0, or no number to count with; "
             "to keep new workflows away, set drain = true instead",
             key="weight",
         )
