@@ -57,7 +57,7 @@ def _check_settings(topology: Topology) -> None:
         if not number and (key, value) != ("workers", "auto"):
             expected = " or 'auto'" * (key == "workers")
             raise TopologyError(
-                f"{key} = {quoted(value)}: expected a whole number above 0, at most 2**63 - 1{expected}",
+                f"{key} = {quoted(value)}: expected a whole number above 0, below 2**63{expected}",
                 key=key,
             )
 
