@@ -290,7 +290,11 @@ class Output(owslib.wps.Output, _Held):
         try:
             listed = references(content.strip())
         except (etree.XMLSyntaxError, ValueError) as error:
-            raise self._unusable("metalink", content, error) from error
+            unusable = self._unusable("metalink", content, error)
+        else:
+            unusable = None
+        if unusable is not None:  # raised here: lxml's error as its cause could not be pickled
+            raise unusable
         local = None if self.reference is None else self._local_file()
         base = self.service if self.reference is None or local else self._url()
         files = [
