@@ -24,7 +24,7 @@ from .download import Download, Source, fill, save, save_bytes, stated_charset
 from .embedded import content_of
 from .limits import LIMITS, read_json
 from .local import LocalFile, local_path
-from .metalink import is_metalink, references
+from .metalink import File, is_metalink, references
 from .transfer import Expected
 from .urls import same_host, web_url
 
@@ -287,12 +287,12 @@ class Output(owslib.wps.Output, _Held):
         if not is_metalink(self.mimeType):
             return [self]
         content, _ = self._unpacked()._content(MAX_DOCUMENT)
+        listed: list[File] = []
+        unusable: OutputUnavailable | None = None
         try:
             listed = references(content.strip())
         except (etree.XMLSyntaxError, ValueError) as error:
             unusable = self._unusable("metalink", content, error)
-        else:
-            unusable = None
         if unusable is not None:  # raised here: lxml's error as its cause could not be pickled
             raise unusable
         local = None if self.reference is None else self._local_file()
