@@ -18,9 +18,6 @@ import tblib.pickling_support
 import trustme
 from requests.auth import AuthBase, HTTPDigestAuth
 
-import wpsdocs
-from live_site import RealNginx
-from loopback import Answer, Seen, Server
 from pavics_affinity import Backend, Node, Service, Topology, Workflow, pin_session
 from pavics_affinity.discovery import WELL_KNOWN
 from pavics_affinity.discovery.finder import FINDER
@@ -34,7 +31,10 @@ from pavics_affinity.errors import (
 )
 from pavics_affinity.testing.ports import AddressBlock
 from pavics_affinity.topology import Outputs
-from scriptedwps import ScriptedWPS
+from support import wpsdocs
+from support.live_site import RealNginx
+from support.loopback import Answer, Seen, Server
+from support.scriptedwps import ScriptedWPS
 
 SECRET = "s3cret-word"
 BASIC = base64.b64encode(f"ann:{SECRET}".encode()).decode()

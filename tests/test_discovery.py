@@ -16,8 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pavics_affinity.discovery as discovery
-from live_site import running, site
-from loopback import Answer, Server, free_port
 from pavics_affinity import Topology, Workflow, discover
 from pavics_affinity.discovery import DiscoveredSource, document, find, introduce, topology_of
 from pavics_affinity.discovery.finder import FINDER, Finder, Trust
@@ -31,6 +29,8 @@ from pavics_affinity.errors import (
 from pavics_affinity.proxy.render import render_proxy
 from pavics_affinity.topology import Node, Outputs, Service
 from pavics_affinity.topology.urls import origin_of
+from support.live_site import running, site
+from support.loopback import Answer, Server, free_port
 
 HOST = "proxy.example"
 TOPOLOGY = Topology(

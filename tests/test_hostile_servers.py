@@ -19,11 +19,12 @@ from typing import Any
 import pytest
 import requests
 
-import wpsdocs
-from loopback import Server
 from pavics_affinity import Backend, Node, Service, Topology, Workflow, discover
-from pavics_affinity.clients import answers, metalink, outputs, status
-from pavics_affinity.clients.results import output_of
+from pavics_affinity.clients.http import answers
+from pavics_affinity.clients.ogcapi.results import output_of
+from pavics_affinity.clients.outputs import metalink
+from pavics_affinity.clients.outputs import output as outputs
+from pavics_affinity.clients.wps import status
 from pavics_affinity.discovery.finder import FINDER
 from pavics_affinity.errors import (
     AffinityError,
@@ -37,7 +38,9 @@ from pavics_affinity.errors import (
     ServiceError,
     ServiceUnreachable,
 )
-from rawserver import RawServer, chunked, cost, head, repeated
+from support import wpsdocs
+from support.loopback import Server
+from support.rawserver import RawServer, chunked, cost, head, repeated
 
 pytestmark = pytest.mark.filterwarnings("ignore::pavics_affinity.errors.AffinityWarning")
 

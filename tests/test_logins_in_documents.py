@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-import wpsdocs
-from loopback import Answer, Seen, Server
 from pavics_affinity import Workflow
-from pavics_affinity.clients import status
+from pavics_affinity.clients.wps import status
 from pavics_affinity.errors import AffinityError
-from scriptedwps import ScriptedWPS
+from support import wpsdocs
+from support.loopback import Answer, Seen, Server
+from support.scriptedwps import ScriptedWPS
 
 CANARY = "c4nary"
 JSON = {"Content-Type": "application/json"}

@@ -20,18 +20,19 @@ from fuzz.seeds import (
     PUBLISHED,
     RESPONSES,
 )
-from loopback import Answer, Seen, Server
-from mutations import json_like, xml_like
 from pavics_affinity import Workflow
-from pavics_affinity.clients import metalink, status
-from pavics_affinity.clients.descriptions import Description
-from pavics_affinity.clients.execution import Execution
-from pavics_affinity.clients.jobs import Job
-from pavics_affinity.clients.results import Results
-from pavics_affinity.clients.wps import WebProcessingService
+from pavics_affinity.clients.ogcapi.jobs import Job
+from pavics_affinity.clients.ogcapi.results import Results
+from pavics_affinity.clients.outputs import metalink
+from pavics_affinity.clients.wps import status
+from pavics_affinity.clients.wps.descriptions import Description
+from pavics_affinity.clients.wps.execution import Execution
+from pavics_affinity.clients.wps.service import WebProcessingService
 from pavics_affinity.discovery import topology_of
 from pavics_affinity.errors import AffinityError, TopologyError
-from scriptedwps import ScriptedWPS
+from support.loopback import Answer, Seen, Server
+from support.mutations import json_like, xml_like
+from support.scriptedwps import ScriptedWPS
 
 NOWHERE = "http://127.0.0.1:9/wps"
 MANY = settings(
@@ -102,7 +103,7 @@ def test_descriptions_that_a_request_is_held_against(document):
 
 
 def parsed(document: bytes):
-    from pavics_affinity.clients.answers import given as handed
+    from pavics_affinity.clients.http.answers import given as handed
 
     return handed(document)
 

@@ -16,8 +16,6 @@ import requests
 from requests.adapters import HTTPAdapter
 
 import pavics_affinity
-import wpsdocs
-from loopback import Answer, Server, free_port
 from pavics_affinity import (
     Node,
     Service,
@@ -29,7 +27,9 @@ from pavics_affinity import (
 )
 from pavics_affinity.errors import AffinityWarning
 from pavics_affinity.warn import warn
-from scriptedwps import ScriptedWPS
+from support import wpsdocs
+from support.loopback import Answer, Server, free_port
+from support.scriptedwps import ScriptedWPS
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import typing
 
 if typing.TYPE_CHECKING:
     from .batch import map_workflows
-    from .clients.pinned import pin_session
-    from .clients.wps import WebProcessingService
+    from .clients.sessions import pin_session
+    from .clients.wps.service import WebProcessingService
     from .discovery import discover
     from .machineid import derive_machineid, mint_machineid
     from .placement import NginxConsistentHash, NginxHash, Rendezvous
@@ -58,7 +58,7 @@ _HOMES = {
     "discover": "discovery",
     "map_workflows": "batch",
     "mint_machineid": "machineid",
-    "pin_session": "clients.pinned",
+    "pin_session": "clients.sessions",
     "read_nginx": "proxy.read",
 }
 

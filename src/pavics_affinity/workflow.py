@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from rich.console import RenderableType
 
-    from .clients.birdy import WPSClient
-    from .clients.download import Download
-    from .clients.execution import Execution
-    from .clients.jobs import Job
-    from .clients.outputs import Output
-    from .clients.processes import Processes
-    from .clients.wps import WebProcessingService
+    from .clients.birdy.client import WPSClient
+    from .clients.ogcapi.jobs import Job
+    from .clients.ogcapi.service import Processes
+    from .clients.outputs.download import Download
+    from .clients.outputs.output import Output
+    from .clients.wps.execution import Execution
+    from .clients.wps.service import WebProcessingService
     from .display.overview import Overview
 
 TopologyLike = Topology | TopologySource | str | os.PathLike[str]
@@ -241,7 +241,7 @@ class Workflow:
 
         Nothing is asked here; ``wait`` asks.
         """
-        from .clients.taken import take_up
+        from .clients.reattach import take_up
 
         found = [take_up(self.session, step) for step in self.record.steps]
         return [execution for execution in found if execution is not None]
@@ -269,7 +269,7 @@ class Workflow:
         ServiceUnreachable, NotAService
             Nothing answers at the URL, or it is no WPS.
         """
-        from .clients.wps import WebProcessingService
+        from .clients.wps.service import WebProcessingService
 
         self._check_open()
         return WebProcessingService(url, session=self.session, **options)
@@ -292,7 +292,7 @@ class Workflow:
         ServiceUnreachable, NotAService
             Nothing answers at the URL, or it is no WPS.
         """
-        from .clients.birdy import WPSClient
+        from .clients.birdy.client import WPSClient
 
         self._check_open()
         return WPSClient(url, session=self.session, **options)
@@ -313,7 +313,7 @@ class Workflow:
         ServiceUnreachable, NotAService
             Nothing answers at the URL, or it is no OGC API.
         """
-        from .clients.processes import Processes
+        from .clients.ogcapi.service import Processes
 
         self._check_open()
         return Processes(url, session=self.session, **options)
@@ -413,7 +413,7 @@ class Workflow:
         OutputUnavailable, DownloadFailed
             One could not be fetched. Those that are complete stay.
         """
-        from .clients.downloads import download_all
+        from .clients.outputs.downloads import download_all
 
         self._check_open()
         return download_all(self.session, urls, directory, parallel=parallel, progress=progress)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from batch_site import STRICT
 from pavics_affinity.testing import LocalCluster
 from pavics_affinity.testing.nginx import find_nginx
+from support.batch_site import STRICT
 
 
 @pytest.fixture(scope="package")

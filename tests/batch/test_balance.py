@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import pytest
 
-import chains
 from pavics_affinity import Backend, Node, Service, Topology, map_workflows
 from pavics_affinity.errors import TopologyError, UnknownService
+from support import chains
 
 WEIGHTS = {"node1": 1, "node2": 2, "node3": 5}
 SITE = Topology(

@@ -16,10 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-import chains
 from pavics_affinity import map_workflows
 from pavics_affinity.batch import run
 from pavics_affinity.errors import AffinityWarning, WorkflowClosed
+from support import chains
 
 
 def wait_for(condition, seconds=120):
@@ -162,7 +162,7 @@ def test_a_closed_batch_says_so(cluster):
 PROGRAM = """
 import json, sys
 from functools import partial
-import chains
+from support import chains
 from pavics_affinity import map_workflows
 toml, directory, url = sys.argv[1:]
 chain = partial(chains.job, urls={"one": url, "other": url}, delay=30)
@@ -179,7 +179,7 @@ def test_ctrl_c_ends_the_program_at_once_and_says_where_the_jobs_are(cluster, tm
     before = len(cluster.executions(identifier="sleep"))
     program = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, toml, directory, cluster.url("malleefowl")],
-        env=os.environ | {"PYTHONPATH": str(Path(chains.__file__).parent)},
+        env=os.environ | {"PYTHONPATH": str(Path(chains.__file__).parents[1])},
         stderr=subprocess.PIPE,
         text=True,
     )

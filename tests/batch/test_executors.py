@@ -11,9 +11,9 @@ from functools import partial
 import distributed
 import pytest
 
-import chains
 from pavics_affinity import map_workflows
 from pavics_affinity.errors import ChainFailed, InvalidRequest
+from support import chains
 
 SPAWN = multiprocessing.get_context("spawn")
 

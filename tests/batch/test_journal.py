@@ -15,8 +15,6 @@ from pathlib import Path
 
 import pytest
 
-import chains
-from batch_site import STRICT
 from pavics_affinity import map_workflows
 from pavics_affinity.errors import (
     BackendUnavailable,
@@ -25,11 +23,13 @@ from pavics_affinity.errors import (
     JournalError,
     JournalLocked,
 )
+from support import chains
+from support.batch_site import STRICT
 
 PROGRAM = """
 import json, sys
 from functools import partial
-import chains
+from support import chains
 from pavics_affinity import map_workflows
 toml, directory, urls, delay = sys.argv[1:]
 chain = partial(chains.job, urls=json.loads(urls), delay=float(delay))
@@ -55,7 +55,7 @@ def executed(cluster):
 def start(cluster, tmp_path):
     """Start a program of twenty chains of two asynchronous jobs each."""
     toml = cluster.dump_topology(tmp_path / "site.toml")
-    here = Path(chains.__file__).parent
+    here = Path(chains.__file__).parents[1]
     urls = json.dumps(urls_of(cluster))
     programs = []
 

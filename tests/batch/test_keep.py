@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from fuzz.seeds import BATCH
-from mutations import json_like
 from pavics_affinity.batch.keep import Keep
 from pavics_affinity.errors import AffinityError, JournalError
+from support.mutations import json_like
 
 BEGIN, DONE = BATCH
 

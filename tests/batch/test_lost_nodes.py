@@ -8,11 +8,11 @@ from functools import partial
 
 import pytest
 
-import chains
-from batch_site import STRICT
 from pavics_affinity import map_workflows
 from pavics_affinity.batch import watch
 from pavics_affinity.errors import BackendUnavailable, TransportError
+from support import chains
+from support.batch_site import STRICT
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import chains
 from pavics_affinity import map_workflows
+from support import chains
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from manual import DOCS, examples
+from support.manual import DOCS, examples
 
 PAGE = (DOCS / "commands.md").read_text(encoding="utf-8")
 

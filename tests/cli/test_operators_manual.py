@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from live_site import RealNginx
+from support.live_site import RealNginx
 
 MANUAL = Path(__file__).parents[2] / "docs" / "operators"
 

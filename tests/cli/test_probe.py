@@ -2,7 +2,7 @@
 
 import pytest
 
-from rendered_cluster import rendered_cluster
+from support.rendered_cluster import rendered_cluster
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from pavics_affinity import Workflow
-from pavics_affinity.clients.wps import WebProcessingService
+from pavics_affinity.clients.wps.service import WebProcessingService
 from pavics_affinity.pin import Pin
 from pavics_affinity.transport import AffinitySession
-from scriptedapi import ScriptedAPI
-from scriptedwps import ScriptedWPS
+from support.scriptedapi import ScriptedAPI
+from support.scriptedwps import ScriptedWPS
 
 
 @pytest.fixture

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loopback import Answer, Server
-from pavics_affinity.clients import polling
+from pavics_affinity.clients.http import polling
 from pavics_affinity.errors import (
     AffinityWarning,
     ExecutionFailed,
@@ -15,7 +14,8 @@ from pavics_affinity.errors import (
     UnknownInput,
     UnknownProcess,
 )
-from scriptedapi import JSON
+from support.loopback import Answer, Server
+from support.scriptedapi import JSON
 
 RESULTS = "http://www.opengis.net/def/rel/ogc/1.0/results"
 NOT_READY = {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-import wpsdocs
-from pavics_affinity.clients import xml
+from pavics_affinity.clients.http import xml
 from pavics_affinity.clients.limits import LIMITS, read_json, read_yaml
-from pavics_affinity.clients.metalink import references
+from pavics_affinity.clients.outputs.metalink import references
 from pavics_affinity.errors import NotAService, ServiceError
-from rawserver import cost
+from support import wpsdocs
+from support.rawserver import cost
 
 MARGIN = 48.0
 MANY = LIMITS.elements + 1

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-import wpsdocs
-from loopback import Server
 from pavics_affinity import Workflow
 from pavics_affinity.errors import OutOfScope, SteeringImpossible
-from scriptedwps import ScriptedWPS
+from support import wpsdocs
+from support.loopback import Server
+from support.scriptedwps import ScriptedWPS
 
 pytestmark = pytest.mark.filterwarnings("ignore::pavics_affinity.errors.AffinityWarning")
 SECRETS = {"machineid", "x-api-key", "cookie", "authorization"}

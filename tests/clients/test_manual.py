@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from manual import examples
 from pavics_affinity import Workflow
+from support.manual import examples
 
 PAGE = "clients.md"
 

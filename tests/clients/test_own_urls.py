@@ -23,12 +23,12 @@ from lxml import etree
 from owslib.wps import ASYNC, SYNC, ComplexDataInput, WFSFeatureCollection
 
 import pavics_affinity
-import wpsdocs
-from loopback import Answer, Seen, Server
 from pavics_affinity import Workflow
-from pavics_affinity.clients.jobs import Job
+from pavics_affinity.clients.ogcapi.jobs import Job
 from pavics_affinity.errors import ReferenceRefused
-from scriptedwps import ScriptedWPS
+from support import wpsdocs
+from support.loopback import Answer, Seen, Server
+from support.scriptedwps import ScriptedWPS
 
 pytest.importorskip("birdy")
 

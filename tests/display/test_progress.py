@@ -13,10 +13,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-import wpsdocs
 from pavics_affinity.display import progress
 from pavics_affinity.display.progress import NotebookBar
-from scriptedwps import ScriptedWPS
+from support import wpsdocs
+from support.scriptedwps import ScriptedWPS
 
 PREPARE = """
 from pavics_affinity import Workflow

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-import wpsdocs
-from loopback import Answer
 from pavics_affinity import Node, Service, Topology, Workflow, __version__
 from pavics_affinity.errors import AffinityError
-from scriptedwps import ScriptedWPS
+from support import wpsdocs
+from support.loopback import Answer
+from support.scriptedwps import ScriptedWPS
 
 
 @pytest.fixture

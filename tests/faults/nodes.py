@@ -16,8 +16,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from lxml import etree
 
-import wpsdocs
-from loopback import Answer, Seen, Server
+from support import wpsdocs
+from support.loopback import Answer, Seen, Server
 
 XML = {"Content-Type": "text/xml"}
 JSON = {"Content-Type": "application/json"}

@@ -34,7 +34,7 @@ from pavics_affinity import Workflow
 from pavics_affinity.discovery.finder import FINDER
 from pavics_affinity.errors import AffinityError
 from pavics_affinity.testing import LocalCluster
-from rendered_cluster import Operator
+from support.rendered_cluster import Operator
 
 ROUTES = ("plain", "evidence", "strict", "direct")
 BOX = [("lon0", "0"), ("lon1", "3"), ("lat0", "0"), ("lat1", "1")]

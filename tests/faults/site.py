@@ -11,11 +11,11 @@ from pathlib import Path
 
 from faults.link import Line, Link
 from faults.nodes import Node, Run
-from live_site import RealNginx
 from pavics_affinity import Node as Named
 from pavics_affinity import Service, Topology
 from pavics_affinity.testing.ports import AddressBlock
 from pavics_affinity.topology import Outputs
+from support.live_site import RealNginx
 
 NODES = ("node1", "node2")
 

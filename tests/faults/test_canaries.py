@@ -21,15 +21,15 @@ from typing import Any
 import pytest
 from requests.auth import HTTPDigestAuth
 
-import wpsdocs
-from hostnames import Hostnames
-from loopback import Answer, Seen, Server
 from pavics_affinity import Backend, Node, Service, Topology, Workflow
 from pavics_affinity.discovery import WELL_KNOWN
 from pavics_affinity.discovery.document import document
 from pavics_affinity.discovery.finder import FINDER
 from pavics_affinity.errors import AffinityError, OutOfScope
 from pavics_affinity.topology import Outputs
+from support import wpsdocs
+from support.hostnames import Hostnames
+from support.loopback import Answer, Seen, Server
 
 pytestmark = [
     pytest.mark.timeout(120),

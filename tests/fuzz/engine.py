@@ -20,8 +20,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from mutations import changed_bytes
 from pavics_affinity.errors import AffinityError
+from support.mutations import changed_bytes
 
 CORPUS = Path(__file__).parent / "corpus"
 OURS = f"{Path('pavics_affinity')}/"

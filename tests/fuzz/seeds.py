@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-import wpsdocs
+from support import wpsdocs
 
 # ---- WPS ----
 

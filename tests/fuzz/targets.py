@@ -21,29 +21,30 @@ from lxml import etree
 from requests.adapters import BaseAdapter
 from requests.cookies import extract_cookies_to_jar
 
-import wpsdocs
 from fuzz import seeds
 from fuzz.engine import Target
-from mutations import HOSTILE, changed_bytes, changed_json, changed_xml
 from pavics_affinity import Topology, Workflow
 from pavics_affinity.batch.keep import Keep
-from pavics_affinity.clients import accepted, answers, codings, names, references, urls, xml
-from pavics_affinity.clients.addresses import wrong_public_url
-from pavics_affinity.clients.boxes import Box
-from pavics_affinity.clients.descriptions import Description
-from pavics_affinity.clients.execution import Execution
-from pavics_affinity.clients.jobs import Job
-from pavics_affinity.clients.jobstatus import JobDocument
+from pavics_affinity.clients import references
+from pavics_affinity.clients.http import answers, urls, xml
+from pavics_affinity.clients.http.addresses import wrong_public_url
+from pavics_affinity.clients.http.logins import split_login
 from pavics_affinity.clients.limits import read_json, read_yaml
-from pavics_affinity.clients.literals import LiteralRule
-from pavics_affinity.clients.local import local_path
-from pavics_affinity.clients.logins import split_login
-from pavics_affinity.clients.outputs import Output
-from pavics_affinity.clients.problems import check_status, is_not_ready
-from pavics_affinity.clients.results import Results, output_of, raw_results
-from pavics_affinity.clients.states import state_of
-from pavics_affinity.clients.status import StatusDocument, Trouble
-from pavics_affinity.clients.transfer import Source, Transfer
+from pavics_affinity.clients.ogcapi import accepted
+from pavics_affinity.clients.ogcapi.jobs import Job
+from pavics_affinity.clients.ogcapi.jobstatus import JobDocument
+from pavics_affinity.clients.ogcapi.problems import check_status, is_not_ready
+from pavics_affinity.clients.ogcapi.results import Results, output_of, raw_results
+from pavics_affinity.clients.ogcapi.states import state_of
+from pavics_affinity.clients.outputs import codings, names
+from pavics_affinity.clients.outputs.boxes import Box
+from pavics_affinity.clients.outputs.local import local_path
+from pavics_affinity.clients.outputs.output import Output
+from pavics_affinity.clients.outputs.transfer import Source, Transfer
+from pavics_affinity.clients.wps.descriptions import Description
+from pavics_affinity.clients.wps.execution import Execution
+from pavics_affinity.clients.wps.literals import LiteralRule
+from pavics_affinity.clients.wps.status import StatusDocument, Trouble
 from pavics_affinity.discovery import document_text, finder, topology_of
 from pavics_affinity.errors import AffinityError
 from pavics_affinity.journal import read as read_journal
@@ -57,6 +58,8 @@ from pavics_affinity.proxy.check import RULES, check
 from pavics_affinity.proxy.read import read_nginx
 from pavics_affinity.topology.urls import checked_url, origin_of
 from pavics_affinity.transport.times import asked_to_wait, retry_after
+from support import wpsdocs
+from support.mutations import HOSTILE, changed_bytes, changed_json, changed_xml
 
 SITE = "http://127.0.0.1"
 WPS, API, FILE = f"{SITE}/wps", f"{SITE}/api", f"{SITE}/outputs/a.nc"

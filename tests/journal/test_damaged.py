@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fuzz.seeds import ENTRIES
-from mutations import json_like
 from pavics_affinity import Workflow
 from pavics_affinity.errors import AffinityError, JournalError
 from pavics_affinity.journal import read
+from support.mutations import json_like
 
 MANY = settings(
     max_examples=300,

@@ -235,7 +235,7 @@ def test_inputs_and_credentials_are_not_in_it(cluster, path):
 def oapi(tmp_path_factory):
     if find_nginx() is None:
         pytest.skip("nginx is not installed")
-    from oapi import OGCSite
+    from support.oapi import OGCSite
 
     made = OGCSite(tmp_path_factory.mktemp("oapi"))
     yield made

@@ -8,11 +8,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from live_site import ask, running, site
 from pavics_affinity.discovery import WELL_KNOWN, document, topology_of
 from pavics_affinity.errors import TopologyError
 from pavics_affinity.proxy.render import render_proxy
 from pavics_affinity.topology import Backend, Node, Outputs, Service, Topology
+from support.live_site import ask, running, site
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "operators" / "discovery.schema.json"
 NODES = (Node("node1", "10.0.0.1"), Node("n-2", "10.0.0.2", weight=2, drain=True))

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from live_site import ask
 from pavics_affinity import Workflow
 from pavics_affinity.discovery.finder import FINDER
 from pavics_affinity.errors import AffinityError, BackendUnavailable, UnknownNode
-from rendered_cluster import rendered_cluster
+from support.live_site import ask
+from support.rendered_cluster import rendered_cluster
 
 CHAINS = 60
 TIMES = 10

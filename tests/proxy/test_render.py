@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from live_site import RealNginx, ask, node_of, running, site
 from pavics_affinity import read_nginx
 from pavics_affinity.errors import AffinityError, TopologyError
 from pavics_affinity.proxy.render import render, render_proxy
 from pavics_affinity.proxy.write import write
 from pavics_affinity.topology import Backend, Node, Outputs, Service, Topology
+from support.live_site import RealNginx, ask, node_of, running, site
 
 MANUAL = """\
 upstream flyingpigeon {

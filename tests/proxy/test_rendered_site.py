@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from live_site import ask
 from pavics_affinity import Workflow
 from pavics_affinity.discovery import WELL_KNOWN
 from pavics_affinity.discovery.finder import FINDER
 from pavics_affinity.errors import BackendUnavailable
-from rendered_cluster import rendered_cluster
+from support.live_site import ask
+from support.rendered_cluster import rendered_cluster
 
 CHAINS = 60
 BOX = [("lon0", "-100"), ("lon1", "-80"), ("lat0", "35"), ("lat1", "50")]

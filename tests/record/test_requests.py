@@ -7,9 +7,9 @@ import logging
 
 import pytest
 
-from loopback import Answer, Server
 from pavics_affinity import Workflow
 from pavics_affinity.record import Record, Request, operation
+from support.loopback import Answer, Server
 
 BODY = b"temperature " * 500
 

@@ -7,10 +7,10 @@ import uuid
 import pytest
 import requests
 
-from by_hand import errors, execute, get, node_of, poll, reference
 from pavics_affinity import Topology
 from pavics_affinity.errors import UnknownNode, UnknownService
 from pavics_affinity.testing import ClusterError, LocalCluster, Upstream
+from support.by_hand import errors, execute, get, node_of, poll, reference
 
 
 def capabilities(url, **options):

@@ -12,9 +12,9 @@ import psutil
 import pytest
 import requests
 
-from by_hand import execute
 from pavics_affinity.testing import ClusterError, LocalCluster, Upstream, live
 from pavics_affinity.testing.nginx import find_nginx
+from support.by_hand import execute
 
 # The warden; four backends of a master, two workers each, and a job; nginx's two.
 EXPECTED = 1 + 4 * 3 + 1 + (2 if find_nginx() else 0)

@@ -8,7 +8,7 @@ import requests
 import urllib3
 import xarray
 
-from by_hand import errors, execute, get, headers, node_of, reference
+from support.by_hand import errors, execute, get, headers, node_of, reference
 
 
 def test_nginx_reads_the_configuration_of_the_manual(cluster):

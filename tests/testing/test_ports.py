@@ -5,10 +5,10 @@ import socket
 import pytest
 import requests
 
-from by_hand import node_of
 from pavics_affinity.testing import LocalCluster, ports
 from pavics_affinity.testing.control import AddressInUse
 from pavics_affinity.testing.live import Live
+from support.by_hand import node_of
 
 
 def test_two_blocks_of_addresses_have_none_in_common(monkeypatch):

@@ -12,9 +12,9 @@ import pytest
 import requests
 import trustme
 
-from loopback import Answer, Server
 from pavics_affinity.transport.bounded import get_bounded
-from rawserver import RawServer
+from support.loopback import Answer, Server
+from support.rawserver import RawServer
 
 LEFT = ("ESTABLISHED", "CLOSE_WAIT", "SYN_SENT")
 

@@ -13,7 +13,6 @@ from datetime import timedelta
 import psutil
 import pytest
 
-from loopback import Answer, Server
 from pavics_affinity import Workflow
 from pavics_affinity.errors import (
     ExecuteOutcomeUnknown,
@@ -22,8 +21,9 @@ from pavics_affinity.errors import (
 )
 from pavics_affinity.pin import Pin
 from pavics_affinity.transport import AffinitySession
-from rawserver import RawServer
-from scriptedwps import ScriptedWPS
+from support.loopback import Answer, Server
+from support.rawserver import RawServer
+from support.scriptedwps import ScriptedWPS
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 2\r\nX-Node: n\r\n\r\nok"
 INTERIM = b"HTTP/1.1 102 Processing\r\nX-Step: 1\r\n\r\n"

@@ -7,7 +7,6 @@ from email.utils import formatdate
 
 import pytest
 
-from loopback import Answer, Seen, Server
 from pavics_affinity import Backend, Node, Service, Topology, Workflow
 from pavics_affinity.errors import (
     BackendUnavailable,
@@ -17,8 +16,9 @@ from pavics_affinity.errors import (
 )
 from pavics_affinity.pin import Pin
 from pavics_affinity.transport import AffinitySession
-from rawserver import NOT_FOUND, RawServer, head
-from scriptedwps import ScriptedWPS
+from support.loopback import Answer, Seen, Server
+from support.rawserver import NOT_FOUND, RawServer, head
+from support.scriptedwps import ScriptedWPS
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from loopback import Answer, Seen, Server, free_port
 from pavics_affinity import Backend, Node, Service, Topology, Workflow
 from pavics_affinity.errors import (
     AffinityError,
@@ -19,7 +18,8 @@ from pavics_affinity.errors import (
     ExecuteOutcomeUnknown,
     ExecuteRedirected,
 )
-from scriptedwps import ScriptedWPS
+from support.loopback import Answer, Seen, Server, free_port
+from support.scriptedwps import ScriptedWPS
 
 EXECUTE = b"<Execute/>"
 LONG = 60.0

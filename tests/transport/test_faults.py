@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import pytest
 import trustme
 
-from breaking import ESTABLISHED, Relay
-from loopback import Answer, Server, free_port
 from pavics_affinity.errors import ExecuteOutcomeUnknown, ServiceUnreachable
 from pavics_affinity.pin import Pin
 from pavics_affinity.transport import AffinitySession
+from support.breaking import ESTABLISHED, Relay
+from support.loopback import Answer, Server, free_port
 
 HERE = "http://service.test/wps"
 

@@ -10,11 +10,11 @@ import requests
 import trustme
 from requests.auth import HTTPDigestAuth
 
-from hostnames import Hostnames
-from loopback import Answer, Seen, Server
 from pavics_affinity.pin import Pin
 from pavics_affinity.transport import AffinitySession
 from pavics_affinity.transport.origins import OriginSettings
+from support.hostnames import Hostnames
+from support.loopback import Answer, Seen, Server
 
 BASIC = "Basic " + base64.b64encode(b"ann:word").decode()
 CHALLENGE = {"WWW-Authenticate": 'Digest realm="r", nonce="n", qop="auth", algorithm=MD5'}

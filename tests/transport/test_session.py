@@ -10,7 +10,6 @@ from datetime import timedelta
 import pytest
 import requests
 
-from loopback import Answer, Server, closing_after_first_answer, free_port
 from pavics_affinity import Backend, Node, Service, Topology, Workflow
 from pavics_affinity.errors import (
     AffinityLost,
@@ -29,6 +28,7 @@ from pavics_affinity.errors import (
 from pavics_affinity.pin import Pin
 from pavics_affinity.topology import FileSource, FixedSource, Outputs
 from pavics_affinity.transport import AffinitySession
+from support.loopback import Answer, Server, closing_after_first_answer, free_port
 
 
 @pytest.fixture

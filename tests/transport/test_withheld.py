@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import requests
 
-from hostnames import Hostnames
-from loopback import Answer, Server
 from pavics_affinity import Workflow
+from support.hostnames import Hostnames
+from support.loopback import Answer, Server
 
 
 @pytest.fixture

@@ -20,10 +20,10 @@ def replacements() -> dict[Any, Any]:
     """Return ours by theirs."""
     import birdy
 
-    from pavics_affinity.clients.birdy import WPSClient
-    from pavics_affinity.clients.execution import Execution
-    from pavics_affinity.clients.processes import Processes
-    from pavics_affinity.clients.wps import WebProcessingService
+    from pavics_affinity.clients.birdy.client import WPSClient
+    from pavics_affinity.clients.ogcapi.service import Processes
+    from pavics_affinity.clients.wps.execution import Execution
+    from pavics_affinity.clients.wps.service import WebProcessingService
 
     return {
         birdy.WPSClient: WPSClient,

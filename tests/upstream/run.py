@@ -24,7 +24,7 @@ from xml.etree import ElementTree as ET
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
-from behind_nginx import BehindNginx, closed_if_it_fails  # noqa: E402 - tests are no package
+from support.behind_nginx import BehindNginx, closed_if_it_fails  # noqa: E402 - tests are no package
 
 BIRDY = ("test_client.py", "test_converters.py", "test_notebook.py", "test_utils.py")
 MOCKED = "puts a function of its own in place of OWSLib's openURL, which we do not call"

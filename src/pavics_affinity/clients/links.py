@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from ..discovery import introduce
 from ..errors import InvalidRequest, OutOfScope, SteeringImpossible
 from ..pin.links import Form, link
-from .urls import web_url
+from .http.urls import web_url
 
 if TYPE_CHECKING:
     from ..transport import AffinitySession

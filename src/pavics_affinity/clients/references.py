@@ -23,16 +23,16 @@ from owslib.wps import ComplexDataInput, is_complexdata
 from ..errors import InvalidRequest, ReferenceRefused
 from ..pin.links import link
 from ..warn import warn
-from .boxes import Box
-from .execution import Execution
-from .jobs import Job
-from .metalink import is_metalink
-from .outputs import Output
-from .results import Results
+from .ogcapi.jobs import Job
+from .ogcapi.results import Results
+from .outputs.boxes import Box
+from .outputs.metalink import is_metalink
+from .outputs.output import Output
+from .wps.execution import Execution
 
 if TYPE_CHECKING:
     from ..transport import AffinitySession
-    from .descriptions import Description, InputRule
+    from .wps.descriptions import Description, InputRule
 
 
 # A list's comma ends a URL here: what comes after it is left as it is in any case.

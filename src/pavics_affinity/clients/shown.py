@@ -11,14 +11,14 @@ from ..display.overview import LinkTo
 from ..display.results import Result, execution_card, result_card
 from ..errors import OutOfScope
 from ..pin.links import shown_link
-from .urls import web_url
+from .http.urls import web_url
 
 if TYPE_CHECKING:
     from ..transport import AffinitySession
-    from .execution import Execution
-    from .jobs import Job
-    from .outputs import Output
-    from .results import Results
+    from .ogcapi.jobs import Job
+    from .ogcapi.results import Results
+    from .outputs.output import Output
+    from .wps.execution import Execution
 
 _MOST_VALUES = 20  # of an output that the response holds
 _LONGEST = 1000  # characters of each that are looked at

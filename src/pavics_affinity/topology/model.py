@@ -8,12 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from ..errors import (
-    PlacementUndetermined,
-    SteeringImpossible,
-    UnknownNode,
-    UnknownService,
-)
+from ..errors import PlacementUndetermined, SteeringImpossible, UnknownNode, UnknownService
 from ..markup.terminal import in_terminal
 from ..placement import NginxConsistentHash, NginxHash, Rendezvous, name_key
 from .checks import check, some

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from live_site import RealNginx, ask, running, site
-from loopback import Answer
 from pavics_affinity.proxy.check import check
 from pavics_affinity.proxy.check.findings import Finding
 from pavics_affinity.proxy.check.paths import location_for
 from pavics_affinity.proxy.statements import read_statements
+from support.live_site import RealNginx, ask, running, site
+from support.loopback import Answer
 
 IDS = [f"id-{number}" for number in range(24)]
 KEY = "hash $http_machineid;"

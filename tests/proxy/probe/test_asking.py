@@ -9,10 +9,10 @@ import threading
 import pytest
 import trustme
 
-from live_site import running, site
-from loopback import Answer, Server
 from pavics_affinity.proxy.probe import Plan, ask, judge
 from pavics_affinity.proxy.render import render_proxy
+from support.live_site import running, site
+from support.loopback import Answer, Server
 
 EVIDENCE = "X-Pavics-Node"
 LINE = "  hash $http_machineid;\n"

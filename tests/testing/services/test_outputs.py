@@ -8,8 +8,8 @@ import uuid
 import pytest
 import requests
 
-from by_hand import execute, get, poll, reference
 from pavics_affinity.testing import produced_chunks, produced_sha256
+from support.by_hand import execute, get, poll, reference
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import xarray
 from owslib.wps import ComplexDataInput
 from pywps.app.exceptions import ProcessError
 
-from by_hand import errors, execute, get, reference, value
 from pavics_affinity.testing.services.processes import fetch
 from pavics_affinity.testing.services.subset import NothingToSubset, subset_bbox
+from support.by_hand import errors, execute, get, reference, value
 
 
 @pytest.fixture

@@ -1,0 +1,5 @@
+"""birdy's `WPSClient`, whose every request keeps to the workflow's node."""
+
+from .client import WPSClient
+
+__all__ = ["WPSClient"]

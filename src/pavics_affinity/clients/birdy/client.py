@@ -1,0 +1,267 @@
+"""A `birdy.WPSClient` whose every request keeps to the workflow's node.
+
+birdy is of the extra ``birdy``; this module is imported where a client is made.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import logging
+import types
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from lxml import etree
+from owslib.util import ServiceException
+from owslib.wps import ASYNC, WPS_DEFAULT_VERSION
+
+from ...errors import MissingExtra
+from ..http import xml
+from ..http.answers import given
+from ..references import as_input
+from ..wps.descriptions import Descriptions, readable
+from ..wps.execution import Execution
+from ..wps.service import WebProcessingService
+from ..wps.submission import before_sending
+
+try:
+    import birdy
+    from birdy.client.notebook import is_notebook, monitor
+    from birdy.client.utils import filter_case_insensitive
+    from birdy.exceptions import UnauthorizedException
+    from birdy.utils import sanitize
+except ImportError as error:
+    raise MissingExtra.of("birdy", "A birdy client") from error
+
+from .converters import Converters
+from .results import BirdyExecution, console, wait_in_console
+
+if TYPE_CHECKING:
+    from ...transport import AffinitySession
+
+
+class _BirdyService(WebProcessingService):
+    execution_type: ClassVar[type[Execution]] = BirdyExecution
+    progress: logging.Logger | None = None
+
+    def learn(self, descriptions: str | bytes) -> None:
+        """Check inputs against descriptions that were got elsewhere."""
+        Descriptions.of(self.session).learn(self._service, given(descriptions))
+
+    def execute(self, *args: Any, **options: Any) -> Execution:
+        """Run a process; with `progress`, asynchronously, and show how far it is.
+
+        birdy's own monitor takes Ctrl-C for the rest of the Python process, and so
+        works in the main thread only.
+        """
+        if self.progress is None:
+            return super().execute(*args, **options)
+        execution = super().execute(*args, **options | {"mode": ASYNC})
+        if is_notebook():
+            monitor(execution, sleep=0.2)
+        else:
+            wait_in_console(execution, self.progress)
+        return execution
+
+
+class WPSClient(birdy.WPSClient):
+    """A birdy client on a workflow's session.
+
+    It is a `birdy.WPSClient`, with its generated methods, docstrings, progress
+    and widgets. Of birdy's arguments ``auth`` is not reduced to its headers: it
+    signs each request to the service's own origin. Inputs may also be outputs
+    of earlier steps: a result that has one output, an `Output`, or its URL.
+
+    Parameters
+    ----------
+    url : str
+        The service's URL.
+    processes : str or list of str, optional
+        Only these; by default all.
+    converters : sequence of classes, optional
+        For ``get(asobj=True)``, as birdy has them. What they fetch by
+        `BaseConverter.file` and ``.data`` comes from the workflow's node.
+    username, password, headers, auth, verify, cert, version, language, timeout
+        As `WebProcessingService` takes them.
+    progress : bool, default False
+        Run asynchronously, and show how far it is.
+    caps_xml, desc_xml : str or bytes, optional
+        Documents got elsewhere; nothing is asked for them.
+    lineage : bool, default False
+        Have inputs repeated in the response.
+    session : AffinitySession, optional
+        The workflow's; by default the ambient one.
+    **options
+        Further ones of birdy's.
+
+    Raises
+    ------
+    birdy.exceptions.UnauthorizedException
+        The service refuses its capabilities to this user.
+    ValueError
+        One of `processes` is not offered.
+    ServiceUnreachable, NotAService, MachineIdConflict
+        As `WebProcessingService`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        processes: str | list[str] | None = None,
+        converters: Sequence[Any] | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        headers: dict[str, str] | None = None,
+        auth: Any = None,
+        verify: bool | str = True,
+        cert: Any = None,
+        progress: bool = False,
+        version: str = WPS_DEFAULT_VERSION,
+        caps_xml: str | bytes | None = None,
+        desc_xml: str | bytes | None = None,
+        language: str | None = None,
+        lineage: bool = False,
+        *,
+        timeout: Any = None,
+        session: AffinitySession | None = None,
+        **options: Any,
+    ) -> None:
+        if username is not None and auth is None:
+            auth = (username, password)
+        service = _BirdyService(
+            url,
+            version=version,
+            skip_caps=True,
+            headers=headers,
+            verify=None if verify is True else verify,
+            cert=cert,
+            timeout=timeout,
+            auth=auth,
+            language=language,
+            session=session,
+        )
+        try:
+            caps_xml = caps_xml or service.capabilities_document()
+            service.getcapabilities(xml=caps_xml)
+            if desc_xml is None:
+                desc_xml = _descriptions(service, processes)
+                processes = None
+            else:
+                service.learn(desc_xml)
+        except ServiceException as error:
+            if "AccessForbidden" in str(error):
+                raise UnauthorizedException(str(error)) from error
+            raise
+        self._begin(
+            service,
+            {
+                "processes": processes,
+                "converters": converters,
+                "caps_xml": xml.plain(etree.tostring(given(caps_xml))),
+                "desc_xml": _without_crs(xml.plain(readable(desc_xml))),
+                "lineage": lineage,
+                **options,
+            },
+            progress=progress,
+        )
+
+    def _begin(
+        self, service: _BirdyService, given: dict[str, Any], *, progress: bool = False
+    ) -> None:
+        # With both documents given, birdy asks for nothing; its own client is then put aside.
+        super().__init__(
+            service.url,
+            version=service.version,
+            language=service.language,
+            **given | {"converters": Converters(service.session, given["converters"])},
+        )
+        # birdy has no public way to be given a client: this is the one name of its own we set.
+        self._wps = service
+        self._given = given
+        if progress:
+            self.logger = service.progress = console()
+        for process in service.processes:
+            method = getattr(self, sanitize(process.identifier), None)
+            if inspect.ismethod(method) and method.__self__ is self:
+                taking = _taking_outputs(service, process.identifier, method.__func__)
+                setattr(self, sanitize(process.identifier), types.MethodType(taking, self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self._wps, self._given, self._wps.progress is not None)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._wps.url}>"
+
+
+def _rebuild(
+    cls: type[WPSClient], service: _BirdyService, given: dict[str, Any], progress: bool
+) -> WPSClient:
+    client = cls.__new__(cls)
+    service.learn(given["desc_xml"])
+    client._begin(service, given, progress=progress)
+    return client
+
+
+def _descriptions(service: WebProcessingService, processes: str | list[str] | None) -> bytes:
+    """Ask for the descriptions of these processes, or of all, as one document."""
+    offered = [process.identifier for process in service.processes]
+    if processes is None:
+        try:
+            return service.description_document("all")
+        except ServiceException:
+            processes = offered  # some services describe one at a time only
+    wanted, missing = filter_case_insensitive(processes, offered)
+    if missing:
+        raise ValueError(
+            f"These process names were not found on the WPS server: {', '.join(missing)}"
+        )
+    whole: etree._Element | None = None
+    for identifier in wanted:
+        root = xml.parse(service.description_document(identifier))
+        if whole is None:
+            whole = root
+        else:
+            whole.extend(copy.deepcopy(list(root.iterchildren("{*}ProcessDescription"))))
+    if whole is None:
+        whole = etree.Element("{http://www.opengis.net/wps/1.0.0}ProcessDescriptions")
+    return etree.tostring(whole)
+
+
+def _without_crs(descriptions: str | bytes) -> bytes:
+    """Leave out the CRSs of bounding boxes: birdy takes them for formats, and for the default."""
+    root = given(descriptions)
+    for box in root.iterfind("{*}ProcessDescription/{*}DataInputs/{*}Input/{*}BoundingBoxData"):
+        box.clear()
+    return etree.tostring(root)
+
+
+def _taking_outputs(
+    service: WebProcessingService, identifier: str, method: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Let a generated method take outputs of earlier steps as its arguments."""
+    signature = inspect.signature(method)
+
+    @wraps(method)
+    def call(self: Any, *args: Any, **inputs: Any) -> Any:
+        try:
+            bound = signature.bind(self, *args, **inputs)
+        except TypeError:
+            return method(self, *args, **inputs)  # which says so in Python's own words
+        with before_sending():
+            described = service.description(identifier)
+            rules = {} if described is None else described.inputs
+            for name, rule in rules.items():
+                argument = sanitize(name)
+                value = bound.arguments.get(argument)
+                # A result of birdy's is a tuple with names; one without is several values.
+                if isinstance(value, list | tuple) and not hasattr(value, "_asdict"):
+                    bound.arguments[argument] = [
+                        as_input(service.session, name, item, rule) for item in value
+                    ]
+                elif value is not None:
+                    bound.arguments[argument] = as_input(service.session, name, value, rule)
+        return method(*bound.args, **bound.kwargs)
+
+    return call

@@ -1,0 +1,1 @@
+"""What every client needs of a service's answers, whichever standard it speaks."""

@@ -1,0 +1,93 @@
+"""Addresses in a service's documents that can be reached on the service's side only."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from ...errors import (
+    BackendUnavailable,
+    OutputUnavailable,
+    ServiceUnreachable,
+    StatusLost,
+    say_also,
+)
+from ...topology.urls import origin_of
+
+if TYPE_CHECKING:
+    from ...transport import AffinitySession
+
+#: Names that no public DNS has: of one label, or below a domain that is kept for this.
+_LOCAL_NAME = re.compile(
+    r"[^.]+|.+\.(localhost|local|localdomain|internal|intranet|lan|home|corp|private)"
+)
+
+
+@contextlib.contextmanager
+def named_by(service: str, session: AffinitySession, url: str) -> Iterator[None]:
+    """Explain why a URL that a service's document names cannot be reached.
+
+    Parameters
+    ----------
+    service : str
+        URL of the service.
+    session : AffinitySession
+        The workflow's.
+    url : str
+        The one that the document names, absolute.
+    """
+    try:
+        yield
+    except (BackendUnavailable, OutputUnavailable, ServiceUnreachable, StatusLost) as error:
+        answered = isinstance(error, OutputUnavailable | StatusLost)
+        advice = wrong_public_url(service, url, answered=answered)
+        if advice is not None and not session.pin.in_scope(url):
+            say_also(error, advice)
+        raise
+
+
+def wrong_public_url(service: str, url: str, *, answered: bool = False) -> str | None:
+    """Say that a service gives an address that is known on its own side only.
+
+    Parameters
+    ----------
+    service, url : str
+        As `named_by` takes them.
+    answered : bool
+        Something answers there, so only this machine can be the wrong one.
+
+    Returns
+    -------
+    str or None
+        None if the URL is at the service's own host, or at a public one.
+    """
+    at, named = origin_of(service), origin_of(url)
+    if at is None or named is None or at.host == named.host or not _is_private(named.host):
+        return None
+    if answered and not (_is_this_machine(named.host) and not _is_this_machine(at.host)):
+        return None
+    path = url.partition("://")[2].partition("/")[2]
+    return (
+        f"A document of the service at {at} names this address, but {named.host!r} is known on "
+        "the service's side only: the service is configured with the wrong public URL. Its "
+        "operator has to set the address that clients use (PyWPS: 'url' and 'outputurl' in the "
+        f"section [server]). Until then, try {f'{at}/{path}'!r}. What was executed is unaffected: "
+        "do not execute it again"
+    )
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return _LOCAL_NAME.fullmatch(host.rstrip(".")) is not None
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.rstrip(".").rpartition(".")[2] == "localhost"

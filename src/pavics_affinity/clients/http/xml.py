@@ -1,0 +1,270 @@
+"""Reading XML that somebody else wrote.
+
+OWSLib parses what it is given; here is decided what it is given. Entities are
+never expanded, nothing is fetched, a document that declares entities is refused, and
+so is one with more in it than `limits.LIMITS`: before a tree of it is built.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from lxml import etree
+
+from ...errors import NotAService
+from ..limits import LIMITS, check_xml, has_doctype
+
+_SAFELY: dict[str, Any] = {
+    "resolve_entities": False,
+    "no_network": True,
+    "load_dtd": False,
+    "huge_tree": False,
+}
+_PIECE = 1 << 12
+_WPS_1 = "http://www.opengis.net/wps/1.0.0"
+_SERVICE = re.compile(r"(?i)/(csw|sos|sps|wcps|wcs|wfs|wms|wmts|wps)(?:/([0-9][0-9.]*))?(?![a-z])")
+#: Byte order mark and blanks, which some servers send before the document.
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+#: What of a response OWSLib walks through, and the elements there that hold an output.
+_CONTENTS = ("ComplexData", "LiteralData", "BoundingBoxData")
+_ENVELOPE = (
+    ".",
+    "*",
+    "{*}Status/*",
+    "{*}DataInputs/{*}Input/*",
+    "{*}DataInputs/{*}Input/{*}Data/*",
+    "{*}ProcessOutputs/*",
+    "{*}ProcessOutputs/{*}Output/*",
+    "{*}ProcessOutputs/{*}Output/{*}Data/*",
+)
+
+
+#: What OWSLib raises where a document is well-formed, and not what it should be.
+MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+@dataclass(frozen=True)
+class OWSException:
+    """What an OWS ``ExceptionReport`` says.
+
+    Attributes
+    ----------
+    text : str
+        The server's own words; several exceptions are joined by newlines.
+    code : str or None
+        The ``exceptionCode`` of the first, such as ``InvalidParameterValue``.
+    locator : str or None
+        The ``locator`` of the first: what the server names as the cause.
+    """
+
+    text: str
+    code: str | None
+    locator: str | None
+
+    def __post_init__(self) -> None:
+        if self.locator in ("", "None"):  # what PyWPS writes where there is none
+            object.__setattr__(self, "locator", None)
+
+    def __str__(self) -> str:
+        details = [
+            f"{name} {value}"
+            for name, value in (("code", self.code), ("locator", self.locator))
+            if value
+        ]
+        words = self.text or "no reason given"
+        return f"{words} ({', '.join(details)})" if details else words
+
+
+def parse(text: str | bytes, *, own: bool = False) -> etree._Element:
+    """Parse a document without resolving anything.
+
+    Parameters
+    ----------
+    text : str or bytes
+        The document. A str may declare an encoding; it is not looked at.
+    own : bool
+        It is the user's own: no limits hold.
+
+    Returns
+    -------
+    lxml.etree._Element
+        The root element.
+
+    Raises
+    ------
+    lxml.etree.XMLSyntaxError
+        It is not well-formed: empty, cut short, or not XML at all.
+    NotAService
+        It declares XML entities, which no OGC service does.
+    ServiceError
+        It has more elements or attributes than the limits.
+    """
+    encoding = "utf-8" if isinstance(text, str) else None
+    data = text.encode() if isinstance(text, str) else text.lstrip(_BLANK)
+    options = {**_SAFELY, "encoding": encoding}
+    if not own:
+        check_xml(data, options)
+    # Only a large document can have a text beyond libxml2's limits; that on depth is 2048 then.
+    options["huge_tree"] = own or (len(data) > LIMITS.text and not has_doctype(data))
+    root = etree.fromstring(data, etree.XMLParser(**options))
+    _refuse_entities(root)
+    return root
+
+
+def start(document: bytes) -> etree._Element | None:
+    """Return the root element as far as its start tag; the rest is not looked at.
+
+    It is for who hands the document on to a parser of its own: what may not be handed
+    on is declared before the root.
+
+    Parameters
+    ----------
+    document : bytes
+        The document.
+
+    Returns
+    -------
+    lxml.etree._Element or None
+        None where it does not begin as XML.
+
+    Raises
+    ------
+    NotAService
+        It declares XML entities.
+    ServiceError
+        It has more elements or attributes than the limits.
+    """
+    document = document.lstrip(_BLANK)
+    parser = etree.XMLPullParser(("start",), **_SAFELY)
+    if document.lstrip()[:1] not in (b"[", b"{"):
+        check_xml(document, _SAFELY)
+    begin, size = 0, _PIECE
+    while begin < len(document):
+        with contextlib.suppress(etree.XMLSyntaxError):
+            parser.feed(document[begin : begin + size])
+        begin, size = begin + size, 2 * size  # a tag that goes on is read from its start again
+        for _, root in parser.read_events():
+            _refuse_entities(root)  # type: ignore[arg-type]  # of a start, it is an element
+            return root  # type: ignore[return-value]  # as above
+    return None
+
+
+def _refuse_entities(root: etree._Element) -> None:
+    dtd: Any = root.getroottree().docinfo.internalDTD  # the stubs lack iterentities
+    if dtd is not None and next(dtd.iterentities(), None) is not None:
+        raise NotAService(
+            "an XML document that declares entities was refused: "
+            "no OGC service needs them, and attacks are made of them"
+        )
+
+
+def plain(document: bytes) -> bytes:
+    """Return a document without what OWSLib stumbles over: comments, and blanks before it.
+
+    Raises
+    ------
+    lxml.etree.XMLSyntaxError, NotAService
+        As `parse`.
+    """
+    document = document.lstrip(_BLANK)
+    begin = max(document.find(b"<wps:"), document.find(b":schemaLocation"), 0)
+    if document.find(b"<!--", begin) < 0 and document.find(b"<?", begin) < 0:
+        return document  # those that stand before the root do no harm
+    root = parse(document)
+    etree.strip_tags(root, etree.Comment, etree.ProcessingInstruction)
+    return etree.tostring(root)
+
+
+def local_name(element: etree._Element) -> str:
+    """Return the element's name without its namespace; `etree.QName` raises for ``<:I>``."""
+    return str(element.tag).rpartition("}")[2]
+
+
+def namespace(element: etree._Element) -> str:
+    """Return the element's namespace, or an empty string."""
+    return str(element.tag).rpartition("}")[0].removeprefix("{")
+
+
+def child(element: etree._Element, name: str) -> etree._Element | None:
+    """Return the first child of this name, in whatever namespace."""
+    return next(element.iterchildren(f"{{*}}{name}"), None)
+
+
+def text_of(element: etree._Element | None) -> str:
+    """Return an element's text without the blanks around it, or an empty string."""
+    return (element.text or "").strip() if element is not None else ""
+
+
+def is_wps(root: etree._Element, *names: str) -> bool:
+    """Tell whether an element is the root of a WPS 1.0.0 document, as far as it shows.
+
+    Namespaces are not compared as a whole: servers send older ones, and none. Only
+    ``Capabilities`` is a name that other services use, too.
+
+    Parameters
+    ----------
+    root : lxml.etree._Element
+        The root, whole or up to its start tag.
+    *names : str
+        The names that it may have, without namespace.
+    """
+    if local_name(root) not in names or is_wps_2(root):
+        return False
+    if local_name(root) != "Capabilities" or root.find("{*}ProcessOfferings") is not None:
+        return True
+    return (service_of(root) or "").startswith("WPS")
+
+
+def is_wps_2(root: etree._Element) -> bool:
+    """Tell whether an element is the root of a WPS 2.0 document, as far as it shows."""
+    said = service_of(root) or ""
+    if "/wps/2" in (namespace(root)).lower():
+        return True
+    return (
+        said.startswith("WPS 2")
+        and local_name(root) == "Capabilities"
+        and root.find("{*}ProcessOfferings") is None
+    )
+
+
+def service_of(root: etree._Element) -> str | None:
+    """Return the kind of service that sends such a document, as ``"WMS 1.3.0"``, if it shows."""
+    named = re.match(r"(W[A-Z]+)(?:_MS)?_Capabilities$", local_name(root))
+    found = _SERVICE.search(namespace(root))
+    kind = root.get("service") or (found[1] if found else None) or (named[1] if named else "")
+    kind = "WMS" if kind == "WMT" else kind.strip().upper()[:20]
+    version = (root.get("version") or (found[2] if found else None) or "").strip()[:20]
+    return f"{kind} {version}".strip() if kind else None
+
+
+def readable(root: etree._Element) -> etree._Element:
+    """Change a response, in place, so that OWSLib reads it; what outputs hold stays as it is.
+
+    OWSLib stumbles over comments, and finds the status of no response without namespace.
+    """
+    bare = not namespace(root)
+    for path in _ENVELOPE:
+        for element in root.iterfind(path):
+            if bare and not namespace(element):
+                element.tag = f"{{{_WPS_1}}}{element.tag}"
+            if local_name(element) not in _CONTENTS:
+                for comment in element.iterchildren(etree.Comment, etree.ProcessingInstruction):
+                    element.remove(comment)
+    return root
+
+
+def exception_of(root: etree._Element) -> OWSException | None:
+    """Return what an ``ExceptionReport`` says, or None if the root is something else."""
+    if local_name(root) not in ("ExceptionReport", "ServiceExceptionReport"):
+        return None
+    exceptions = list(root.iterchildren("{*}Exception", "{*}ServiceException"))
+    texts = [" ".join(" ".join(str(t) for t in e.itertext()).split()) for e in exceptions]
+    first = exceptions[0] if exceptions else root
+    return OWSException(
+        text="\n".join(t for t in texts if t),
+        code=first.get("exceptionCode") or first.get("code"),
+        locator=first.get("locator"),
+    )

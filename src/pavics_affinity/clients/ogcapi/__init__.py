@@ -1,0 +1,5 @@
+"""The client of OGC API - Processes: a drop-in for `owslib.ogcapi.processes.Processes`."""
+
+from .service import Processes
+
+__all__ = ["Processes"]

@@ -1,0 +1,492 @@
+"""A drop-in for `owslib.ogcapi.processes.Processes` that keeps to the workflow's node."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+import weakref
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode, urljoin
+
+import owslib.ogcapi.processes
+from owslib.util import Authentication
+
+from ...discovery import introduce
+from ...errors import ExecuteOutcomeUnknown, InvalidRequest, ServiceError, UnknownInput
+from ...record import Step, operation
+from ...record.steps import digest_of
+from ...transport import ambient_session
+from ...transport.wire import shown
+from .. import references
+from ..http.answers import Answer, BodyBroken, read
+from ..http.fetch import fetch
+from ..http.logins import KeepsItsLogin, as_authentication, split_login
+from ..http.urls import check_service_url, web_url
+from ..limits import read_json, read_yaml
+from ..wps.descriptions import near
+from ..wps.submission import before_sending, lost, noting
+from .accepted import is_job, job_url
+from .jobs import Job
+from .jobstatus import JSON
+from .problems import NoOGCAPI, NoSuchProcess, check_status, expect_json, is_json, parsed
+from .results import Results, raw_results
+
+if TYPE_CHECKING:
+    from ...transport import AffinitySession
+
+_DEFINITIONS = ("application/vnd.oai.openapi+json", "application/vnd.oai.openapi")
+
+
+class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
+    """An OGC API - Processes, with OWSLib's arguments, attributes and methods.
+
+    Nothing is shared between two of them. In OWSLib the headers of all clients of
+    the process are one dict.
+
+    Parameters
+    ----------
+    url : str
+        The landing page's URL. User and password in it are taken for `auth`.
+    json_ : str or bytes, optional
+        The landing page, fetched elsewhere; nothing is requested.
+    timeout : float, timedelta or (connect, read), optional
+        Seconds, for each request. By default 10 s to connect and 60 s of
+        silence, and an hour of silence after an execution that runs at once.
+    headers : mapping, optional
+        Sent to the service's own origin, and nowhere else. A machineid among
+        them is adopted as the workflow's.
+    auth : owslib.util.Authentication, (user, password) or requests auth, optional
+        Sent to the service's own origin, and nowhere else.
+    verify : bool or path, optional
+        As requests takes it.
+    cert : path or (path, path), optional
+        Client certificate.
+    session : AffinitySession, optional
+        The workflow's; by default the ambient one.
+
+    Raises
+    ------
+    NotAService
+        The URL answers, but not as an OGC API.
+    ServiceUnreachable
+        Nothing answers there.
+    OutOfScope
+        It is no http or https URL.
+    InvalidRequest
+        `json_` is not the JSON of a landing page.
+    MachineIdConflict
+        The headers name another machineid than the workflow's.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        json_: str | bytes | None = None,
+        timeout: float | timedelta | tuple[float, float] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: Any = None,
+        *,
+        verify: bool | str | None = None,
+        cert: Any = None,
+        session: AffinitySession | None = None,
+    ) -> None:
+        check_service_url(url)
+        url, login = split_login(url)
+        auth = as_authentication(login if auth is None else auth)
+        self.session = ambient_session() if session is None else session
+        if isinstance(auth, Authentication):
+            verify = auth.verify if verify is None else verify
+            cert = auth.cert if cert is None else cert
+        self.session.bind(url, auth=_delegate(auth), verify=verify, cert=cert, headers=headers)
+        introduce(self.session, url)
+        self.timeout: Any = timeout
+        self._verify = verify
+        text = self._landing_page(url) if json_ is None else _given_page(json_)
+        # With a document given, and no headers, OWSLib asks for nothing and changes nothing.
+        super().__init__(url, json_=text, timeout=timeout, auth=auth)
+        self.json_ = json_
+        for link in self.links or []:
+            if isinstance(link, Mapping) and link.get("rel") == "self":
+                self.session.pin.places.add_service_origin(str(link.get("href")))
+        self.headers = dict(headers or {})
+        if json_ is None:
+            self.response = read_json(text)
+        self._described: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.url}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"response_headers": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.session.bind(self.url, verify=self._verify)
+
+    def api(self) -> dict[str, Any]:
+        """Return the API's own definition (OpenAPI).
+
+        Raises
+        ------
+        RuntimeError
+            The landing page links none.
+        """
+        for kind in _DEFINITIONS:
+            for link in self.links:
+                stated = str(link.get("type", "")).replace(" ", "")
+                if link.get("rel") == "service-desc" and stated.split(";")[0] == kind:
+                    url = web_url(str(link.get("href")), base=self.url, what="the definition")
+                    return self._definition(url)
+        raise NoOGCAPI(f"{self.url} links no definition of its API", url=self.url)
+
+    def process(self, process_id: str) -> dict[str, Any]:
+        """Return the description of a process.
+
+        Raises
+        ------
+        UnknownProcess
+            There is none of this name; the message lists the near ones.
+        """
+        try:
+            described: dict[str, Any] = self._request(path=f"processes/{_segment(process_id)}")
+        except ServiceError as error:
+            response = getattr(error, "response", None)
+            if response is None or response.status_code not in (400, 404):
+                raise
+            names = [str(p.get("id")) for p in self.processes() if isinstance(p, Mapping)]
+            if process_id in names:
+                raise
+            raise NoSuchProcess(
+                f"{self.url} offers no process {process_id!r}; "
+                f"{near(process_id, names, 'process')}",
+                url=self.url,
+                machineid=self.session.machineid,
+                process=process_id,
+            ) from error
+        if not isinstance(described, dict):
+            raise NoOGCAPI(
+                f"{self.url} describes process {process_id!r} by JSON that is not an object: it is "
+                "not an OGC API; check the URL",
+                url=self.url,
+            )
+        self._described[process_id] = described
+        return described
+
+    def processes(self) -> list[dict[str, Any]]:
+        """Return the processes that are offered."""
+        document = self._request(path="processes")
+        listed = document.get("processes") if isinstance(document, dict) else None
+        if not isinstance(listed, list):
+            raise NoOGCAPI(f"{self.url} lists no processes", url=self.url)
+        return listed
+
+    def execute(
+        self,
+        process_id: str,
+        inputs: Mapping[str, Any],
+        outputs: Mapping[str, Any] | None = None,
+        response: str = "document",
+        async_: bool = False,
+    ) -> Results | Job:
+        """Run a process, after a check of the inputs' names against its description.
+
+        Parameters
+        ----------
+        process_id : str
+            The process.
+        inputs : mapping of str to value
+            What JSON can hold, ``{"href": url}`` links, or outputs of earlier
+            steps, also in lists.
+        outputs : mapping, optional
+            Outputs wanted, as the standard has them. By default all.
+        response : {"document", "raw"}
+            Whether the results come as one document, or a single output as it is.
+        async_ : bool
+            Prefer to run it as a job. The service decides.
+
+        Returns
+        -------
+        Job or Results
+            A `Job` if the service made one. Both are dicts, and have ``wait``,
+            ``results`` and ``output``.
+
+        Raises
+        ------
+        UnknownProcess, UnknownInput
+            There is none of this name; the message lists the near ones.
+            Nothing was executed.
+        InvalidRequest
+            An input cannot be written as JSON. Nothing was executed.
+        ReferenceRefused
+            The service could not be sure to fetch an input, the output of an
+            earlier step, from the right node. Nothing was executed.
+        ExecutionFailed
+            The service refuses, or the process failed.
+        ExecuteOutcomeUnknown
+            It was sent, and no whole answer came. It is not sent again.
+        """
+        with before_sending():
+            resolved = references.resolve_json(self.session, dict(inputs))
+            self._check_inputs(process_id, resolved)
+            document: dict[str, Any] = {"inputs": resolved}
+            if outputs:
+                document["outputs"] = outputs
+            document["response"] = response
+            body = _as_json(document)
+            url = self._url(f"processes/{_segment(process_id)}/execution")
+        steps, digest = self.session.record.steps, digest_of(url, body)
+        earlier = steps.recall(digest)
+        if earlier is not None:
+            if earlier.location is None:
+                raise lost(self.session, earlier)
+            return Job(
+                self.session,
+                earlier.location,
+                process=process_id,
+                timeout=self.timeout,
+                step=earlier,
+            ).refresh()
+        step = steps.begin(process_id, shown(self.url), digest=digest, api="ogcapi")
+        with noting(step):
+            answer = self._post(process_id, url, body, async_=async_)
+            raw = response == "raw"
+            if self._is_job(process_id, answer, asynchronous=async_, raw=raw):
+                return self._job(process_id, answer, step)
+            found = self._results(process_id, answer, raw=raw)
+            step.update("succeeded")
+        return found
+
+    def attach(self, location: str) -> Job:
+        """Take up a job that was started earlier, here or elsewhere.
+
+        Parameters
+        ----------
+        location : str
+            URL of its status document: `Job.location`.
+
+        Raises
+        ------
+        OutOfScope
+            It is no http or https URL.
+        StatusLost
+            There is no such job any more.
+        AffinityLost
+            It names another node than the workflow's.
+        """
+        url = web_url(location, base=self.url, what="the job")
+        self.session.note_reference(url)
+        step = self.session.record.steps.attached(url, "", shown(self.url), "ogcapi")
+        return Job(self.session, url, timeout=self.timeout, step=step).refresh()
+
+    # ---- how ----
+
+    def _request(
+        self,
+        method: str = "GET",
+        path: str | None = None,
+        data: Any = None,
+        as_dict: bool = True,
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Ask, as OWSLib does; all methods of its own come through here.
+
+        It is the one private name of OWSLib's that is overridden: its API has no
+        other place from which requests are made.
+        """
+        url = self._url(path, kwargs)
+        doing = path or "the landing page"
+        self.request = url
+        if method == "GET":
+            answer = self._get(url, doing)
+        else:
+            body = None if data is None else data if isinstance(data, str) else _as_json(data)
+            answer = self._send(method, url, body, doing)
+        self.request = answer.response.url
+        self.response_headers = answer.response.headers
+        if not as_dict:
+            check_status(answer, doing=doing, asker=self.session)
+            return answer.body
+        if answer.status < 400 and not answer.body:
+            return {}
+        return expect_json(answer, doing=doing, asker=self.session)
+
+    def _url(self, path: str | None, query: Mapping[str, Any] | None = None) -> str:
+        url = urljoin(self.url, path or "")
+        parts = [self.url_query_string, urlencode(query) if query else None]
+        joined = "&".join(part for part in parts if part)
+        return f"{url}?{joined}" if joined else url
+
+    def _landing_page(self, url: str) -> str:
+        base, question, query = url.partition("?")
+        address = f"{base}?{query}" if question else base.rstrip("/") + "/"
+        answer = self._get(address, "the landing page", headers=JSON)
+        document = expect_json(answer, doing="the landing page", asker=self.session)
+        if not isinstance(document, dict) or not isinstance(document.get("links"), list):
+            raise NoOGCAPI(
+                f"{url} is no OGC API: its landing page is JSON without links; check the URL",
+                url=url,
+                response=answer.response,
+            )
+        return _readable_page(document)
+
+    def _definition(self, url: str) -> dict[str, Any]:
+        answer = self._get(url, "api", headers={"Accept": ", ".join(_DEFINITIONS)})
+        check_status(answer, doing="api", asker=self.session)
+        try:
+            definition = parsed(answer) if is_json(answer) else read_yaml(answer.body)
+        except ValueError as error:
+            raise NoOGCAPI(f"the definition at {url} cannot be read: {error}", url=url) from error
+        if not isinstance(definition, dict):
+            raise NoOGCAPI(f"the definition at {url} is no OpenAPI document", url=url)
+        return definition
+
+    def _sent_headers(self) -> dict[str, str]:
+        # Users add to OWSLib's `headers` after making the client.
+        self.session.bind(self.url, headers=self.headers)
+        return dict(JSON)
+
+    def _get(self, url: str, doing: str, headers: Mapping[str, str] | None = None) -> Answer:
+        sent = self._sent_headers() if headers is None else headers
+        return fetch(self.session, url, doing=doing, timeout=self.timeout, headers=sent)
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        body: str | None,
+        doing: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        sent = {**self._sent_headers(), **(headers or {})}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        with operation(doing):
+            response = self.session.request(
+                method,
+                url,
+                data=None if body is None else body.encode(),
+                headers=sent,
+                timeout=self.timeout,
+                stream=True,
+            )
+        try:
+            return read(response, url=url)
+        except BodyBroken as error:
+            raise ExecuteOutcomeUnknown(
+                f"the answer to {doing} broke off ({error}): the service took it, and it may have "
+                "run, or not. It was not sent again; look at the service's jobs, or run the chain "
+                "anew if running twice does no harm",
+                url=url,
+                machineid=self.session.machineid,
+                node=self.session.node,
+            ) from error
+
+    def _results(self, process_id: str, answer: Answer, *, raw: bool) -> Results:
+        doing = f"Execute {process_id}"
+        check_status(answer, doing=doing, asker=self.session, execute=True)
+        if not is_json(answer) or raw:
+            described = self._described.get(process_id, {}).get("outputs")
+            names = described if isinstance(described, Mapping) else {}
+            return raw_results(answer, next(iter(names), "output"), self.session)
+        found = expect_json(answer, doing=doing, asker=self.session, execute=True)
+        if not isinstance(found, dict):
+            found = {"value": found}
+        return Results(found, session=self.session, url=answer.url)
+
+    def _post(self, process_id: str, url: str, body: str, *, async_: bool) -> Answer:
+        prefer = {"Prefer": "respond-async" if async_ else "respond-sync"}
+        answer = self._send("POST", url, body, f"Execute {process_id}", prefer)
+        self.request = answer.response.url
+        self.response_headers = answer.response.headers
+        return answer
+
+    def _is_job(self, process_id: str, answer: Answer, **asked: bool) -> bool:
+        if answer.status >= 400:
+            return False
+        described = self._described.get(process_id, {}).get("outputs")
+        outputs = described if isinstance(described, Mapping) else ()
+        return is_job(answer, outputs, **asked)
+
+    def _job(self, process_id: str, answer: Answer, step: Step) -> Job:
+        stated = job_url(answer, self._url)
+        if stated is None:
+            raise ExecuteOutcomeUnknown(
+                f"{answer.url} accepted Execute {process_id} as a job, and its answer (HTTP "
+                f"{answer.status} and {answer.what_came}) does not say where the job is. It was "
+                f"not sent again; look for the job at {self._url('jobs')} and pass its URL to "
+                ".attach",
+                url=answer.url,
+                machineid=self.session.machineid,
+                node=self.session.node,
+            )
+        location = web_url(stated, base=answer.response.url or self.url, what="the job")
+        step.update("accepted", location=location)
+        self.session.note_reference(location)
+        job = Job(self.session, location, process=process_id, timeout=self.timeout, step=step)
+        step.client = weakref.ref(job)
+        try:
+            document = parsed(answer)
+        except ValueError:
+            document = None
+        if isinstance(document, dict):
+            job.take_over(document)
+        return job
+
+    def _check_inputs(self, process_id: str, inputs: Mapping[str, Any]) -> None:
+        described = self._described.get(process_id) or self.process(process_id)
+        known = described.get("inputs")
+        if not isinstance(known, Mapping):
+            return
+        for name in inputs:
+            if name not in known:
+                raise UnknownInput(
+                    f"process {process_id!r} has no input {name!r}; {near(name, known, 'input')}",
+                    input=name,
+                )
+
+
+def _given_page(document: Any) -> str:
+    """Return a landing page that the user has fetched elsewhere, as OWSLib reads it."""
+    try:
+        page = read_json(document if isinstance(document, str | bytes) else "")
+    except ValueError as error:
+        raise InvalidRequest(
+            f"json_ is {reprlib.repr(document)}, which is not JSON ({error}). Pass the text of the "
+            "landing page, or leave json_ out to have it fetched"
+        ) from error
+    if not isinstance(page, dict) or not isinstance(page.get("links", []), list):
+        raise InvalidRequest(
+            f"json_ is {reprlib.repr(document)}, which is not a landing page: expected a JSON "
+            "object with a list of links. Leave json_ out to have the page fetched"
+        )
+    return _readable_page(page)
+
+
+def _readable_page(page: dict[str, Any]) -> str:
+    """Write a landing page without the links that OWSLib stumbles over."""
+    links = [link for link in page.get("links", []) if isinstance(link, dict)]
+    return json.dumps({**page, "links": links})
+
+
+def _segment(process_id: str) -> str:
+    if not isinstance(process_id, str) or process_id in ("", ".", ".."):
+        raise InvalidRequest(f"{process_id!r} is no identifier of a process")
+    return quote(process_id, safe="")
+
+
+def _as_json(document: Any) -> str:
+    try:
+        return json.dumps(document)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequest(f"the inputs cannot be written as JSON: {error}") from error
+
+
+def _delegate(auth: Any) -> Any:
+    """Return OWSLib's or requests' authentication as requests takes it."""
+    if not isinstance(auth, Authentication):
+        return auth
+    if auth.auth_delegate is not None:
+        return auth.auth_delegate
+    return (auth.username, auth.password) if auth.username and auth.password else None

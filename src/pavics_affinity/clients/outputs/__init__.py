@@ -1,0 +1,5 @@
+"""Outputs: fetched from the node that wrote them, whole or not at all."""
+
+from .output import Output
+
+__all__ = ["Output"]

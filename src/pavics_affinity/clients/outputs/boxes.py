@@ -1,0 +1,159 @@
+"""Bounding boxes: read as a response holds them, and sent on with their CRS."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import owslib.ows
+import owslib.wps
+from lxml import etree
+
+from ..http.xml import local_name
+
+_OWS = "http://www.opengis.net/ows/1.1"
+#: What an `ows:WGS84BoundingBox` is in, by its definition: longitude first.
+_WGS84 = "urn:ogc:def:crs:OGC:2:84"
+_NAMES = frozenset({"BoundingBoxData", "BoundingBox", "WGS84BoundingBox"})
+
+
+class Box(owslib.ows.BoundingBox):
+    """A bounding box, with OWSLib's attributes, and the corners as the document has them.
+
+    OWSLib's ``minx`` ... ``maxy`` are x and y, whatever the order of the CRS's axes is;
+    the corners are in the document's own order, and have all dimensions.
+
+    Parameters
+    ----------
+    lower, upper : tuple of str
+        The corners' numbers.
+    crs : str or None
+        Name of the CRS, as the document has it.
+
+    Attributes
+    ----------
+    lower_corner, upper_corner : tuple of str
+        The corners' numbers, as they are written.
+    crs_name : str or None
+        Name of the CRS, as the document has it.
+    minx, miny, maxx, maxy, crs, dimensions
+        As OWSLib has them; `crs` is None where OWSLib cannot read the name.
+
+    Raises
+    ------
+    ValueError
+        These are no corners of one box.
+    """
+
+    __slots__ = ("crs_name", "lower_corner", "upper_corner")  # `vars` shows what OWSLib's has
+
+    def __init__(self, lower: tuple[str, ...], upper: tuple[str, ...], crs: str | None) -> None:
+        if len(lower) != len(upper) or len(lower) < 2:
+            raise ValueError(f"its corners are {' '.join(lower)!r} and {' '.join(upper)!r}")
+        for number in (*lower, *upper):
+            if math.isnan(float(number)):
+                raise ValueError(f"{number!r} is not a number")
+        self.lower_corner, self.upper_corner, self.crs_name = lower, upper, crs
+        try:
+            super().__init__(self._element(crs))
+        except LookupError:  # OWSLib counts on the parts of a URN or URL
+            super().__init__(self._element(None))
+
+    @classmethod
+    def of(cls, element: etree._Element) -> Box:
+        """Read a ``BoundingBoxData``, ``BoundingBox`` or ``WGS84BoundingBox`` element.
+
+        Raises
+        ------
+        ValueError
+            It holds no two corners, or others than it says.
+        """
+        lower, upper = _corner(element, "LowerCorner"), _corner(element, "UpperCorner")
+        dimensions = (_attribute(element, "dimensions") or "").strip()
+        if dimensions and dimensions != str(len(lower)):
+            raise ValueError(f"it has {dimensions} dimensions, and its corner is {lower}")
+        crs = _attribute(element, "crs")
+        if crs is None and local_name(element) == "WGS84BoundingBox":
+            crs = _WGS84
+        return cls(lower, upper, crs)
+
+    @classmethod
+    def of_json(cls, value: Any) -> Box | None:
+        """Read a box of OGC API - Processes, ``{"bbox": [...], "crs": ...}``, if it is one."""
+        numbers = value.get("bbox") if isinstance(value, Mapping) else None
+        crs = value.get("crs") if isinstance(value, Mapping) else None
+        if not isinstance(numbers, list) or len(numbers) % 2 or not isinstance(crs, str | None):
+            return None
+        half = len(numbers) // 2
+        try:
+            return cls(tuple(map(repr, numbers[:half])), tuple(map(repr, numbers[half:])), crs)
+        except ValueError:
+            return None
+
+    @property
+    def text(self) -> str:
+        """The numbers of the lower, then of the upper corner, in the document's order."""
+        return ",".join((*self.lower_corner, *self.upper_corner))
+
+    def as_input(self) -> owslib.wps.BoundingBoxDataInput:
+        """Return it as an input of a WPS."""
+        return _Input(self)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as an input of an OGC API - Processes."""
+        numbers = [float(number) for number in (*self.lower_corner, *self.upper_corner)]
+        return {"bbox": numbers, **({"crs": self.crs_name} if self.crs_name else {})}
+
+    def _element(self, crs: str | None) -> etree._Element:
+        """Return it as OWSLib reads it."""
+        element = etree.Element("BoundingBox", dimensions=str(len(self.lower_corner)))
+        if crs:
+            element.set("crs", crs)
+        for name, corner in (("Lower", self.lower_corner), ("Upper", self.upper_corner)):
+            etree.SubElement(element, f"{{{_OWS}}}{name}Corner").text = " ".join(corner)
+        return element
+
+
+class _Input(owslib.wps.BoundingBoxDataInput):
+    """An input that keeps all dimensions, and the absence of a CRS."""
+
+    def __init__(self, box: Box) -> None:
+        corners = box.lower_corner, box.upper_corner
+        super().__init__(
+            [float(number) for corner in corners for number in corner[:2]],
+            dimensions=len(box.lower_corner),
+        )
+        self.lower_corner, self.upper_corner = corners
+        self.crs = box.crs_name
+
+    def get_xml(self) -> Any:
+        """Return the ``Data`` element."""
+        data = super().get_xml()
+        for element, corner in zip(
+            data.iter(f"{{{_OWS}}}LowerCorner", f"{{{_OWS}}}UpperCorner"),
+            (self.lower_corner, self.upper_corner),
+            strict=True,
+        ):
+            element.text = " ".join(corner)
+        return data
+
+
+def box_element(data: etree._Element) -> etree._Element | None:
+    """Return the box that a ``Data`` element holds, or None."""
+    elements = data.iterchildren("{*}*")
+    return next((e for e in elements if local_name(e) in _NAMES), None)
+
+
+def _attribute(element: etree._Element, name: str) -> str | None:
+    """Return an attribute, with whatever namespace it has."""
+    return next(
+        (str(v) for k, v in element.attrib.items() if str(k).rpartition("}")[2] == name), None
+    )
+
+
+def _corner(element: etree._Element, name: str) -> tuple[str, ...]:
+    """Return the numbers of a corner, which stand between blanks, or between commas."""
+    text = element.findtext(f"{{*}}{name}") or ""
+    parts = text.split(",") if "," in text else text.split()
+    return tuple(part.strip() for part in parts)

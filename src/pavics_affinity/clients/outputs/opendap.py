@@ -1,0 +1,149 @@
+"""Outputs that are OPeNDAP resources, read over the workflow's session.
+
+pydap takes a session, and has sent its requests by another one since 3.5.6. It
+also takes a WSGI application to ask in place of a server, and that it keeps to:
+so it is given one that hands each request to the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import requests
+
+from ...errors import AffinityError, DownloadFailed, MissingExtra, OutputUnavailable
+from ...record import operation
+from ..http.answers import MAX_DOCUMENT, BodyBroken, chunks
+
+if TYPE_CHECKING:
+    import xarray
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from ...transport import AffinitySession
+    from .output import Output
+
+#: Bytes of values that are taken at once; the documents that describe them have `MAX_DOCUMENT`.
+MAX_VALUES = 2**31
+#: The media type by which PyWPS and its like announce an OPeNDAP resource.
+MIMETYPE = "application/x-ogc-dods"
+
+_TIMEOUT = (5.0, 10.0)
+_ATTEMPTS = 3  # of an answer that breaks off
+
+
+def is_opendap(output: Output) -> bool:
+    """Tell whether the server calls the output an OPeNDAP resource.
+
+    It is one by its media type, or by what its server answers to HEAD: DAP 2 has a
+    ``Content-Description`` that begins with ``dods``.
+    """
+    if output.reference is None or output._local_file() is not None:
+        return False
+    if (output.mimeType or "").split(";")[0].strip().lower() == MIMETYPE:
+        return True
+    try:
+        with operation("is it OPeNDAP?"):
+            response = output.session.head(
+                output._url(), timeout=_TIMEOUT, allow_redirects=True, stream=True
+            )
+    except requests.ConnectionError:
+        return False  # the download that follows says why
+    response.close()
+    # Whatever the status: of a resource's bare URL, servers say 400 and "dods-error".
+    return response.headers.get("Content-Description", "").lower().startswith("dods")
+
+
+def open_url(output: Output, **options: Any) -> xarray.Dataset:
+    """Open an OPeNDAP resource with xarray; values are fetched when they are looked at.
+
+    Parameters
+    ----------
+    output : Output
+        Its reference is the resource's URL, without ``.dds`` and its like.
+    **options
+        Those of `xarray.open_dataset`.
+
+    Raises
+    ------
+    MissingExtra
+        xarray or pydap is not installed.
+    OutputUnavailable, DownloadFailed
+        As `Output.download` has it; also later, when values are fetched.
+    """
+    try:
+        import pydap.client  # noqa: F401  # xarray imports it late, with words of its own
+        import xarray
+    except ImportError as error:
+        raise MissingExtra.of("opendap", "Opening an OPeNDAP output") from error
+    url = output._url()
+    through = _Through(output.session, url)
+    try:
+        return xarray.open_dataset(url, engine="pydap", application=through, **options)
+    except AffinityError:
+        raise
+    except Exception as error:  # pydap's parsers raise just that
+        raise OutputUnavailable(
+            f"the OPeNDAP resource at {url} cannot be opened: {str(error)[:200]}",
+            url=url,
+            machineid=output.session.machineid,
+            node=output.session.node,
+        ) from error
+
+
+class _Through:
+    """A WSGI application that answers with what the session gets from a server."""
+
+    def __init__(self, session: AffinitySession, url: str) -> None:
+        self._session = session
+        self._origin = urlsplit(url)._replace(path="", query="", fragment="").geturl()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ["SCRIPT_NAME"] + environ["PATH_INFO"]
+        # WSGI has a path's bytes as latin-1, and unescaped.
+        url = self._origin + quote(path.encode("latin-1"))
+        if environ["QUERY_STRING"]:
+            url += "?" + environ["QUERY_STRING"]
+        limit = MAX_VALUES if path.endswith(".dods") else MAX_DOCUMENT
+        response, body = self._fetch(url, limit)
+        kept = ("content-type", "content-description", "xdap", "xdods-server")
+        headers = [(k, v) for k, v in response.headers.items() if k.lower() in kept]
+        start_response("200 OK", headers)
+        return [body]
+
+    def _fetch(self, url: str, limit: int) -> tuple[requests.Response, bytes]:
+        """Ask for a document or values; again if the answer breaks off."""
+        about: dict[str, Any] = {
+            "url": url,
+            "machineid": self._session.machineid,
+            "node": self._session.node,
+        }
+        for _ in range(_ATTEMPTS):
+            with operation("OPeNDAP"):
+                response = self._session.get(url, stream=True)
+            body = bytearray()
+            try:
+                with response:
+                    if response.status_code != 200:
+                        raise OutputUnavailable(
+                            f"the OPeNDAP resource at {url} answers HTTP {response.status_code}",
+                            response=response,
+                            **about,
+                        )
+                    for piece in chunks(response):
+                        body += piece
+                        if len(body) > limit:
+                            raise DownloadFailed(
+                                f"{url} gives more than {limit // 2**20} MB at once; take less at "
+                                "a time, by .isel(...) or chunks=",
+                                **about,
+                            )
+                return response, bytes(body)
+            except BodyBroken as error:
+                broken = error
+        raise DownloadFailed(
+            f"{url} broke off {_ATTEMPTS} times ({broken}); try again later",
+            attempts=_ATTEMPTS,
+            **about,
+        ) from broken

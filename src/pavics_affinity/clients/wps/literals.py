@@ -1,0 +1,191 @@
+"""Whether a service takes a value as a literal: what it is sure to refuse, and what is in doubt.
+
+Pure functions. Descriptions in the field are loose, so a value is refused only where
+no server would take it; where servers differ, it is sent with a warning.
+"""
+
+from __future__ import annotations
+
+import decimal
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import IntEnum
+
+from lxml import etree
+
+from ..http.xml import child, text_of
+
+_INTEGERS: Mapping[str, tuple[float, float]] = {
+    "integer": (-math.inf, math.inf),
+    "int": (-(2**31), 2**31 - 1),
+    "long": (-(2**63), 2**63 - 1),
+    "short": (-(2**15), 2**15 - 1),
+    "byte": (-(2**7), 2**7 - 1),
+    "positiveInteger": (1, math.inf),
+    "nonNegativeInteger": (0, math.inf),
+    "negativeInteger": (-math.inf, -1),
+    "nonPositiveInteger": (-math.inf, 0),
+    "unsignedInt": (0, 2**32 - 1),
+    "unsignedLong": (0, 2**64 - 1),
+    "unsignedShort": (0, 2**16 - 1),
+    "unsignedByte": (0, 2**8 - 1),
+}
+_NUMBERS = frozenset({"float", "double", "decimal", "scale", "angle"})
+_TEXTS = frozenset({"", "string"})
+_BOOLEANS = frozenset({"true", "false", "1", "0"})
+#: Some servers take them, and some take "no" for true.
+_SPOKEN_BOOLEANS = frozenset({"t", "f", "yes", "no", "y", "n", "on", "off"})
+
+_FINITE = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,9})?"
+_NUMBER = re.compile(rf"{_FINITE}|(?i:[+-]?inf(?:inity)?|nan)")
+_RANGE = re.compile(rf"({_FINITE})\s*(?:-|:|/|\.\.+|to)\s*({_FINITE})")
+_SEPARATOR = re.compile(r"[,;|\s]+")
+#: Written as an allowed value, these stand for all.
+_ANYTHING = frozenset({"", "*", "any", "anyvalue"})
+_PATTERN = re.compile(r"[*?<>\[\]{}^$\\]|\.\.")
+
+
+class Verdict(IntEnum):
+    """What a service makes of a value."""
+
+    FITS = 0
+    DOUBTFUL = 1
+    REFUSED = 2
+
+
+@dataclass(frozen=True)
+class LiteralRule:
+    """What a literal input takes.
+
+    Attributes
+    ----------
+    datatype : str
+        ``"integer"``, ``"string"`` ... without prefix, or an empty string.
+    listed : tuple of str
+        The allowed values, as they are written.
+    free : bool
+        Values beside the listed ones may do: there is a range, ``AnyValue``, or a list elsewhere.
+    default : str or None
+        Taken where none is given.
+    """
+
+    datatype: str = ""
+    listed: tuple[str, ...] = ()
+    free: bool = False
+    default: str | None = None
+
+    @classmethod
+    def of(cls, element: etree._Element) -> LiteralRule:
+        """Read a ``LiteralData`` element."""
+        listed: list[str] = []
+        free = any(child(element, n) is not None for n in ("AnyValue", "ValuesReference", "Range"))
+        for allowed in element.iterchildren("{*}AllowedValues"):
+            listed += [text_of(value) for value in allowed.iterchildren("{*}Value")]
+            others = ("Range", "AnyValue", "ValuesReference")
+            free = free or any(child(allowed, name) is not None for name in others)
+        default = child(element, "DefaultValue")
+        return cls(
+            datatype=_datatype(child(element, "DataType")),
+            listed=tuple(listed),
+            free=free or any(value.casefold() in _ANYTHING for value in listed),
+            default=None if default is None else text_of(default),
+        )
+
+    def judge(self, value: str) -> Verdict:
+        """Say whether a service takes this value.
+
+        Parameters
+        ----------
+        value : str
+            As it is sent, without blanks at its ends.
+        """
+        if value in self.listed or value == self.default:
+            return Verdict.FITS
+        typed = _of_type(value, self.datatype)
+        if self.datatype == "boolean":
+            return typed
+        if typed == Verdict.REFUSED:
+            stated = [each for each in self.listed if each.casefold() not in _ANYTHING]
+            serious = all(_of_type(each, self.datatype) == Verdict.FITS for each in stated)
+            return typed if serious else Verdict.DOUBTFUL
+        if self.free or not self.listed:
+            return typed
+        return max(typed, _among(value, self.listed, self.datatype))
+
+
+#: What an input takes that is not described as a literal.
+ANY_TEXT = LiteralRule()
+
+
+def _of_type(value: str, datatype: str) -> Verdict:
+    """Say whether a value is one of a type, whichever are allowed."""
+    if datatype == "boolean":
+        said = value.lower()
+        if said in _BOOLEANS:
+            return Verdict.FITS
+        return Verdict.DOUBTFUL if said in _SPOKEN_BOOLEANS else Verdict.REFUSED
+    if datatype not in _INTEGERS and datatype not in _NUMBERS:
+        return Verdict.FITS
+    number = _number(value)
+    if number is None:
+        return Verdict.REFUSED
+    if datatype in _NUMBERS:
+        return Verdict.FITS
+    low, high = _INTEGERS[datatype]
+    whole = number.is_finite() and number == number.to_integral_value() and low <= number <= high
+    return Verdict.FITS if whole else Verdict.REFUSED
+
+
+def _among(value: str, listed: Sequence[str], datatype: str) -> Verdict:
+    """Say whether a value is meant by one of the listed ones, which it is not, word for word."""
+    numeric = datatype in _INTEGERS or datatype in _NUMBERS
+    number = _number(value)
+    if number is not None and any(_holds(each, number) for each in listed):
+        return Verdict.FITS if numeric else Verdict.DOUBTFUL
+    if not numeric and datatype not in _TEXTS:
+        return Verdict.DOUBTFUL  # dates, times and URIs have several writings
+    if _resembles(value, listed) or any(_PATTERN.search(each) for each in listed):
+        return Verdict.DOUBTFUL
+    unreadable = numeric and any(_number(each) is None for each in listed)
+    return Verdict.DOUBTFUL if unreadable else Verdict.REFUSED
+
+
+def _resembles(value: str, listed: Sequence[str]) -> bool:
+    """Tell whether a value is a listed one but for its case, several of them, or one of several."""
+    known = {each.casefold() for each in listed}
+    pieces = {piece for each in known for piece in _SEPARATOR.split(each)}
+    return set(_SEPARATOR.split(value.casefold())) <= known or value.casefold() in pieces
+
+
+def _number(text: str) -> Decimal | None:
+    if not _NUMBER.fullmatch(text):
+        return None
+    try:
+        return Decimal(text)
+    except decimal.InvalidOperation:  # an exponent beyond all bounds
+        return None
+
+
+def _holds(listed: str, number: Decimal) -> bool:
+    """Tell whether a listed value is this number, or a range in which it lies."""
+    one = _number(listed)
+    if one is not None:
+        return one == number
+    found = _RANGE.fullmatch(listed)
+    if found is None or number.is_nan():
+        return False
+    low, high = _number(found[1]), _number(found[2])
+    return low is not None and high is not None and low <= number <= high
+
+
+def _datatype(element: etree._Element | None) -> str:
+    if element is None:
+        return ""
+    stated = text_of(element) or next(
+        (str(v) for k, v in element.attrib.items() if str(k).rpartition("}")[2] == "reference"),
+        "",
+    )
+    return re.split(r"[:#/]", stated.strip())[-1]

@@ -1,0 +1,82 @@
+"""An Execute on its way: what is made of an answer of which a part may be missing."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from pavics_affinity import Workflow
+from pavics_affinity.clients.wps.service import SYNC
+from pavics_affinity.errors import ExecuteOutcomeUnknown, ExecutionFailed, NotAService
+from support import wpsdocs
+from support.rawserver import RawServer, head
+
+WHOLE = wpsdocs.response(wpsdocs.SUCCEEDED, wpsdocs.embedded("hello"))
+
+
+def answering(server: RawServer, execute: list[bytes]) -> None:
+    def answer(asked: bytes) -> list[bytes]:
+        if asked.startswith(b"POST"):
+            return execute
+        document = wpsdocs.capabilities("step")
+        if b"DescribeProcess" in asked:
+            flags = 'storeSupported="true" statusSupported="true"'
+            document = wpsdocs.description("step", "", flags=flags)
+        return [head("Content-Type: text/xml"), document]
+
+    server.answer = answer
+
+
+@pytest.fixture
+def server():
+    with RawServer() as started:
+        yield started
+
+
+@pytest.mark.parametrize("end", [0, 5, 60, len(WHOLE) // 2, len(WHOLE.rstrip()) - 1])
+def test_an_answer_of_no_stated_length_that_is_not_whole_has_an_unknown_outcome(server, end):
+    answering(server, [head("Content-Type: text/xml"), WHOLE[:end]])
+    with Workflow() as wf:
+        client = wf.wps(server.url())
+        with pytest.raises(ExecuteOutcomeUnknown, match="it is not a whole document"):
+            client.execute("step", [], mode=SYNC)
+        assert [step.state for step in wf.steps] == ["unknown"]
+    assert sum(asked.startswith(b"POST") for asked in server.seen) == 1
+
+
+def test_a_whole_one_of_no_stated_length_is_taken(server):
+    answering(server, [head("Content-Type: text/xml"), WHOLE])
+    with Workflow() as wf:
+        execution = wf.wps(server.url()).execute("step", [], mode=SYNC)
+        assert execution.isSucceeded()
+
+
+def test_a_page_of_no_stated_length_is_still_no_service(server):
+    answering(server, [head("Content-Type: text/html"), b"<html><br>"])
+    with Workflow() as wf:
+        client = wf.wps(server.url())
+        with pytest.raises(NotAService, match="an HTML page"):
+            client.execute("step", [], mode=SYNC)
+
+
+@pytest.mark.parametrize(
+    ("code", "sent", "state"), [("ServerBusy", 2, "succeeded"), ("NoApplicableCode", 1, "failed")]
+)
+def test_only_what_a_busy_server_refused_is_sent_again(server, code, sent, state):
+    refusal = [head("Content-Type: text/xml"), wpsdocs.report("not now", code=code)]
+    with Workflow() as wf:
+        wf.session.busy_patience = 30.0
+        answering(server, refusal)
+        client = wf.wps(server.url())
+        client.description("step")
+
+        def at_first(asked: bytes) -> list[bytes]:
+            answering(server, [head("Content-Type: text/xml"), WHOLE])
+            return refusal
+
+        server.answer = at_first
+        with contextlib.nullcontext() if sent > 1 else pytest.raises(ExecutionFailed):
+            client.execute("step", [], mode=SYNC)
+        assert [step.state for step in wf.steps] == [state]
+    assert sum(asked.startswith(b"POST") for asked in server.seen) == sent
