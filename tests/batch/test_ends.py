@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from pavics_affinity import map_workflows
-from pavics_affinity.batch import run
+from pavics_affinity.batch import dispatcher as run
 from pavics_affinity.errors import AffinityWarning, WorkflowClosed
 from support import chains
 

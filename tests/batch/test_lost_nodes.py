@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from pavics_affinity import map_workflows
-from pavics_affinity.batch import watch
+from pavics_affinity.batch import health as watch
 from pavics_affinity.errors import BackendUnavailable, TransportError
 from support import chains
 from support.batch_site import STRICT

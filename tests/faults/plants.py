@@ -35,21 +35,21 @@ class Plant:
 _PIN = (
     Plant(
         "pin: evidence is not checked",
-        "pin/judge.py",
+        "pin/evidence.py",
         "name = site.topology.evidence\n",
         "name = None\n",
         ("pin/test_pin.py::test_once_pinned_the_answer_of_another_node_is_lost",),
     ),
     Plant(
         "pin: promised evidence may be missing",
-        "pin/judge.py",
+        "pin/evidence.py",
         "if 200 <= status < 300 and site.node is not None:",
         "if False:",
         ("pin/test_pin.py::test_evidence_that_was_promised_and_is_missing_is_lost",),
     ),
     Plant(
         "pin: a wrong node is accepted by strict=True",
-        "pin/judge.py",
+        "pin/evidence.py",
         "        if self._strict:\n",
         "        if not self._strict:\n",
         (
@@ -58,7 +58,7 @@ _PIN = (
     ),
     Plant(
         "pin: a pinned workflow moves to the node that answered",
-        "pin/judge.py",
+        "pin/evidence.py",
         "firm = target.pinned or site.settled or moved",
         "firm = False",
         ("transport/test_session.py::test_an_answer_of_another_node_is_never_a_result",),
@@ -225,7 +225,7 @@ _TRANSPORT = (
         "transport/session.py",
         "return old is None or (old != new and not is_upgrade(old_url, new_url))",
         "return False",
-        ("transport/test_origins.py::test_a_login_goes_nowhere_else",),
+        ("transport/test_credentials.py::test_a_login_goes_nowhere_else",),
     ),
     Plant(
         "transport: headers of the session are told to hosts out of scope",
@@ -254,10 +254,10 @@ _TRANSPORT = (
     ),
     Plant(
         "transport: the repr of an origin's settings shows the login",
-        "transport/origins.py",
+        "transport/credentials.py",
         "auth: Any = field(default=None, repr=False)",
         "auth: Any = field(default=None)",
-        ("transport/test_origins.py::test_settings_of_an_origin_show_no_secret",),
+        ("transport/test_credentials.py::test_settings_of_an_origin_show_no_secret",),
     ),
     Plant(
         "transport: a forked process uses its parent's connections",
@@ -480,7 +480,7 @@ _RECORD = (
 _BATCH = (
     Plant(
         "batch: what has executed something is begun anew",
-        "batch/run.py",
+        "batch/dispatcher.py",
         "if not outcome.ran and entry.free:",
         "if entry.free:",
         (
@@ -489,17 +489,17 @@ _BATCH = (
     ),
     Plant(
         "batch: an item that is finished runs a second time",
-        "batch/keep.py",
+        "batch/recovery.py",
         "entry = self._finished.pop(key, None)",
         "entry = None",
-        ("batch/test_keep.py",),
+        ("batch/test_recovery.py",),
     ),
     Plant(
         "batch: a node is given more than its share",
-        "batch/share.py",
+        "batch/scheduler.py",
         "free = [node for node in weights if self._unfinished[node] < self.per_node]",
         "free = list(weights)",
-        ("batch/test_share.py",),
+        ("batch/test_scheduler.py",),
     ),
 )
 
@@ -527,10 +527,10 @@ _SITE = (
     ),
     Plant(
         "topology: a look-alike of a path belongs to the service",
-        "topology/coverage.py",
+        "topology/matching.py",
         'if len(path) == length or path[length : length + 1] == "/":',
         "if len(path) >= length:",
-        ("topology/test_coverage.py",),
+        ("topology/test_matching.py",),
     ),
     Plant(
         "topology: a host with a final dot is another host",

@@ -24,7 +24,7 @@ from requests.cookies import extract_cookies_to_jar
 from fuzz import seeds
 from fuzz.engine import Target
 from pavics_affinity import Topology, Workflow
-from pavics_affinity.batch.keep import Keep
+from pavics_affinity.batch.recovery import Keep
 from pavics_affinity.clients import references
 from pavics_affinity.clients.http import answers, urls, xml
 from pavics_affinity.clients.http.addresses import wrong_public_url

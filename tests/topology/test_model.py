@@ -440,7 +440,8 @@ def test_no_key_leads_to_a_node_that_takes_none():
 
 
 def test_nothing_is_made_anew_for_each_request(monkeypatch):
-    from pavics_affinity.topology import coverage, placing
+    from pavics_affinity.topology import matching as coverage
+    from pavics_affinity.topology import placing
 
     topology = site(nodes=100)
     service = topology.services[0]

@@ -15,13 +15,13 @@ from ..topology.source import default_sources, sources_of
 from ..transport.times import Seconds, in_seconds
 from ..workflow import TopologyLike, Workflow
 from .chains import ChainRun
+from .dispatcher import Run
 from .events import Plan
-from .keep import Keep, name_of
 from .nodes import Nodes
+from .recovery import Keep, name_of
 from .result import WorkflowResult
 from .results import OnError, Order, WorkflowResults
-from .run import Run
-from .share import Share
+from .scheduler import Share
 from .task import Chain
 from .threads import Threads
 

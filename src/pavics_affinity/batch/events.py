@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..topology import TopologySource
-from .keep import Known
+from .recovery import Known
 from .task import Chain
 
 FREE_RESTARTS = 5

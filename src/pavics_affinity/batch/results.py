@@ -13,9 +13,9 @@ from ..errors import WorkflowClosed
 from ..markup.terminal import in_terminal
 from ..warn import warn
 from .chains import ChainRun
+from .dispatcher import Run
 from .events import Broken, End, Remark
 from .result import WorkflowResult
-from .run import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

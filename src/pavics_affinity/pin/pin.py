@@ -14,11 +14,11 @@ from ..record import NodeKnown
 from ..topology import Match, Topology, TopologySource
 from ..topology.checks import is_header_name
 from ..topology.urls import as_servers_read, origin_of
-from .judge import Judge
+from .evidence import Judge
 from .links import leads_by_itself
 from .places import Places
-from .remarks import Remarks
 from .site import Site, Target
+from .warnings_log import Remarks
 
 Route = Literal["auto", "proxy", "direct"]
 

@@ -53,7 +53,7 @@ class Warden:
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         }
         reader, writer = os.pipe()
-        module = "pavics_affinity.testing.warden"
+        module = "pavics_affinity.testing.supervisor"
         with self._log.open("wb") as log:
             try:
                 self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our module
@@ -80,7 +80,7 @@ class Warden:
         Parameters
         ----------
         do : str
-            A method of `pavics_affinity.testing.warden.Warden` with ``do_`` before it.
+            A method of `pavics_affinity.testing.supervisor.Warden` with ``do_`` before it.
         **arguments
             Its arguments, as JSON can hold them.
 

@@ -1,6 +1,6 @@
 """A site's nodes and services: frozen data, TOML in and out."""
 
-from .coverage import Match
+from .matching import Match
 from .model import Topology
 from .parts import Backend, Node, Outputs, Service
 from .source import FileSource, FixedSource, TopologySource

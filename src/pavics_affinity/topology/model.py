@@ -12,7 +12,7 @@ from ..errors import PlacementUndetermined, SteeringImpossible, UnknownNode, Unk
 from ..markup.terminal import in_terminal
 from ..placement import NginxConsistentHash, NginxHash, Rendezvous, name_key
 from .checks import check, some
-from .coverage import Coverage, Match
+from .matching import Coverage, Match
 from .parts import Backend, Node, Service
 from .placing import Placing, Resolve
 from .urls import join_host

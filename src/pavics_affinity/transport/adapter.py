@@ -14,8 +14,8 @@ from ..errors import WorkflowClosed
 from ..pin import Pin
 from ..record import Record
 from .connections import Pools
+from .credentials import Origins
 from .exchange import Exchange
-from .origins import Origins
 from .times import DEFAULT_DEADLINE, Timeout
 from .wire import WireRequest, WireResponse
 

@@ -28,8 +28,8 @@ from ..record import NodeKnown, Request, current_operation
 from ..record.steps import Step, current_step, digest_of
 from ..topology.urls import Origin, origin_of
 from . import faults
+from .credentials import NOTHING, check_files
 from .environment import environment_proxies
-from .origins import NOTHING, check_files
 from .times import (
     CONNECT_TIMEOUT,
     EXECUTE_TIMEOUT,

@@ -21,8 +21,8 @@ from ..record import NodeKnown, Record
 from ..topology.urls import checked_url, origin_of
 from ..warn import warn
 from .adapter import AffinityAdapter
+from .credentials import OriginSettings, check_headers, is_upgrade
 from .environment import environment_proxies, netrc_login
-from .origins import OriginSettings, check_headers, is_upgrade
 from .times import DEFAULT_DEADLINE, Seconds, Timeout, as_timeout, deadline, in_seconds
 from .wire import shown
 from .withheld import (

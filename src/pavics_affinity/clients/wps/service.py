@@ -18,7 +18,7 @@ from owslib.wps import ASYNC, AUTO, SYNC
 from ...discovery import introduce
 from ...errors import InvalidRequest, NotAService, ServiceError, UnknownProcess
 from ...transport import ambient_session
-from ...transport.origins import check_files
+from ...transport.credentials import check_files
 from .. import references
 from ..http import xml
 from ..http.answers import MAX_METADATA, Answer, expect, given

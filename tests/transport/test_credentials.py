@@ -12,7 +12,7 @@ from requests.auth import HTTPDigestAuth
 
 from pavics_affinity.pin import Pin
 from pavics_affinity.transport import AffinitySession
-from pavics_affinity.transport.origins import OriginSettings
+from pavics_affinity.transport.credentials import OriginSettings
 from support.hostnames import Hostnames
 from support.loopback import Answer, Seen, Server
 

@@ -24,13 +24,13 @@ from ..record.steps import ENDED
 from ..workflow import Workflow
 from .chains import ChainRun, Ledger, in_words, short
 from .events import Answers, Broken, End, Ended, Entry, Flight, Item, NoMore, Plan, Remark, Wake
-from .keep import Keep
+from .health import Watch
 from .nodes import Nodes
+from .recovery import Keep
 from .result import WorkflowResult
-from .share import Share
+from .scheduler import Share
 from .task import Outcome, Task, end_here, ended_here, outcome_of, running_here
 from .task import run as run_task
-from .watch import Watch
 
 WINDOW = 1_000
 """Results that may wait for the caller before nothing more is begun."""

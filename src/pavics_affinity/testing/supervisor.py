@@ -1,6 +1,6 @@
 """The process that holds all others of a local cluster.
 
-Started as ``python -m pavics_affinity.testing.warden DIRECTORY FD``. It takes
+Started as ``python -m pavics_affinity.testing.supervisor DIRECTORY FD``. It takes
 commands as JSON lines from standard input, answers on the descriptor, and
 ends, with everything that it started, when the input does or when its parent
 is another.

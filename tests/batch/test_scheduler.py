@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from pavics_affinity.batch.share import Share
+from pavics_affinity.batch.scheduler import Share
 
 
 def share(weights: dict[str, float], per_node: int | None = None) -> Share:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..errors import AffinityLost
-from .remarks import Remarks
 from .site import Site, Target
+from .warnings_log import Remarks
 
 _GATEWAY = frozenset({502, 503, 504})
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from fuzz.seeds import BATCH
-from pavics_affinity.batch.keep import Keep
+from pavics_affinity.batch.recovery import Keep
 from pavics_affinity.errors import AffinityError, JournalError
 from support.mutations import json_like
 
