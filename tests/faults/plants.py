@@ -42,9 +42,9 @@ _PIN = (
     ),
     Plant(
         "pin: promised evidence may be missing",
-        "pin/evidence.py",
-        "if 200 <= status < 300 and site.node is not None:",
-        "if False:",
+        "pin/policy.py",
+        'return "lost" if e.success and e.node is not None else "nothing"',
+        'return "nothing"',
         ("pin/test_pin.py::test_evidence_that_was_promised_and_is_missing_is_lost",),
     ),
     Plant(
@@ -58,16 +58,16 @@ _PIN = (
     ),
     Plant(
         "pin: a pinned workflow moves to the node that answered",
-        "pin/evidence.py",
-        "firm = target.pinned or site.settled or moved",
+        "pin/policy.py",
+        'firm = e.was_pinned or e.hold != "free" or moved',
         "firm = False",
         ("transport/test_session.py::test_an_answer_of_another_node_is_never_a_result",),
     ),
     Plant(
         "pin: it begins with the answer to the first Execute, and not when that leaves",
         "pin/site.py",
-        "return self.settled or self.under_way > 0",
-        "return self.settled",
+        'return self.hold != "free" or self.executes_under_way > 0',
+        'return self.hold != "free"',
         (
             "transport/test_execute_under_way.py::test_while_the_first_execute_runs_another_thread_does_not_move_the_workflow",
         ),
@@ -91,8 +91,8 @@ _PIN = (
     Plant(
         "pin: the id is told to a host out of scope, also on a redirect",
         "pin/pin.py",
-        "            return Target(url)\n",
-        "            return Target(url, self.header, self.machineid)\n",
+        "            return Target(url, execute=execute)\n",
+        "            return Target(url, self.header, self.machineid, execute=execute)\n",
         (
             "transport/test_session.py::test_a_redirect_carries_the_machineid_only_to_hosts_in_scope",
         ),
@@ -109,8 +109,8 @@ _PIN = (
 _TRANSPORT = (
     Plant(
         "transport: an Execute is repeated after a lost answer",
-        "transport/exchange.py",
-        "if self.execute and not not_sent:",
+        "pin/policy.py",
+        "if not fault.not_sent and s.execute:",
         "if False:",
         (
             "transport/test_session.py::test_an_execute_that_is_cut_off_is_sent_once_and_its_outcome_unknown",
@@ -143,26 +143,25 @@ _TRANSPORT = (
     ),
     Plant(
         "transport: an Execute that a 303 answers is made a GET of its result",
-        "transport/exchange.py",
-        "_TURNED_INTO_GET = frozenset({301, 302, _SEE_OTHER})",
-        "_TURNED_INTO_GET = frozenset({301, 302})",
+        "pin/policy.py",
+        "TURNED_INTO_GET = frozenset({301, 302, SEE_OTHER})",
+        "TURNED_INTO_GET = frozenset({301, 302})",
         (
             "transport/test_execute_under_way.py::test_a_request_of_the_session_that_was_redirected_may_have_run_and_pins_the_workflow",
         ),
     ),
     Plant(
         "transport: a 303 is taken for a sign that nothing ran",
-        "transport/exchange.py",
-        '        location = without_login(response.headers.get("Location", ""))\n',
-        "        if self.step:\n            self.step.not_sent()\n"
-        '        location = without_login(response.headers.get("Location", ""))\n',
+        "pin/policy.py",
+        "return outcome.status in _REFUSED or outcome.leaves_scope or outcome.not_reached",
+        "return outcome.status in {*_REFUSED, SEE_OTHER} or outcome.leaves_scope",
         (
             "transport/test_execute_under_way.py::test_a_request_of_the_session_that_was_redirected_may_have_run_and_pins_the_workflow",
         ),
     ),
     Plant(
         "transport: 'Nothing was executed' is said of a job that runs",
-        "transport/exchange.py",
+        "transport/messages.py",
         '". Running jobs and files are unaffected: ask again when it is back"',
         '". Nothing was executed"',
         (
@@ -172,23 +171,22 @@ _TRANSPORT = (
     Plant(
         "transport: Retry-After is not obeyed",
         "transport/exchange.py",
-        "return self.patience.wait(asked or 0.0)",
-        "return self.patience.wait(0.0)",
+        "self.patience.wait(decision.wait)",
+        "self.patience.wait(0.0)",
         ("transport/test_exchange.py::test_a_harmless_request_waits_as_long_as_it_is_asked_to",),
     ),
     Plant(
         "transport: an error keeps its connection open",
         "transport/exchange.py",
-        "            if response is not None:\n                response.close()\n"
-        "            if isinstance(raised",
-        "            if isinstance(raised",
+        "            self._drop_response()\n            self._step_broke_off(raised)\n",
+        "            self._step_broke_off(raised)\n",
         (
             "transport/test_connections.py::test_no_connection_outlives_the_workflow_whatever_error_is_kept",
         ),
     ),
     Plant(
         "transport: credentials of https go to a node in clear",
-        "transport/exchange.py",
+        "transport/outgoing.py",
         'if secret and public and actual and public.scheme == "https" != actual.scheme:',
         "if False:",
         ("test_authentication.py::test_credentials_do_not_leave_tls_for_a_node_that_speaks_none",),

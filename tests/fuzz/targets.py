@@ -651,7 +651,7 @@ def evidence(document: bytes) -> None:
     value = document.decode("latin-1")
     _topology().node_of_evidence(value), _topology().node_of_url(value)
     with _workflow() as wf:
-        wf.session.pin.judge(wf.session.pin.route(WPS), 200, {"X-Node": value}, WPS)
+        wf.session.pin.check_evidence(wf.session.pin.route(WPS), 200, {"X-Node": value}, WPS)
 
 
 def state(document: bytes) -> None:

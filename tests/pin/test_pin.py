@@ -61,7 +61,7 @@ def pin_at(*topologies: Topology, machineid: str | None = "a1b2", **options) -> 
 def executed(pin: Pin, url: str = FP) -> str | None:
     """Let an Execute leave and be answered by the node that was expected."""
     target = pin.route(url, execute=True)
-    pin.sent(target)
+    pin.executed(target)
     return target.node
 
 
@@ -188,7 +188,7 @@ def test_a_direct_route_needs_a_topology():
 def answered(pin: Pin, node: str | None, status: int = 200, url: str = FP):
     """Send a request, and let a node answer it."""
     headers = {} if node is None else {"X-Node": node}
-    return pin.judge(pin.route(url), status, headers, url)
+    return pin.check_evidence(pin.route(url), status, headers, url)
 
 
 def test_before_anything_was_executed_the_node_that_answers_is_the_workflows():
@@ -220,7 +220,7 @@ def test_a_gateways_own_answer_proves_nothing(status):
 @pytest.mark.parametrize("status", [200, 201, 204])
 def test_evidence_that_was_promised_and_is_missing_is_lost(status):
     pin = pin_at(site(evidence="X-Node"), node="n1")
-    with pytest.raises(AffinityLost, match="no X-Node header came with the answer") as caught:
+    with pytest.raises(AffinityLost, match="the answer has no X-Node header") as caught:
         answered(pin, None, status)
     assert caught.value.answered_by is None
 
@@ -233,7 +233,7 @@ def test_an_error_without_evidence_may_be_the_proxys_own(status):
 
 def test_an_address_that_is_no_nodes_is_lost():
     pin = pin_at(site(evidence="X-Node"), node="n1")
-    with pytest.raises(AffinityLost, match=r"'10\.9\.9\.9:1', which is no node here"):
+    with pytest.raises(AffinityLost, match=r"'10\.9\.9\.9:1', which is not a node of this site"):
         answered(pin, "10.9.9.9:1")
 
 
@@ -314,7 +314,7 @@ def test_each_site_has_a_pin_and_node_names_do_not_mix():
     executed(pin)
     elsewhere = pin.route(other)
     assert elsewhere.node == there.first_node("fp", "a1b2")
-    pin.sent(elsewhere)
+    pin.executed(elsewhere)
     pin.note_reference("http://10.0.9.3:8093/outputs/x.xml")
     assert pin.route(other).node == "n3"
     pin.note_reference("http://10.0.0.3:8093/outputs/x.xml")
@@ -394,10 +394,10 @@ def test_a_stray_answer_after_the_file_has_changed_may_be_repeated(tmp_path):
     pin = Pin("a1b2", node="n1", sources=[FileSource(path)])
     target = pin.route(FP)
     site("n2", "n1", "n3", evidence="X-Node").dump(path)
-    assert pin.judge(target, 200, {"X-Node": "n2"}, FP) == "n2"
+    assert pin.check_evidence(target, 200, {"X-Node": "n2"}, FP) == "n2"
     again = pin.route(FP)
     assert again.node == "n1"
-    assert pin.judge(again, 200, {"X-Node": "n1"}, FP) is None
+    assert pin.check_evidence(again, 200, {"X-Node": "n1"}, FP) is None
 
 
 class Changing:
@@ -541,12 +541,12 @@ def test_a_workflow_that_is_not_strict_leaves_a_dead_node_with_a_warning():
     gone = []
     for _ in range(2):
         target = pin.route(FP, execute=True)
-        pin.sent(target)
+        pin.executed(target)
         with pytest.warns(AffinityWarning, match=f"node '{target.node}' does not answer"):
             assert pin.leave(target, "it refused the connection")
         gone.append(target.node)
     last = pin.route(FP, execute=True)
-    pin.sent(last)
+    pin.executed(last)
     assert {*gone, last.node} == {"n1", "n2", "n3"}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -568,7 +568,7 @@ def test_an_unpinned_node_is_passed_over_and_a_pinned_one_is_not():
     assert first.site.pass_over(first.node)
     second = pin.route(FP)
     assert second.node != first.node
-    pin.sent(second)
+    pin.executed(second)
     assert not first.site.pass_over(second.node)
     assert pin.route(FP).node == second.node
 

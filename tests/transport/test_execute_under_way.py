@@ -302,7 +302,7 @@ def test_ctrl_c_during_the_first_execute_leaves_the_workflow_on_the_node_that_ha
 def test_ctrl_c_while_a_refused_execute_is_to_be_repeated_pins_nothing(nodes, monkeypatch):
     from pavics_affinity.transport.times import Patience
 
-    def interrupted(self: Patience) -> bool:
+    def interrupted(self: Patience, least: float) -> bool:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Patience, "wait", interrupted)

@@ -552,7 +552,7 @@ def test_without_strictness_a_wrong_turn_warns(proxy):
     topology = site(proxy, Server_stub("127.0.0.7"), evidence="X-Node", url=proxy.url())
     session = pinned(topology, node="n1", strict=False)
     proxy.answer = lambda seen: Answer(headers={"X-Node": "n2"})
-    with pytest.warns(AffinityWarning, match="astray"):
+    with pytest.warns(AffinityWarning, match="sent the request to the wrong node"):
         assert session.get(proxy.url()).text == "ok"
 
 

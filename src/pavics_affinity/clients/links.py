@@ -29,7 +29,7 @@ def headers_for(session: AffinitySession, url: str) -> dict[str, str]:
             node=target.node,
             url=url,
         )
-    pin.sent(target)
+    pin.executed(target)
     return {target.header: session.machineid if target.key is None else target.key}
 
 

@@ -1,93 +1,121 @@
-"""Holds evidence of the node that answered against the node that a workflow is pinned to."""
+"""Compares the node that answered with the workflow's: settles it, or reports that it was lost."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from ..errors import AffinityLost
+from ..markup import without_login
+from ..warn import warn
+from .policy import GATEWAY, Evidence, Verdict, weigh, weigh_reference
 from .site import Site, Target
-from .warnings_log import Remarks
-
-_GATEWAY = frozenset({502, 503, 504})
 
 
-class Judge:
-    """Settles a site's node by evidence, or says that it was lost.
+class WarningsLog:
+    """The warnings of a workflow; the last one of each topic is kept."""
 
-    Parameters
-    ----------
-    remarks : Remarks
-        Where a workflow that is not strict is warned.
-    strict : bool
-        Whether a wrong turn raises `AffinityLost`.
-    """
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._texts: dict[str, str] = {}
 
-    def __init__(self, remarks: Remarks, *, strict: bool) -> None:
-        self._remarks = remarks
+    @property
+    def texts(self) -> list[str]:
+        """The last warning of each topic."""
+        with self._lock:
+            return list(self._texts.values())
+
+    def warn(self, topic: str, message: str) -> None:
+        """Warn, each time."""
+        text = without_login(message)
+        with self._lock:
+            self._texts[topic] = text
+        warn(text)
+
+    def once(self, topic: str, message: str) -> None:
+        """Warn, but only once per topic."""
+        with self._lock:
+            if topic in self._texts:
+                return
+            text = self._texts[topic] = without_login(message)
+        warn(text)
+
+
+def node_named(target: Target, status: int, headers: Mapping[str, str]) -> str | None:
+    """Return the node that answered; None without evidence."""
+    topology = None if target.site is None else target.site.topology
+    if topology is None or status in GATEWAY:
+        return None
+    if target.route == "direct":
+        return target.node
+    value = headers.get(topology.evidence or "")
+    return None if value is None else topology.node_of_evidence(value)
+
+
+class EvidenceCheck:
+    """Acts on what `weigh` says; what is lost raises, or warns if the workflow is not strict."""
+
+    def __init__(self, log: WarningsLog, *, strict: bool) -> None:
+        self._log = log
         self._strict = strict
 
     def answer(
         self, target: Target, status: int, headers: Mapping[str, str], url: str
     ) -> str | None:
-        """Judge an answer by its headers; see `Pin.judge`."""
+        """Check an answer by its headers; see `Pin.check_evidence`."""
         site = target.site
-        if site is None or site.topology is None or status in _GATEWAY:
+        if site is None or site.topology is None or status in GATEWAY:
             return None
         if target.route == "direct":
             if target.node is not None and site.node == target.node:
-                site.known, site.reached = "proved", True
+                site.known, site.node_answered_directly = "proved", True
             return None
         name = site.topology.evidence
         if name is None:
             return None
         value = headers.get(name)
-        if value is None:
-            if 200 <= status < 300 and site.node is not None:
-                self.lost(site, None, f"no {name} header came with the answer", url)
-            return None
-        answered = site.topology.node_of_evidence(value)
-        if answered is None and site.renew(thorough=True):
-            answered = site.topology.node_of_evidence(value)
-        if answered is None:
-            self.lost(
-                site, value, f"the answer came from {value[:200]!r}, which is no node here", url
-            )
-            return None
-        wrong = target.node is not None and answered != target.node == site.node
-        if wrong and target.pinned and site.renew(thorough=True):
+        answered = None if value is None else _node_of(site, value)
+        found = Evidence(
+            answered,
+            missing=value is None,
+            success=200 <= status < 300,
+            execute=target.execute,
+            expected=target.node,
+            was_pinned=target.pinned,
+        )
+        verdict = self._weigh(site, found)
+        if verdict == "look":
+            found = replace(found, renewed=site.renew(thorough=True))
+            verdict = self._weigh(site, found)
+        if verdict == "again":
             return answered
-        if not (target.pinned or target.execute) and site.pinned and answered != site.node:
-            # It was asked before the Execute left. Ask again, once it is known where that ran.
-            return answered if site.settled else None
-        moved = site.node != target.node and not target.execute
-        firm = target.pinned or site.settled or moved
-        self._compare(site, answered, firm, f"node {answered!r} answered", url)
+        if verdict == "lost":
+            self.lost(site, answered, _in_words(name, value, answered), url)
         return None
 
-    @staticmethod
-    def named(target: Target, status: int, headers: Mapping[str, str]) -> str | None:
-        """Name the node that answered; None where no evidence says so."""
-        topology = None if target.site is None else target.site.topology
-        if topology is None or status in _GATEWAY:
-            return None
-        if target.route == "direct":
-            return target.node
-        value = headers.get(topology.evidence or "")
-        return None if value is None else topology.node_of_evidence(value)
-
     def reference(self, sites: Iterable[Site], url: str) -> None:
-        """Judge a URL in an answer, whose origin may name a node; see `Pin.note_reference`."""
+        """Check a URL in a document, whose origin may be that of a node."""
         for site in sites:
             node = site.topology.node_of_url(url) if site.topology is not None else None
-            if node is not None:
-                proved = site.settled and site.known == "proved"
-                firm = site.firm or proved or (site.pinned and not site.settled)
-                what = f"the answer names {url}, which is on node {node!r}"
-                self._compare(site, node, firm, what, url)
-                return
+            if node is None:
+                continue
+            with site.lock:
+                verdict = weigh_reference(
+                    node,
+                    site.node,
+                    site.known,
+                    site.hold,
+                    under_way=site.executes_under_way > 0,
+                )
+                if verdict == "proved":
+                    site.settle(node, "proved")
+            if verdict == "lost":
+                self.lost(site, node, f"the answer names {url}, which is on node {node!r}", url)
+            return
 
-    def place(self, site: Site, node: str, url: str) -> None:
-        """Judge a URL that is a node's own, before it is asked."""
+    def own_url(self, site: Site, node: str, url: str) -> None:
+        """Check a URL at a node's own address, before it is requested."""
         if site.node == node:
             return
         if not site.pinned:
@@ -97,33 +125,57 @@ class Judge:
             site,
             node,
             f"{url} is on node {node!r}, and workflow {site.machineid!r} is pinned to node "
-            f"{site.node!r}. A workflow of its own reaches it: Workflow(node={node!r})",
+            f"{site.node!r}. To use that node, make another workflow: Workflow(node={node!r})",
             url,
         )
 
     def lost(self, site: Site, answered: str | None, what: str, url: str) -> None:
-        """Raise or warn: another node answered, or none can be proved to have."""
+        """Raise or warn: another node answered, or no node can be proved to have answered."""
+        advice = "The answer was not used. Try again later, or run the chain again"
         self._raise_or_warn(
             site,
             answered,
-            f"{what}, and the files of workflow {site.machineid!r} are on node {site.node!r} "
-            f"({url}); the proxy sent the request astray: its server list may have changed, or it "
-            "has marked the node as failed for a while (nginx: fail_timeout, 10 s). "
-            + "Nothing of the answer was used; try again later, or run the chain anew"
-            * self._strict,
+            f"{what}, but the files of workflow {site.machineid!r} are on node {site.node!r} "
+            f"({url}). The proxy sent the request to the wrong node: its server list may have "
+            "changed, or it has marked the node as failed for a while (nginx: fail_timeout, 10 s). "
+            + (advice if self._strict else ""),
             url,
         )
 
-    def _compare(self, site: Site, answered: str, firm: bool, what: str, url: str) -> None:
+    def _weigh(self, site: Site, found: Evidence) -> Verdict:
         with site.lock:
-            if site.node == answered or site.node is None or not firm:
-                site.settle(answered, "proved")
-                return
-        self.lost(site, answered, what, url)
+            verdict = weigh(
+                replace(
+                    found,
+                    node=site.node,
+                    hold=site.hold,
+                    under_way=site.executes_under_way > 0,
+                )
+            )
+            if verdict == "proved" and found.answered is not None:
+                site.settle(found.answered, "proved")
+        return verdict
 
     def _raise_or_warn(self, site: Site, answered: str | None, message: str, url: str) -> None:
         if self._strict:
             raise AffinityLost(
                 message, machineid=site.machineid, node=site.node, url=url, answered_by=answered
             )
-        self._remarks.warn("lost", message)
+        self._log.warn("lost", message)
+
+
+def _node_of(site: Site, value: str) -> str | None:
+    """Return the node that an evidence header names, in the renewed topology if need be."""
+    topology = site.topology
+    answered = None if topology is None else topology.node_of_evidence(value)
+    if answered is None and site.renew(thorough=True) and site.topology is not None:
+        answered = site.topology.node_of_evidence(value)
+    return answered
+
+
+def _in_words(name: str, value: str | None, answered: str | None) -> str:
+    if value is None:
+        return f"the answer has no {name} header"
+    if answered is None:
+        return f"the answer came from {value[:200]!r}, which is not a node of this site"
+    return f"node {answered!r} answered"

@@ -12,35 +12,16 @@ if TYPE_CHECKING:
 
 
 def link(pin: Pin, url: str, *, form: Form = "path", ask_node: bool = False) -> str | None:
-    """Return a URL of the same resource that leads to the workflow's node.
+    """Return a URL of the same resource that leads to the workflow's node, which stays from now on.
 
-    Parameters
-    ----------
-    pin : Pin
-        The workflow's. Its node stays from now on.
-    url : str
-        As a document of the service has it.
-    form : {"path", "query"}
-        Where a strict proxy is to find the routing key.
-    ask_node : bool
-        Prefer the node's own URL to the proxy's.
-
-    Returns
-    -------
-    str or None
-        None where nothing but a header leads to the node: behind a plain proxy
-        whose nodes' addresses are not known.
-
-    Raises
-    ------
-    BackendUnavailable, SteeringImpossible, TopologyError
-        As `Pin.route`.
+    `form` says where a strict proxy finds the routing key; with `ask_node` the node's own URL is
+    preferred. None if only a header leads to the node: behind a plain proxy, if the topology does
+    not have the nodes' addresses. Raises as `Pin.route` does.
     """
     if pin.node_of_url(url) is not None:
         return url
-    target = pin.route(url)
-    pin.sent(target)
-    topology = None if target.site is None else target.site.topology
+    target = pin.hold(url)
+    topology = target.topology
     if target.route == "direct":
         return target.url
     if topology is None or target.node is None or target.key is None:
@@ -52,19 +33,9 @@ def link(pin: Pin, url: str, *, form: Form = "path", ask_node: bool = False) -> 
 
 
 def shown_link(pin: Pin, url: str) -> str | None:
-    """Return a URL of the same resource for a browser, without deciding or asking anything.
+    """Return a URL of the same resource for a browser; None if only a header leads to the node.
 
-    Parameters
-    ----------
-    pin : Pin
-        The workflow's; it is left as it is.
-    url : str
-        As a document of the service has it.
-
-    Returns
-    -------
-    str or None
-        None where only a header leads to the node, as far as is known.
+    Nothing is decided, requested or changed by it.
     """
     if pin.node_of_url(url) is not None or not pin.in_scope(url):
         return url
@@ -74,7 +45,7 @@ def shown_link(pin: Pin, url: str) -> str | None:
             continue
         if node is None or not site.has(node):
             return None
-        if pin.route_policy == "direct" or site.direct or topology.proxy != "strict":
+        if pin.route_policy == "direct" or site.via == "direct" or topology.proxy != "strict":
             return topology.to_node(url, node)
         return with_key(url, name_key(pin.machineid, node), "path")
     return None

@@ -14,11 +14,11 @@ from ..protocol import is_header_name
 from ..record import NodeKnown
 from ..topology import Match, Topology, TopologySource
 from ..topology.urls import as_servers_read, origin_of
-from .evidence import Judge
+from .evidence import EvidenceCheck, WarningsLog, node_named
 from .links import leads_by_itself
 from .places import Places
+from .policy import Situation, Turn
 from .site import Site, Target
-from .warnings_log import Remarks
 
 Route = Literal["auto", "proxy", "direct"]
 
@@ -68,8 +68,8 @@ class Pin:
         self._known: list[Site] = []
         self._bare: dict[str, Site] = {}
         self._used: list[Site] = []
-        self._remarks = Remarks()
-        self._judge = Judge(self._remarks, strict=strict)
+        self._log = WarningsLog()
+        self._evidence = EvidenceCheck(self._log, strict=strict)
         self.places = Places()
         sources = list(sources)
         if node is not None and sources:
@@ -246,35 +246,32 @@ class Pin:
         return pin
 
     def restore(self, url: str, node: str) -> None:
-        """Take up the node on which an earlier process executed something.
-
-        Parameters
-        ----------
-        url : str
-            The service's URL.
-        node : str
-            The node's name, in the site that covers the URL.
-        """
+        """Stay on the node on which an earlier process executed something at this URL."""
         with self._lock:
             site, match = self._find(url)
-            if site is None or match is None or site.topology is None:
-                return
-            if site.has(node):
-                site.settle(node, "predicted")
-                site.settled = site.firm = True
+            if site is not None and match is not None and site.has(node):
+                site.keep(node)
 
     # ---- the way out ----
+
+    def peek(self, url: str) -> Match | None:
+        """Return how a topology covers the URL; None if none does. Nothing changes by it."""
+        return self._find(url)[1]
+
+    def is_outside(self, url: str) -> bool:
+        """Tell whether a request for the URL would go out without the machineid."""
+        return self._find(url)[0] is None and not self.in_scope(url)
+
+    def hold(self, url: str) -> Target:
+        """Route a URL, and stay on its node: a link or header that is handed out leads there."""
+        target = self.route(url)
+        self.executed(target)
+        return target
 
     def route(self, url: str, *, execute: bool = False) -> Target:
         """Decide where a request goes and which routing key it carries.
 
-        Parameters
-        ----------
-        url : str
-            As the caller knows it.
-        execute : bool
-            Whether it executes something: then the topology is looked at
-            thoroughly, and the node is settled for good once it is sent.
+        For an Execute the topology is looked at thoroughly.
 
         Raises
         ------
@@ -284,170 +281,197 @@ class Pin:
             No way leads to the workflow's node.
         """
         site, match = self._find(url)
-        if match is None or site is None or site.topology is None:
-            return replace(self._plain(url, site), execute=execute)
-        # A strict proxy takes the node's name: no other server list can send it astray.
-        if site.renew(thorough=execute and site.topology.proxy != "strict"):
-            match = site.topology.covering(url) or match
+        topology = None if site is None else site.topology
+        if match is None or site is None or topology is None:
+            return self._uncovered(url, site, execute)
+        # A strict proxy receives the node's name: no other server list can lead it astray.
+        if site.renew(thorough=execute and topology.proxy != "strict"):
+            topology = site.topology or topology
+            match = topology.covering(url) or match
         self._mark_used(site)
         with site.lock:
-            return replace(self._leading(site, site.topology, match, url), execute=execute)
+            site.choose(match)
+            site.backend_must_exist(match)
+            if match.node is not None:
+                self._evidence.own_url(site, match.node, url)
+                direct: str | None = url
+            else:
+                direct = self._direct_url(site, topology, match, url)
+            return Target(
+                url=url if direct is None else direct,
+                header=topology.header,
+                key=site.key_for(match) if direct is None else self.machineid,
+                node=match.node or site.node,
+                route="proxy" if direct is None else "direct",
+                site=site,
+                topology=topology,
+                match=match,
+                pinned=site.hold != "free",
+                execute=execute,
+            )
 
-    def _leading(self, site: Site, topology: Topology, match: Match, url: str) -> Target:
-        """Route what a topology covers."""
-        site.choose(match)
-        site.backend_must_exist(match)
-        if match.node is not None:
-            self._judge.place(site, match.node, url)
-            return self._to_node(site, match, url)
-        if self.route_policy == "direct" or site.direct:
-            direct = topology.to_node(url, site.node) if site.node else None
-            if direct is not None:
-                return self._to_node(site, match, direct)
-            if self.route_policy == "direct":
-                raise TopologyError(
-                    f"route='direct', but no address of service {match.service.name!r} on node "
-                    f"{site.node!r} is known; give the node a host and the service a port",
-                    url=url,
-                    node=site.node,
-                )
+    def _direct_url(self, site: Site, topology: Topology, match: Match, url: str) -> str | None:
+        """Return the URL on the node if requests go there now; None if they go to the proxy."""
+        if self.route_policy != "direct" and site.via == "proxy":
+            return None
+        direct = topology.to_node(url, site.node) if site.node else None
+        if direct is None and self.route_policy == "direct":
+            raise TopologyError(
+                f"route='direct', but the topology has no address of service "
+                f"{match.service.name!r} on node {site.node!r}. Give the node a host and the "
+                "service a port",
+                url=url,
+                node=site.node,
+            )
+        return direct
+
+    def _uncovered(self, url: str, site: Site | None, execute: bool) -> Target:
+        """Route what no topology covers: with the bare id in scope, without it elsewhere."""
+        if site is None:
+            site = self._bare_site(url)
+        if site is None:
+            return Target(url, execute=execute)
+        if self._wanted is not None and not any(known.has(self._wanted) for known in self._known):
+            raise TopologyError(
+                f"no topology is known for {origin_of(url)}, so the request cannot be led to node "
+                f"{self._wanted!r}. Pass topology=, or leave out node=",
+                machineid=self.machineid,
+                node=self._wanted,
+                url=url,
+            )
+        self._mark_used(site)
         return Target(
             url=url,
-            header=topology.header,
-            key=site.key_for(match),
+            header=self.header if site.topology is None else site.topology.header,
+            key=site.uncovered_key(),
             node=site.node,
             route="proxy",
-            service=match.service.name,
             site=site,
-            pinned=site.settled,
+            topology=site.topology,
+            pinned=site.hold != "free",
+            execute=execute,
         )
 
-    def can_go_direct(self, url: str, target: Target) -> bool:
-        """Tell whether the node itself may be asked, now that the proxy does not answer.
+    # ---- which ways are open, and taking them ----
 
-        Never from https to http, and only where the topology names the
-        node's address.
+    def can_go_direct(self, url: str, target: Target) -> bool:
+        """Tell whether the node itself may be asked, because the proxy does not answer.
+
+        Never from https to http, and only if the topology has the node's address.
         """
-        site = target.site
+        site, topology = target.site, target.topology
         if self.route_policy != "auto" or target.route != "proxy" or site is None:
             return False
-        if site.topology is None or site.node is None:
+        if topology is None or site.node is None:
             return False
-        public, direct = origin_of(url), site.topology.to_node(url, site.node)
+        public, direct = origin_of(url), topology.to_node(url, site.node)
         origin = origin_of(direct) if direct else None
         if public is None or origin is None or origin == public:
             return False
         return not (public.scheme == "https" and origin.scheme == "http")
 
-    def back_to_proxy(self, target: Target) -> bool:
-        """Give the direct route up that was taken in the proxy's stead, if it never led there.
-
-        The nodes of many sites cannot be reached from outside, and the proxy may
-        have been away for a moment only. A node that has answered once is asked
-        itself from then on, whatever becomes of it.
-
-        Returns
-        -------
-        bool
-            Whether it was given up.
-        """
+    def situation(
+        self, url: str, target: Target, *, body_is_there: bool, seconds_left: float, went_back: bool
+    ) -> Situation:
+        """Describe for `policy.decide` where the workflow stands; nothing changes by it."""
         site = target.site
-        if site is None or target.route != "direct" or site.reached:
+        situation = Situation(
+            execute=target.execute,
+            body_is_there=body_is_there,
+            route=target.route,
+            pinned=False,
+            strict=self.strict,
+            seconds_left=seconds_left,
+            went_back=went_back,
+        )
+        if site is None:
+            return situation
+        unproved = target.route == "direct" and not site.node_answered_directly
+        return replace(
+            situation,
+            pinned=site.pinned,
+            covered=target.topology is not None,
+            can_go_direct=self.can_go_direct(url, target),
+            can_go_back=unproved and site.via == "direct",
+            other_node=site.other_node(target.node),
+            may_leave=not self.strict and site.may_leave(target.node),
+        )
+
+    def turn(self, target: Target, turn: Turn, what: str) -> bool:
+        """Take another way, as `policy.decide` says; return whether a pinned node was left."""
+        site = target.site
+        if site is None:
             return False
-        given_up, site.direct = site.direct, False
-        return given_up
+        if turn.via != "same":
+            site.via = turn.via
+        if turn.node == "other":
+            site.pass_over(target.node)
+        return turn.node == "leave" and self.leave(target, what)
 
     @contextlib.contextmanager
     def under_way(self, target: Target, ran: Callable[[], bool]) -> Iterator[None]:
-        """Hold the node while an Execute is on its way there, whatever ends the wait.
-
-        Parameters
-        ----------
-        target : Target
-            Where it goes.
-        ran : callable
-            Asked at the end whether it may have run; then the node stays for good.
-        """
+        """Hold the node while an Execute is on its way; for good if `ran` says so at the end."""
         site = target.site
         if site is None:
             yield
             return
         with site.lock:
-            site.under_way += 1
+            site.executes_under_way += 1
         try:
             yield
         finally:
             with site.lock:
-                site.under_way -= 1
+                site.executes_under_way -= 1
                 if ran():
-                    self.sent(target)
+                    site.executed(target)
 
-    def sent(self, target: Target) -> None:
-        """Note that something rests on the node: from now on it stays."""
-        site = target.site
-        if site is not None:
-            with site.lock:
-                site.firm = site.firm or target.pinned
-                site.settled = True
+    def executed(self, target: Target) -> None:
+        """Note that something was executed on the node, so that it stays."""
+        if target.site is not None:
+            target.site.executed(target)
 
     def leave(self, target: Target, what: str) -> bool:
-        """Go on without the pinned node that does not answer; a strict workflow never does.
+        """Move from a pinned node that does not answer; a strict workflow never does.
 
-        Returns
-        -------
-        bool
-            Whether there is another node to ask.
+        Returns whether there is another node to ask.
         """
         site = target.site
         if self.strict or site is None or not site.pinned or not site.abandon(target.node):
             return False
-        self._remarks.warn(
+        self._log.warn(
             f"left {target.node}",
-            f"node {target.node!r} does not answer: {what}; workflow {self.machineid!r} goes on "
-            "with another node, for it is not strict. The files that it has written so far stay "
+            f"node {target.node!r} does not answer: {what}. Workflow {self.machineid!r} is not "
+            "strict and continues with another node. The files that it has written so far stay "
             "where they are",
         )
         return True
 
     # ---- the way back ----
 
-    def judge(
+    def check_evidence(
         self, target: Target, status: int, headers: Mapping[str, str], url: str
     ) -> str | None:
         """Compare the node that answered with the workflow's.
 
-        Parameters
-        ----------
-        target : Target
-            How the request was sent.
-        status : int
-            HTTP status of the answer.
-        headers : mapping
-            Its headers, names in any case.
-        url : str
-            As the caller knows it, for the message.
-
-        Returns
-        -------
-        str or None
-            The node that answered, if it is another one and the topology turned out
-            to have changed: the request may be repeated, if it is one that may.
+        Returns the node that answered, if it is another one and the topology turned out to have
+        changed: the request may be sent again, if it may be repeated.
 
         Raises
         ------
         AffinityLost
             Another node answered, or promised evidence is missing.
         """
-        return self._judge.answer(target, status, headers, url)
+        return self._evidence.answer(target, status, headers, url)
 
-    def named(self, target: Target, status: int, headers: Mapping[str, str]) -> str | None:
-        """Name the node that answered; None where no evidence says so."""
-        return self._judge.named(target, status, headers)
+    @staticmethod
+    def node_named(target: Target, status: int, headers: Mapping[str, str]) -> str | None:
+        """Return the node that answered; None without evidence."""
+        return node_named(target, status, headers)
 
     def note_reference(self, url: str) -> None:
         """Take the origin of a status location or output as evidence, where it names a node."""
         self.note_place(url)
-        self._judge.reference(self.sites, url)
+        self._evidence.reference(self.sites, url)
 
     def note_place(self, url: str) -> None:
         """Learn where a document puts a status document or an output.
@@ -462,16 +486,16 @@ class Pin:
     def astray(self, target: Target, answered: str, what: str, url: str) -> None:
         """Raise or warn: another node answered, and its answer is of no use."""
         if target.site is not None:
-            self._judge.lost(target.site, answered, what, url)
+            self._evidence.lost(target.site, answered, what, url)
 
     def warn_once(self, topic: str, message: str) -> None:
         """Warn, but only once per workflow and topic."""
-        self._remarks.once(topic, message)
+        self._log.once(topic, message)
 
     @property
     def warned(self) -> list[str]:
         """What the user was warned of, once each."""
-        return self._remarks.texts
+        return self._log.texts
 
     def close(self) -> None:
         """Give the places on the nodes back."""
@@ -487,6 +511,7 @@ class Pin:
             return next((site for site in self._known if site.node is not None), None)
 
     def _find(self, url: str) -> tuple[Site | None, Match | None]:
+        """Look for the site that a URL belongs to; nothing changes by it."""
         with self._lock:
             for site in self._known:
                 match = site.topology.covering(url) if site.topology is not None else None
@@ -498,39 +523,17 @@ class Pin:
             for site in self._known:
                 if site.topology is not None and origin.host in site.topology.service_hosts:
                     return site, None
+            return self._bare.get(origin.host), None
+
+    def _bare_site(self, url: str) -> Site | None:
+        """Return the site of a host in scope without a topology; None if it is out of scope."""
+        origin = origin_of(url)
+        if origin is None or not self.in_scope(url):
+            return None
+        with self._lock:
             if origin.host not in self._bare:
                 self._bare[origin.host] = Site(self.machineid, None, given=self.given)
-            return self._bare[origin.host], None
-
-    def _plain(self, url: str, site: Site | None) -> Target:
-        """Route what no topology covers: with the bare id in scope, without it elsewhere."""
-        if site is None:
-            return Target(url)
-        if self._wanted is not None and not any(known.has(self._wanted) for known in self._known):
-            raise TopologyError(
-                f"no topology is known for {origin_of(url)}, so that nothing can lead to node "
-                f"{self._wanted!r}; give topology=, or leave node= out",
-                machineid=self.machineid,
-                node=self._wanted,
-                url=url,
-            )
-        self._mark_used(site)
-        header = site.topology.header if site.topology is not None else self.header
-        key = site.uncovered_key()
-        return Target(url, header, key, site.node, "proxy", site=site, pinned=site.settled)
-
-    def _to_node(self, site: Site, match: Match, url: str) -> Target:
-        topology = site.topology
-        return Target(
-            url=url,
-            header=topology.header if topology is not None else self.header,
-            key=self.machineid,
-            node=match.node or site.node,
-            route="direct",
-            service=match.service.name,
-            site=site,
-            pinned=site.settled,
-        )
+            return self._bare[origin.host]
 
     def _mark_used(self, site: Site) -> None:
         if site in self._used:

@@ -12,95 +12,59 @@ from ..errors import BackendUnavailable, PlacementUndetermined, UnknownNode
 from ..protocol import DEFAULT_HEADER, name_key
 from ..record import NodeKnown
 from ..topology import Match, Service, Topology, TopologySource
-from . import usage
+from . import load
+from .policy import Hold
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where one attempt of a request goes, and what is expected of the answer.
+    """Where one attempt of a request goes, and what is expected of the answer."""
 
-    Attributes
-    ----------
-    url : str
-        The URL on the wire.
-    header, key : str, str or None
-        Name and value of the routing header; no key out of scope.
-    node : str or None
-        The node that is expected to answer.
-    route : {"proxy", "direct", "outside"}
-        Through the proxy, to the node itself, or out of scope.
-    service : str or None
-        Name of the service in the topology.
-    site : Site or None
-        The pin concerned; None out of scope.
-    pinned : bool
-        Whether the workflow was pinned when the request was routed; an Execute that was
-        on its way then does not count.
-    execute : bool
-        Whether the request executes something.
-    """
-
-    url: str
+    url: str  # on the wire
     header: str = DEFAULT_HEADER
-    key: str | None = None
-    node: str | None = None
+    key: str | None = None  # None out of scope
+    node: str | None = None  # that is expected to answer
     route: Literal["proxy", "direct", "outside"] = "outside"
-    service: str | None = None
-    site: Site | None = None
-    pinned: bool = False
+    site: Site | None = None  # None out of scope
+    topology: Topology | None = None
+    match: Match | None = None
+    pinned: bool = False  # when it was routed; an Execute on its way then does not count
     execute: bool = False
+
+    @property
+    def service(self) -> str | None:
+        """Name of the service in the topology."""
+        return None if self.match is None else self.match.service.name
 
 
 class Site:
-    """The pin of one workflow at one site.
+    """The pin of one workflow at one site; only the modules of `pin` change it.
 
-    Parameters
-    ----------
-    machineid : str
-        The workflow's.
-    source : TopologySource, optional
-        What is known of the site; nothing, for a plain proxy.
-    given : bool
-        Whether the user gave the machineid: then the node is the one that
-        other tools sending it reach.
-
-    Attributes
-    ----------
-    settled : bool
-        Whether something was executed on the node, as far as is known, or it was asked for.
-    under_way : int
-        Executes that have been sent and are not answered yet.
-    firm : bool
-        Whether something rests on the pin already, so that even the first
-        document to name another node is one too late.
-    direct : bool
-        Whether the node itself is asked, for the proxy does not answer.
-    reached : bool
-        Whether a node has answered itself.
+    `hold` says whether the node may still change, `via` which way requests take now. `given` is
+    whether the user gave the machineid: then the node is the one that other tools sending it reach.
     """
 
     def __init__(self, machineid: str, source: TopologySource | None, *, given: bool) -> None:
         self.machineid = machineid
         self.source = source
         self.given = given
-        self.settled = False
-        self.under_way = 0
-        self.firm = False
         self.node: str | None = None
         self.known: NodeKnown = "unknown"
-        self.direct = False
-        self.reached = False
+        self.hold: Hold = "free"
+        self.executes_under_way = 0
+        self.via: Literal["proxy", "direct"] = "proxy"
+        self.node_answered_directly = False
         self.lock = threading.RLock()
-        self._wanted: str | None = None
+        self._asked_for = False
         self._passed: list[str] = []
         self._keys: dict[str, str] = {}
         self._keys_of: Topology | None = None
-        self._leave: weakref.finalize[..., Site] | None = None
+        self._leave_count: weakref.finalize[..., Site] | None = None
 
     @property
     def pinned(self) -> bool:
-        """Whether the node stays: it is settled, or an Execute is on its way there."""
-        return self.settled or self.under_way > 0
+        """Whether the node stays: something was executed there, or is being executed now."""
+        return self.hold != "free" or self.executes_under_way > 0
 
     @property
     def topology(self) -> Topology | None:
@@ -124,8 +88,18 @@ class Site:
         """Take the node that the user asks for."""
         with self.lock:
             self.settle(node, "predicted")
-            self._wanted = node
-            self.settled = self.firm = True
+            self.hold, self._asked_for = "firm", True
+
+    def keep(self, node: str) -> None:
+        """Stay on a node on which an earlier process executed something."""
+        with self.lock:
+            self.settle(node, "predicted")
+            self.hold = "firm"
+
+    def executed(self, target: Target) -> None:
+        """Stay on the node: something was executed there, or a link leads there."""
+        with self.lock:
+            self.hold = "firm" if target.pinned or self.hold == "firm" else "pinned"
 
     def mint(self, wanted: str | None) -> str | None:
         """Mint a machineid that lands by itself on the node wanted, else on a little used one.
@@ -144,14 +118,14 @@ class Site:
         for service in topology.services:
             takers = list(self._takers(topology, service, drained=wanted is not None))
             if wanted is not None and wanted in takers:
-                return usage.mint_for(topology, service, wanted)
+                return load.mint_for(topology, service, wanted)
             if wanted is None and takers:
-                minted = usage.mint(topology, service, takers)
+                minted = load.mint(topology, service, takers)
                 if minted is None:
                     return None
                 self.machineid, self.node = minted
                 self.known = "predicted"
-                self._count_on(usage.site_name(topology), self.node)
+                self._count_on(load.site_name(topology), self.node)
                 return self.machineid
         return None
 
@@ -185,10 +159,10 @@ class Site:
                 # Whoever keeps the id and comes back with it comes to this node.
                 self.settle(chosen, "predicted")
                 return
-            chosen = usage.choose(self.topology, self.machineid, takers)
+            chosen = load.choose(self.topology, self.machineid, takers)
             if chosen is not None:
                 self.node, self.known = chosen, "predicted"
-                self._count_on(usage.site_name(self.topology), chosen)
+                self._count_on(load.site_name(self.topology), chosen)
 
     def settle(self, node: str, known: NodeKnown) -> None:
         """Take a node as the workflow's."""
@@ -198,50 +172,61 @@ class Site:
                 self.node = node
                 self._keys_of = None
                 if self.topology is not None and self.has(node):
-                    site = usage.site_name(self.topology)
-                    usage.take(site, node)
+                    site = load.site_name(self.topology)
+                    load.take(site, node)
                     self._count_on(site, node)
             self.known = known
 
-    def pass_over(self, node: str | None) -> bool:
-        """Leave a node that does not answer, while nothing is lost by it.
+    def other_node(self, node: str | None) -> bool:
+        """Tell whether `pass_over` would leave another node to try."""
+        with self.lock:
+            return not self.pinned and self._others(node)
 
-        Returns
-        -------
-        bool
-            Whether there is another node to try.
+    def may_leave(self, node: str | None) -> bool:
+        """Tell whether `abandon` would find another node."""
+        with self.lock:
+            if node is not None and self.topology is not None and self.node != node:
+                return self.pinned  # another thread has left it
+            return self.hold != "free" and not self.executes_under_way and self._others(node)
+
+    def _others(self, node: str | None) -> bool:
+        if self.topology is None or node is None:
+            return False
+        passed = {*self._passed, node}
+        return self.node != node or any(
+            n.name not in passed for n in self.topology.nodes if not n.drain
+        )
+
+    def pass_over(self, node: str | None) -> bool:
+        """Leave a node that does not answer; return whether there is another one to try.
+
+        A pinned workflow stays. If no node is left, all may be tried again.
         """
         with self.lock:
             if self.pinned or self.topology is None or node is None:
                 return False
             if self.node != node:
                 return True
+            left = self._others(node)
             self._passed.append(node)
             self._uncount()
             self.node, self.known = None, "unknown"
             self._keys_of = None
-            left = any(n.name not in self._passed for n in self.topology.nodes if not n.drain)
             if not left:
                 self._passed.clear()
             return left
 
     def abandon(self, node: str | None) -> bool:
-        """Leave the pinned node for another one, as only a workflow that is not strict does.
-
-        Returns
-        -------
-        bool
-            Whether there is another node; else it stays.
-        """
+        """Leave a pinned node that does not answer; return whether there is another one to try."""
         with self.lock:
             if node is None or self.topology is None or self.node != node:
                 return node is not None and self.topology is not None
-            known, self.settled = self.known, False
+            known, hold = self.known, self.hold
+            self.hold = "free"
             if self.pass_over(node):
-                self.firm = False
                 return True
             self.settle(node, known)
-            self.settled = True
+            self.hold = hold
             return False
 
     def key_for(self, match: Match) -> str:
@@ -285,7 +270,7 @@ class Site:
             return
         if not topology.offers(match.service, self.node):
             offers = ", ".join(b.node for b in topology.backends(match.service))
-            kind = BackendUnavailable if self._wanted is None else UnknownNode
+            kind = UnknownNode if self._asked_for else BackendUnavailable
             raise kind(
                 f"service {match.service.name!r} has no backend on node {self.node!r}, where the "
                 f"files of workflow {self.machineid!r} are; it is on: {offers}",
@@ -315,9 +300,9 @@ class Site:
 
     def _count_on(self, site: str, node: str) -> None:
         """Give the place back when the workflow is closed, or forgotten without being closed."""
-        self._leave = weakref.finalize(self, usage.release, site, node)
+        self._leave_count = weakref.finalize(self, load.release, site, node)
 
     def _uncount(self) -> None:
-        if self._leave is not None:
-            self._leave()
-            self._leave = None
+        if self._leave_count is not None:
+            self._leave_count()
+            self._leave_count = None

@@ -1,11 +1,13 @@
 """What a workflow did: each request, and each step of its chain, in bounded memory."""
 
-from .requests import LOGGER, NodeKnown, Record, Request, current_operation, operation
+from .call import Call, calling, current_call, following, operation
+from .requests import LOGGER, NodeKnown, Record, Request
 from .steps import Step, Steps, StepState
 from .totals import Total
 
 __all__ = [
     "LOGGER",
+    "Call",
     "NodeKnown",
     "Record",
     "Request",
@@ -13,6 +15,8 @@ __all__ = [
     "StepState",
     "Steps",
     "Total",
-    "current_operation",
+    "calling",
+    "current_call",
+    "following",
     "operation",
 ]

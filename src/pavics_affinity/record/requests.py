@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,29 +20,6 @@ LOGGER = logging.getLogger("pavics_affinity")
 LOGGER.addHandler(logging.NullHandler())
 
 NodeKnown = Literal["unknown", "predicted", "proved"]
-
-_OPERATION: ContextVar[str] = ContextVar("pavics_affinity_operation", default="")
-
-
-@contextlib.contextmanager
-def operation(label: str) -> Iterator[None]:
-    """Label the requests that are made inside, as ``"Execute download"``.
-
-    Parameters
-    ----------
-    label : str
-        What the request is for, in the words of the service's standard.
-    """
-    token = _OPERATION.set(label)
-    try:
-        yield
-    finally:
-        _OPERATION.reset(token)
-
-
-def current_operation() -> str:
-    """Return the label of the innermost `operation`, or an empty string."""
-    return _OPERATION.get()
 
 
 @dataclass(eq=False, slots=True)

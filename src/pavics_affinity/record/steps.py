@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -31,8 +29,6 @@ NOTHING_RAN: frozenset[StepState] = frozenset({"not sent", "refused"})
 
 Listener = Callable[[str, "Step", bytes | None], None]
 """Told of each event that must outlive the process: its name, the step, a whole answer."""
-
-_STEP: ContextVar[Step | None]
 
 
 @dataclass(eq=False)
@@ -277,24 +273,6 @@ class Steps:
     def rows(self) -> list[dict[str, Any]]:
         """Return the steps as plain dicts, for pandas or JSON."""
         return [step.row() for step in self]
-
-
-_STEP = ContextVar("pavics_affinity_step", default=None)
-
-
-@contextlib.contextmanager
-def following(step: Step) -> Iterator[Step]:
-    """Let the transport tell the step what becomes of the Execute that is sent inside."""
-    token = _STEP.set(step)
-    try:
-        yield step
-    finally:
-        _STEP.reset(token)
-
-
-def current_step() -> Step | None:
-    """Return the step of the innermost `following`."""
-    return _STEP.get()
 
 
 def digest_of(url: str, body: str | bytes | None) -> str:

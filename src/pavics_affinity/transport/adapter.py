@@ -16,6 +16,7 @@ from ..record import Record
 from .connections import Pools
 from .credentials import Origins
 from .exchange import Exchange
+from .outgoing import Options
 from .times import DEFAULT_DEADLINE, Timeout
 from .wire import WireRequest, WireResponse
 
@@ -122,7 +123,8 @@ class AffinityAdapter(BaseAdapter):
         TransportError
             One of its kinds; see `pavics_affinity.errors`.
         """
-        return Exchange(self, request, stream, timeout, verify, cert, proxies).run()
+        options = Options(stream, verify, cert, proxies)
+        return Exchange(self, request, timeout, options).run()
 
     def check_open(self, url: str | None) -> None:
         """Raise `WorkflowClosed` if the workflow has ended."""

@@ -62,25 +62,25 @@ def is_final(error: requests.RequestException) -> bool:
     return False
 
 
-def in_words(error: requests.RequestException) -> str:
+def describe(error: requests.RequestException) -> str:
     """Say in a few words what went wrong."""
     causes = list(causes_of(error))
-    words = _in_words(causes)
+    words = _words_for(causes)
     if was_not_sent(error) and any(isinstance(cause, ProxyError) for cause in causes):
         return f"the proxy that the environment names was asked, and {words}"
     return words
 
 
-def _in_words(causes: Sequence[BaseException]) -> str:
+def _words_for(causes: Sequence[BaseException]) -> str:
     # urllib3's NewConnectionError is a ConnectTimeoutError too: the more precise go first.
     for kinds, words in (
         ((socket.gaierror, NameResolutionError), "its host name is not known"),
         ((ConnectionRefusedError,), "it refused the connection"),
-        ((TransportSSLError, ssl.SSLError), _tls_in_words(causes)),
+        ((TransportSSLError, ssl.SSLError), _tls_words_for(causes)),
         ((NewConnectionError,), "no connection could be made"),
         ((ConnectTimeoutError,), "it did not accept the connection in time"),
         ((requests.Timeout,), "it stayed silent"),
-        (_NO_WAY, _no_way_in_words(causes)),
+        (_NO_WAY, _no_way_words_for(causes)),
     ):
         if any(isinstance(cause, kinds) for cause in causes):
             return words
@@ -102,13 +102,13 @@ def _tunnel_refused_with(causes: Sequence[BaseException]) -> str | None:
     return next((match[1] for match in found if match), None)
 
 
-def _no_way_in_words(causes: Sequence[BaseException]) -> str:
+def _no_way_words_for(causes: Sequence[BaseException]) -> str:
     if "SOCKS" in str(causes[0]):
         return "the environment names a SOCKS proxy, which needs PySocks: pip install pysocks"
     return "the URL, or that of the proxy that the environment names, cannot be used"
 
 
-def _tls_in_words(causes: Sequence[BaseException]) -> str:
+def _tls_words_for(causes: Sequence[BaseException]) -> str:
     connecting = any(map(came_while_connecting, causes))
     what = "the TLS handshake failed" if connecting else "the TLS connection broke"
     for cause in causes:

@@ -7,13 +7,13 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from ..errors import InvalidRequest
 from ..markup import quoted
+from ..record import calling, current_call
 
 Seconds = float | timedelta
 Timeout = Seconds | tuple[Seconds | None, Seconds | None] | None
@@ -67,28 +67,14 @@ def as_timeout(value: Timeout) -> tuple[float | None, float | None] | float | No
     return None if value is None else in_seconds(value)
 
 
-_DEADLINE: ContextVar[float | None] = ContextVar("pavics_affinity_deadline", default=None)
-
-
-@contextlib.contextmanager
-def deadline(seconds: Seconds | None) -> Iterator[None]:
-    """Repeat the requests that are made inside for no longer than this.
-
-    Parameters
-    ----------
-    seconds : float, timedelta or None
-        From each request's first attempt; None changes nothing.
-    """
-    token = _DEADLINE.set(_DEADLINE.get() if seconds is None else in_seconds(seconds))
-    try:
-        yield
-    finally:
-        _DEADLINE.reset(token)
+def deadline(seconds: Seconds | None) -> contextlib.AbstractContextManager[None]:
+    """Repeat the requests that are made inside for no longer than this; None changes nothing."""
+    return contextlib.nullcontext() if seconds is None else calling(deadline=in_seconds(seconds))
 
 
 def current_deadline(usual: float) -> float:
     """Return the innermost `deadline`, at most the usual one."""
-    inner = _DEADLINE.get()
+    inner = current_call().deadline
     return usual if inner is None else min(usual, inner)
 
 

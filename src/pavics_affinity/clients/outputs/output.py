@@ -487,7 +487,7 @@ class Output(owslib.wps.Output, _Held):
         if verify is not True:  # OWSLib's default: what the client was given
             options["verify"] = verify
         pin = self.session.pin
-        if pin.route(url).route == "outside":
+        if pin.is_outside(url):
             pin.warn_once(
                 f"output outside {urlsplit(url).netloc}",
                 f"output {self._name!r} is at {url}, which belongs to no known service: it is "

@@ -19,8 +19,8 @@ from ...errors import (
     ServiceError,
     say_also,
 )
-from ...record import Step, StepState, operation
-from ...record.steps import digest_of, following
+from ...record import Step, StepState, following, operation
+from ...record.steps import digest_of
 from ...transport.wire import shown
 from ..http import polling, xml
 from ..http.answers import BodyBroken, expect, read

@@ -18,7 +18,7 @@ from ...protocol import DEFAULT_HEADER, DOCUMENT_MARK, WELL_KNOWN, name_key, wit
 from ...topology import Topology
 from ...topology.urls import Origin, origin_of
 from ...transport.bounded import Bounded, get_bounded
-from ...transport.faults import causes_of, in_words
+from ...transport.faults import causes_of, describe
 from .plan import LINKED, MORE, NAMED, SPELLED, WITHOUT, Plan, asked_url, spellings
 from .seen import Answer, ByKey, Document, Seen, ServiceSeen
 from .telltale import is_kept, places, telltale_of
@@ -169,4 +169,4 @@ def _why(error: requests.RequestException) -> str:
         return "what answers speaks no HTTP"
     if any(type(cause) in {http.client.LineTooLong, http.client.HTTPException} for cause in found):
         return "the head of its answer is too long"
-    return in_words(error)
+    return describe(error)
