@@ -608,7 +608,7 @@ def test_one_plain_service_makes_the_site_plain(read):
         ("\nupstream finch { hash $http_machineid; }", 2, "'finch' has no server"),
         ("upstream finch {\n hash $http_machineid;\n server :8093;\n}", 3, "the host is not valid"),
         ("upstream finch {\n hash $http_machineid;\n server 8093;\n}", 3, "'server HOST:8093;'"),
-        ("upstream finch {\n hash $http_machineid;\n server a:b;\n}", 3, "is not valid"),
+        ("upstream finch {\n hash $http_machineid;\n server a:b;\n}", 3, "the port 'b' is not valid"),
         ("upstream finch {\n hash $http_machineid;\n server a:1 x=1;\n}", 3, "refuses the parame"),
         ("upstream finch {\n hash $http_machineid\n server a:1;\n}", 2, "not a hash directive"),
         ("upstream finch {\n hash;\n server a:1;\n}", 2, "not a hash directive"),
@@ -618,7 +618,7 @@ def test_one_plain_service_makes_the_site_plain(read):
         ("upstream finch { ip_hash; server a:1; }", 1, "add 'hash $http_machineid;'"),
         ("server { listen 80; }", None, "no upstream in"),
         ("", None, "no upstream in"),
-        (upstream() + "server { listen 99999; }", 7, "is not valid"),
+        (upstream() + "server { listen 99999; }", 7, "no valid port"),
         (upstream() + upstream(), 7, "there twice, first in"),
     ],
 )
