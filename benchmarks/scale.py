@@ -19,7 +19,7 @@ from statistics import mean
 
 from pavics_affinity import Node, Service, Topology
 from pavics_affinity.pin import Pin
-from pavics_affinity.topology.source import FixedSource
+from pavics_affinity.topology.sources import FixedSource
 from pavics_affinity.topology.spread import measure_spread
 
 from .keys import machineids

@@ -288,7 +288,7 @@ def test_nobody_there_means_none_at_once():
 
 @pytest.mark.parametrize("url", ["", "file:///etc/passwd", "no url", "ftp://x/"])
 def test_discover_wants_a_url(url):
-    with pytest.raises(TopologyError, match="no http or https URL"):
+    with pytest.raises(TopologyError, match="not an http or https URL"):
         discover(url)
 
 
@@ -516,7 +516,7 @@ def test_a_node_that_the_site_does_not_have_is_an_error(proxy):
 def test_a_source_asks_again_when_told_to_and_keeps_what_it_has_when_nobody_answers(
     proxy, monkeypatch
 ):
-    monkeypatch.setattr("pavics_affinity.discovery.source.SHORTEST_PAUSE", 0.0)
+    monkeypatch.setattr("pavics_affinity.discovery.finder.SHORTEST_PAUSE", 0.0)
     with Workflow() as wf:
         source = find(wf.session, proxy.url())
     assert not source.renew()
@@ -541,7 +541,7 @@ def test_a_source_does_not_ask_more_often_than_once_a_second(proxy):
 
 
 def test_a_strict_proxy_is_not_asked_again_before_each_execute(proxy, monkeypatch):
-    monkeypatch.setattr("pavics_affinity.discovery.source.SHORTEST_PAUSE", 0.0)
+    monkeypatch.setattr("pavics_affinity.discovery.finder.SHORTEST_PAUSE", 0.0)
     with Workflow() as wf:
         introduce(wf.session, proxy.url())
         for _ in range(3):

@@ -21,7 +21,7 @@ from .pin.links import shown_link
 from .protocol import Form
 from .record import NodeKnown, Record, Step
 from .topology import Topology, TopologySource
-from .topology.source import FileSource, FixedSource, default_sources, sources_of
+from .topology.sources import FileSource, FixedSource, default_sources, sources_of
 from .transport import DEFAULT_DEADLINE, AffinitySession, Seconds, ambient_session
 from .transport.ambient import reset_session, use_session
 from .transport.times import Timeout

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from pavics_affinity.cli.group import group
-from pavics_affinity.topology.lookup import VARIABLE
+from pavics_affinity.topology.sources import VARIABLE
 
 SITE = """\
 [nodes]

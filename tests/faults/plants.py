@@ -555,10 +555,10 @@ _SITE = (
     ),
     Plant(
         "placement: the ring counts fewer points",
-        "placement/ring.py",
+        "placement/nginx.py",
         "POINTS_PER_WEIGHT = 160",
         "POINTS_PER_WEIGHT = 159",
-        ("placement/test_ring.py",),
+        ("placement/test_nginx.py::test_each_server_has_160_points_per_weight",),
     ),
     Plant(
         "placement: steering gives the key after the one that leads there",

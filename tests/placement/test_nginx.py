@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from itertools import count
+from collections import Counter
+from itertools import count, pairwise
 from typing import Any
 from zlib import crc32
 
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from pavics_affinity.errors import InvalidPlacement, PlacementUndetermined
 from pavics_affinity.placement import NginxConsistentHash, NginxHash, key_for, nginx_placement
+from pavics_affinity.placement.nginx import _make_ring
+from pavics_affinity.placement.servers import parse_server
 
 from .vectors import load
 
@@ -304,3 +307,23 @@ def test_the_directive_decides_the_method():
 def test_any_other_directive_is_refused(directive):
     with pytest.raises(InvalidPlacement, match="expected 'hash"):
         nginx_placement(directive, THREE)
+
+
+# ---- the ring ----
+
+ONE, OTHER = "10.0.0.1:8093", "10.0.0.2:8093"
+
+
+def test_each_server_has_160_points_per_weight():
+    points, owners = _make_ring(map(parse_server, [ONE, f"{OTHER} weight=3"]))
+    assert Counter(owners) == {ONE: 160, OTHER: 480}
+    assert all(one < next_ for one, next_ in pairwise(points))
+
+
+def test_each_point_is_chained_from_the_one_before_it():
+    points, _ = _make_ring([parse_server(ONE)])
+    expected, point = set(), 0
+    for _ in range(160):
+        point = crc32(b"10.0.0.1\0" + b"8093" + point.to_bytes(4, "little"))
+        expected.add(point)
+    assert set(points) == expected

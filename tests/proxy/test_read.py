@@ -373,7 +373,7 @@ def test_an_upstream_alone_is_known_by_its_nodes_port_or_needs_a_url(read):
 def test_a_url_for_an_upstream_that_is_not_there_is_refused(read):
     with pytest.raises(UnknownService, match="'finhc', and the files have: flyingpigeon"):
         read(MANUAL, urls={"finhc": "http://proxy/wps"})
-    with pytest.raises(TopologyError, match="no http or https URL"):
+    with pytest.raises(TopologyError, match="expected an http or https URL"):
         read(MANUAL, urls={"flyingpigeon": "proxy:58093"})
 
 
@@ -606,12 +606,12 @@ def test_one_plain_service_makes_the_site_plain(read):
         ("http {\n  include missing.conf;\n}", 2, "no file 'missing.conf' to include"),
         ("include 0.conf;", 1, "includes itself"),
         ("\nupstream finch { hash $http_machineid; }", 2, "'finch' has no server"),
-        ("upstream finch {\n hash $http_machineid;\n server :8093;\n}", 3, "no valid host"),
+        ("upstream finch {\n hash $http_machineid;\n server :8093;\n}", 3, "the host is not valid"),
         ("upstream finch {\n hash $http_machineid;\n server 8093;\n}", 3, "'server HOST:8093;'"),
-        ("upstream finch {\n hash $http_machineid;\n server a:b;\n}", 3, "no valid port"),
+        ("upstream finch {\n hash $http_machineid;\n server a:b;\n}", 3, "the port 'b' is not valid"),
         ("upstream finch {\n hash $http_machineid;\n server a:1 x=1;\n}", 3, "refuses the parame"),
-        ("upstream finch {\n hash $http_machineid\n server a:1;\n}", 2, "no hash directive"),
-        ("upstream finch {\n hash;\n server a:1;\n}", 2, "no hash directive"),
+        ("upstream finch {\n hash $http_machineid\n server a:1;\n}", 2, "not a hash directive"),
+        ("upstream finch {\n hash;\n server a:1;\n}", 2, "not a hash directive"),
         ("upstream f {\n hash $http_machineid;\n server a service=x resolve;\n}", 3, "asks DNS"),
         ("upstream f { server a backup; hash $http_machineid; }", 1, "backups only"),
         ("upstream finch { server a:1; }", 1, "add 'hash $http_machineid;'"),

@@ -439,7 +439,7 @@ def test_no_key_leads_to_a_node_that_takes_none():
 # ---- size ----
 
 
-def test_nothing_is_made_anew_for_each_request(monkeypatch):
+def test_tables_are_made_once_and_not_for_each_request(monkeypatch):
     from pavics_affinity.topology import matching as coverage
     from pavics_affinity.topology import placing
 
@@ -456,7 +456,7 @@ def test_nothing_is_made_anew_for_each_request(monkeypatch):
     ask()
 
     def never(*args, **kwargs):
-        raise AssertionError("made anew")
+        raise AssertionError("made again")
 
     monkeypatch.setattr(placing, "nginx_placement", never)
     monkeypatch.setattr(placing, "parse_server", never)
@@ -487,7 +487,7 @@ def test_a_service_is_offered_by_the_nodes_that_have_a_backend_of_it():
 
 def test_a_host_with_empty_labels_is_no_host():
     for host in ("0...1", "a..b", ".a", "a" * 64, "-a"):
-        with pytest.raises(TopologyError, match="is no host"):
+        with pytest.raises(TopologyError, match="expected a host name"):
             Node("node1", host=host)
 
 

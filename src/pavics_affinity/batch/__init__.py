@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from ..errors import InvalidRequest
 from ..topology import TopologySource
-from ..topology.source import default_sources, sources_of
+from ..topology.sources import default_sources, sources_of
 from ..transport.times import Seconds, in_seconds
 from ..workflow import TopologyLike, Workflow
 from .chains import ChainRun

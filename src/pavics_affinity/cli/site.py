@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from ..topology import Topology
-from ..topology.lookup import VARIABLE, default_topology_path
+from ..topology.sources import VARIABLE, default_topology_path
 from ..topology.urls import split_address
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])

@@ -1,4 +1,4 @@
-"""Asks a proxy for its topology, so that its users need to know nothing but a URL."""
+"""Asks a proxy for its topology, so that users need only a URL."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from ..protocol import WELL_KNOWN
 from ..topology import Topology
 from ..topology.urls import origin_of
 from .document import document, document_text, topology_of
-from .finder import FINDER, TIMEOUT, Trust, ask
-from .source import DiscoveredSource
+from .finder import FINDER, TIMEOUT, DiscoveredSource, Trust, ask
 
 if TYPE_CHECKING:
     from ..transport import AffinitySession
@@ -39,39 +38,39 @@ def discover(
 ) -> Topology:
     """Ask a proxy for its topology.
 
-    Clients do so by themselves. This is for looking at it, for keeping it as a file
-    (`Topology.dump`), and for nodes' addresses: a proxy may publish them (``direct =
-    true``), and clients by themselves do not believe them, for they are other hosts.
+    Clients do this by themselves. Use it to look at the topology, to write it to a file
+    (`Topology.dump`), and for the nodes' addresses: a proxy may publish them (``direct =
+    true``), but clients do not use them on their own, because they are other hosts.
 
     Parameters
     ----------
     url : str
-        Any URL at the proxy; its scheme, host and port count.
+        Any URL at the proxy; only scheme, host and port are used.
     verify : bool or path, optional
-        As requests takes it.
+        As in requests.
     cert : path or (path, path), optional
         Client certificate.
     timeout : float, default 2.0
-        Seconds, for everything together.
+        Seconds in total.
 
     Returns
     -------
     Topology
-        What the proxy says of its own host.
+        What the proxy publishes about its own host.
 
     Raises
     ------
     ServiceUnreachable
-        Nothing answers there in time.
+        The proxy does not answer in time.
     NotAService
-        Something answers, but publishes no topology: a plain proxy, or none.
+        It answers, but publishes no topology: it is a plain proxy, or not a proxy.
     TopologyError
-        `url` is no http or https URL.
+        `url` is not an http or https URL.
     """
     origin = origin_of(url)
     if origin is None:
         raise TopologyError(
-            f"{url!r} is no http or https URL; expected a service's, such as "
+            f"{url!r} is not an http or https URL; expected a service's, such as "
             "'http://proxy.example:58093/wps'"
         )
     return ask(origin, Trust(verify, cert), timeout=timeout, addresses=True).topology
@@ -80,15 +79,8 @@ def discover(
 def find(session: AffinitySession, url: str) -> DiscoveredSource | None:
     """Return the topology that the proxy at a URL publishes; None if there is none.
 
-    Asked once for a while per process and proxy, and again soon where it did not answer; see
-    `finder.FOUND_FOR`, `finder.ABSENT_FOR` and `finder.FIRST_PAUSE`.
-
-    Parameters
-    ----------
-    session : AffinitySession
-        Its TLS settings for this origin hold; nothing else of it is told.
-    url : str
-        A service's URL.
+    Each process asks a proxy once for a while; see the pauses in `finder`. Of the session only
+    the TLS settings for this origin are used.
     """
     origin = origin_of(url)
     if origin is None:
@@ -102,22 +94,11 @@ def find(session: AffinitySession, url: str) -> DiscoveredSource | None:
 
 
 def introduce(session: AffinitySession, url: str) -> None:
-    """Learn the topology of a service's proxy, where nothing is known that covers it.
+    """Learn the topology of a service's proxy, unless a known one covers its URL.
 
-    Clients call this when they are made. What the user said of a host counts more
-    than what the host says of itself.
-
-    Parameters
-    ----------
-    session : AffinitySession
-        The workflow's.
-    url : str
-        The service's URL.
-
-    Raises
-    ------
-    UnknownNode
-        The workflow asks for a node that the proxy does not have.
+    Clients call this when they are made. A topology that the user passed takes precedence over
+    what the host publishes. Raises `UnknownNode` if the workflow asks for a node that the proxy
+    does not have.
     """
     if _is_known(session, url):
         return
@@ -125,7 +106,7 @@ def introduce(session: AffinitySession, url: str) -> None:
     if source is None or source.current.covering(url) is None:
         return
     with _ADDING:
-        # Another thread may have brought it meanwhile.
+        # Another thread may have added it in the meantime.
         if not _is_known(session, url):
             _check_wanted(session, source)
             session.pin.add_source(source)

@@ -1,7 +1,7 @@
 """Asks a proxy for its document: briefly, and without the machineid.
 
-An answer that is not the document means that there is none, for a while. No answer means
-nothing: it is asked for again soon, and later and later as long as none comes.
+An answer that is not the document means that the proxy has none, and it is not asked again for
+a while. Without an answer nothing is known: it is asked again soon, with growing pauses.
 """
 
 from __future__ import annotations
@@ -24,24 +24,28 @@ from ..transport.bounded import get_bounded
 from .document import LARGEST, topology_of, version_of
 
 TIMEOUT = 2.0
-"""Seconds that asking may take in all."""
+"""Seconds that asking may take in total."""
 
 FOUND_FOR = 60.0
-"""Seconds for which a document that was found is taken as current by new workflows."""
+"""Seconds for which new workflows use a document without asking again."""
 
 ABSENT_FOR = 300.0
-"""Seconds for which a proxy that has none is not asked again."""
+"""Seconds for which a proxy without a document is not asked again."""
 
 FIRST_PAUSE = 1.0
-"""Seconds after which a proxy that did not answer is asked again; each time twice as many, up
-to `ABSENT_FOR`."""
+"""Seconds after which a proxy that did not answer is asked again; doubled each time, up to
+`ABSENT_FOR`."""
 
+SHORTEST_PAUSE = 1.0
+"""Seconds between two requests to one proxy, whichever workflow needs its document."""
+
+_WITHOUT = "Pass topology=, or render the proxy with style strict"
 _NO_ANSWER = frozenset({408, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)
 class Trust:
-    """How a proxy's certificate is checked, and the client's own; as requests takes them."""
+    """How a proxy's certificate is checked, and the client's own; as in requests."""
 
     verify: bool | str | None = None
     cert: str | tuple[str, str] | None = None
@@ -49,15 +53,7 @@ class Trust:
 
 @dataclass(frozen=True)
 class Found:
-    """What a proxy published when it was asked.
-
-    Attributes
-    ----------
-    topology : Topology
-        What it says of its own host.
-    version : str
-        Another one if anything in the document is another.
-    """
+    """What a proxy published about its own host; `version` changes with the document."""
 
     topology: Topology
     version: str
@@ -65,7 +61,7 @@ class Found:
 
 @dataclass(frozen=True)
 class _Entry:
-    """What is known of an origin; `silent` says how often it was asked since without an answer."""
+    """What is known of an origin; `silent` counts the requests since then without an answer."""
 
     found: Found | None
     asked: float
@@ -79,13 +75,7 @@ class _Entry:
 
 
 class Finder:
-    """Asks each proxy once for a while, whoever wants to know.
-
-    Parameters
-    ----------
-    clock : callable, optional
-        Seconds, as `time.monotonic`.
-    """
+    """Asks each proxy once for a while, for all workflows and threads of the process."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -96,19 +86,11 @@ class Finder:
     def find(
         self, origin: Origin, trust: Trust, *, not_older_than: float | None = None
     ) -> Found | None:
-        """Return what an origin publishes; None where that is nothing, or nothing sensible.
+        """Return what an origin publishes; None if it has no valid document.
 
-        Where it does not answer, that is what it said last.
-
-        Parameters
-        ----------
-        origin : Origin
-            Scheme, host and port.
-        trust : Trust
-            Answers are kept apart by it.
-        not_older_than : float, optional
-            Seconds for which an earlier answer will do; by default `FOUND_FOR` or
-            `ABSENT_FOR`, and a growing pause after silence.
+        If it does not answer, that is what it published last. An earlier answer is used if it
+        is younger than `not_older_than` seconds: by default `FOUND_FOR` or `ABSENT_FOR`, and a
+        growing pause without an answer. Each `Trust` has answers of its own.
         """
         key = (origin, trust)
         with self._lock:
@@ -132,7 +114,7 @@ class Finder:
             return _Entry(found, self._clock(), silent + 1)
 
     def forget(self) -> None:
-        """Ask everybody anew."""
+        """Forget all answers, so that each proxy is asked again."""
         with self._lock:
             self._asking.clear()
             self._entries.clear()
@@ -144,7 +126,7 @@ class Finder:
 
 
 FINDER = Finder()
-"""What this process knows of proxies."""
+"""What this process knows about proxies."""
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=FINDER.after_fork)
@@ -153,26 +135,15 @@ if hasattr(os, "register_at_fork"):
 def ask(
     origin: Origin, trust: Trust, *, timeout: float = TIMEOUT, addresses: bool = False
 ) -> Found:
-    """Ask a proxy for its document.
+    """Ask a proxy for its document, within `timeout` seconds in total.
 
-    Nothing goes with the request but what a stranger would send: no machineid, no
-    credentials (of ``.netrc`` neither), no cookies; redirects are not followed.
-
-    Parameters
-    ----------
-    origin : Origin
-        Scheme, host and port.
-    trust : Trust
-        For TLS.
-    timeout : float
-        Seconds, for everything together.
-    addresses : bool
-        See `topology_of`.
+    The request carries no machineid, no credentials (those of ``.netrc`` included) and no
+    cookies; redirects are not followed.
 
     Raises
     ------
     ServiceUnreachable
-        No answer within the time, or one that says that there is none at the moment.
+        No answer within the time, or one that says that the proxy cannot answer now.
     NotAService
         An answer, but no such document.
     """
@@ -181,7 +152,7 @@ def ask(
     try:
         return Found(topology_of(data, origin, addresses=addresses), version_of(data))
     except TopologyError as bad:
-        raise NotAService(f"{url} is no document that a client can use: {bad}", url=url) from bad
+        raise NotAService(f"{url} is not a valid document: {bad}", url=url) from bad
 
 
 def _fetch(url: str, trust: Trust, timeout: float) -> bytes:
@@ -198,14 +169,14 @@ def _fetch(url: str, trust: Trust, timeout: float) -> bytes:
         raise ServiceUnreachable(f"{url} does not answer: {bad}", url=url) from bad
     if answer.status in _NO_ANSWER:
         raise ServiceUnreachable(
-            f"{url} answered {answer.status}: whether the proxy publishes something for "
-            "pavics-affinity cannot be told at the moment. Try again later",
+            f"{url} answered {answer.status}, so it is not known whether the proxy publishes "
+            "a document for pavics-affinity. Try again later",
             url=url,
         )
     if answer.status != 200:
         raise NotAService(
-            f"{url} answered {answer.status}: the proxy publishes nothing for "
-            "pavics-affinity; give a topology, or render the proxy with style strict",
+            f"{url} answered {answer.status}: the proxy publishes no document for "
+            f"pavics-affinity. {_WITHOUT}",
             url=url,
         )
     if not answer.whole:
@@ -218,7 +189,30 @@ def _parsed(body: bytes, url: str) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError) as bad:
         raise NotAService(
-            f"{url} is no JSON: the proxy publishes nothing for pavics-affinity; give a topology, "
-            "or render the proxy with style strict",
+            f"{url} is not JSON: the proxy publishes no document for pavics-affinity. {_WITHOUT}",
             url=url,
         ) from bad
+
+
+class DiscoveredSource:
+    """What the proxy at one origin publishes of its own host; it may change during a workflow."""
+
+    def __init__(self, origin: Origin, trust: Trust, found: Found) -> None:
+        self.origin = origin
+        self.current: Topology = found.topology
+        self._trust = trust
+        self._version = found.version
+
+    def renew(self, *, thorough: bool = False) -> bool:
+        """Ask again if `thorough`, unless the last answer is very recent.
+
+        A proxy that does not answer, or publishes nothing at the moment, is being changed: the
+        last topology stays in use.
+        """
+        if not thorough:
+            return False
+        found = FINDER.find(self.origin, self._trust, not_older_than=SHORTEST_PAUSE)
+        if found is None or found.version == self._version:
+            return False
+        self.current, self._version = found.topology, found.version
+        return True

@@ -4,9 +4,9 @@ Nothing here does any I/O: names are resolved by a callable that the caller hand
 """
 
 from ..protocol import name_key, split_key
+from .base import Placement
 from .keys import key_for
 from .nginx import NginxConsistentHash, NginxHash, nginx_placement
-from .protocol import Placement
 from .rendezvous import Rendezvous
 from .steering import steer
 

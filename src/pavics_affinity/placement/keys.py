@@ -18,7 +18,7 @@ _CONTROL = {"t": "\t", "r": "\r", "n": "\n"}
 _PART = re.compile(r"\$(?:\{(?P<braced>[A-Za-z0-9_]+)\}|(?P<bare>[A-Za-z0-9_]+))|(?P<text>[^$]+)")
 
 OF_THE_URI = frozenset({"request_uri", "uri", "document_uri", "args", "query_string", "is_args"})
-"""Variables that differ from one request of a workflow to the next; beside them, $arg_NAME."""
+"""Variables that differ from one request of a workflow to the next; so does $arg_NAME."""
 
 
 class Part(NamedTuple):
@@ -29,55 +29,25 @@ class Part(NamedTuple):
 
 
 class HashDirective(NamedTuple):
-    """A ``hash`` directive, read.
-
-    Attributes
-    ----------
-    parts : tuple of Part
-        The key, piece by piece.
-    consistent : bool
-        Whether the ketama ring is used.
-    """
+    """A ``hash`` directive: the key, piece by piece, and whether the ketama ring is used."""
 
     parts: tuple[Part, ...]
     consistent: bool
 
 
 def parse_hash(directive: str) -> HashDirective:
-    """Read a ``hash`` directive.
-
-    Parameters
-    ----------
-    directive : str
-        Its text, with or without the semicolon, such as
-        ``"hash $http_machineid consistent;"``.
-
-    Returns
-    -------
-    HashDirective
-
-    Raises
-    ------
-    InvalidPlacement
-        It is another directive, or nginx would refuse it.
-    """
+    """Read a ``hash`` directive, with or without the semicolon."""
     match _tokens(directive):
         case ["hash", key]:
             return HashDirective(_parts(key, directive), consistent=False)
         case ["hash", key, "consistent"]:
             return HashDirective(_parts(key, directive), consistent=True)
         case _:
-            raise _refused(directive, "it is no hash directive")
+            raise _refused(directive, "it is not a hash directive")
 
 
 def is_of_the_uri(part: Part) -> bool:
-    """Tell whether a part differs from one request of a workflow to the next.
-
-    Parameters
-    ----------
-    part : Part
-        The part.
-    """
+    """Tell whether a part differs from one request of a workflow to the next."""
     return part.is_variable and (part.text in OF_THE_URI or part.text.startswith("arg_"))
 
 
@@ -114,7 +84,7 @@ def key_for(
     PlacementUndetermined
         The key holds a variable whose value cannot be known here.
     InvalidPlacement
-        The directive is none that nginx takes, or ``uri`` is not a path.
+        nginx does not accept the directive, or ``uri`` is not a path.
     """
     mine = header_variable(header)
     return "".join(
@@ -124,42 +94,12 @@ def key_for(
 
 
 def header_variable(header: str) -> str:
-    """Give the name of nginx's variable for a request header.
-
-    Parameters
-    ----------
-    header : str
-        Name of the header, such as ``"X-Machine-Id"``.
-
-    Returns
-    -------
-    str
-        Without the dollar, such as ``"http_x_machine_id"``.
-    """
+    """Return the name of nginx's variable for a request header, without the dollar."""
     return "http_" + header.lower().replace("-", "_")
 
 
 def evaluate(part: Part, uri: str | None, host: str | None) -> str:
-    """Give the text of one part of a key, for a request to this URI and host.
-
-    Parameters
-    ----------
-    part : Part
-        The part.
-    uri, host : str or None
-        As for `key_for`.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    PlacementUndetermined
-        It is a variable whose value cannot be known here.
-    InvalidPlacement
-        ``uri`` is not a path.
-    """
+    """Return the text of one part of a key, for a request to this URI and host."""
     if not part.is_variable:
         return part.text
     name = part.text
@@ -179,7 +119,7 @@ def evaluate(part: Part, uri: str | None, host: str | None) -> str:
 
 def _tokens(directive: str) -> list[str]:
     if not isinstance(directive, str):
-        raise _refused(directive, "it is no text")
+        raise _refused(directive, "it is not a string")
     tokens = []
     position = 0
     while match := _TOKEN.match(directive, position):
@@ -187,7 +127,7 @@ def _tokens(directive: str) -> list[str]:
         tokens.append(_ESCAPE.sub(lambda found: _CONTROL.get(found[1], found[1]), raw))
         position = match.end()
     if directive[position:].strip() not in {"", ";"}:
-        raise _refused(directive, f"{directive[position:].strip()!r} cannot stand there")
+        raise _refused(directive, f"{directive[position:].strip()!r} is not allowed there")
     return tokens
 
 
@@ -200,7 +140,7 @@ def _parts(key: str, directive: str) -> tuple[Part, ...]:
         parts.append(Part(variable.lower(), True) if variable else Part(match["text"], False))
         position = match.end()
     if position < len(key):
-        raise _refused(directive, f"{key[position:]!r} is no variable")
+        raise _refused(directive, f"{key[position:]!r} is not a variable")
     return tuple(parts)
 
 

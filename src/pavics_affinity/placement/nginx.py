@@ -8,10 +8,13 @@ healthy: nginx's memory of failures (``max_fails``), full servers (``max_conns``
 limits on retries (``proxy_next_upstream``) are its own. Where nginx turns to weighted
 round robin, what it does depends on the requests before; if more than one address is
 left then, nothing is predicted and `PlacementUndetermined` raised.
+
+The module is long because both methods share their peers and the round robin under them.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
@@ -20,12 +23,138 @@ from functools import cached_property
 from itertools import accumulate
 from zlib import crc32
 
+from ..errors import InvalidPlacement, PlacementUndetermined
+from .base import Placement, first_reachable
 from .keys import parse_hash
-from .ring import CIRCLE, make_ring, sectors
-from .servers import Resolve
-from .upstream import MOST_SKIPS, NginxPlacement, one_address, unresolved
+from .servers import Peer, Resolve, Server, parse_servers, peers_of
 
 HASHES = 1 << 15  # the plain hash keeps 15 bits of the CRC
+MOST_SKIPS = 20
+CIRCLE = 1 << 32
+POINTS_PER_WEIGHT = 160
+HEAVIEST_RING = 20_000
+"""Total weight up to which a ring is built: 3.2 million points."""
+POINTS_PER_SECTOR = 4
+
+
+class NginxPlacement(Placement):
+    """What the plain and the consistent hash have in common."""
+
+    def __init__(self, servers: Iterable[str], resolve: Resolve | None = None) -> None:
+        parsed = parse_servers(servers)
+        peers = [peer for server in parsed for peer in peers_of(server, resolve)]
+        self._peers = tuple(peer for peer in peers if not peer.server.backup)
+        self._backups = tuple(peer for peer in peers if peer.server.backup)
+        self._live = frozenset(i for i, peer in enumerate(self._peers) if not peer.server.down)
+        self._vague = self._why_vague()
+        self._addresses = tuple(
+            dict.fromkeys(peer.address for peer in peers if peer.address is not None)
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({list(self.addresses)!r})"
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All addresses, each once, in the order of the file.
+
+        A name whose addresses are not known is missing.
+        """
+        return self._addresses
+
+    @abstractmethod
+    def _why_vague(self) -> str:
+        """Say why nothing at all can be predicted; empty if something can."""
+
+    @abstractmethod
+    def _cell(self, crc: int) -> str | None:
+        """Give the address that keys of this CRC go straight to, if any."""
+
+    @abstractmethod
+    def _hashed(self, key: bytes, left: set[int]) -> Iterator[str]:
+        """Yield what the hash itself chooses, and take each peer out of `left`."""
+
+    @cached_property
+    @abstractmethod
+    def _shares(self) -> dict[str | None, float]:
+        """The share of each address; of None, what goes straight nowhere."""
+
+    def order(self, key: str | bytes) -> Iterator[str]:
+        """Yield the addresses in the order of one request's tries, if each refuses.
+
+        A server that is named twice is tried twice, as nginx does.
+
+        Parameters
+        ----------
+        key : str or bytes
+            As nginx sees it; text is encoded as UTF-8.
+
+        Yields
+        ------
+        str
+            An address, as nginx prints it in ``$upstream_addr``.
+
+        Raises
+        ------
+        PlacementUndetermined
+            Where the prediction ends: nginx takes turns among several addresses (an
+            empty key; more than 20 skips; several backups; under ``consistent`` a name
+            with several addresses), or a name's addresses are not known.
+        """
+        data = key.encode() if isinstance(key, str) else key
+        if self._vague:
+            raise PlacementUndetermined(self._vague)
+        left = set(self._live)
+        if data:
+            yield from self._hashed(data, left)
+        reason = "more than 20 skips" if data else "the key is empty"
+        yield from _turns([self._peers[i] for i in sorted(left)], reason)
+        yield from _turns(
+            [peer for peer in self._backups if not peer.server.down], "only backups are left"
+        )
+
+    def share(self, address: str) -> float:  # noqa: D102 - see Placement
+        return self._shares.get(address, 0.0)
+
+    def obstacle(self, address: str) -> str | None:  # noqa: D102 - see Placement
+        if self.share(address) > 0:
+            return None
+        if address not in self.addresses:
+            return f"it is not among the servers: {', '.join(self.addresses) or 'none is known'}"
+        mine = [peer for peer in self._peers if peer.address == address]
+        if not mine:
+            return "it is a backup, which gets requests only when all others fail"
+        if all(peer.server.down for peer in mine):
+            return "it is marked down"
+        return "which of its requests come to it cannot be predicted, or none do"
+
+    def least_number(self, head: str, tail: str, address: str, tries: int) -> int | None:  # noqa: D102 - see Placement
+        start, end = head.encode(), tail.encode()
+        if tries > 0 and self._goes_to(address, start + end):
+            return 0
+        cell_of, so_far = self._cell, crc32(start)
+        for k in range(1, tries):
+            cell = cell_of(crc32(b"~%d%b" % (k, end), so_far))
+            if cell == address or (
+                cell is None and self._goes_to(address, b"%b~%d%b" % (start, k, end))
+            ):
+                return k
+        return None
+
+    def _first_reachable(self, key: bytes, unreachable: Collection[str]) -> str:
+        found = first_reachable(self.order(key), unreachable)
+        if found is None:
+            raise PlacementUndetermined(
+                f"no server is left for key {key!r}: nginx answers 502 when all of "
+                f"{', '.join(self.addresses) or 'its servers'} are down or refuse"
+            )
+        return found
+
+    def _goes_to(self, address: str, key: bytes) -> bool:
+        try:
+            return self.place(key) == address
+        except PlacementUndetermined:
+            return False
 
 
 class NginxHash(NginxPlacement):
@@ -68,7 +197,7 @@ class NginxHash(NginxPlacement):
                 count = min(peer.server.weight, HASHES - len(self._cells))
                 self._cells += [peer.address if i in self._live else None] * count
 
-    def place(self, key: str | bytes, unreachable: Collection[str] = ()) -> str:  # noqa: D102 - see the base
+    def place(self, key: str | bytes, unreachable: Collection[str] = ()) -> str:  # noqa: D102 - see Placement
         data = key.encode() if isinstance(key, str) else key
         address = self._cells[(crc32(data) >> 16 & 0x7FFF) % self._modulus]
         if unreachable or not data or address is None:
@@ -84,7 +213,7 @@ class NginxHash(NginxPlacement):
                     f"({peer.server.at_run_time}), and the plain hash depends on what it finds"
                 )
             if peer.address is None:
-                return unresolved(peer.server.text)
+                return _unresolved(peer.server.text)
         return ""
 
     def _cell(self, crc: int) -> str | None:
@@ -153,14 +282,14 @@ class NginxConsistentHash(NginxPlacement):
         if not self._vague:
             # The addresses of one server line have the same points.
             lines = dict.fromkeys(peer.server for peer in self._peers)
-            self._points, self._texts = make_ring(lines)
+            self._points, self._texts = _make_ring(lines)
             only = {text: self._only_address(group) for text, group in self._groups.items()}
             self._cells = list(map(only.__getitem__, self._texts))
-            # Behind the last point the circle begins anew.
+            # Behind the last point the circle begins again.
             self._cells.append(self._cells[0])
-        self._shift, self._starts = sectors(self._points)
+        self._shift, self._starts = _sectors(self._points)
 
-    def place(self, key: str | bytes, unreachable: Collection[str] = ()) -> str:  # noqa: D102 - see the base
+    def place(self, key: str | bytes, unreachable: Collection[str] = ()) -> str:  # noqa: D102 - see Placement
         data = key.encode() if isinstance(key, str) else key
         crc, starts = crc32(data), self._starts
         sector = crc >> self._shift
@@ -187,7 +316,7 @@ class NginxConsistentHash(NginxPlacement):
             text = self._texts[position % len(self._points)]
             group = [i for i in self._groups[text] if i in left]
             if group:
-                yield one_address([self._peers[i] for i in group], f"{text!r} has several")
+                yield _one_address([self._peers[i] for i in group], f"{text!r} has several")
                 left.remove(group[0])
             else:
                 position += 1
@@ -235,3 +364,68 @@ def nginx_placement(
     """
     method = NginxConsistentHash if parse_hash(directive).consistent else NginxHash
     return method(servers, resolve)
+
+
+def _make_ring(servers: Iterable[Server]) -> tuple[array[int], list[str]]:
+    """Return points on a circle of 2**32, in order, and for each the text of its server."""
+    servers = list(servers)
+    if sum(server.weight for server in servers) > HEAVIEST_RING:
+        raise InvalidPlacement(
+            f"the weights sum up to more than {HEAVIEST_RING:,}, and nginx would keep "
+            f"{POINTS_PER_WEIGHT} points for each; use smaller weights in the same proportion"
+        )
+    owners: dict[int, str] = {}
+    for server in servers:
+        base = crc32(_hashed_text(server.text))
+        point = 0
+        for _ in range(POINTS_PER_WEIGHT * server.weight):
+            point = crc32(point.to_bytes(4, "little"), base)
+            # Of equal points the first in the file stays.
+            owners.setdefault(point, server.text)
+    # Numbers side by side: a search in a list of them would wait for memory.
+    points = array("I", sorted(owners))
+    return points, list(map(owners.__getitem__, points))
+
+
+def _sectors(points: array[int]) -> tuple[int, array[int]]:
+    """Cut the circle into equal sectors, for a search in few steps.
+
+    The sector of a point is ``point >> shift``; ``starts`` holds the position of each sector's
+    first point, and the number of points.
+    """
+    bits = max(1, len(points) // POINTS_PER_SECTOR).bit_length() - 1
+    shift = 32 - bits
+    starts = (bisect_left(points, sector << shift) for sector in range((1 << bits) + 1))
+    return shift, array("I", starts)
+
+
+def _hashed_text(text: str) -> bytes:
+    if text[:5].lower() == "unix:":
+        return text[5:].encode() + b"\0"
+    host, colon, port = text.rpartition(":")
+    if colon and port.isdecimal() and port.isascii():
+        return host.encode() + b"\0" + port.encode()
+    return text.encode() + b"\0"
+
+
+def _turns(peers: list[Peer], reason: str) -> Iterator[str]:
+    # Round robin among one address is no choice; the peers that are left all have it.
+    for _ in peers:
+        yield _one_address(peers, reason)
+
+
+def _one_address(peers: list[Peer], reason: str) -> str:
+    # The address that all these peers have.
+    found = {peer.address: peer.server.text for peer in peers}
+    if None in found:
+        raise PlacementUndetermined(_unresolved(found[None]))
+    if len(found) > 1:
+        raise PlacementUndetermined(
+            f"{reason}: nginx takes turns among {', '.join(map(str, found))}, "
+            "which depends on the requests before"
+        )
+    return str(next(iter(found)))
+
+
+def _unresolved(text: str) -> str:
+    return f"the addresses of {text!r} are not known; pass resolve= with what nginx resolves it to"

@@ -8,12 +8,13 @@ from math import log
 from mmh3 import hash as murmur
 
 from ..errors import InvalidPlacement, PlacementUndetermined
+from .base import Placement, first_reachable
 
 LOWEST_DRAW = -(1 << 31) - 1  # below every signed 32-bit hash
 LIGHTEST, HEAVIEST = 1e-9, 1e9
 
 
-class Rendezvous:
+class Rendezvous(Placement):
     """Weighted rendezvous hashing: each node draws a score for the key, the highest wins.
 
     The score of a node of weight w is ``-w / ln(u)``, where u in (0, 1) comes from
@@ -53,8 +54,6 @@ class Rendezvous:
             _check(name, weight)
         if not weights:
             raise InvalidPlacement("no node to place keys on; expected names with weights")
-        #: Names of the nodes, as the mapping has them.
-        self.addresses: tuple[str, ...] = tuple(weights)
         self._weights = dict(weights)
         self._total = float(sum(weights.values()))
         self._names: dict[int, str] = {}
@@ -72,22 +71,15 @@ class Rendezvous:
         self._only_class = self._classes[0][1] if len(self._classes) == 1 else None
 
     def __repr__(self) -> str:
-        """Show the weights."""
         return f"Rendezvous({self._weights!r})"
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Names of the nodes, in the order of `weights`."""
+        return tuple(self._weights)
+
     def order(self, key: str | bytes) -> Iterator[str]:
-        """Give the nodes in the order of their scores for a key.
-
-        Parameters
-        ----------
-        key : str or bytes
-            Text is hashed as UTF-8.
-
-        Yields
-        ------
-        str
-            The name of a node, each once.
-        """
+        """Yield the nodes in the order of their scores for a key, each once."""
         scored = [
             (-_log_score(murmur(key, seed), weight), self._names[seed])
             for weight, seeds in self._classes
@@ -96,26 +88,7 @@ class Rendezvous:
         for _, name in sorted(scored):
             yield name
 
-    def place(self, key: str | bytes, unreachable: Collection[str] = ()) -> str:
-        """Give the first node in `order` that is not unreachable.
-
-        Parameters
-        ----------
-        key : str or bytes
-            Text is hashed as UTF-8.
-        unreachable : collection of str, optional
-            Names of nodes to pass over.
-
-        Returns
-        -------
-        str
-            The name of a node.
-
-        Raises
-        ------
-        PlacementUndetermined
-            All nodes are unreachable.
-        """
+    def place(self, key: str | bytes, unreachable: Collection[str] = ()) -> str:  # noqa: D102 - see Placement
         if unreachable:
             return self._first_reachable(key, unreachable)
         if self._only_class is None:
@@ -126,62 +99,13 @@ class Rendezvous:
                 highest, winner = draw, seed
         return self._names[winner]
 
-    def share(self, address: str) -> float:
-        """Give the share of all keys that a node gets.
-
-        Parameters
-        ----------
-        address : str
-            Name of the node.
-
-        Returns
-        -------
-        float
-            Its weight over the sum of all weights; 0 for an unknown name.
-        """
+    def share(self, address: str) -> float:  # noqa: D102 - see Placement
         return self._weights.get(address, 0.0) / self._total
 
-    def obstacle(self, address: str) -> str | None:
-        """Say why no key comes to a node.
-
-        Parameters
-        ----------
-        address : str
-            Name of the node.
-
-        Returns
-        -------
-        str or None
-            A reason, or None where keys do come.
-        """
+    def obstacle(self, address: str) -> str | None:  # noqa: D102 - see Placement
         if address in self._weights:
             return None
         return f"it is not among the nodes: {', '.join(self.addresses)}"
-
-    def least_number(self, head: str, tail: str, address: str, tries: int) -> int | None:
-        """Give the least number k for which a key goes to a node.
-
-        The key is ``head + tail`` for k = 0, else ``f"{head}~{k}{tail}"``.
-
-        Parameters
-        ----------
-        head, tail : str
-            What stands before and after the number.
-        address : str
-            Name of the node wanted.
-        tries : int
-            How many numbers to try, from 0.
-
-        Returns
-        -------
-        int or None
-            None if no such key goes there.
-        """
-        if tries > 0 and self.place(head + tail) == address:
-            return 0
-        return next(
-            (k for k in range(1, tries) if self.place(f"{head}~{k}{tail}") == address), None
-        )
 
     def _best_of_classes(self, key: str | bytes) -> str:
         winner, winning_draw, winning_weight = -1, LOWEST_DRAW, 0.0
@@ -204,13 +128,13 @@ class Rendezvous:
         return self._names[winner]
 
     def _first_reachable(self, key: str | bytes, unreachable: Collection[str]) -> str:
-        avoided = {unreachable} if isinstance(unreachable, str) else set(unreachable)
-        for name in self.order(key):
-            if name not in avoided:
-                return name
-        raise PlacementUndetermined(
-            f"no node is left for key {key!r}: all of {', '.join(self.addresses)} are unreachable"
-        )
+        found = first_reachable(self.order(key), unreachable)
+        if found is None:
+            raise PlacementUndetermined(
+                f"no node is left for key {key!r}: all of {', '.join(self.addresses)} "
+                "are unreachable"
+            )
+        return found
 
 
 def _log_score(draw: int, weight: float) -> float:
@@ -220,11 +144,11 @@ def _log_score(draw: int, weight: float) -> float:
 
 def _check(name: str, weight: float) -> None:
     if not isinstance(name, str) or not name:
-        raise InvalidPlacement(f"node name {name!r}; expected a text that is not empty")
+        raise InvalidPlacement(f"node name {name!r}; expected a string that is not empty")
     if isinstance(weight, bool) or not isinstance(weight, int | float):
         raise InvalidPlacement(f"weight {weight!r} of node {name!r}; expected a number")
     if not LIGHTEST <= weight <= HEAVIEST:
         raise InvalidPlacement(
             f"weight {weight!r} of node {name!r}; expected {LIGHTEST} to {HEAVIEST} "
-            "(leave the node out if it shall get nothing)"
+            "(leave the node out if it should get no keys)"
         )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ..errors import InvalidPlacement
 
 Resolve = Callable[[str], Sequence[str]]
-"""Name of a host to its addresses, without ports, in the order that nginx gets them."""
+"""Name of a host to its addresses, without ports, in the order in which nginx gets them."""
 
 DEFAULT_PORT = 80
 LONGEST_SOCKET_PATH = 107  # sun_path holds 108 bytes, the last of them NUL
@@ -72,23 +72,7 @@ class Peer(NamedTuple):
 
 
 def parse_server(line: str) -> Server:
-    """Read the parameters of one ``server`` line.
-
-    Parameters
-    ----------
-    line : str
-        What stands between ``server`` and the semicolon, such as
-        ``"10.0.0.1:8093 weight=2 max_fails=0"``.
-
-    Returns
-    -------
-    Server
-
-    Raises
-    ------
-    InvalidPlacement
-        nginx would refuse the line.
-    """
+    """Read what stands between ``server`` and the semicolon, such as ``10.0.0.1:8093 down``."""
     words = line.split() if isinstance(line, str) else []
     if not words:
         raise InvalidPlacement(
@@ -107,7 +91,12 @@ def parse_server(line: str) -> Server:
         if name == "weight":
             weight = int(value)
         flags.add(name)
-    host, port = _host_and_port(text, line)
+    try:
+        host, port = _host_and_port(text)
+    except _Refused as bad:
+        raise InvalidPlacement(
+            f"server line {line!r}: {bad}; expected HOST, HOST:PORT, [IPv6]:PORT or unix:PATH"
+        ) from None
     return Server(
         text=text,
         host=host,
@@ -120,22 +109,7 @@ def parse_server(line: str) -> Server:
 
 
 def parse_servers(lines: Iterable[str]) -> tuple[Server, ...]:
-    """Read the ``server`` lines of one upstream.
-
-    Parameters
-    ----------
-    lines : iterable of str
-        The parameters of each line, in the order of the file.
-
-    Returns
-    -------
-    tuple of Server
-
-    Raises
-    ------
-    InvalidPlacement
-        nginx would refuse a line, or there is none that is not a backup.
-    """
+    """Read the ``server`` lines of one upstream, in the order of the file."""
     if isinstance(lines, str | bytes):
         raise InvalidPlacement(
             f"servers is {lines!r}; expected a list with the parameters of each server line"
@@ -150,24 +124,9 @@ def parse_servers(lines: Iterable[str]) -> tuple[Server, ...]:
 
 
 def peers_of(server: Server, resolve: Resolve | None) -> tuple[Peer, ...]:
-    """Give the peers that nginx makes of a server line.
+    """Return the peers that nginx makes of a server line: one for each address.
 
-    Parameters
-    ----------
-    server : Server
-        The line.
-    resolve : callable or None
-        Name to addresses; nginx makes one peer of each.
-
-    Returns
-    -------
-    tuple of Peer
-        A single one without address if the name cannot be resolved.
-
-    Raises
-    ------
-    InvalidPlacement
-        ``resolve`` gave something that is no address.
+    If a name cannot be resolved, that is a single peer without an address.
     """
     literal = _literal_address(server)
     if literal is not None:
@@ -191,36 +150,38 @@ def _is_valid(name: str, equals: str, value: str) -> bool:
     return name in {"down", "drain", "backup", "resolve"} and not equals
 
 
-def _host_and_port(text: str, line: str) -> tuple[str, int | None]:
-    def refused(reason: str) -> InvalidPlacement:
-        return InvalidPlacement(
-            f"server line {line!r}: {reason}; expected HOST, HOST:PORT, [IPv6]:PORT or unix:PATH"
-        )
+class _Refused(Exception):
+    """Why nginx would refuse an address."""
 
+
+def _host_and_port(text: str) -> tuple[str, int | None]:
     if text[:5].lower() == "unix:":
-        path = text[5:]
-        if not path:
-            raise refused("no path of a socket")
-        if len(path.encode(errors="surrogatepass")) > LONGEST_SOCKET_PATH:
-            raise refused(f"the path is longer than {LONGEST_SOCKET_PATH} bytes")
-        return path, None
-    if text.startswith("["):
-        inside, bracket, rest = text[1:].partition("]")
-        host = f"[{inside}]"
-        if not bracket or _ipv6(inside) is None:
-            raise refused("no IPv6 address in the brackets")
-        if rest and not rest.startswith(":"):
-            raise refused("only a port may follow the bracket")
-        colon, port = rest[:1], rest[1:]
-    else:
-        host, colon, port = text.partition(":")
-        if not host or not {"/", "?"}.isdisjoint(text):
-            raise refused("no valid host")
+        return _socket_path(text[5:]), None
+    host, colon, port = _bracketed(text) if text.startswith("[") else text.partition(":")
+    if not host or not {"/", "?"}.isdisjoint(text):
+        raise _Refused("the host is not valid")
     if not colon:
         return host, DEFAULT_PORT
     if not _NUMBER.fullmatch(port) or not 1 <= int(port) <= 65535:
-        raise refused(f"no valid port {port!r}")
+        raise _Refused(f"the port {port!r} is not valid")
     return host, int(port)
+
+
+def _socket_path(path: str) -> str:
+    if not path:
+        raise _Refused("the socket has no path")
+    if len(path.encode(errors="surrogatepass")) > LONGEST_SOCKET_PATH:
+        raise _Refused(f"the path is longer than {LONGEST_SOCKET_PATH} bytes")
+    return path
+
+
+def _bracketed(text: str) -> tuple[str, str, str]:
+    inside, bracket, rest = text[1:].partition("]")
+    if not bracket or _ipv6(inside) is None:
+        raise _Refused("there is no IPv6 address in the brackets")
+    if rest and not rest.startswith(":"):
+        raise _Refused("only a port may follow the bracket")
+    return f"[{inside}]", rest[:1], rest[1:]
 
 
 def _literal_address(server: Server) -> str | None:

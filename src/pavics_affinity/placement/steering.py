@@ -6,8 +6,8 @@ from math import ceil, log
 
 from ..errors import SteeringImpossible
 from ..protocol import DEFAULT_HEADER, check_bare
+from .base import Placement
 from .keys import Part, evaluate, header_variable, is_of_the_uri, parse_hash
-from .protocol import Placement
 
 ODDS_OF_FAILURE = 1e-12
 MOST_TRIES = 1 << 20
@@ -22,7 +22,7 @@ def steer(
     host: str | None = None,
     header: str = DEFAULT_HEADER,
 ) -> str:
-    """Give the least routing key that a placement sends to a backend.
+    """Return the routing key with the least suffix that a placement sends to a backend.
 
     The keys ``machineid``, ``machineid~1``, ``machineid~2``, ... are tried in turn. Each
     goes to a backend with the probability of its share s, so it takes 1 / s tries on
@@ -37,7 +37,7 @@ def steer(
     machineid : str
         The workflow's id, without suffix.
     target : str
-        The backend wanted, as the placement's ``addresses`` has it.
+        The backend wanted, as the placement's ``addresses`` writes it.
     directive : str, optional
         The proxy's ``hash`` directive, where the key holds more than the machineid.
     host : str, optional
@@ -73,7 +73,7 @@ def steer(
     if number is None:
         raise SteeringImpossible(
             f"no routing key of machineid {machineid!r} leads to {target!r}: "
-            f"{obstacle or f'none of {tries:,} did'}; choose another node, or none",
+            f"{obstacle or f'none of {tries:,} did'}; choose another node, or do not name one",
             machineid=machineid,
             node=target,
         )
@@ -92,8 +92,8 @@ def _around_the_id(directive: str, header: str, host: str | None) -> tuple[str, 
     varying = [f"${part.text}" for part in parts if is_of_the_uri(part)]
     if varying:
         raise SteeringImpossible(
-            f"the key of {directive!r} holds {', '.join(varying)}: each URI goes its own way and "
-            f"no suffix fits all; hash ${mine.text} alone on the proxy"
+            f"the key of {directive!r} holds {', '.join(varying)}: each URI has a node of its own, "
+            f"and no suffix fits all; hash ${mine.text} alone on the proxy"
         )
     if parts.count(mine) != 1:
         raise SteeringImpossible(

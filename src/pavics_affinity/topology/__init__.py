@@ -3,7 +3,7 @@
 from .matching import Match
 from .model import Topology
 from .parts import Backend, Node, Outputs, Service
-from .source import FileSource, FixedSource, TopologySource
+from .sources import FileSource, FixedSource, TopologySource
 
 __all__ = [
     "Backend",

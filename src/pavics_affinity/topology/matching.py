@@ -1,4 +1,4 @@
-"""Which service and node a URL belongs to: tables made once, for a look-up per request."""
+"""Which service and node a URL belongs to: tables made once, for a lookup per request."""
 
 from __future__ import annotations
 
@@ -25,22 +25,29 @@ class Match:
     node : str or None
         The node, where the URL's origin is that of a backend.
     by_port : bool
-        Nothing but the port speaks for the service: the topology knows no
-        host of it, so whether the host is to be trusted must come from
-        elsewhere.
+        Only the port shows that it is the service: the topology does not name the
+        host, so whether it can be trusted must come from elsewhere.
+    bases : mapping of str to str
+        By node, the origin of the service there, as far as it is known.
     """
 
     service: Service
     path: str
     node: str | None = None
     by_port: bool = False
+    bases: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def to_node(self, node: str) -> str | None:
+        """Return the URL of the same resource on a node; None if its address is not known."""
+        base = self.bases.get(node)
+        return None if base is None else base + self.path
 
     @property
     def is_output(self) -> bool:
-        """Whether it lies where the service's outputs and jobs do, so that one node alone has it.
+        """Whether it is below the service's outputs or jobs, so that only one node has it.
 
-        Jobs are below the service's own path. A service that does not say where
-        its outputs are has them anywhere at its origin.
+        Jobs are below the service's own path. The outputs of a service without
+        `outputs` can be anywhere at its origin.
         """
         path = self.path.partition("?")[0].partition("#")[0].rstrip("/")
         own = self.service.backend_path.rstrip("/")
@@ -58,7 +65,7 @@ class _Prefixes:
     lengths: tuple[int, ...] = ()
 
     def add(self, public: str, backend: str, service: Service) -> Service | None:
-        """Add a prefix; returns another service that has it already."""
+        """Add a prefix; return another service that already has it."""
         stem = public.rstrip("/")
         _, owner = self.rows.setdefault(stem, (backend.rstrip("/"), service))
         self.lengths = tuple(sorted({*self.lengths, len(stem)}, reverse=True))
@@ -75,20 +82,10 @@ class _Prefixes:
         return None
 
 
-class Coverage:
-    """The URLs of a topology.
+class UrlIndex:
+    """Which service and node each URL of a topology belongs to.
 
-    Parameters
-    ----------
-    services : sequence of Service
-        The services.
-    backends : mapping of str to sequence of Backend
-        Their backends by service, addresses filled in.
-
-    Raises
-    ------
-    TopologyError
-        Two services have one URL.
+    Raises `TopologyError` if two services have one URL.
     """
 
     def __init__(
@@ -101,7 +98,7 @@ class Coverage:
         for service in services:
             for url, backend, key in _names_of(service):
                 self._add(url, backend, key, service)
-        # A status document is asked for many times under one URL.
+        # The URL of a status document is looked up many times.
         self._matches = lru_cache(maxsize=512)(self._match)
 
     def covering(self, url: str) -> Match | None:
@@ -119,10 +116,11 @@ class Coverage:
         if origin in self._at_nodes:
             node, first, prefixes = self._at_nodes[origin]
             found = prefixes.longest(parts.path)
-            return Match(found[0] if found else first, (parts.path or "/") + tail, node)
+            service = found[0] if found else first
+            return self._made(service, (parts.path or "/") + tail, node)
         service_by_port = self._by_port.get(origin.port)
         if service_by_port is not None:
-            return Match(service_by_port, (parts.path or "/") + tail, by_port=True)
+            return self._made(service_by_port, (parts.path or "/") + tail, by_port=True)
         return None
 
     def node_of_url(self, url: str) -> str | None:
@@ -136,9 +134,9 @@ class Coverage:
         owners = {} if origin is None else self._owners.get(origin, {})
         return bool(owners) and all(service.outputs for service in owners.values())
 
-    def base(self, service: Service, node: str) -> str | None:
-        """Return the origin of a service on a node, as text; None where it is not known."""
-        return self._bases.get((service.name, node))
+    def bases(self, service: Service) -> Mapping[str, str]:
+        """Return, by node, the origin of a service there, as far as it is known."""
+        return self._bases[service.name]
 
     @cached_property
     def hosts(self) -> frozenset[str]:
@@ -158,7 +156,7 @@ class Coverage:
         if other is not None and key != "outputs":
             raise TopologyError(
                 f"services {other.name!r} and {service.name!r} have one URL, {url}; "
-                "nobody could tell whose request it is",
+                "give each a URL of its own",
                 key=f"services.{service.name}.{key}",
             )
 
@@ -167,42 +165,46 @@ class Coverage:
         found = prefixes.longest(path) if prefixes is not None else None
         if found is not None:
             service, backend_path = found
-            return Match(service, backend_path + tail)
+            return self._made(service, backend_path + tail)
         owners = self._owners[origin]
         if len(owners) == 1:
-            return Match(next(iter(owners.values())), (path or "/") + tail)
+            return self._made(next(iter(owners.values())), (path or "/") + tail)
         return None
 
+    def _made(
+        self, service: Service, path: str, node: str | None = None, *, by_port: bool = False
+    ) -> Match:
+        return Match(service, path, node, by_port, self._bases[service.name])
+
     @cached_property
-    def _bases(self) -> Mapping[tuple[str, str], str]:
-        bases: dict[tuple[str, str], str] = {}
+    def _bases(self) -> Mapping[str, Mapping[str, str]]:
+        bases: dict[str, dict[str, str]] = {service.name: {} for service in self._services}
         for service in self._services:
             scheme = "https" if service.tls else "http"
             for backend in self._backends[service.name]:
                 parsed = None if backend.address is None else split_address(backend.address)
                 if parsed is not None:
-                    bases.setdefault((service.name, backend.node), str(Origin(scheme, *parsed)))
+                    bases[service.name].setdefault(backend.node, str(Origin(scheme, *parsed)))
         return bases
 
     @cached_property
     def _at_nodes(self) -> Mapping[Origin, tuple[str, Service, _Prefixes]]:
         """Node, first service and paths of each backend's origin."""
-        by_name = {service.name: service for service in self._services}
         found: dict[Origin, tuple[str, Service, _Prefixes]] = {}
-        for (name, node), base in self._bases.items():
-            origin = origin_of(base)
-            if origin is None or origin in self._owners:
-                continue
-            service = by_name[name]
-            _, _, prefixes = found.setdefault(origin, (node, service, _Prefixes()))
-            prefixes.add(service.backend_path, service.backend_path, service)
-            if service.outputs is not None:
-                prefixes.add(service.outputs.backend, service.outputs.backend, service)
+        for service in self._services:
+            for node, base in self._bases[service.name].items():
+                origin = origin_of(base)
+                if origin is None or origin in self._owners:
+                    continue
+                _, _, prefixes = found.setdefault(origin, (node, service, _Prefixes()))
+                prefixes.add(service.backend_path, service.backend_path, service)
+                if service.outputs is not None:
+                    prefixes.add(service.outputs.backend, service.outputs.backend, service)
         return found
 
     @cached_property
     def _by_port(self) -> Mapping[int, Service]:
-        """Services without a URL; of several on one port none, for nobody could tell."""
+        """Services without a URL; none of several on one port, which cannot be told apart."""
         owners: dict[int, list[Service]] = {}
         for service in self._services:
             if service.url is None and service.listen_port is not None:
@@ -222,7 +224,7 @@ def _names_of(service: Service) -> Iterator[tuple[str, str | None, str]]:
         if urlsplit(bare).path:
             yield bare, service.backend_path, "aliases"
             continue
-        # The origin alone: whatever is known of the service's paths holds there too.
+        # The origin alone: the service's known paths are valid there too.
         yield bare, None, "aliases"
         if service.url is not None:
             yield bare + urlsplit(service.url).path, service.backend_path, "aliases"

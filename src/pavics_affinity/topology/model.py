@@ -8,20 +8,46 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from ..errors import PlacementUndetermined, SteeringImpossible, UnknownNode, UnknownService
+from ..errors import (
+    PlacementUndetermined,
+    SteeringImpossible,
+    TopologyError,
+    UnknownNode,
+    UnknownService,
+)
 from ..markup.terminal import in_terminal
 from ..placement import NginxConsistentHash, NginxHash, Rendezvous
 from ..protocol import DEFAULT_HEADER, name_key
-from .checks import check, some
-from .matching import Coverage, Match
-from .parts import Backend, Node, Service
+from . import toml
+from .matching import Match, UrlIndex
+from .parts import (
+    Backend,
+    Node,
+    Service,
+    check_addresses,
+    check_method,
+    check_unique,
+    fill,
+    some,
+)
 from .placing import Placing, Resolve
-from .urls import join_host
+from .schema import COUNT, COUNT_OR_AUTO, EVIDENCE, FLAG, HEADER, TEXT, changed, check, one_of
+from .show import as_card
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 ProxyStyle = Literal["plain", "strict"]
+
+TOPOLOGY = {
+    "header": HEADER,
+    "evidence": EVIDENCE.or_none(),
+    "site": TEXT.or_none(),
+    "proxy": one_of(ProxyStyle),
+    "direct": FLAG,
+    "workers": COUNT_OR_AUTO,
+    "connections": COUNT,
+}
 
 
 @dataclass(frozen=True)
@@ -76,8 +102,19 @@ class Topology:
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", tuple(self.nodes))
         object.__setattr__(self, "services", tuple(self.services))
-        check(self)
-        _ = self._coverage  # refuses two services of one URL
+        check_unique(self.nodes, Node, "nodes")
+        check_unique(self.services, Service, "services")
+        check(self, TOPOLOGY)
+        if not self.nodes:
+            raise TopologyError(
+                "a topology needs at least one node; add one, such as "
+                "Node('node1', host='10.0.0.1')",
+                key="nodes",
+            )
+        for service in self.services:
+            check_method(service, self.backends(service))
+        check_addresses(self.services, self._backends)
+        _ = self._urls  # refuses two services with one URL
 
     # ---- reading and writing ----
 
@@ -93,31 +130,24 @@ class Topology:
         Raises
         ------
         TopologyError
-            It cannot be read, is no TOML, has an unknown key or a value of a
-            wrong type; file, key and line are in the message.
+            The file cannot be read or is not TOML, a key is unknown or a value is not
+            valid; the message names file, key and line.
         """
-        from .toml import load
-
-        return load(path)
+        return toml.load(path, cls)
 
     @classmethod
     def loads(cls, text: str, *, file: str = "<string>") -> Topology:
         """Read a topology from TOML text; as `load`."""
-        from .toml import loads
-
-        return loads(text, file=file)
+        return toml.loads(text, file=file, kind=cls)
 
     def dumps(self) -> str:
         """Write the topology as TOML text, from which `loads` makes an equal one."""
-        from .toml import dumps
-
-        return dumps(self)
+        top = {"header": self.header, **changed(self, TOPOLOGY)}
+        return toml.dumps(top, self.nodes, self.services)
 
     def dump(self, path: str | os.PathLike[str]) -> None:
         """Write the topology to a TOML file, all or nothing."""
-        from .toml import dump
-
-        dump(self, path)
+        toml.dump(self.dumps(), path)
 
     # ---- looking things up ----
 
@@ -145,7 +175,7 @@ class Topology:
 
     def backend_url(self, service: Service, node: str) -> str | None:
         """Return the service's base URL on a node; None where no address is known."""
-        base = self._coverage.base(service, node)
+        base = self._urls.bases(service).get(node)
         return None if base is None else base + service.backend_path
 
     def covering(self, url: str) -> Match | None:
@@ -165,21 +195,20 @@ class Topology:
             without a URL is recognised by its port alone, on whatever host:
             see `Match.by_port`.
         """
-        return self._coverage.covering(url)
+        return self._urls.covering(url)
 
     def to_node(self, url: str, node: str) -> str | None:
         """Return the URL of the same resource on a node; None where it is not known."""
         match = self.covering(url)
-        base = None if match is None else self._coverage.base(match.service, node)
-        return None if match is None or base is None else base + match.path
+        return None if match is None else match.to_node(node)
 
     def node_of_url(self, url: str) -> str | None:
         """Name the node whose own address the URL has; None if it has no node's."""
-        return self._coverage.node_of_url(url)
+        return self._urls.node_of_url(url)
 
     def states_outputs(self, url: str) -> bool:
         """Tell whether all services at the URL's origin say where their outputs are."""
-        return self._coverage.states_outputs(url)
+        return self._urls.states_outputs(url)
 
     def node_of_evidence(self, value: str) -> str | None:
         """Name the node that an evidence header speaks of.
@@ -202,7 +231,7 @@ class Topology:
     @property
     def service_hosts(self) -> frozenset[str]:
         """Hosts of the services' public URLs and aliases, and of the nodes."""
-        return self._coverage.hosts
+        return self._urls.hosts
 
     # ---- placement ----
 
@@ -317,9 +346,12 @@ class Topology:
     # ---- for people ----
 
     def _repr_html_(self) -> str:
-        from .show import as_card
-
-        return as_card(self)
+        facts = {
+            "proxy": self.proxy,
+            "header": self.header,
+            "evidence": self.evidence or "none: no header shows which node answered",
+        }
+        return as_card(self.site, facts, self.nodes, self.services, self._backends)
 
     def __rich__(self) -> RenderableType:
         return in_terminal(self._repr_html_())
@@ -358,11 +390,7 @@ class Topology:
 
     @cached_property
     def _backends(self) -> Mapping[str, tuple[Backend, ...]]:
-        filled = {}
-        for service in self.services:
-            given = service.backends or tuple(Backend(node.name) for node in self.nodes)
-            filled[service.name] = tuple(_fill(b, self._nodes[b.node], service) for b in given)
-        return filled
+        return {service.name: fill(service, self._nodes) for service in self.services}
 
     @cached_property
     def _offering(self) -> Mapping[str, frozenset[str]]:
@@ -370,8 +398,8 @@ class Topology:
         return {name: frozenset(b.node for b in found) for name, found in self._backends.items()}
 
     @cached_property
-    def _coverage(self) -> Coverage:
-        return Coverage(self.services, self._backends)
+    def _urls(self) -> UrlIndex:
+        return UrlIndex(self.services, self._backends)
 
     @cached_property
     def _by_address(self) -> Mapping[str, str]:
@@ -387,11 +415,3 @@ class Topology:
     def __getstate__(self) -> dict[str, object]:
         # Derived tables are made again where the topology arrives.
         return {name: self.__dict__[name] for name in self.__dataclass_fields__}
-
-
-def _fill(backend: Backend, node: Node, service: Service) -> Backend:
-    address = backend.address
-    if address is None and node.host and service.port:
-        address = join_host(node.host, service.port)
-    weight = node.weight if backend.weight is None else backend.weight
-    return replace(backend, address=address, weight=weight)

@@ -1,22 +1,20 @@
-"""Node, Backend, Outputs and Service: what a topology is made of."""
+"""Node, Backend, Outputs and Service: what a topology consists of."""
 
 from __future__ import annotations
 
-import re
-import sys
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 from urllib.parse import urlsplit
 
-from ..errors import TopologyError
+from ..errors import TopologyError, UnknownNode
 from ..markup import quoted
-from ..protocol import NODE_NAME_RULE, is_node_name
-from .urls import check_base, is_plain_path, join_host, split_address
+from ..placement.servers import parse_server, peers_of
+from . import schema
+from .schema import FLAG, PATH, PORT, WEIGHT, Rule, check, list_of, one_of, port_of
+from .urls import join_host, split_address
 
 Method = Literal["hash", "hash consistent", "rendezvous"]
-
-_SERVICE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
-_PATH = re.compile(r"/[^\x00-\x20?#\\\x7f\ud800-\udfff]*")
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Node:
     Raises
     ------
     TopologyError
-        A name, host or weight of another form.
+        A value is not valid; `key` names it.
     """
 
     name: str
@@ -48,18 +46,7 @@ class Node:
     drain: bool = False
 
     def __post_init__(self) -> None:
-        if not is_node_name(self.name):
-            raise TopologyError(
-                f"{self.name!r} is no node name: expected {NODE_NAME_RULE}, such as 'node1'"
-            )
-        where = f"node {self.name!r}"
-        _check_weight(self.weight, where)
-        _check_flag(self.drain, where, "drain")
-        if self.host is not None and not _is_host(self.host):
-            raise TopologyError(
-                f"{where}: {self.host!r} is no host: expected a name or an address without a port",
-                key="host",
-            )
+        check(self, NODE, f"node {quoted(self.name)}")
 
 
 @dataclass(frozen=True)
@@ -71,7 +58,7 @@ class Backend:
     node : str
         Name of the node.
     address : str, optional
-        ``host:port``, as nginx's ``server`` line has it. By default the node's
+        ``host:port``, as on nginx's ``server`` line. By default the node's
         host and the service's port.
     weight : int or float, optional
         By default the node's.
@@ -81,7 +68,7 @@ class Backend:
     Raises
     ------
     TopologyError
-        An address or weight of another form.
+        A value is not valid; `key` names it.
     """
 
     node: str
@@ -91,13 +78,7 @@ class Backend:
     backup: bool = False
 
     def __post_init__(self) -> None:
-        where = f"backend on node {self.node!r}"
-        if self.weight is not None:
-            _check_weight(self.weight, where)
-        _check_flag(self.down, where, "down")
-        _check_flag(self.backup, where, "backup")
-        if self.address is not None:
-            split_address(self.address)
+        check(self, BACKEND, f"backend on node {quoted(self.node)}")
 
 
 @dataclass(frozen=True)
@@ -114,15 +95,14 @@ class Outputs:
     Raises
     ------
     TopologyError
-        `public` is no URL, or `backend` no path.
+        A value is not valid; `key` names it.
     """
 
     public: str
     backend: str
 
     def __post_init__(self) -> None:
-        check_base(self.public, "outputs", "public")
-        _check_path(self.backend, "outputs", "backend")
+        check(self, OUTPUTS, "outputs")
 
 
 @dataclass(frozen=True)
@@ -132,13 +112,13 @@ class Service:
     Parameters
     ----------
     name : str
-        Its name, also that of nginx's upstream.
+        Its name, also the name of nginx's upstream.
     url : str, optional
         The public URL, the proxy's. Without it the service is recognised by
         the port that the proxy listens on.
     port : int, optional
         On each node; needed where `backends` gives no addresses and the
-        nodes' addresses are to be known.
+        nodes' addresses are needed.
     publish : int, optional
         Port under which the proxy's container is published.
     listen : int or str, optional
@@ -160,7 +140,7 @@ class Service:
     Raises
     ------
     TopologyError
-        A value of another form; `key` names it.
+        A value is not valid; `key` names it.
     """
 
     name: str
@@ -176,42 +156,14 @@ class Service:
     tls: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _SERVICE_NAME.fullmatch(self.name):
+        for key in ("aliases", "backends"):
+            if isinstance(value := getattr(self, key), list):
+                object.__setattr__(self, key, tuple(value))
+        check(self, SERVICE, f"service {quoted(self.name)}")
+        if self.url is None and self.listen is None and self.port is None:
             raise TopologyError(
-                f"{self.name!r} is no service name: expected letters, digits, '-' and '_', "
-                "a letter first"
+                f"service {self.name!r} has neither a url nor a port to recognise it by"
             )
-        where = f"service {self.name!r}"
-        object.__setattr__(self, "aliases", _as_tuple(self.aliases, str, where, "aliases"))
-        object.__setattr__(self, "backends", _as_tuple(self.backends, Backend, where, "backends"))
-        if self.url is not None:
-            check_base(self.url, f"{where}: url", "url")
-        elif self.listen is None and self.port is None:
-            raise TopologyError(f"{where} has neither a url nor a port to recognise it by")
-        for key, port in (("port", self.port), ("publish", self.publish)):
-            if port is not None and not _is_port(port):
-                raise TopologyError(
-                    f"{where}: {quoted(port)} is no port: expected 1 to 65535", key=key
-                )
-        if self.listen is not None and not _is_port(_port_of(self.listen)):
-            raise TopologyError(
-                f"{where}: listen {self.listen!r}: expected a port of 1 to 65535, or an address "
-                "and a port such as '127.0.0.1:8093'",
-                key="listen",
-            )
-        if self.path is not None:
-            _check_path(self.path, f"{where}: path", "path")
-        if self.outputs is not None and not isinstance(self.outputs, Outputs):
-            raise TopologyError(f"{where}: {self.outputs!r} is no Outputs", key="outputs")
-        if self.method not in get_args(Method):
-            raise TopologyError(
-                f"{where}: unknown method {self.method!r}: expected one of "
-                + ", ".join(repr(m) for m in get_args(Method)),
-                key="method",
-            )
-        for alias in self.aliases:
-            check_base(alias, f"{where}: alias", "aliases")
-        _check_flag(self.tls, where, "tls")
 
     @property
     def backend_path(self) -> str:
@@ -223,57 +175,134 @@ class Service:
     @property
     def listen_port(self) -> int | None:
         """Port that the proxy listens on."""
-        return self.port if self.listen is None else _port_of(self.listen)
+        return self.port if self.listen is None else port_of(self.listen)
 
 
-def _port_of(listen: int | str) -> int | None:
-    if not isinstance(listen, str):
-        return listen
-    host, _, port = listen.rpartition(":")
-    if not port.isascii() or not port.isdecimal() or len(port) > 5:
-        return None
-    return int(port) if host in ("", "*") or _is_host(host) else None
+NODE = {
+    "name": schema.NODE_NAME,
+    "weight": WEIGHT,
+    "drain": FLAG,
+    "host": schema.HOST.or_none(),
+}
+BACKEND = {
+    "node": schema.NAME,
+    "address": schema.ADDRESS.or_none(),
+    "weight": WEIGHT.or_none(),
+    "down": FLAG,
+    "backup": FLAG,
+}
+OUTPUTS = {"public": schema.BASE_URL, "backend": PATH}
+SERVICE = {
+    "name": schema.SERVICE_NAME,
+    "url": schema.BASE_URL.or_none(),
+    "port": PORT.or_none(),
+    "publish": PORT.or_none(),
+    "listen": schema.LISTEN.or_none(),
+    "path": PATH.or_none(),
+    "outputs": Rule(lambda value: isinstance(value, Outputs), "Outputs").or_none(),
+    "aliases": schema.BASE_URLS,
+    "method": one_of(Method),
+    "backends": list_of(Backend),
+    "tls": FLAG,
+}
 
 
-def _is_port(port: object) -> bool:
-    return isinstance(port, int) and not isinstance(port, bool) and 0 < port < 65536
+# ---- what must hold for several of them together ----
 
 
-def _is_host(host: object) -> bool:
-    if not isinstance(host, str) or host.lower().startswith("unix:"):
-        return False
-    try:
-        split_address(join_host(host, 80))
-    except TopologyError:
-        return False
-    return True
+def fill(service: Service, nodes: Mapping[str, Node]) -> tuple[Backend, ...]:
+    """Return a service's backends with addresses and weights filled in.
+
+    Raises
+    ------
+    UnknownNode
+        A backend is on a node that does not exist.
+    """
+    filled = []
+    for backend in service.backends or [Backend(name) for name in nodes]:
+        node = nodes.get(backend.node)
+        if node is None:
+            raise UnknownNode(
+                f"service {service.name!r}: no node {backend.node!r}; there are: {some(nodes)}",
+                node=backend.node,
+                key=_key(service),
+            )
+        address = backend.address
+        if address is None and node.host and service.port:
+            address = join_host(node.host, service.port)
+        weight = node.weight if backend.weight is None else backend.weight
+        filled.append(replace(backend, address=address, weight=weight))
+    return tuple(filled)
 
 
-def _check_weight(weight: object, where: str) -> None:
-    number = isinstance(weight, int | float) and not isinstance(weight, bool)
-    if not number or not 0 < weight <= sys.float_info.max:  # type: ignore[operator]  # checked before
+def check_unique(things: Iterable[object], kind: type, key: str) -> None:
+    """Raise `TopologyError` unless all are of one kind and have different names."""
+    seen: set[str] = set()
+    for thing in things:
+        if not isinstance(thing, Node | Service) or not isinstance(thing, kind):
+            raise TopologyError(f"{key}: expected a {kind.__name__}, not {thing!r}", key=key)
+        if thing.name in seen:
+            raise TopologyError(
+                f"two {key} are called {thing.name!r}; each needs a name of its own", key=key
+            )
+        seen.add(thing.name)
+
+
+def check_method(service: Service, backends: Sequence[Backend]) -> None:
+    """Raise `TopologyError` for backends that the service's method does not accept."""
+    where, key = f"service {service.name!r}", _key(service)
+    if all(backend.backup for backend in backends):
         raise TopologyError(
-            f"{where}: weight {quoted(weight)} is not above 0, or no number to count with; "
-            "to keep new workflows away, set drain = true instead",
-            key="weight",
-        )
-
-
-def _check_flag(value: object, where: str, key: str) -> None:
-    if not isinstance(value, bool):
-        raise TopologyError(f"{where}: {key} {value!r}: expected true or false", key=key)
-
-
-def _check_path(path: object, what: str, key: str) -> None:
-    if not isinstance(path, str) or not _PATH.fullmatch(path) or not is_plain_path(path):
-        raise TopologyError(
-            f"{what}: {path!r} is no path on the backend: expected one that starts with '/', "
-            "without query, blanks and dot segments, such as '/outputs'",
+            f"{where} has only backups, which nginx refuses; make one of them a regular backend",
             key=key,
         )
+    for backend in backends:
+        if service.method == "rendezvous":
+            if backend.backup:
+                raise TopologyError(
+                    f"{where}: method 'rendezvous' has no backups (node {backend.node!r}); for "
+                    "each key, every node but the first is one",
+                    key=key,
+                )
+        elif backend.weight is not None and int(backend.weight) != backend.weight:
+            raise TopologyError(
+                f"{where}: nginx takes whole weights only, not {backend.weight} "
+                f"(node {backend.node!r}); use whole numbers or method = 'rendezvous'",
+                node=backend.node,
+                key=key if service.backends else f"nodes.{backend.node}",
+            )
 
 
-def _as_tuple(values: object, kind: type, where: str, key: str) -> tuple[object, ...]:
-    if isinstance(values, list | tuple) and all(isinstance(value, kind) for value in values):
-        return tuple(values)
-    raise TopologyError(f"{where}: {key} {values!r}: expected a list of {kind.__name__}", key=key)
+def check_addresses(services: Iterable[Service], backends: Mapping[str, Sequence[Backend]]) -> None:
+    """Raise `TopologyError` if two nodes have one address: a node is one machine."""
+    owners: dict[str, tuple[str, str]] = {}
+    for service in services:
+        for backend in backends[service.name]:
+            if backend.address is None:
+                continue
+            node, other = owners.setdefault(_printed(backend.address), (backend.node, service.name))
+            if node != backend.node:
+                raise TopologyError(
+                    f"service {service.name!r}: {backend.address} is the address of node "
+                    f"{backend.node!r}, and in service {other!r} the address of node {node!r}; "
+                    "a node is one machine",
+                    key=_key(service),
+                )
+
+
+def some(names: Iterable[str], most: int = 20) -> str:
+    """List names for a message, not a thousand of them."""
+    listed = list(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return (", ".join(listed[:most]) or "none") + more
+
+
+def _printed(address: str) -> str:
+    """Return an address as nginx prints it, which may be written in many ways."""
+    parsed = split_address(address)
+    text = address if parsed is None else join_host(*parsed)
+    return peers_of(parse_server(text), None)[0].address or text
+
+
+def _key(service: Service) -> str:
+    return f"services.{service.name}.backends"

@@ -16,17 +16,7 @@ Resolve = Callable[[str], Sequence[str]]
 
 
 class Placing:
-    """Where a service's keys go.
-
-    Parameters
-    ----------
-    service : Service
-        The service.
-    backends : sequence of Backend
-        Its backends, addresses and weights filled in.
-    resolve : callable, optional
-        Names of hosts to addresses; see `Topology`.
-    """
+    """Where the keys of a service go; its backends have addresses and weights filled in."""
 
     def __init__(
         self, service: Service, backends: Sequence[Backend], resolve: Resolve | None

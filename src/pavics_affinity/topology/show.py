@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
-from ..markup import Html, card, facts, join, table, tag
-
-if TYPE_CHECKING:
-    from .model import Topology
-    from .parts import Service
+from ..markup import card, facts, join, table, tag
+from .parts import Backend, Node, Service
 
 MOST = 50
 """Nodes and services that are shown."""
@@ -17,51 +14,43 @@ _NODES = ("node", "host", "weight", "new workflows")
 _SERVICES = ("service", "URL", "method", "on")
 
 
-def as_card(topology: Topology) -> str:
+def as_card(
+    site: str | None,
+    settings: Mapping[str, str],
+    nodes: Sequence[Node],
+    services: Sequence[Service],
+    backends: Mapping[str, Sequence[Backend]],
+) -> str:
     """Return HTML for a notebook; a terminal shows the same."""
-    parts: list[object] = [facts(_facts(topology)), table(_NODES, _nodes(topology))]
-    if topology.services:
-        rows = [
-            [name, tag("code", url), method, on] for name, url, method, on in _services(topology)
-        ]
-        parts.append(table(_SERVICES, rows))
-    return card(_title(topology), *parts)
-
-
-def _title(topology: Topology) -> Html:
-    return join((tag("strong", "Topology"), f" {topology.site}" if topology.site else ""))
-
-
-def _facts(topology: Topology) -> list[tuple[str, str]]:
-    evidence = topology.evidence or "none: nothing tells which node answered"
-    return [("proxy", topology.proxy), ("header", topology.header), ("evidence", evidence)]
-
-
-def _nodes(topology: Topology) -> list[list[str]]:
-    rows = [
+    rows: list[list[object]] = [
         [n.name, n.host or "", f"{n.weight:g}", "no, drained" if n.drain else "yes"]
-        for n in topology.nodes[:MOST]
+        for n in nodes[:MOST]
     ]
-    return _with_rest(rows, len(topology.nodes))
+    parts: list[object] = [facts(list(settings.items())), table(_NODES, _with_rest(rows, nodes))]
+    if services:
+        rows = [
+            [
+                s.name,
+                tag("code", s.url or (f"port {s.port}" if s.port else "")),
+                s.method,
+                _places(backends[s.name], len(nodes)),
+            ]
+            for s in services[:MOST]
+        ]
+        parts.append(table(_SERVICES, _with_rest(rows, services)))
+    title = join((tag("strong", "Topology"), f" {site}" if site else ""))
+    return card(title, *parts)
 
 
-def _services(topology: Topology) -> list[list[str]]:
-    rows = [
-        [s.name, s.url or (f"port {s.port}" if s.port else ""), s.method, _places(topology, s)]
-        for s in topology.services[:MOST]
-    ]
-    return _with_rest(rows, len(topology.services))
-
-
-def _places(topology: Topology, service: Service) -> str:
+def _places(backends: Sequence[Backend], nodes: int) -> str:
     places = [
-        f"{b.node}{' (down)' if b.down else ' (backup)' if b.backup else ''}"
-        for b in topology.backends(service)
+        f"{b.node}{' (down)' if b.down else ' (backup)' if b.backup else ''}" for b in backends
     ]
-    if len(places) == len(topology.nodes) and not any(" " in place for place in places):
+    if len(places) == nodes and not any(" " in place for place in places):
         return "all nodes"
     return ", ".join(places)
 
 
-def _with_rest(rows: list[list[str]], count: int) -> list[list[str]]:
-    return [*rows, [f"and {count - len(rows):,} more", "", "", ""]] if count > len(rows) else rows
+def _with_rest(rows: list[list[object]], all_of_them: Sequence[object]) -> list[list[object]]:
+    rest = len(all_of_them) - len(rows)
+    return [*rows, [f"and {rest:,} more", "", "", ""]] if rest else rows

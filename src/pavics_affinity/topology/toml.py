@@ -7,70 +7,31 @@ import os
 import re
 import secrets
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 
 from ..errors import TopologyError
-from .lines import Lines
-from .model import Topology
-from .parts import Backend, Node, Outputs, Service
+from .parts import BACKEND, NODE, OUTPUTS, SERVICE, Backend, Node, Outputs, Service
+from .schema import KeyPath, Made, Reader, changed
 
-Made = TypeVar("Made")
-
-_NUMBER = (int, float)
-_LARGEST = 2**1024  # no float is larger, and each is written as a whole number
-_TOP: dict[str, tuple[type, ...]] = {
-    "header": (str,),
-    "evidence": (str,),
-    "site": (str,),
-    "proxy": (str,),
-    "direct": (bool,),
-    "workers": (int, str),
-    "connections": (int,),
-}
-_NODE: dict[str, tuple[type, ...]] = {"host": (str,), "weight": _NUMBER, "drain": (bool,)}
-_SERVICE: dict[str, tuple[type, ...]] = {
-    "url": (str,),
-    "port": (int,),
-    "publish": (int,),
-    "listen": (int, str),
-    "path": (str,),
-    "outputs": (dict,),
-    "aliases": (list,),
-    "method": (str,),
-    "backends": (list,),
-    "tls": (bool,),
-}
-_OUTPUTS: dict[str, tuple[type, ...]] = {"public": (str,), "backend": (str,)}
-_BACKEND: dict[str, tuple[type, ...]] = {
-    "node": (str,),
-    "address": (str,),
-    "weight": _NUMBER,
-    "down": (bool,),
-    "backup": (bool,),
-}
-_TYPE_NAMES = {
-    str: "a string",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    dict: "a table",
-    list: "a list",
-}
+_HEADER = re.compile(r"\s*\[{1,2}\s*(?P<key>[^\]]+?)\s*\]")
+_WORD = r"""(?:"[^"]*"|'[^']*'|[\w-]+)"""
+_ASSIGNMENT = re.compile(rf"\s*(?P<key>{_WORD}(?:\s*\.\s*{_WORD})*)\s*=")
+_PART = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^."'\s]+))\s*\.?""")
 
 
-def load(path: str | os.PathLike[str]) -> Topology:
+def load(path: str | os.PathLike[str], kind: Callable[..., Made]) -> Made:
     """Read a topology file; see `Topology.load`."""
     name = os.fspath(path)
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as bad:
         raise TopologyError(f"cannot read the topology file {name!r}: {bad}", file=name) from bad
-    return loads(text, file=name)
+    return loads(text, file=name, kind=kind)
 
 
-def loads(text: str, *, file: str) -> Topology:
+def loads(text: str, *, file: str, kind: Callable[..., Made]) -> Made:
     """Read a topology from text; see `Topology.loads`."""
     try:
         data = tomllib.loads(text)
@@ -78,27 +39,52 @@ def loads(text: str, *, file: str) -> Topology:
         found = re.search(r"at line (\d+)", str(bad))
         line = int(found[1]) if found else text.count("\n") + 1
         raise TopologyError(
-            f"{file}, line {line}: no valid TOML: {bad or 'nested too deeply'}",
+            f"{file}, line {line}: not valid TOML: {bad or 'nested too deeply'}",
             file=file,
             line=line,
         ) from bad
-    try:
-        return _Reader(text, file).topology(data)
-    except TopologyError:
-        raise
-    except (ValueError, OverflowError) as bad:
-        raise TopologyError(
-            f"{file}: a number is too large to be meant ({bad}); write a smaller one", file=file
-        ) from bad
+    lines = Lines(text)
+
+    def place(path: KeyPath, item: str | None) -> tuple[str, int | None]:
+        line = lines.of(path, item)
+        return (file if line is None else f"{file}, line {line}"), line
+
+    reader = Reader(place, file)
+    values = dict(data)
+    for key, read in (("nodes", _node), ("services", _service)):
+        table = reader.table(data.get(key, {}), (key,))
+        values[key] = tuple(read(reader, name, each, (key, name)) for name, each in table.items())
+    return reader.made(kind, values, ())
 
 
-def dump(topology: Topology, path: str | os.PathLike[str]) -> None:
+def _node(reader: Reader, name: str, values: object, path: KeyPath) -> Node:
+    return reader.made(Node, values, path, name=name)
+
+
+def _service(reader: Reader, name: str, values: object, path: KeyPath) -> Service:
+    table = dict(reader.table(values, path))
+    if "outputs" in table:
+        table["outputs"] = reader.made(Outputs, table["outputs"], (*path, "outputs"))
+    if "backends" in table:
+        inner = (*path, "backends")
+        given = reader.items(table["backends"], inner)
+        if not given:
+            reader.fail(inner, "a service needs at least one backend; name a node, or leave it out")
+        table["backends"] = [_backend(reader, each, inner) for each in given]
+    return reader.made(Service, table, path, name=name)
+
+
+def _backend(reader: Reader, value: object, path: KeyPath) -> Backend:
+    return reader.made(Backend, {"node": value} if isinstance(value, str) else value, path)
+
+
+def dump(text: str, path: str | os.PathLike[str]) -> None:
     """Write a topology file, all or nothing; see `Topology.dump`."""
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
         with temporary.open("x", encoding="utf-8", newline="\n") as stream:
-            stream.write(dumps(topology))
+            stream.write(text)
         if target.exists():
             temporary.chmod(target.stat().st_mode & 0o777)
         temporary.replace(target)
@@ -110,139 +96,88 @@ def dump(topology: Topology, path: str | os.PathLike[str]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-class _Reader:
-    def __init__(self, text: str, file: str) -> None:
-        self.lines = Lines(text)
-        self.file = file
-
-    def topology(self, data: Mapping[str, Any]) -> Topology:
-        self.check(data, {**_TOP, "nodes": (dict,), "services": (dict,)}, ())
-        nodes = [
-            self.node(name, values, ("nodes", name))
-            for name, values in data.get("nodes", {}).items()
-        ]
-        services = [
-            self.service(name, values, ("services", name))
-            for name, values in data.get("services", {}).items()
-        ]
-        top = {key: data[key] for key in _TOP if key in data}
-        return self.made((), Topology, nodes=tuple(nodes), services=tuple(services), **top)
-
-    def node(self, name: str, values: Any, path: tuple[str, ...]) -> Node:
-        self.check(self.table(values, path), _NODE, path)
-        return self.made(path, Node, name=name, **values)
-
-    def service(self, name: str, values: Any, path: tuple[str, ...]) -> Service:
-        self.check(self.table(values, path), _SERVICE, path)
-        values = dict(values)
-        if "outputs" in values:
-            inner = (*path, "outputs")
-            self.check(values["outputs"], _OUTPUTS, inner, *_OUTPUTS)
-            values["outputs"] = self.made(inner, Outputs, **values["outputs"])
-        for alias in values.get("aliases", []):
-            if not isinstance(alias, str):
-                self.fail((*path, "aliases"), f"{alias!r} should be a string")
-        if "backends" in values:
-            inner = (*path, "backends")
-            if not values["backends"]:
-                self.fail(inner, "a service without backends answers nobody; name at least one")
-            values["backends"] = tuple(self.backend(b, inner) for b in values["backends"])
-        return self.made(path, Service, name=name, **values)
-
-    def backend(self, value: Any, path: tuple[str, ...]) -> Backend:
-        if isinstance(value, str):
-            return self.made(path, Backend, node=value)
-        self.check(self.table(value, path), _BACKEND, path, "node")
-        return self.made(path, Backend, **value)
-
-    def table(self, values: Any, path: tuple[str, ...]) -> Mapping[str, Any]:
-        if not isinstance(values, dict):
-            self.fail(path, f"{values!r} should be a table, such as {{ host = '10.0.0.1' }}")
-        return values
-
-    def check(
-        self,
-        values: Mapping[str, Any],
-        known: Mapping[str, tuple[type, ...]],
-        path: tuple[str, ...],
-        *needed: str,
-    ) -> None:
-        for key, value in values.items():
-            if key not in known:
-                self.fail((*path, key), f"unknown key; expected one of: {', '.join(known)}")
-            if isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
-                self.fail((*path, key), "a whole number that is too large; write a smaller one")
-            wrong = not isinstance(value, known[key])
-            if wrong or (isinstance(value, bool) and bool not in known[key]):
-                expected = " or ".join(_TYPE_NAMES[kind] for kind in known[key])
-                self.fail((*path, key), f"{value!r} should be {expected}")
-        for key in needed:
-            if key not in values:
-                self.fail(path, f"{key!r} is missing")
-
-    def made(self, path: tuple[str, ...], kind: Callable[..., Made], /, **values: Any) -> Made:
-        """Build the object; what it refuses gets file, key and line."""
-        try:
-            return kind(**values)
-        except TopologyError as bad:
-            where = (*path, *(bad.key.split(".") if bad.key else ()))
-            place, line = self.place(where, bad.node)
-            error = type(bad)(f"{place}: {bad}", node=bad.node, file=self.file, line=line)
-            error.key = ".".join(where) or None
-            raise error from bad
-
-    def fail(self, path: tuple[str, ...], message: str) -> NoReturn:
-        key = ".".join(path)
-        place, line = self.place(path)
-        raise TopologyError(f"{place}: {key}: {message}", file=self.file, key=key, line=line)
-
-    def place(self, path: tuple[str, ...], item: str | None = None) -> tuple[str, int | None]:
-        line = self.lines.of(path, item)
-        return (self.file if line is None else f"{self.file}, line {line}"), line
-
-
-def dumps(topology: Topology) -> str:
+def dumps(top: Mapping[str, Any], nodes: Iterable[Node], services: Iterable[Service]) -> str:
     """Write a topology as TOML; see `Topology.dumps`."""
-    top = {"header": topology.header, **_changed(topology, _TOP, _DEFAULTS)}
-    lines = [f"{key} = {_value(value)}" for key, value in top.items()]
-    lines += ["", "[nodes]"]
-    for node in topology.nodes:
-        lines.append(f"{node.name} = {_table(_changed(node, _NODE, Node('x')))}")
-    for service in topology.services:
-        lines += ["", f"[services.{service.name}]"]
-        for key, value in _changed(service, _SERVICE, Service("x", port=1), "port").items():
-            lines.append(f"{key} = {_value(value)}")
+    lines = [*_assignments(top), "", "[nodes]"]
+    for node in nodes:
+        table = changed(node, NODE)
+        lines.append(f"{table.pop('name')} = {_value(table)}")
+    for service in services:
+        table = changed(service, SERVICE)
+        lines += ["", f"[services.{table.pop('name')}]", *_assignments(table)]
     return "\n".join(lines) + "\n"
 
 
-_DEFAULTS = Topology(nodes=(Node("x"),))
-
-
-def _changed(
-    thing: object, keys: Mapping[str, Any], default: object, *always: str
-) -> dict[str, Any]:
-    return {
-        key: value
-        for key in keys
-        if (value := getattr(thing, key)) is not None
-        and (key in always or value != getattr(default, key))
-    }
+def _assignments(values: Mapping[str, Any]) -> list[str]:
+    return [f"{key} = {_value(value)}" for key, value in values.items()]
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(_assignments(value))} }}" if value else "{}"
     if isinstance(value, Outputs):
-        return _table({"public": value.public, "backend": value.backend})
+        return _value(changed(value, OUTPUTS))
     if isinstance(value, Backend):
-        changed = _changed(value, _BACKEND, Backend(value.node), "node")
-        return _value(value.node) if len(changed) == 1 else _table(changed)
+        table = changed(value, BACKEND)
+        return _value(table if len(table) > 1 else value.node)
     if isinstance(value, tuple):
-        return "[" + ", ".join(_value(item) for item in value) + "]"
+        return "[" + ", ".join(map(_value, value)) + "]"
     if isinstance(value, float) and value == int(value):
         value = int(value)
     # For strings, numbers and booleans without control characters, JSON is TOML.
     return json.dumps(value, ensure_ascii=False)
 
 
-def _table(values: Mapping[str, Any]) -> str:
-    inner = ", ".join(f"{key} = {_value(value)}" for key, value in values.items())
-    return f"{{ {inner} }}" if inner else "{}"
+class Lines:
+    """Finds the line of a key, well enough for a message.
+
+    Tables and keys are followed line by line; what looks like one inside a
+    string of several lines is taken for one.
+
+    Parameters
+    ----------
+    text : str
+        Valid TOML.
+    """
+
+    def __init__(self, text: str) -> None:
+        # Not splitlines: TOML's lines end in a line feed only.
+        self._lines = text.split("\n")
+
+    def of(self, path: tuple[str, ...], item: str | None = None) -> int | None:
+        """Return the line, from 1, of a key or of the table nearest above it.
+
+        Parameters
+        ----------
+        path : tuple of str
+            The key's path.
+        item : str, optional
+            A string in the key's value, which may fill several lines; then its line.
+        """
+        header: tuple[str, ...] = ()
+        depth, found = 0, None
+        for number, line in enumerate(self._lines, 1):
+            if table := _HEADER.match(line):
+                here = header = _split(table["key"])
+            elif assignment := _ASSIGNMENT.match(line):
+                here = header + _split(assignment["key"])
+            else:
+                continue
+            if len(here) > depth and here == path[: len(here)]:
+                depth, found = len(here), number
+        if found is not None and item is not None:
+            return self._line_with(item, found)
+        return found
+
+    def _line_with(self, item: str, first: int) -> int:
+        for number in range(first, len(self._lines) + 1):
+            line = self._lines[number - 1]
+            if f'"{item}"' in line or f"'{item}'" in line:
+                return number
+            if number > first and _HEADER.match(line):
+                break
+        return first
+
+
+def _split(key: str) -> tuple[str, ...]:
+    return tuple(match[1] or match[2] or match[3] or "" for match in _PART.finditer(key))

@@ -12,13 +12,14 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from requests import PreparedRequest
 
 from ..errors import OutOfScope, TopologyError
+from ..markup import quoted
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # urllib and urllib3 disagree on where the host of such a URL ends, or drop the
-# character without a word: nobody can say which host is meant.
+# character silently: the host is not certain.
 _AMBIGUOUS = re.compile(r"[\x00-\x20\\\x7f\ud800-\udfff]")
-# The labels that a resolver takes: Python's own codec raises for others, late.
+# The labels that a resolver accepts: Python's own codec raises late for others.
 _HOST = re.compile(
     r"(?=.{1,253}\.?\Z)[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(?:\.[A-Za-z0-9_-]{1,63})*\.?", re.ASCII
 )
@@ -38,15 +39,15 @@ class Origin:
 
     def __str__(self) -> str:
         port = "" if DEFAULT_PORTS.get(self.scheme) == self.port else f":{self.port}"
-        return f"{self.scheme}://{_bracketed(self.host)}{port}"
+        dot = "." * self.host.endswith(".")  # reading removes one
+        return f"{self.scheme}://{_bracketed(self.host)}{dot}{port}"
 
 
 def origin_of(url: str) -> Origin | None:
-    """Return the origin of an http or https URL; None for anything else.
+    """Return the origin of an http or https URL, without user and password; None if there is none.
 
-    User and password are not part of it. None too for what two libraries may
-    read differently: backslashes, blanks, control characters. Whether such a host
-    can be asked for is another question; see `checked_url`.
+    None also for what two libraries may read differently: backslashes, blanks, control
+    characters. Whether a request can be sent there is another question; see `checked_url`.
     """
     split = split_url(url)
     return None if split is None else split[0]
@@ -74,23 +75,12 @@ def _split(url: str) -> tuple[Origin, SplitResult] | None:
 
 
 def checked_url(url: object, what: str) -> str:
-    """Return a URL as one that requests, urllib3 and the resolver accept.
+    """Return an absolute URL in a form that requests, urllib3 and the resolver accept.
 
-    Every URL that a user types, and that a document or a redirect names, passes here
-    before it is asked for. Blanks and backslashes behind the host are escaped, as
-    requests escapes them.
-
-    Parameters
-    ----------
-    url : object
-        The URL; absolute.
-    what : str
-        What is there, for the error's message.
-
-    Raises
-    ------
-    OutOfScope
-        It is not an http or https URL, or its host or port cannot be one.
+    Every URL that a user types, or that a document or a redirect names, passes here before
+    a request is sent to it. Blanks and backslashes behind the host are escaped, as requests
+    escapes them. Raises `OutOfScope` unless it is an http or https URL whose host and port are
+    possible; `what` says in the message what is there.
     """
     text = url.strip() if isinstance(url, str) else ""
     start = re.match(r"[^:/?#\\ ]*://[^/?#\\ ]*", text)
@@ -100,9 +90,9 @@ def checked_url(url: object, what: str) -> str:
             text = start[0] + rest.replace(" ", "%20").replace("\\", "%5C")
     if not _can_be_sent(text):
         raise OutOfScope(
-            f"{what} is at {str(url)[:200]!r}, which is no http or https URL that can be used; it "
-            "was not asked for. Give it a host name or an address, and a port of 1 to 65535; "
-            "expected an http or https URL such as 'http://proxy.example:8093/wps'",
+            f"{what} is at {str(url)[:200]!r}, which is not a usable http or https URL; no request "
+            "was sent. Use one with a host name or an address, and a port of 1 to 65535, such as "
+            "'http://proxy.example:8093/wps'",
             url=url if isinstance(url, str) else None,
         )
     return text
@@ -110,7 +100,7 @@ def checked_url(url: object, what: str) -> str:
 
 @lru_cache(maxsize=512)
 def _can_be_sent(url: str) -> bool:
-    """Tell whether requests, urllib3 and the resolver take a URL, all for the same host."""
+    """Tell whether requests, urllib3 and the resolver accept a URL, for the same host."""
     split = _split(url)
     if split is None:
         return False
@@ -120,7 +110,7 @@ def _can_be_sent(url: str) -> bool:
         sent = _split(_as_sent(url))
     except ValueError:
         return False
-    name = f"{origin.host}."  # of an origin, a final dot is cut off
+    name = f"{origin.host}."  # an origin is written without the final dot
     named = ":" in origin.host or _HOST.fullmatch(name) is not None
     return named and origin.port != 0 and sent is not None and sent[0] == origin
 
@@ -133,9 +123,9 @@ def is_plain_path(path: str) -> bool:
 
 
 def as_servers_read(url: str) -> str:
-    """Return a URL, as far as it can be read, with the path that servers make of it.
+    """Return a URL, as far as it is readable, with the path that servers make of it.
 
-    Needless escapes, double slashes and dot segments are taken out of the path.
+    Needless escapes, double slashes and dot segments are removed from the path.
     """
     text = _AMBIGUOUS.split(url.strip(), maxsplit=1)[0]
     split = split_url(text)
@@ -152,27 +142,35 @@ def tail_of(parts: SplitResult) -> str:
     return query + (f"#{parts.fragment}" if parts.fragment else "")
 
 
-def check_base(url: object, what: str, key: str) -> None:
-    """Raise `TopologyError` unless the URL can be a prefix of others."""
+BASE_URL_RULE = (
+    "an http or https URL without user, password, query, fragment and dot segments, such as "
+    "'http://proxy.example:8093/wps'"
+)
+
+
+def is_base_url(url: object) -> bool:
+    """Tell whether a URL can be a prefix of others."""
     split = split_url(url) if isinstance(url, str) and _can_be_sent(url) else None
     if split is None:
-        raise TopologyError(
-            f"{what}: {url!r} is no http or https URL; expected one such as "
-            "'http://proxy.example:8093/wps'",
-            key=key,
-        )
-    _, parts = split
-    if parts.username is not None or parts.query or parts.fragment:
-        raise TopologyError(
-            f"{what}: {url!r} holds more than scheme, host, port and path; give it without "
-            "user, password, query and fragment",
-            key=key,
-        )
-    if not is_plain_path(parts.path):
-        raise TopologyError(f"{what}: {url!r} has dot segments; write the path out", key=key)
+        return False
+    parts = split[1]
+    more = parts.username is not None or parts.query or parts.fragment
+    return not more and is_plain_path(parts.path)
 
 
-def split_address(address: str, default_port: int = 80) -> tuple[str, int] | None:
+ADDRESS_RULE = "'host:port' with a port of 1 to 65535, '[IPv6]:port' or 'unix:/path'"
+
+
+def is_address(address: object) -> bool:
+    """Tell whether a value is an address as `split_address` takes it."""
+    try:
+        split_address(address)
+    except TopologyError:
+        return False
+    return True
+
+
+def split_address(address: object, default_port: int = 80) -> tuple[str, int] | None:
     """Split ``host``, ``host:port`` or ``[v6]:port``; None for a unix socket.
 
     Raises
@@ -213,8 +211,7 @@ def join_host(host: str, port: int) -> str:
 
 def _no_address(address: object) -> TopologyError:
     return TopologyError(
-        f"{address!r} is no address: expected 'host:port' with a port of 1 to 65535, "
-        "'[IPv6]:port' or 'unix:/path'",
+        f"address = {quoted(address)}: expected {ADDRESS_RULE}",
         key="address",
     )
 
@@ -224,20 +221,20 @@ def _bracketed(host: str) -> str:
 
 
 def _as_sent(url: str) -> str:
-    """Return a URL as requests sends it; raises ValueError where it does not."""
+    """Return a URL as requests sends it; raise ValueError if it cannot."""
     request = PreparedRequest()
     request.prepare_url(url, None)
     return request.url or ""
 
 
 def _comparable(host: str) -> str:
-    """Return one form of a host; raises ValueError where it has none."""
+    """Return the one form of a host for comparisons; raise ValueError if it is not possible."""
     if ":" in host:
         address = IPv6Address(host)
         if address.scope_id is not None:
             raise ValueError("an address of one machine's interface")
         return str(address)
-    if not host.isascii() and len(host) <= _LONGEST_HOST:  # its codec takes long
-        # In the very form in which requests sends it, which Python's own codec has not.
+    if not host.isascii() and len(host) <= _LONGEST_HOST:  # the codec is slow for long ones
+        # In the form in which requests sends it; Python's own codec gives another.
         host = urlsplit(_as_sent(f"http://{host}/")).hostname or ""
     return host.removesuffix(".").lower()

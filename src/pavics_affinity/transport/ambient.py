@@ -7,7 +7,7 @@ import threading
 from contextvars import ContextVar, Token
 
 from ..pin import Pin
-from ..topology.source import default_sources
+from ..topology.sources import default_sources
 from .session import AffinitySession
 
 MACHINEID_VARIABLE = "PAVICS_AFFINITY_MACHINEID"

@@ -159,7 +159,7 @@ def test_a_file_too_large_for_memory_is_refused_with_another_way(named, tmp_path
 )
 def test_a_url_that_is_no_path_of_this_machine_is_refused(named, url):
     assert local_path(url, service=HERE) is None
-    with pytest.raises(OutOfScope, match="no http or https URL"):
+    with pytest.raises(OutOfScope, match="not a usable http or https URL"):
         named(url).text()
 
 

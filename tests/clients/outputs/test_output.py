@@ -177,7 +177,7 @@ def test_an_error_in_place_of_an_output_is_no_output(output, service, tmp_path, 
 def test_a_reference_that_is_no_web_address_is_not_fetched(one, tmp_path, url):
     output = one(wpsdocs.reference(url))
     for fetch in (output.text, output.retrieveData, lambda: output.download(tmp_path)):
-        with pytest.raises(OutOfScope, match="no http or https URL") as refused:
+        with pytest.raises(OutOfScope, match="not a usable http or https URL") as refused:
             fetch()
         assert url in str(refused.value)
 

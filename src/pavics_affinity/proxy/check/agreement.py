@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...topology import Backend, Service, Topology
-from ...topology.lines import Lines
 from ...topology.placing import Placing
+from ...topology.toml import Lines
 from ..maps import pools_by_node
 from ..naming import address_of
 from .compose import Container

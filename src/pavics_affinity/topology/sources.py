@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ..errors import TopologyError
-from .lookup import default_topology_path
 from .model import Topology
+
+VARIABLE = "PAVICS_AFFINITY_TOPOLOGY"
 
 
 @runtime_checkable
@@ -34,13 +36,7 @@ class FixedSource:
 
 
 class FileSource:
-    """A topology file, read again when it has changed.
-
-    Parameters
-    ----------
-    path : str or path
-        The TOML file.
-    """
+    """A topology file, read again when it has changed."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).absolute()
@@ -50,8 +46,8 @@ class FileSource:
     def renew(self, *, thorough: bool = False) -> bool:
         """Read the file again if its time, size or inode changed.
 
-        A file that has vanished, or does not make sense at this instant, is
-        being written: the topology known so far stays in force.
+        A file that is missing or not valid at the moment is being written: the last topology
+        stays in use.
         """
         stamp = self._read_stamp()
         if stamp is None or stamp == self._stamp:
@@ -77,15 +73,15 @@ Known = Topology | TopologySource | str | os.PathLike[str]
 
 
 def sources_of(topology: Known | Iterable[Known]) -> list[TopologySource]:
-    """Make sources of what a user gives as topology: one or several, built or on file.
+    """Return sources for what a user passes as topology: one or several, built or in files.
 
-    What is a source already stays as it is.
+    A source is returned as it is.
 
     Raises
     ------
     TopologyError
-        A file makes no sense, the value is neither a topology nor a path, or two
-        cover one URL.
+        A file is not valid, the value is neither a topology nor a path, or two
+        topologies cover one URL.
     """
     if isinstance(topology, Topology):
         return [FixedSource(topology)]
@@ -97,22 +93,12 @@ def sources_of(topology: Known | Iterable[Known]) -> list[TopologySource]:
         several = list(topology)
     except TypeError:
         raise TopologyError(
-            f"{topology!r} is no topology: expected a Topology, the path of a TOML file, or "
+            f"{topology!r} is not a topology: expected a Topology, the path of a TOML file, or "
             "several of these"
         ) from None
     sources = [source for one in several for source in sources_of(one)]
     _check_apart([source.current for source in sources])
     return sources
-
-
-def default_sources() -> list[TopologySource]:
-    """Return the topology that the user has configured, if any.
-
-    From ``PAVICS_AFFINITY_TOPOLOGY``, else the user's configuration directory; never
-    from the working directory, where a file may have come with somebody's notebook.
-    """
-    path = default_topology_path()
-    return [] if path is None else [FileSource(path)]
 
 
 def _check_apart(topologies: Sequence[Topology]) -> None:
@@ -125,3 +111,62 @@ def _check_apart(topologies: Sequence[Topology]) -> None:
                         f"two topologies cover {service.url}: service {service.name!r} of one and "
                         f"{match.service.name!r} of another; give each site once"
                     )
+
+
+# ---- the user's own file ----
+
+
+def default_sources() -> list[TopologySource]:
+    """Return the topology that the user has configured, if any."""
+    path = default_topology_path()
+    return [] if path is None else [FileSource(path)]
+
+
+def default_topology_path() -> Path | None:
+    """Return the user's topology file, if there is one.
+
+    That is the file that ``PAVICS_AFFINITY_TOPOLOGY`` names, else
+    ``pavics-affinity/topology.toml`` in the user's configuration directory. It is never a
+    file of the working directory: one that came with somebody's notebook must not name hosts.
+    """
+    named = os.environ.get(VARIABLE)
+    if named:
+        return _named(Path(named))
+    base = _configuration_directory()
+    if base is None or not base.is_absolute():
+        return None
+    path = base / "pavics-affinity" / "topology.toml"
+    return path if path.is_file() else None
+
+
+def _named(path: Path) -> Path:
+    if path.parts[0] == "~":
+        path = _below_home(*path.parts[1:]) or path
+    if not path.is_absolute():
+        raise TopologyError(
+            f"{VARIABLE} is {str(path)!r}, a relative path, which would mean another file in each "
+            "directory; write an absolute path",
+            file=str(path),
+        )
+    if not path.is_file():
+        raise TopologyError(
+            f"{VARIABLE} names {str(path)!r}, but there is no such file; correct or unset it",
+            file=str(path),
+        )
+    return path
+
+
+def _configuration_directory() -> Path | None:
+    if sys.platform == "win32":
+        base = os.environ.get("APPDATA")
+        return Path(base) if base else _below_home("AppData", "Roaming")
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    # The XDG specification says that relative paths are ignored.
+    return Path(base) if Path(base).is_absolute() else _below_home(".config")
+
+
+def _below_home(*parts: str) -> Path | None:
+    try:
+        return Path.home().joinpath(*parts)
+    except RuntimeError:  # no HOME, and no entry in the password database
+        return None

@@ -7,8 +7,12 @@ import pytest
 
 from pavics_affinity.errors import TopologyError
 from pavics_affinity.topology import FileSource, FixedSource, Node, Service, Topology
-from pavics_affinity.topology.lookup import VARIABLE, default_topology_path
-from pavics_affinity.topology.source import default_sources, sources_of
+from pavics_affinity.topology.sources import (
+    VARIABLE,
+    default_sources,
+    default_topology_path,
+    sources_of,
+)
 
 ONE, TWO = "[nodes]\na = {}\n", "[nodes]\na = {}\nb = {}\n"
 
@@ -113,7 +117,7 @@ def test_a_topology_a_path_or_several_are_taken(tmp_path):
 
 @pytest.mark.parametrize("value", [7, [7], object()])
 def test_what_is_no_topology_is_refused(value):
-    with pytest.raises(TopologyError, match="is no topology"):
+    with pytest.raises(TopologyError, match="is not a topology"):
         sources_of(value)
 
 
