@@ -622,14 +622,16 @@ _PROXY = (
     ),
     Plant(
         "read: a session that decides before the hash is not refused",
-        "proxy/upstreams.py",
+        "proxy/nginx/upstreams.py",
         "        if line.name in STICKY:\n",
         "        if False:\n",
-        ("proxy/test_parsing.py::test_read_nginx_refuses_what_makes_the_hash_decide_nothing",),
+        (
+            "proxy/nginx/test_parsing.py::test_read_nginx_refuses_what_makes_the_hash_decide_nothing",
+        ),
     ),
     Plant(
         "read: the first of several hashes holds",
-        "proxy/upstreams.py",
+        "proxy/nginx/upstreams.py",
         "            hashed, where = _hash(line), line\n",
         "            hashed, where = _hash(line), line\n            break\n",
         ("proxy/test_read.py::test_the_last_of_several_hashes_holds_as_in_nginx",),

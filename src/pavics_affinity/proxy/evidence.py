@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from ..placement.servers import Resolve, Server
 from ..warn import warn
-from .maps import Maps, only_variable
 from .naming import Nodes, address_of, knows_address, names_in
-from .upstreams import Route
+from .nginx.maps import Maps, only_variable
+from .nginx.upstreams import Route
 
 _ADDRESS = "upstream_addr"
 

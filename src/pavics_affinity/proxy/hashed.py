@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .maps import Maps, headers_behind
-from .upstreams import Upstream
+from .nginx.maps import Maps, headers_behind
+from .nginx.upstreams import Upstream
 
 # What every client or proxy sends for purposes of its own.
 FOREIGN_HEADERS = frozenset(

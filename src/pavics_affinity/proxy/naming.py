@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from ..errors import TopologyError
 from ..placement.servers import Resolve, Server, peers_of
 from ..topology import Node
-from .maps import Map, node_names
+from .nginx.maps import Map, node_names
 
 
 class Nodes:

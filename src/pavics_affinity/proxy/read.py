@@ -12,10 +12,10 @@ from ..topology import Backend, Outputs, Service, Topology
 from ..topology.urls import origin_of
 from .evidence import find_evidence
 from .hashed import common_header
-from .maps import only_variable, pools_by_node, read_maps
 from .naming import Nodes, address_of, names_in
-from .statements import Statement, StrPath, marks_in, read_statements
-from .upstreams import Route, Upstream, pool_of, read_routes, read_upstreams
+from .nginx.maps import only_variable, pools_by_node, read_maps
+from .nginx.statements import Statement, StrPath, marks_in, read_statements
+from .nginx.upstreams import Route, Upstream, pool_of, read_routes, read_upstreams
 
 
 def read_nginx(

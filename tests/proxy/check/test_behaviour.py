@@ -12,7 +12,7 @@ import requests
 from pavics_affinity.proxy.check import check
 from pavics_affinity.proxy.check.findings import Finding
 from pavics_affinity.proxy.check.paths import location_for
-from pavics_affinity.proxy.statements import read_statements
+from pavics_affinity.proxy.nginx.statements import read_statements
 from support.live_site import RealNginx, ask, running, site
 from support.loopback import Answer
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...placement.servers import Resolve
 from ...topology import Topology
-from ..statements import Statement, StrPath
+from ..nginx.statements import Statement, StrPath
 from ..write import was_edited
 from .agreement import Agreement
 from .choices import choice_findings

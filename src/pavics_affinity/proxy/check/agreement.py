@@ -8,11 +8,11 @@ from pathlib import Path
 from ...topology import Backend, Service, Topology
 from ...topology.lines import Lines
 from ...topology.placing import Placing
-from ..maps import pools_by_node
 from ..naming import address_of
+from ..nginx.maps import pools_by_node
+from ..nginx.passings import Passing
 from .compose import Container
 from .findings import Finding, Findings, Spot, finding, listed
-from .passing import Passing
 from .paths import path_findings
 from .pools import Pool
 from .site import Site

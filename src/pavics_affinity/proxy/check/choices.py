@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..maps import Maps, headers_behind, variables_in
-from ..statements import Statement
+from ..nginx.maps import Maps, headers_behind, variables_in
+from ..nginx.passings import Passing, Target, locations_in, path_of
+from ..nginx.statements import Statement
 from .findings import Finding, Findings, finding, listed
-from .passing import Passing, Target, locations_in, path_of
 from .paths import location_for
 from .pools import Pool
 from .site import Site

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..upstreams import METHODS
+from ..nginx.passings import Passing, place_of
+from ..nginx.upstreams import METHODS
 from .choices import location_of
 from .findings import Findings, finding, listed
-from .passing import Passing, place_of
 from .pools import Pool, ServerLine
 from .site import Site, once
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import NginxConfigError
-from ..parsing import TEMPLATES, is_steered
-from ..statements import Statement, StrPath, read_statements
+from ..nginx.parsing import TEMPLATES, is_steered
+from ..nginx.statements import Statement, StrPath, read_statements
 from .findings import Finding, Spot, finding
 
 _COMPOSE_SUFFIXES = (".yml", ".yaml")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..maps import Maps, headers_behind, only_variable
-from ..statements import Statement
+from ..nginx.maps import Maps, headers_behind, only_variable
+from ..nginx.passings import Passing
+from ..nginx.statements import Statement
 from .findings import Finding, Findings, finding
-from .passing import Passing
 from .pools import Pool
 from .site import Site, once
 

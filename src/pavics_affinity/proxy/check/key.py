@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..hashed import FOREIGN_HEADERS
-from ..maps import Map, Maps, headers_behind, only_variable, variables_behind, variables_in
+from ..nginx.maps import Map, Maps, headers_behind, only_variable, variables_behind, variables_in
+from ..nginx.values import is_known
 from .choices import OF_THE_SERVICE, sources_of
 from .findings import Findings, finding, listed
 from .pools import Pool, key_text
 from .site import Site
-from .values import is_known
 
 _LINKS = ("arg_", "cookie_")
 

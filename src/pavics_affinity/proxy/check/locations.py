@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..statements import Statement
+from ..nginx.passings import Passing, Target, locations_in, path_of, place_of
+from ..nginx.statements import Statement
 from .choices import location_of, site_choices
 from .findings import Finding, Findings, finding
-from .passing import Passing, Target, locations_in, path_of, place_of
 from .pools import Pool
 from .site import Site, once
 

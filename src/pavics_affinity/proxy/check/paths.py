@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 from ...topology import Service, Topology
 from ...topology.urls import origin_of
-from ..statements import Statement
-from ..upstreams import location_prefix
+from ..nginx.passings import place_of
+from ..nginx.statements import Statement
+from ..nginx.upstreams import location_prefix
 from .findings import Findings, finding, listed
-from .passing import place_of
 from .pools import Pool
 from .site import Front, Site
 

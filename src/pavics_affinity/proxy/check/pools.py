@@ -9,8 +9,8 @@ from ...errors import InvalidPlacement, TopologyError
 from ...placement.keys import HashDirective, parse_hash
 from ...placement.servers import Resolve, Server, parse_server, peers_of
 from ...topology import Backend
-from ..statements import Statement, has_placeholder
-from ..upstreams import BARE_PORT, METHODS, STICKY, of_other_modules, server_text
+from ..nginx.statements import Statement, has_placeholder
+from ..nginx.upstreams import BARE_PORT, METHODS, STICKY, of_other_modules, server_text
 
 # Marks that steer a template and bring no directives.
 _CONTROL = re.compile(

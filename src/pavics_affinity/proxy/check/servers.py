@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from ...errors import NginxConfigError
 from ...placement.servers import Server, peers_of
-from ..statements import Statement, has_placeholder, marks_in
-from ..upstreams import read_listen
+from ..nginx.passings import Passing, Target
+from ..nginx.statements import Statement, has_placeholder, marks_in
+from ..nginx.upstreams import read_listen
 from .findings import Finding, Findings, finding, listed
-from .passing import Passing, Target
 from .pools import Pool, ServerLine
 from .site import Site
 

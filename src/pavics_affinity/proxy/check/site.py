@@ -10,14 +10,14 @@ from functools import cached_property
 from ...errors import NginxConfigError
 from ...placement.servers import Resolve
 from ..hashed import FOREIGN_HEADERS
-from ..maps import Maps, headers_behind, pools_by_node, read_maps, read_sets
-from ..parsing import fills_in
-from ..statements import Statement, has_placeholder, marks_in
-from ..upstreams import read_listen
+from ..nginx.maps import Maps, headers_behind, pools_by_node, read_maps, read_sets
+from ..nginx.parsing import fills_in
+from ..nginx.passings import Passing, read_passings
+from ..nginx.statements import Statement, has_placeholder, marks_in
+from ..nginx.streams import read_tcp
+from ..nginx.upstreams import read_listen
 from .findings import Findings, Place, Spot
-from .passing import Passing, read_passings
 from .pools import Pool, read_pool
-from .tcp import read_tcp
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ...placement.servers import peers_of
-from ..statements import Statement
+from ..nginx.passings import Target
+from ..nginx.statements import Statement
 from .choices import OF_THE_SERVICE, sources_of
 from .findings import Finding, Findings, Severity, finding, listed
-from .passing import Target
 from .pools import Pool
 from .site import Site, usable_listens
 from .unjudged import is_unknown, not_filled_in

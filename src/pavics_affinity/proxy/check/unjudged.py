@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Set
 
-from ..statements import Statement
+from ..nginx.passings import UNRESOLVED, Passing
+from ..nginx.statements import Statement
 from .findings import Finding, Findings, Severity, finding, listed
-from .passing import UNRESOLVED, Passing
 from .pools import Pool
 from .site import Site
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..maps import variables_in
-from ..statements import Statement
+from ..nginx.maps import variables_in
+from ..nginx.statements import Statement
 from .choices import site_choices, sources_of
 from .findings import Findings, finding
 from .pools import Pool

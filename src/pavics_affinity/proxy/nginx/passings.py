@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from ...errors import InvalidPlacement
 from ...placement.servers import Server, parse_server
-from ..maps import Maps
-from ..statements import Statement
-from ..upstreams import location_prefix
+from .maps import Maps
+from .statements import Statement
+from .upstreams import location_prefix
 from .values import Value, expand
 
 _PASSES = {

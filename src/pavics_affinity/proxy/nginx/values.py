@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..maps import Map, Maps, pools_by_node, variables_in
-from ..statements import Statement
+from .maps import Map, Maps, pools_by_node, variables_in
+from .statements import Statement
 
 _VARIABLE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|<%.*?%>|\$(?:\{(\w+)\}|(\w+))", re.ASCII | re.DOTALL)
 _DEEPEST = 8

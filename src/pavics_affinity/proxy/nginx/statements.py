@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from ..errors import MissingExtra, NginxConfigError
+from ...errors import MissingExtra, NginxConfigError
 from .parsing import Problem, Raw, decoded, is_template, parse
 
 StrPath = str | os.PathLike[str]

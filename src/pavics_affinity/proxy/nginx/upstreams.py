@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import InvalidPlacement
-from ..placement.keys import HashDirective, parse_hash
-from ..placement.servers import Server, parse_server
-from ..topology.urls import origin_of
-from ..warn import warn
+from ...errors import InvalidPlacement
+from ...placement.keys import HashDirective, parse_hash
+from ...placement.servers import Server, parse_server
+from ...topology.urls import origin_of
+from ...warn import warn
 from .maps import Maps, only_variable
 from .statements import Statement
 

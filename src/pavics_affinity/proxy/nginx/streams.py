@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..maps import Maps, read_maps
-from ..statements import Statement
-from .passing import Target, targets_of
-from .pools import Pool, read_pool
+from ..check.pools import Pool, read_pool
+from .maps import Maps, read_maps
+from .passings import Target, targets_of
+from .statements import Statement
 
 
 @dataclass(frozen=True)
