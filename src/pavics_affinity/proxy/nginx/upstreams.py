@@ -1,27 +1,21 @@
-"""``upstream`` blocks, and the ``location`` blocks that pass requests to them."""
+"""``upstream`` blocks: their servers, and what chooses among them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
-from ...errors import InvalidPlacement
+from ...errors import InvalidPlacement, NginxConfigError, TopologyError
 from ...placement.keys import HashDirective, parse_hash
-from ...placement.servers import Server, parse_server
-from ...topology.urls import origin_of
-from ...warn import warn
-from .maps import Maps, only_variable
-from .statements import Statement
+from ...placement.servers import Resolve, Server, parse_server, peers_of
+from ...topology import Backend
+from .statements import Statement, has_placeholder
 
-# A second variable behind the one with the upstream's name holds the URI as it came.
-PASSED_TO = re.compile(
-    r"(?P<scheme>https?)://(?P<host>\$\w+(?=\$)|[^/]+)(?:\$\w+)?(?P<uri>/.*)?", re.IGNORECASE
-)
 BARE_PORT = re.compile(r"[0-9]+", re.ASCII)
 # Of all directives in an upstream that choose among its servers, the last decides.
 METHODS = ("hash", "ip_hash", "least_conn", "least_time", "random")
-# With these the server parameter slow_start is refused, as are backups.
+# With these nginx refuses the server parameter slow_start, and backups.
 WITHOUT_SLOW_START = ("hash", "ip_hash", "random")
 # These decide first, whatever the method: nginx's own, Angie's, Tengine's, and a module's.
 STICKY = ("sticky", "sticky_cookie_insert", "session_sticky", "jvm_route")
@@ -29,290 +23,257 @@ _NEUTRAL = re.compile(
     r"server|zone|state|status_zone|keepalive(_requests|_timeout|_time)?|ntlm|queue|resolver"
     r"|resolver_timeout|check(_\w+)?|sticky_(secret|strict|hide_cookie\w*)|log_\w+|include"
 )
-_REAL_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", re.ASCII)
+# Marks that steer a template and bring no directives.
+_CONTROL = re.compile(
+    r"\{#|<%(?!=)|\{%(?!-?\s*(?:include|import|call))"
+    r"|\{\{-?\s*(?:/\*|\$\w+\s*:?=|(?:if|else|end|range|with|define)\b)"
+)
+_LOOP = re.compile(r"\b(?:for|range|each)\b")
 
 
 @dataclass(frozen=True)
-class Upstream:
-    """One ``upstream`` block.
+class Refusal:
+    """A line that nginx refuses, or reads as something else than was meant.
 
-    Attributes
-    ----------
-    name : str
-        Its name.
-    servers : tuple of Server
-        Its ``server`` lines, in order.
-    hashed : HashDirective or None
-        Its ``hash`` directive; of several the last, as nginx has it.
-    statement : Statement
-        Where it stands; that of the ``hash`` directive where there is one.
+    `check` makes a finding of it, and `read_nginx` raises it.
     """
 
-    name: str
-    servers: tuple[Server, ...]
-    hashed: HashDirective | None
     statement: Statement
+    reason: str
+    remedy: str
+    has_no_host: bool = False
+
+    def error(self) -> NginxConfigError:
+        """Make the error for a reader that needs the line."""
+        return self.statement.error(f"{self.reason}; {self.remedy}")
 
 
-@dataclass(frozen=True)
-class Listener:
-    """A ``server`` block's addresses.
+@dataclass(frozen=True, eq=False)
+class ServerLine:
+    """A ``server`` line of an upstream; without a `server` if nginx refuses it."""
 
-    Attributes
-    ----------
-    listens : tuple of (str or None, int, bool)
-        Address (None for any), port, and whether TLS is spoken there.
-    names : tuple of str
-        Its ``server_name`` that a client could use: no wildcards, no ``_``.
+    statement: Statement
+    server: Server | None
+    refusal: Refusal | None = None
+
+    @property
+    def text(self) -> str:
+        """The line, without its semicolon."""
+        return _text(self.statement)
+
+    def has(self, parameter: str) -> bool:
+        """Tell whether the line has exactly this parameter."""
+        return parameter in self.statement.args[1:]
+
+
+@dataclass(frozen=True, eq=False)
+class Upstream:
+    """An ``upstream`` block, read also where nginx would refuse it.
+
+    `hashed` is what it hashes: None if another method decides, or nginx refuses the
+    line. `refusals` holds what nginx refuses, also of its server lines.
     """
 
-    listens: tuple[tuple[str | None, int, bool], ...]
-    names: tuple[str, ...]
+    statement: Statement
+    lines: tuple[ServerLine, ...]
+    hashed: HashDirective | None
+    refusals: list[Refusal] = field(default_factory=list)
 
-    def has_port(self, port: int) -> bool:
-        """Tell whether requests come in at a port."""
-        return any(port == mine for _, mine, _ in self.listens)
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.statement.args[0]
 
-    def listen_for(self, url: str | None) -> int | str:
-        """Return the address or port for a URL, as a topology has it; else the first."""
-        origin = origin_of(url) if url is not None else None
-        fitting = [each for each in self.listens if origin and each[1] == origin.port]
-        address, port, _ = (fitting or self.listens)[0]
-        return port if address is None else f"{address}:{port}"
+    @property
+    def methods(self) -> tuple[Statement, ...]:
+        """The directives that say what chooses the server; the last one decides."""
+        return tuple(line for line in self.statement.block if line.name in METHODS)
 
-    def base_url(self) -> str | None:
-        """Return scheme, name and port that a client would use, if the names tell."""
-        if not self.names:
-            return None
-        _, port, tls = next((each for each in self.listens if each[2]), self.listens[0])
-        scheme = "https" if tls else "http"
-        return f"{scheme}://{self.names[0]}" + ("" if port == (80, 443)[tls] else f":{port}")
+    @property
+    def method(self) -> Statement:
+        """The directive that decides; without one, the block."""
+        return self.methods[-1] if self.methods else self.statement
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether it hashes ``consistent``."""
+        return self.hashed is not None and self.hashed.consistent
+
+    @property
+    def variables(self) -> list[str]:
+        """The variables of the key."""
+        return [
+            part.text for part in (self.hashed.parts if self.hashed else ()) if part.is_variable
+        ]
+
+    @property
+    def key(self) -> str:
+        """The key, as the file has it."""
+        parts = self.hashed.parts if self.hashed else ()
+        return "".join(f"${part.text}" if part.is_variable else part.text for part in parts)
+
+    @property
+    def sticky(self) -> Statement | None:
+        """The directive by which a session decides before the method."""
+        return next((line for line in self.statement.block if line.name in STICKY), None)
+
+    @property
+    def of_other_modules(self) -> list[Statement]:
+        """Directives that are not known here: they may choose the server."""
+        return [
+            line
+            for line in self.statement.block
+            if not line.is_mark
+            and line.name not in (*METHODS, *STICKY)
+            and not _NEUTRAL.fullmatch(line.name)
+        ]
+
+    @property
+    def balancer(self) -> Statement | None:
+        """The program that chooses the server, whatever servers are named."""
+        return next(
+            (line for line in self.of_other_modules if line.name.startswith("balancer_by_")), None
+        )
+
+    @property
+    def incomplete(self) -> list[Statement]:
+        """A template's marks in here that stand for whole directives."""
+        return [e for e in self.statement.block if e.is_mark and not _CONTROL.match(e.name)]
+
+    @property
+    def is_template(self) -> bool:
+        """Whether a template steers what is in here: lines may be left out, or repeated."""
+        return any(line.is_mark for line in self.statement.block)
+
+    def chooses(self, resolve: Resolve | None) -> bool:
+        """Tell whether there can be more than one server to choose from."""
+        repeats = any(e.is_mark and _LOOP.search(e.name) for e in self.statement.block)
+        if len(self.choices) > 1 or self.incomplete or repeats or self.first("state"):
+            return True
+        return any(
+            line.server.at_run_time is not None or len(peers_of(line.server, resolve)) > 1
+            for line in self.choices
+            if line.server is not None
+        )
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        """The servers of the lines that nginx accepts."""
+        return tuple(line.server for line in self.lines if line.server is not None)
+
+    @property
+    def choices(self) -> tuple[ServerLine, ...]:
+        """The lines among which the method chooses."""
+        return tuple(line for line in self.lines if not line.has("backup"))
+
+    def first(self, name: str) -> Statement | None:
+        """Return the first directive of this name."""
+        return next(iter(self.statement.named(name)), None)
 
 
-@dataclass(frozen=True)
-class Route:
-    """One place from which requests go to an upstream.
-
-    Attributes
-    ----------
-    upstream : str
-        Name of the upstream, or ``$`` and the name of a variable that holds it.
-    listener : Listener
-        Where the requests come in.
-    prefix : str or None
-        The location; None for a regular expression.
-    uri : str or None
-        What ``proxy_pass`` puts in the prefix's place.
-    tls : bool
-        Whether the backends speak https.
-    headers : tuple of (str, str)
-        Names and values of the response headers added there.
-    """
-
-    upstream: str
-    listener: Listener
-    prefix: str | None
-    uri: str | None
-    tls: bool
-    headers: tuple[tuple[str, str], ...]
-
-    def backend_path(self, path: str) -> str:
-        """Return the path that a backend sees for one that begins with the prefix."""
-        if self.uri is None or self.prefix is None:
-            return path
-        return self.uri + path[len(self.prefix) :]
+def read_upstreams(blocks: Iterable[Statement]) -> tuple[Upstream, ...]:
+    """Read ``upstream`` blocks; nginx refuses a name that was there before, in any case."""
+    found = tuple(_read(block) for block in blocks if block.args)
+    first: dict[str, Upstream] = {}
+    for upstream in found:
+        before = first.setdefault(upstream.name.lower(), upstream)
+        if before is not upstream:
+            upstream.refusals.insert(
+                0,
+                Refusal(
+                    upstream.statement,
+                    f"upstream {upstream.name!r} is defined twice, first in "
+                    f"{before.statement.where}",
+                    "rename or remove one of them",
+                ),
+            )
+    return found
 
 
-def of_other_modules(block: Iterable[Statement]) -> list[Statement]:
-    """Find directives of an upstream that are not known: they may choose the server."""
-    return [
-        line
-        for line in block
-        if not line.is_mark
-        and line.name not in (*METHODS, *STICKY)
-        and not _NEUTRAL.fullmatch(line.name)
-    ]
+def _read(block: Statement) -> Upstream:
+    methods = [line for line in block.block if line.name in METHODS]
+    hashed, refusals = None, []
+    for line in methods:
+        if line.name == "hash":
+            try:
+                hashed = parse_hash(_quoted(line))
+            except InvalidPlacement as bad:
+                hashed = None
+                refusals.append(Refusal(line, str(bad), "write 'hash $http_machineid;'"))
+    if methods and methods[-1].name != "hash":
+        hashed = None
+    lines = tuple(_server_line(line, block, methods) for line in block.named("server"))
+    upstream = Upstream(block, lines, hashed, refusals)
+    refusals += _of_the_servers(upstream)
+    return upstream
 
 
-def server_text(line: Statement, upstream: Statement) -> str:
-    """Return what stands on a ``server`` line, without slow_start where it may stand."""
-    methods = [each.name for each in upstream.block if each.name in METHODS]
-    if methods and methods[-1] in WITHOUT_SLOW_START:
+def _of_the_servers(upstream: Upstream) -> Iterator[Refusal]:
+    block, name = upstream.statement, upstream.name
+    if not upstream.lines and not upstream.incomplete and upstream.first("state") is None:
+        yield Refusal(
+            block,
+            f"upstream {name!r} has no server",
+            "add a line for each node, such as 'server 10.0.0.1:8093;'",
+        )
+    yield from (line.refusal for line in upstream.lines if line.refusal is not None)
+    if not upstream.choices and upstream.servers:
+        yield Refusal(
+            block,
+            f"upstream {name!r} has backups only",
+            "remove 'backup' from at least one of its servers",
+        )
+
+
+def _quoted(line: Statement) -> str:
+    words = (f'"{word}"' if set(word) & set(" ;'") or not word else word for word in line.args)
+    return " ".join(["hash", *words])
+
+
+def _server_line(line: Statement, block: Statement, methods: list[Statement]) -> ServerLine:
+    address = line.args[0] if line.args else ""
+    if BARE_PORT.fullmatch(address):
+        refusal = Refusal(
+            line,
+            f"'{_text(line)};' has no host. nginx reads the number as the address "
+            f"{_as_address(address)}, port 80, and 'nginx -t' accepts it. Workflows of this node "
+            "wait for a machine that does not exist, until they time out",
+            f"write the node's address before the port: 'server 10.0.0.1:{address};'",
+            has_no_host=True,
+        )
+        return ServerLine(line, None, refusal)
+    if address.startswith(":"):
+        refusal = Refusal(
+            line,
+            f"'{_text(line)};' has no host. nginx refuses the file ('no host in upstream'). "
+            "Documentation without the addresses prints it like this",
+            f"write the node's address before the port: 'server 10.0.0.1:{address.lstrip(':')};'",
+            has_no_host=True,
+        )
+        return ServerLine(line, None, refusal)
+    try:
+        server = parse_server(_without_slow_start(line, methods))
+        Backend("node", server.text)
+    except (InvalidPlacement, TopologyError) as bad:
+        return ServerLine(line, None, Refusal(line, str(bad), "write 'server HOST:PORT;'"))
+    return ServerLine(line, server)
+
+
+def _without_slow_start(line: Statement, methods: list[Statement]) -> str:
+    if methods and methods[-1].name in WITHOUT_SLOW_START:
         return " ".join(line.args)
     return " ".join(word for word in line.args if not word.startswith("slow_start="))
 
 
-def read_upstreams(statements: Iterable[Statement]) -> dict[str, Upstream]:
-    """Collect the ``upstream`` blocks.
-
-    Raises
-    ------
-    NginxConfigError
-        nginx would refuse one, or take something else than was meant.
-    """
-    found: dict[str, Upstream] = {}
-    for statement in statements:
-        if statement.name != "upstream":
-            continue
-        name = statement.args[0]
-        if name in found:
-            raise statement.error(
-                f"upstream {name!r} is there twice, first in {found[name].statement.where}; "
-                "nginx refuses that"
-            )
-        hashed, where = None, statement
-        for line in statement.named("hash"):
-            hashed, where = _hash(line), line
-        if hashed is not None:
-            _see_that_the_hash_decides(statement)
-        lines = list(statement.named("server"))
-        if not lines:
-            raise statement.error(
-                f"upstream {name!r} has no server; add a line for each node, such as "
-                "'server 10.0.0.1:8093;'"
-            )
-        servers = tuple(_server(line, statement) for line in lines)
-        if all(server.backup for server in servers):
-            raise statement.error(f"upstream {name!r} has backups only; nginx refuses that")
-        found[name] = Upstream(name, servers, hashed, where)
-    return found
+def _as_address(number: str) -> str:
+    value = int(number[:18]) & 0xFFFFFFFF
+    return ".".join(str(value >> shift & 255) for shift in (24, 16, 8, 0))
 
 
-def read_routes(statements: Sequence[Statement]) -> Iterator[Route]:
-    """Yield where requests are passed on, in the order of the files."""
-    outside = _added(statements)
-    for statement in statements:
-        if statement.name == "server":
-            listener = read_listener(statement)
-            yield from _routes_in(statement, listener, None, _added(statement.block) or outside)
+def _text(line: Statement) -> str:
+    return " ".join([line.name, *line.args])
 
 
-def pool_of(variable: str, maps: Maps, upstreams: Mapping[str, Upstream]) -> str | None:
-    """Name the upstream that a variable holds by default, through maps."""
-    seen: set[str] = set()
-    while variable in maps and variable not in seen:
-        seen.add(variable)
-        value = maps[variable].default
-        if value in upstreams:
-            return value
-        variable = only_variable(value) or ""
-    return None
-
-
-def _routes_in(
-    block: Statement, listener: Listener, prefix: str | None, headers: tuple[tuple[str, str], ...]
-) -> Iterator[Route]:
-    for inner in block.block:
-        if inner.name == "proxy_pass" and inner.args:
-            passed = PASSED_TO.fullmatch(inner.args[0])
-            if passed is not None:
-                yield Route(
-                    upstream=passed["host"],
-                    listener=listener,
-                    prefix=prefix,
-                    uri=passed["uri"],
-                    tls=passed["scheme"].lower() == "https",
-                    headers=headers,
-                )
-        elif inner.name == "location":
-            added = _added(inner.block) or headers
-            yield from _routes_in(inner, listener, location_prefix(inner.args), added)
-        elif inner.block:  # if, limit_except
-            added = _added(inner.block) or headers
-            yield from _routes_in(inner, listener, prefix, added)
-
-
-def location_prefix(args: tuple[str, ...]) -> str | None:
-    """Return the path of a location; None for a regular expression or a named one."""
-    modifier = re.match(r"(=|\^~|~\*?|@)?", "".join(args[:1]))
-    path = (
-        args[-1] if len(args) > 1 else "".join(args).removeprefix(modifier[0] if modifier else "")
-    )
-    return None if modifier and modifier[0][:1] in ("~", "@") else path
-
-
-def _added(block: Iterable[Statement]) -> tuple[tuple[str, str], ...]:
-    return tuple(
-        (inner.args[0], inner.args[1])
-        for inner in block
-        if inner.name == "add_header" and len(inner.args) > 1
-    )
-
-
-def read_listener(server: Statement) -> Listener:
-    """Read a ``server`` block's addresses and names; raise on one that nginx refuses."""
-    listens = [found for line in server.named("listen") if (found := read_listen(line)) is not None]
-    names = [name for line in server.named("server_name") for name in line.args]
-    return Listener(
-        listens=tuple(listens) or ((None, 80, False),),
-        names=tuple(name for name in names if _REAL_NAME.fullmatch(name)),
-    )
-
-
-def read_listen(line: Statement) -> tuple[str | None, int, bool] | None:
-    """Read address (None for any), port and TLS of a ``listen`` line; None for a socket."""
-    if not line.args or line.args[0].lower().startswith("unix:"):
-        return None
-    text = line.args[0]
-    if BARE_PORT.fullmatch(text):
-        address, port = "", text
-    else:
-        bare = text.endswith("]") or ":" not in text
-        address, port = (text, "80") if bare else text.rsplit(":", 1)
-    digits = port.lstrip("0") if BARE_PORT.fullmatch(port) else ""
-    if not 0 < len(digits) < 6 or int(digits) > 65535:
-        raise line.error(f"listen {text[:80]!r} has no valid port; expected one of 1 to 65535")
-    anywhere = address in ("", "*", "0.0.0.0", "[::]")  # noqa: S104 - read here, not listened on
-    return None if anywhere else address, int(digits), "ssl" in line.args
-
-
-def _see_that_the_hash_decides(upstream: Statement) -> None:
-    name = upstream.args[0]
-    for line in upstream.block:
-        if line.name in STICKY:
-            raise line.error(
-                f"'{line.text};' in upstream {name!r} decides before the hash: a client that keeps "
-                "cookies stays where it was, whatever key it sends; take the line away"
-            )
-        if line.name.startswith("balancer_by_lua"):
-            raise line.error(
-                f"{line.name} chooses the servers of upstream {name!r}, and the hash does not; "
-                "take one of them away"
-            )
-    last = [line for line in upstream.block if line.name in METHODS][-1]
-    if last.name != "hash":
-        raise last.error(
-            f"'{last.text};' comes after the hash in upstream {name!r}, and the last one decides; "
-            "take it away"
-        )
-    for line in of_other_modules(upstream.block):
-        warn(
-            f"{line.where}: '{line.name}' in upstream {name!r} is not known here; if it chooses "
-            "servers, the topology read from this file is wrong"
-        )
-
-
-def _server(line: Statement, upstream: Statement) -> Server:
-    text = server_text(line, upstream)
-    if line.args and BARE_PORT.fullmatch(line.args[0]):
-        raise line.error(
-            f"'server {text};' names no host, and nginx takes the number for one; write "
-            f"'server HOST:{line.args[0]};'"
-        )
-    try:
-        server = parse_server(text)
-    except InvalidPlacement as bad:
-        raise line.error(str(bad)) from bad
-    if server.at_run_time == "service":
-        raise line.error(
-            f"'server {text};': nginx asks DNS for the servers while it runs, and what it finds "
-            "is not known here; list the servers"
-        )
-    return server
-
-
-def _hash(line: Statement) -> HashDirective:
-    try:
-        return parse_hash(" ".join(["hash", *line.args]))
-    except InvalidPlacement as bad:
-        raise line.error(str(bad)) from bad
+def is_filled_in(line: ServerLine) -> bool:
+    """Tell whether a template fills the line in: it may be several servers."""
+    return has_placeholder(line.statement)
