@@ -169,7 +169,7 @@ def test_nginx_takes_files_in_every_way_that_people_write_them(run, conf, monkey
 def test_what_looks_like_a_file_and_is_none_is_not_taken_for_a_key(run, conf):
     done = run("where", "--nginx", conf / "finch.conf", conf / "emo.conf", "a1b2")
     assert done.code == 1
-    assert "there is no nginx file" in done.err
+    assert "there is no file" in done.err
     assert run("where", "--nginx").code == 2
 
 

@@ -572,7 +572,7 @@ _SITE = (
 _PROXY = (
     Plant(
         "check: sticky is passed over",
-        "proxy/check/pools.py",
+        "proxy/nginx/upstreams.py",
         "return next((line for line in self.statement.block if line.name in STICKY), None)",
         "return None",
         ("proxy/check/test_unjudged.py::test_sticky_decides_before_any_method",),
@@ -580,7 +580,7 @@ _PROXY = (
     Plant(
         "check: a stream upstream is passed over",
         "proxy/check/streams.py",
-        "if not udp and (pool.chooses(site.resolve) or pool.balancer):",
+        "if name not in only_udp and (upstream.chooses(site.resolve) or upstream.balancer):",
         "if False:",
         ("proxy/check/test_streams.py",),
     ),
@@ -620,16 +620,18 @@ _PROXY = (
     ),
     Plant(
         "read: a session that decides before the hash is not refused",
-        "proxy/upstreams.py",
-        "        if line.name in STICKY:\n",
-        "        if False:\n",
-        ("proxy/test_parsing.py::test_read_nginx_refuses_what_makes_the_hash_decide_nothing",),
+        "proxy/read.py",
+        "    if (sticky := upstream.sticky) is not None:\n",
+        "    if (sticky := None) is not None:\n",
+        (
+            "proxy/nginx/test_parsing.py::test_read_nginx_refuses_what_makes_the_hash_decide_nothing",
+        ),
     ),
     Plant(
         "read: the first of several hashes holds",
-        "proxy/upstreams.py",
-        "            hashed, where = _hash(line), line\n",
-        "            hashed, where = _hash(line), line\n            break\n",
+        "proxy/nginx/upstreams.py",
+        "                hashed = parse_hash(_quoted(line))\n",
+        "                hashed = parse_hash(_quoted(line))\n                break\n",
         ("proxy/test_read.py::test_the_last_of_several_hashes_holds_as_in_nginx",),
     ),
 )

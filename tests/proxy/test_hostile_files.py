@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fuzz.seeds import COMPOSE, FRONT, PLAIN, TOPOLOGY
 from pavics_affinity.errors import AffinityError, AffinityWarning
-from pavics_affinity.proxy.check import RULES, SEVERITIES, check
+from pavics_affinity.proxy.check import RULES, check
 from pavics_affinity.proxy.read import read_nginx
 from pavics_affinity.proxy.render import render
 from pavics_affinity.proxy.write import is_ours, write
@@ -79,8 +79,7 @@ def only_ours(function, *args, **options):
 
 def is_well_formed(found, files):
     for each in found:
-        assert each.rule in RULES
-        assert each.severity in SEVERITIES
+        assert each.severity in RULES[each.rule].severities
         assert each.file in files
         lines = Path(each.file).read_bytes().decode(errors="replace").splitlines()
         assert 1 <= each.line <= len(lines) + 1

@@ -13,7 +13,7 @@ import click
 
 from ..errors import NginxConfigError
 from ..proxy.check import RULES, SEVERITIES, Finding, check, find_files
-from ..proxy.check.findings import listed
+from ..proxy.check.rules import listed
 from .site import addresses_of
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
@@ -100,14 +100,14 @@ def _show(found: Sequence[Finding]) -> None:
     for (severity, rule), group in groupby(ranked, key=lambda each: (each.severity, each.rule)):
         click.echo(
             f"{click.style(severity, fg=_COLOURS[severity], bold=True)}  "
-            f"{click.style(rule, bold=True)}: {RULES[rule]}"
+            f"{click.style(rule, bold=True)}: {RULES[rule].summary}"
         )
         for remedy, alike in groupby(group, key=lambda each: each.remedy):
             for (file, message), same in groupby(alike, key=lambda each: (each.file, each.message)):
                 lines = ", ".join(dict.fromkeys(str(each.line) for each in same))
                 click.echo(f"  {file}:{lines}")
                 click.echo(_wrapped(message))
-            click.echo(_wrapped(f"mend: {remedy}"))
+            click.echo(_wrapped(f"fix: {remedy}"))
         click.echo()
     click.echo(_total(found))
 

@@ -1,4 +1,4 @@
-"""Which node a ``server`` line is on, and what the node is called."""
+"""Which node a ``server`` line is on, what the node is called, and which header shows it."""
 
 from __future__ import annotations
 
@@ -12,27 +12,22 @@ from pathlib import PurePosixPath
 from ..placement.servers import Resolve, Server, peers_of
 from ..protocol import is_node_name
 from ..topology import Node
-from .maps import Map, node_names
+from ..warn import warn
+from .nginx.maps import UPSTREAM_ADDR, Map, Maps, node_names, only_variable, shows_node
+from .nginx.proxy_passes import ProxyPass
 
 
 class Nodes:
     """The nodes behind several services, recognised by their hosts.
 
-    A name depends on the node's own host, so that it stays when the list changes:
-    ``node1.example.org`` is ``node1`` (unless another host begins with the same
-    label), 10.0.0.1 is ``node-10-0-0-1``. Where the proxy itself names nodes, in a map
-    over ``$upstream_addr`` or by an upstream of each node's own, its names hold.
+    `known` holds the names that the proxy itself gives to servers, by `address_of`: in a map
+    over ``$upstream_addr``, or by an upstream of each node. Other names depend on the node's
+    own host, so that they stay when the list changes: ``node1.example.org`` is ``node1``
+    (unless another host begins with the same label), 10.0.0.1 is ``node-10-0-0-1``.
 
-    Two ports of one host in one service are two backends with files of their own, as
-    far as anybody can tell here: the second becomes a node ``HOST-2``. In another
-    service the second port of that host is taken for the same one.
-
-    Parameters
-    ----------
-    upstreams : iterable of sequences of Server
-        The servers of each service, in order.
-    known : mapping of str to str
-        Names that the proxy has for servers, by `address_of`.
+    Two ports of one host in one service are two backends with files of their own, as far as
+    the files show: the second becomes a node ``HOST-2``. The second port of that host in
+    another service is the same node.
     """
 
     def __init__(self, upstreams: Iterable[Sequence[Server]], known: Mapping[str, str]) -> None:
@@ -57,7 +52,7 @@ class Nodes:
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        """The nodes, in the order in which the files name them."""
+        """The nodes, in the order of the files."""
         return tuple(self._nodes.values())
 
     def of(self, server: Server) -> str:
@@ -66,7 +61,7 @@ class Nodes:
 
 
 def address_of(server: Server) -> str:
-    """Give a server's address as nginx prints it, or with its name where it has one."""
+    """Return a server's address as nginx prints it; with the host's name if it has one."""
     [peer] = peers_of(server, None)
     return (peer.address or f"{server.host}:{server.port}").lower()
 
@@ -79,7 +74,7 @@ def knows_address(server: Server, resolve: Resolve | None) -> bool:
 def names_in(
     mapped: Map, servers: Iterable[Server], resolve: Resolve | None = None
 ) -> dict[str, str]:
-    """Give the names that a map over ``$upstream_addr`` has for servers, by `address_of`."""
+    """Return the names that a map over ``$upstream_addr`` gives to servers, by `address_of`."""
     found: dict[str, str] = {}
     patterns = [(pattern, name) for pattern, name in node_names(mapped) if is_node_name(name)]
     for server in servers:
@@ -90,8 +85,65 @@ def names_in(
     return found
 
 
+def find_evidence(
+    ways: Mapping[str, Sequence[ProxyPass]],
+    maps: Maps,
+    servers: Sequence[Server],
+    nodes: Nodes,
+    resolve: Resolve | None,
+) -> str | None:
+    """Name the response header that shows ``$upstream_addr``, or a map over it.
+
+    Only one that all `ways` to each service add, and from which the node can be read; one
+    that names nodes is preferred. Warn of a header that cannot be used.
+    """
+    shown = [_shown_by(passed, maps) for several in ways.values() for passed in several]
+    usable: list[tuple[bool, str]] = []
+    for header in dict.fromkeys(header for headers in shown for header in headers):
+        if not all(header in headers for headers in shown) or not all(ways.values()):
+            reason = "not every location adds it; write it into the http block, with 'always'"
+        elif not all(_can_read(h[header], maps, servers, nodes, resolve) for h in shown):
+            reason = (
+                "its value does not show the node: the server lines have names, or the map does "
+                "not cover them all; name each node in a map over $upstream_addr"
+            )
+        else:
+            usable.append((shown[0][header] == UPSTREAM_ADDR, header))
+            continue
+        warn(f"the header {header} cannot be used as evidence of the node: {reason}")
+    return min(usable)[1] if usable else None
+
+
+def _shown_by(passed: ProxyPass, maps: Maps) -> dict[str, str]:
+    return {
+        header: variable
+        for header, line in passed.headers.items()
+        if (variable := shows_node(line.args[1], maps)) is not None
+    }
+
+
+def _can_read(
+    variable: str,
+    maps: Maps,
+    servers: Sequence[Server],
+    nodes: Nodes,
+    resolve: Resolve | None,
+) -> bool:
+    if variable == UPSTREAM_ADDR:
+        return all(knows_address(server, resolve) for server in servers)
+    mapped = maps[variable]
+    named = names_in(mapped, servers, resolve)
+    values = {value for _, value in mapped.entries}
+    return all(
+        address_of(server) in named
+        or nodes.of(server) in values
+        or (only_variable(mapped.default) == UPSTREAM_ADDR and knows_address(server, resolve))
+        for server in servers
+    )
+
+
 def _next(base: str, here: Set[str]) -> str:
-    """Return the first of ``base``, ``base-2``, ``base-3`` ... that is not there yet."""
+    """Return the first of ``base``, ``base-2``, ``base-3`` ... that is still free."""
     numbered = (base if n == 1 else f"{base}-{n}" for n in count(1))
     return next(name for name in numbered if name not in here)
 
@@ -101,7 +153,7 @@ def _short(host: str) -> str:
     try:
         address = ip_address(bare)
     except ValueError:
-        # A host, of which the first label is enough; or the path of a socket.
+        # The first label of a host, or the path of a socket.
         label = PurePosixPath(bare).stem if "/" in bare else bare.partition(".")[0]
         return _slug(label)
     return _slug(f"node-{address}")

@@ -10,12 +10,15 @@ from ..errors import NginxConfigError, UnknownService
 from ..placement.servers import Resolve, Server
 from ..topology import Backend, Outputs, Service, Topology
 from ..topology.urls import origin_of
-from .evidence import find_evidence
-from .hashed import common_header
-from .maps import only_variable, pools_by_node, read_maps
-from .naming import Nodes, address_of, names_in
-from .statements import Statement, StrPath, marks_in, read_statements
-from .upstreams import Route, Upstream, pool_of, read_routes, read_upstreams
+from ..warn import warn
+from .naming import Nodes, address_of, find_evidence, names_in
+from .nginx.config import NginxConfig
+from .nginx.maps import UPSTREAM_ADDR, only_variable
+from .nginx.proxy_passes import ProxyPass
+from .nginx.statements import NginxFiles, StrPath, find_nginx_files, marks_in, read_files
+from .nginx.upstreams import Upstream
+
+_HASH = "hash $http_machineid;"
 
 
 def read_nginx(
@@ -26,18 +29,18 @@ def read_nginx(
     Each ``upstream`` with a ``hash`` of a request header is a service, its ``server``
     lines are backends, and hosts are nodes: one host is one node in all services. Order,
     weights and marks are kept. An ``add_header`` of ``$upstream_addr``, or of a map over
-    it, is the evidence, if every service has it. A proxy that takes a node's name in the
-    key, as ours do, is recognised.
+    it, is the evidence, if every service adds it. A proxy that accepts a node's name in
+    the key, such as one that `render` wrote, is recognised.
 
     Parameters
     ----------
     *paths : str or path
-        Files, directories or patterns; includes are followed. Snippets will do: a file
+        Files, directories or patterns; includes are followed. Snippets are enough: a file
         of ``conf.d`` need not stand in an ``http`` block.
     urls : mapping of str to str, optional
-        The services' public URLs, by the names of their upstreams. Without one a
-        service at a location of its own has the URL that ``server_name`` gives, if it
-        is a full name; else it is recognised by the port that the proxy listens on.
+        The services' public URLs, by the names of their upstreams. Without one, a
+        service at a location of its own has the URL that ``server_name`` gives, if that
+        is a full name; else it is recognised by the port on which the proxy listens.
     resolve : callable, optional
         Name of a host to the list of its addresses, for ``server`` lines with names;
         see `Topology`.
@@ -49,136 +52,241 @@ def read_nginx(
     Raises
     ------
     NginxConfigError
-        A file that is not there or does not parse, no ``hash``, a ``hash`` that no
+        A file does not exist or does not parse, there is no ``hash``, or one that no
         client can steer or that something else overrides (``sticky``, a later method), a
         template, an upstream without servers ...; with file and line.
     UnknownService
-        `urls` names an upstream that is not there.
+        `urls` names an upstream that does not exist.
     TopologyError
-        A URL of `urls` is none.
+        `urls` holds something that is not a URL.
     MissingExtra
         crossplane is not installed.
 
     Warns
     -----
     AffinityWarning
-        An evidence header that cannot be used, or a directive beside a hash that is not
-        known here.
+        An evidence header cannot be used, or a directive beside a hash is not known here.
     """
-    if not paths:
-        raise NginxConfigError("no nginx file given; expected nginx.conf or the files in conf.d")
-    statements = read_statements(paths)
-    mark = next(marks_in(statements), None)
-    if mark is not None:
-        raise mark.error(
-            f"'{mark.name}' stands for whole directives in a template; read the file that nginx "
-            "gets ('nginx -T' prints it)"
-        )
-    site = _Site(statements, resolve)
-    if not site.hashed:
-        raise _without_hash(site.upstreams.values(), paths)
+    files = _read_strictly(paths)
+    config = NginxConfig(files, resolve)
+    _refuse_what_nginx_refuses(config)
+    if not config.services:
+        raise _without_hash(config.all_upstreams, paths)
+    for service in config.services:
+        for line in service.of_other_modules:
+            warn(
+                f"{line.where}: '{line.name}' in upstream {service.name!r} is not known; if it "
+                "chooses servers, the topology read from this file is wrong"
+            )
+    site = _Reading(config)
     return Topology(
         nodes=site.nodes.nodes,
         services=tuple(site.services(urls or {})),
-        header=common_header(site.hashed, site.maps),
-        evidence=find_evidence(site.routes, site.maps, site.servers, site.nodes, resolve),
+        header=_common_header(config),
+        evidence=find_evidence(site.ways, config.maps, site.servers, site.nodes, resolve),
         proxy="strict" if site.is_strict() else "plain",
         resolve=resolve,
     )
 
 
-class _Site:
-    """What the files say, before it is a topology."""
+# ---- what is noted while reading, raised ----
 
-    def __init__(self, statements: Sequence[Statement], resolve: Resolve | None) -> None:
-        self.resolve = resolve
-        self.maps = read_maps(statements)
-        self.upstreams = read_upstreams(statements)
-        self.hashed = [each for each in self.upstreams.values() if each.hashed is not None]
-        self.routes: dict[str, list[Route]] = {upstream.name: [] for upstream in self.hashed}
-        self.pools: dict[str, dict[str, Upstream]] = {}
-        for route in read_routes(statements):
-            self._take(route)
-        self.servers = [server for upstream in self.hashed for server in upstream.servers]
-        self.nodes = Nodes([each.servers for each in self.hashed], self._known_names())
+
+def _read_strictly(paths: Sequence[StrPath]) -> NginxFiles:
+    if not paths:
+        raise NginxConfigError("no nginx file given; expected nginx.conf or the files in conf.d")
+    named: list[str] = []
+    for path in paths:
+        found = find_nginx_files(path)
+        if not found:
+            raise NginxConfigError(
+                f"directory {str(path)!r} has no nginx.conf and no *.conf, also not in its conf.d "
+                "and config/proxy",
+                file=str(path),
+            )
+        named += found
+    files = read_files(named)
+    for error in files.errors:
+        raise error
+    for mark in marks_in(files.statements):
+        raise mark.error(
+            f"'{mark.name}' stands for whole directives in a template; read the file that nginx "
+            "reads ('nginx -T' prints it)"
+        )
+    return files
+
+
+def _refuse_what_nginx_refuses(config: NginxConfig) -> None:
+    for upstream in config.all_upstreams:
+        for refusal in upstream.refusals:
+            raise refusal.error()
+        if upstream.statement.named("hash"):
+            _check_that_the_hash_decides(upstream)
+        if not upstream.lines:
+            raise upstream.statement.error(
+                f"the servers of upstream {upstream.name!r} are not in the files; add a line for "
+                "each node, such as 'server 10.0.0.1:8093;'"
+            )
+        for line in upstream.lines:
+            if line.server is not None and line.server.at_run_time == "service":
+                raise line.statement.error(
+                    f"'{line.text};': nginx asks DNS for the servers while it runs, and the answer "
+                    "is not known here; list the servers"
+                )
+    for server in config.servers:
+        for refusal in server.refusals:
+            raise refusal.error()
+
+
+def _check_that_the_hash_decides(upstream: Upstream) -> None:
+    name = upstream.name
+    if (sticky := upstream.sticky) is not None:
+        raise sticky.error(
+            f"'{sticky.text};' in upstream {name!r} decides before the hash: a client that keeps "
+            "cookies stays on its node, whatever key it sends; remove the line"
+        )
+    if (balancer := upstream.balancer) is not None:
+        raise balancer.error(
+            f"{balancer.name} chooses the servers of upstream {name!r}, and the hash does not; "
+            "remove one of them"
+        )
+    if upstream.method.name != "hash":
+        raise upstream.method.error(
+            f"'{upstream.method.text};' comes after the hash in upstream {name!r}, and the last "
+            "method decides; remove it"
+        )
+
+
+def _without_hash(upstreams: Iterable[Upstream], paths: Sequence[StrPath]) -> NginxConfigError:
+    remedy = f"add '{_HASH}' to the upstream of each WPS"
+    first = next(iter(upstreams), None)
+    if first is None:
+        files = ", ".join(str(path) for path in paths)
+        return NginxConfigError(
+            f"no upstream in {files}; give the files that hold the upstream blocks, and {remedy}"
+        )
+    return first.statement.error(
+        f"no upstream has a hash, so nginx gives the requests of one workflow to all nodes in "
+        f"turn; {remedy}, for example to {first.name!r}"
+    )
+
+
+# ---- the header ----
+
+
+def _common_header(config: NginxConfig) -> str:
+    """Name the one header that all services hash."""
+    first, *others = config.services
+    header = _hashed_header(first, config)
+    for upstream in others:
+        other = _hashed_header(upstream, config)
+        if other != header:
+            raise upstream.method.error(
+                f"upstream {upstream.name!r} hashes the header {other}, and {first.name!r} "
+                f"({first.method.where}) hashes {header}; a workflow sends one header: write the "
+                "same hash in both"
+            )
+    return header
+
+
+def _hashed_header(upstream: Upstream, config: NginxConfig) -> str:
+    headers = config.headers_of(upstream)
+    if len(headers) != 1:
+        what = f"several headers ({', '.join(sorted(headers))})" if headers else "no header"
+        raise upstream.method.error(
+            f"upstream {upstream.name!r} hashes {upstream.key!r}, in which there is {what} that a "
+            f"workflow could send; write '{_HASH}'"
+        )
+    if upstream.hashed is not None and len(upstream.hashed.parts) != 1:
+        raise upstream.method.error(
+            f"upstream {upstream.name!r} hashes {upstream.key!r}, which holds more than the "
+            "machineid: requests of one workflow go to several nodes, and no client can steer "
+            f"them; write '{_HASH}'"
+        )
+    return headers.pop()
+
+
+# ---- nodes and services ----
+
+
+class _Reading:
+    """The configuration on its way to a topology."""
+
+    def __init__(self, config: NginxConfig) -> None:
+        self.config = config
+        self.ways = {
+            service.name: [each for each in config.ways_to(service) if each.kind == "proxy"]
+            for service in config.services
+        }
+        self.by_node = {
+            service.name: config.upstreams_by_node(service) for service in config.services
+        }
+        self.servers = [server for service in config.services for server in service.servers]
+        self.nodes = Nodes([each.servers for each in config.services], self._known_names())
 
     def services(self, urls: Mapping[str, str]) -> list[Service]:
         """Make the services."""
-        names = _service_names(upstream.name for upstream in self.hashed)
-        strange = [name for name in urls if name not in {*names, *names.values()}]
-        if strange:
+        names = _service_names(upstream.name for upstream in self.config.services)
+        unknown = [name for name in urls if name not in {*names, *names.values()}]
+        if unknown:
             raise UnknownService(
-                f"urls names {strange[0]!r}, and the files have: {', '.join(names)}"
+                f"urls names the upstream {unknown[0]!r}, which is not in the files; they have: "
+                f"{', '.join(names)}"
             )
         return [
             self._service(upstream, name, urls.get(upstream.name, urls.get(name)))
-            for upstream in self.hashed
+            for upstream in self.config.services
             if (name := names[upstream.name])
         ]
 
     def is_strict(self) -> bool:
-        """Tell whether each service takes the name of each of its nodes in the key."""
-        for upstream in self.hashed:
+        """Tell whether each service accepts the name of each of its nodes in the key."""
+        for upstream in self.config.services:
             addresses: dict[str, set[str]] = {}
             for server in upstream.servers:
                 addresses.setdefault(self.nodes.of(server), set()).add(address_of(server))
-            pools = self.pools.get(upstream.name, {})
+            pools = self.by_node[upstream.name]
             for node, mine in addresses.items():
                 if node not in pools or not mine.issuperset(map(address_of, pools[node].servers)):
                     return False
         return True
 
-    def _take(self, route: Route) -> None:
-        variable = only_variable(route.upstream)
-        if variable is None:
-            name: str | None = route.upstream
-        else:
-            name = pool_of(variable, self.maps, self.upstreams)
-        if name is None or name not in self.routes:
-            return
-        self.routes[name].append(route)
-        if variable is not None:
-            chosen = pools_by_node(self.maps[variable]).items()
-            self.pools[name] = {
-                node: self.upstreams[pool] for node, pool in chosen if pool in self.upstreams
-            }
-
     def _known_names(self) -> dict[str, str]:
         known: dict[str, str] = {}
-        for mapped in self.maps.values():
-            if only_variable(mapped.source) == "upstream_addr":
-                known.update(names_in(mapped, self.servers, self.resolve))
-        for pools in self.pools.values():
-            for node, pool in pools.items():
-                known.update((address_of(server), node) for server in pool.servers)
+        for mapped in self.config.maps.values():
+            if only_variable(mapped.source) == UPSTREAM_ADDR:
+                known.update(names_in(mapped, self.servers, self.config.resolve))
+        for by_node in self.by_node.values():
+            for node, upstream in by_node.items():
+                known.update((address_of(server), node) for server in upstream.servers)
         return known
 
     def _service(self, upstream: Upstream, name: str, url: str | None) -> Service:
-        routes = self.routes[upstream.name]
-        route = _route_of(routes, url)
-        if url is None and route is not None and route.prefix not in (None, "/"):
-            base = route.listener.base_url()
-            url = None if base is None else base + str(route.prefix).rstrip("/")
+        ways = self.ways[upstream.name]
+        way = _way_of(ways, url)
+        if url is None and way is not None and way.prefix not in (None, "/"):
+            base = way.server.base_url()
+            url = None if base is None else base + str(way.prefix).rstrip("/")
         ports = {server.port for server in upstream.servers}
         port = ports.pop() if len(ports) == 1 else None
-        if url is None and route is None and port is None:
-            raise upstream.statement.error(
-                f"no server passes requests to upstream {upstream.name!r}, so that nothing tells "
-                f"its URL; give the file that does, or urls={{{upstream.name!r}: 'http://...'}}"
+        if url is None and way is None and port is None:
+            raise upstream.method.error(
+                f"no server passes requests to upstream {upstream.name!r}, so its URL is not "
+                f"known; give the file that does, or urls={{{upstream.name!r}: 'http://...'}}"
             )
         path = None
-        if route is not None and route.uri is not None:
-            path = route.backend_path(urlsplit(url).path if url else str(route.prefix or "/"))
+        if way is not None and way.uri is not None:
+            path = way.backend_path(urlsplit(url).path if url else str(way.prefix or "/"))
         return Service(
             name=name,
             url=url,
             port=port,
-            listen=None if route is None else route.listener.listen_for(url),
+            listen=None if way is None else way.server.listen_for(url),
             path=path,
-            outputs=_outputs(routes, route, url),
-            method="hash consistent" if upstream.hashed and upstream.hashed.consistent else "hash",
+            outputs=_outputs(ways, way, url),
+            method="hash consistent" if upstream.is_consistent else "hash",
             backends=tuple(self._backend(server) for server in upstream.servers),
-            tls=route is not None and route.tls,
+            tls=way is not None and way.tls,
         )
 
     def _backend(self, server: Server) -> Backend:
@@ -191,39 +299,41 @@ class _Site:
         )
 
 
-def _route_of(routes: Sequence[Route], url: str | None) -> Route | None:
-    """Choose the location that a service's URL comes in by; without one, the first."""
+def _way_of(ways: Sequence[ProxyPass], url: str | None) -> ProxyPass | None:
+    """Choose the way that the requests for a service's URL take; without one, the first."""
     if url is None:
-        return next((route for route in routes if route.prefix is not None), None) or (
-            routes[0] if routes else None
+        return next((way for way in ways if way.prefix is not None), None) or (
+            ways[0] if ways else None
         )
     path, origin = urlsplit(url).path or "/", origin_of(url)
-    fitting = [route for route in routes if path.startswith(route.prefix or "/")]
+    fitting = [way for way in ways if path.startswith(way.prefix or "/")]
     return max(
-        fitting or routes,
-        key=lambda route: (
-            len(route.prefix or ""),
-            origin is not None and route.listener.has_port(origin.port),
+        fitting or ways,
+        key=lambda way: (
+            len(way.prefix or ""),
+            origin is not None and origin.port in way.server.ports,
         ),
         default=None,
     )
 
 
-def _outputs(routes: Sequence[Route], chosen: Route | None, url: str | None) -> Outputs | None:
+def _outputs(
+    ways: Sequence[ProxyPass], chosen: ProxyPass | None, url: str | None
+) -> Outputs | None:
     """Take another location of the same service as that of its outputs."""
     origin = origin_of(url) if url is not None else None
     if chosen is None or origin is None:
         return None
     others = [
-        route
-        for route in routes
-        if route.listener == chosen.listener
-        and route.prefix not in (None, "/", chosen.prefix)
-        and not str(route.prefix).startswith("/.")
+        way
+        for way in ways
+        if way.server is chosen.server
+        and way.prefix not in (None, "/", chosen.prefix)
+        and not str(way.prefix).startswith("/.")
     ]
     if not others:
         return None
-    best = max(others, key=lambda route: "output" in str(route.prefix))
+    best = max(others, key=lambda way: "output" in str(way.prefix))
     prefix = str(best.prefix)
     return Outputs(str(origin) + prefix, best.backend_path(prefix))
 
@@ -240,17 +350,3 @@ def _service_names(upstreams: Iterable[str]) -> dict[str, str]:
             name = f"{base}-{number}"
         names[upstream] = name
     return names
-
-
-def _without_hash(upstreams: Iterable[Upstream], paths: Sequence[StrPath]) -> NginxConfigError:
-    remedy = "add 'hash $http_machineid;' to the upstream of each WPS"
-    first = next(iter(upstreams), None)
-    if first is None:
-        files = ", ".join(str(path) for path in paths)
-        return NginxConfigError(
-            f"no upstream in {files}; give the files that hold the upstream blocks, and {remedy}"
-        )
-    return first.statement.error(
-        f"no upstream has a hash, so that requests of one workflow go to all nodes in turn; "
-        f"{remedy}, {first.name!r} for one"
-    )

@@ -10,9 +10,9 @@ import pytest
 import requests
 
 from pavics_affinity.proxy.check import check
-from pavics_affinity.proxy.check.findings import Finding
-from pavics_affinity.proxy.check.paths import location_for
-from pavics_affinity.proxy.statements import read_statements
+from pavics_affinity.proxy.check.rules import Finding
+from pavics_affinity.proxy.nginx.servers import location_for
+from pavics_affinity.proxy.nginx.statements import read_files
 from support.live_site import RealNginx, ask, running, site
 from support.loopback import Answer
 
@@ -461,20 +461,10 @@ def test_keepalive_before_the_hash_keeps_no_connection(place, late):
         opened = backend.connections - before
         if late:
             assert opened == 0
-            is_sound(proxy, "keepalive-before-hash", "keepalive-unused")
+            is_sound(proxy, "keepalive-before-hash")
         else:
             assert opened == 8
             found_in(proxy, "keepalive-before-hash")
-
-
-def test_keepalive_without_http_1_1_keeps_no_connection(place):
-    with place.served(place.upstream(last="keepalive 4;") + place.server()) as proxy:
-        [node] = place.nodes_of("a1", times=1)
-        backend = place.site.backends[node, "finch"]
-        before = backend.connections
-        place.nodes_of("a1", times=8)
-        assert backend.connections - before == 8
-        found_in(proxy, "keepalive-unused")
 
 
 # ---- locations ----
@@ -611,14 +601,11 @@ def test_the_location_of_a_path_is_the_one_that_nginx_takes(place):
         for i, location in enumerate(LOCATIONS)
     ]
     with place.served(place.server("\n".join(blocks))) as proxy:
-        [statement] = [
-            each
-            for each in read_statements([proxy.directory / "nginx.conf"])
-            if each.name == "server"
-        ]
+        files = read_files([str(proxy.directory / "nginx.conf")])
+        [statement] = files.statements.named("server")
         for path in PATHS:
             chosen = location_for(statement, path)
-            assert place.ask(path=path).text == next(chosen.named("return")).args[1], path
+            assert place.ask(path=path).text == chosen.named("return")[0].args[1], path
 
 
 # ---- ports ----

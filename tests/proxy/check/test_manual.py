@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pavics_affinity.proxy.check import RULES, check
+from pavics_affinity.proxy.check import RULES, SEVERITIES, check
 
 PAGE = Path(__file__).parents[3] / "docs" / "operators" / "check.md"
 SECTION = re.compile(r"^### (?P<rule>\S+)\n(?P<text>.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
@@ -20,7 +20,7 @@ upstream finch {
 }
 """
 SERVER = "server {{ listen {port}; location / {{ proxy_pass http://{name}; }} }}\n"
-WITHOUT_MENDED = {"edited"}
+WITHOUT_FIXED = {"edited"}
 
 
 @dataclass(frozen=True)
@@ -71,16 +71,39 @@ def rules_found(directory, example):
     return {each.rule for each in found}
 
 
-def test_each_rule_has_its_section_and_each_section_its_rule():
-    assert sorted(section["rule"] for section in SECTION.finditer(PAGE.read_text())) == sorted(
-        RULES
-    )
+def test_each_rule_has_its_section_below_the_heading_that_it_names():
+    heading, found = "", []
+    for line in PAGE.read_text().splitlines():
+        if line.startswith("## "):
+            heading = line.removeprefix("## ")
+        elif line.startswith("### "):
+            found.append((line.removeprefix("### "), heading))
+    assert found == [(rule.id, rule.section) for rule in RULES.values()]
 
 
-@pytest.mark.parametrize("rule", RULES)
+def test_the_list_of_all_rules_is_the_table_of_the_code():
+    rows = [line for line in PAGE.read_text().splitlines() if line.startswith("| [")]
+    assert rows == [
+        f"| [{rule.id}](#{rule.id}) | {', '.join(rule.severities)} | {rule.summary} |"
+        for rule in RULES.values()
+    ]
+
+
+@pytest.mark.parametrize(
+    "section", list(SECTION.finditer(PAGE.read_text())), ids=lambda section: section["rule"]
+)
+def test_a_section_begins_with_the_severities_of_its_rule(section):
+    said = re.match(r"\n\*(.+?)\*", section["text"], re.DOTALL)[1].lower()
+    rule = RULES[section["rule"]]
+    assert said.startswith(rule.severity)
+    named = {severity for severity in SEVERITIES if re.search(rf"\b{severity}\b", said)}
+    assert named == set(rule.severities)
+
+
+@pytest.mark.parametrize("rule", list(RULES))
 def test_a_rule_has_an_example_that_breaks_it_and_one_that_does_not(rule):
     shown = [example.which for example in examples() if example.rule == rule]
-    assert shown == ["breaks"] if rule in WITHOUT_MENDED else ["breaks", "mended"]
+    assert shown == ["breaks"] if rule in WITHOUT_FIXED else ["breaks", "fixed"]
 
 
 @pytest.mark.parametrize("example", examples(), ids=lambda each: f"{each.rule}-{each.which}")

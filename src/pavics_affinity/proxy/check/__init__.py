@@ -1,25 +1,19 @@
-"""``check``: what is wrong with the files of a proxy, and what users will see of it."""
+"""``check``: what is wrong with the files of a proxy, and how users are affected."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 from ...placement.servers import Resolve
 from ...topology import Topology
-from ..statements import Statement, StrPath
-from ..write import was_edited
+from ..nginx.statements import StrPath, read_files
 from .agreement import Agreement
-from .choices import choice_findings
 from .compose import compose_findings, read_compose
 from .failover import failover_findings
-from .files import Files, find_files, read_nginx_files
-from .findings import RULES, SEVERITIES, Finding, Severity, Spot, in_order
-from .headers import header_findings
+from .files import Files, edited_findings, find_files, unreadable_findings
 from .key import key_findings
 from .locations import location_findings
-from .ports import port_findings
+from .rules import RULES, SEVERITIES, Finding, Rule, Severity, Spot, in_order
 from .servers import server_findings
 from .site import Site
 from .streams import stream_findings
@@ -27,35 +21,32 @@ from .together import together_findings
 from .unjudged import unjudged_findings
 from .upstreams import upstream_findings
 
-__all__ = ["RULES", "SEVERITIES", "Files", "Finding", "Severity", "check", "find_files"]
+__all__ = ["RULES", "SEVERITIES", "Files", "Finding", "Rule", "Severity", "check", "find_files"]
 
 _RULES_ON_NGINX = (
     server_findings,
     upstream_findings,
-    choice_findings,
     unjudged_findings,
     stream_findings,
     key_findings,
     together_findings,
     failover_findings,
     location_findings,
-    header_findings,
-    port_findings,
 )
 
 
 def check(
     *paths: StrPath, topology: StrPath | None = None, resolve: Resolve | None = None
 ) -> list[Finding]:
-    """Look for mistakes in nginx and compose files.
+    """Look for mistakes in nginx and docker-compose files.
 
     Parameters
     ----------
     *paths : str or path
         nginx files, docker-compose files (YAML), directories or patterns. Includes are
-        followed; snippets of ``conf.d`` will do.
+        followed; snippets of ``conf.d`` are enough.
     topology : str or path, optional
-        A topology file that the files are held against.
+        A topology file to compare the files with.
     resolve : callable, optional
         Name of a host to the list of its addresses; without it each name counts as one.
 
@@ -67,53 +58,30 @@ def check(
     Raises
     ------
     NginxConfigError
-        A path names nothing, or there is no nginx file.
+        A path names no file, or there is no nginx file.
     TopologyError
-        The topology makes no sense.
+        The topology is invalid.
     MissingExtra
         crossplane or PyYAML is not installed.
     """
-    files = find_files(paths)
-    statements, found = read_nginx_files(files.nginx)
-    told = None if topology is None else Topology.load(topology)
+    given = find_files(paths)
+    files = read_files(given.nginx)
+    found = list(unreadable_findings(files, given.nginx))
+    promised = None if topology is None else Topology.load(topology)
     site = Site(
-        statements,
+        files,
         resolve,
-        None if told is None else told.header,
-        Spot(files.nginx[0], 1),
+        None if promised is None else promised.header,
+        Spot(given.nginx[0], 1),
         is_incomplete=any(each.rule != "include" for each in found),
     )
     for rules in _RULES_ON_NGINX:
         found += rules(site)
-    proxies, bad = read_compose(files.compose) if files.compose else ([], [])
+    proxies, bad = read_compose(given.compose) if given.compose else ([], [])
     found += bad
-    if files.compose and not bad:
-        found += compose_findings(site, proxies, files.compose)
-    if told is not None and topology is not None:
-        found += Agreement(site, told, os.fspath(topology), proxies).findings()
-    found += _edited([*files.nginx, *files.compose, *_files_of(statements)])
+    if given.compose and not bad:
+        found += compose_findings(site, proxies, given.compose)
+    if promised is not None and topology is not None:
+        found += Agreement(site, promised, os.fspath(topology), proxies).findings()
+    found += edited_findings(given, files)
     return in_order(found)
-
-
-def _files_of(statements: Sequence[Statement]) -> Iterator[str]:
-    for statement in statements:
-        yield statement.file
-        yield from _files_of(statement.block)
-
-
-def _edited(files: Iterable[str]) -> Iterator[Finding]:
-    for file in dict.fromkeys(files):
-        try:
-            edited = was_edited(Path(file).read_bytes())
-        except OSError:
-            continue  # a finding of its own
-        if edited:
-            yield Finding(
-                file,
-                1,
-                "edited",
-                "note",
-                "this file was written by 'pavics-affinity render' and edited since: what it does "
-                "is no longer what the topology says, and the next render refuses to replace it",
-                "put the change into the topology, and render again with --force",
-            )

@@ -1,20 +1,22 @@
-"""Rules on the files against a topology, by which clients go."""
+"""Rules on the files against a topology, which tells clients where services are."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ...topology import Backend, Service, Topology
 from ...topology.placing import Placing
 from ...topology.toml import Lines
-from ..maps import pools_by_node
+from ...topology.urls import origin_of
 from ..naming import address_of
+from ..nginx.maps import upstreams_by_node
+from ..nginx.servers import ServerBlock, location_for, place_of
+from ..nginx.upstreams import Upstream
 from .compose import Container
-from .findings import Finding, Findings, Spot, finding, listed
-from .passing import Passing
-from .paths import path_findings
-from .pools import Pool
+from .rules import Finding, Findings, Spot, finding, listed
 from .site import Site
 from .together import place_on, share_together
 
@@ -22,18 +24,9 @@ _UNKNOWN = "?"
 
 
 class Agreement:
-    """A topology, and the files that are held against it.
+    """The files compared with a topology, read from `file`.
 
-    Parameters
-    ----------
-    site : Site
-        The files.
-    topology : Topology
-        What clients go by.
-    file : str
-        The topology's file.
-    proxies : sequence of Container
-        The proxy in the compose files.
+    `proxies` are the proxies in the compose files.
     """
 
     def __init__(
@@ -44,223 +37,214 @@ class Agreement:
         self.file = file
         self.proxies = proxies
         self.lines = Lines(Path(file).read_text(encoding="utf-8"))
-        self.pools = {service.name: self._pool_of(service) for service in topology.services}
+        by_port: dict[int, dict[Upstream, None]] = {}
+        for passed, upstream in site.to_services:
+            for port in passed.server.ports:
+                by_port.setdefault(port, {})[upstream] = None
+        self.upstreams = {
+            service.name: self._upstream_of(service, by_port) for service in topology.services
+        }
+
+    def _upstream_of(
+        self, service: Service, by_port: Mapping[int, Mapping[Upstream, None]]
+    ) -> Upstream | None:
+        name = service.name.lower()
+        if name in self.site.upstreams and name not in self.site.node_upstreams:
+            return self.site.upstreams[name]
+        fitting = list(by_port.get(service.listen_port or 0, ()))
+        return fitting[0] if len(fitting) == 1 else None
 
     def findings(self) -> Findings:
         """Check all that clients rely on."""
         yield from self._header()
         yield from self._style()
         for service in self.topology.services:
-            pool = self.pools[service.name]
-            if pool is None:
+            upstream = self.upstreams[service.name]
+            if upstream is None:
                 yield self._missing(service)
                 continue
-            yield from self._names(service, pool)
-            yield from self._method(service, pool)
-            yield from self._servers(service, pool)
-            yield from self._evidence(pool)
-            yield from self._listen(service, pool)
+            yield from self._names(service, upstream)
+            yield from self._method(service, upstream)
+            yield from self._servers(service, upstream)
+            yield from self._evidence(upstream)
+            yield from self._listen(service, upstream)
             yield from self._publish(service)
-        yield from path_findings(self.site, self.topology, self.pools)
+        yield from self._paths()
         yield from self._extra()
 
     def _at(self, *path: str) -> Spot:
         return Spot(self.file, self.lines.of(path) or 1)
 
-    def _pool_of(self, service: Service) -> Pool | None:
-        named = self.site.pools.get(service.name.lower())
-        if named is not None and named.name.lower() not in self.site.node_pools:
-            return named
-        fitting = [
-            pool
-            for passing, pool in self.site.to_services
-            if service.listen_port in _ports(self.site, passing)
-        ]
-        return fitting[0] if len(set(map(id, fitting))) == 1 else None
-
-    # ---- what holds for the whole site ----
+    # ---- the whole site ----
 
     def _header(self) -> Findings:
         site, header = self.site, self.topology.header
         wanted = header.lower().replace("_", "-")
-        for pool in site.services:
-            headers = site.headers_of(pool)
+        for upstream in site.services:
+            headers = site.headers_of(upstream)
             if headers and wanted not in headers:
                 yield finding(
                     "topology-header",
-                    "error",
-                    pool.method,
-                    f"clients send {header}, as the topology says, and upstream {pool.name!r} "
-                    f"hashes {listed(sorted(headers))}: it gets an empty key, for which nginx "
-                    "gives each request to the next node",
+                    upstream.method,
+                    f"clients send {header}, as the topology says, and upstream {upstream.name!r} "
+                    f"hashes {listed(sorted(headers))}: its key is empty, and nginx gives each "
+                    "request to the next node",
                     f"write 'hash $http_{wanted.replace('-', '_')};', or header = "
                     f'"{sorted(headers)[0]}" into the topology',
                 )
         if "_" in header:
             yield finding(
                 "header-underscore",
-                "error",
                 self._at("header"),
                 f"clients send the header {header}, and nginx drops headers with an underscore "
-                "unless 'underscores_in_headers on' tells it otherwise: the key is empty, and each "
-                "request goes to the next node",
+                "unless 'underscores_in_headers on' is set: the key is empty, and each request "
+                "goes to the next node",
                 f'write header = "{wanted}" into the topology',
+                severity="error",
             )
 
     def _style(self) -> Findings:
-        if self.topology.proxy == "strict" and not self.site.takes_names:
+        if self.topology.proxy == "strict" and not self.site.takes_node_names:
             yield finding(
                 "topology-style",
-                "error",
                 self._at("proxy"),
-                'the topology says proxy = "strict", and no upstream in the files is chosen by a '
-                "node's name: clients send keys such as 'a1b2~node2', which this proxy hashes like "
-                "any other text, so that they land on any node",
+                'the topology says proxy = "strict", and no node\'s name chooses an upstream in '
+                "the files: clients send keys such as 'a1b2~node2', which this proxy hashes like "
+                "any other text, so that requests go to any node",
                 'write proxy = "plain" into the topology, or write the files with '
                 "'pavics-affinity render'",
             )
-        elif self.topology.proxy == "plain" and self.site.takes_names:
+        elif self.topology.proxy == "plain" and self.site.takes_node_names:
             yield finding(
                 "topology-style",
-                "note",
                 self._at("proxy"),
-                'the topology says proxy = "plain", and this proxy takes the names of nodes: '
-                "clients steer by numbers, which a change of the servers can lead astray",
+                'the topology says proxy = "plain", and this proxy accepts the names of nodes: '
+                "clients steer by numbers, which lead to other nodes when the servers change",
                 'write proxy = "strict" into the topology',
+                severity="note",
             )
 
     def _missing(self, service: Service) -> Finding:
         return finding(
             "topology-missing",
-            "error",
             self._at("services", service.name),
             f"service {service.name!r} of the topology has no upstream of this name in the files, "
-            f"and none behind port {service.listen_port}: clients that read the topology ask for "
-            "it in vain",
+            f"and none behind port {service.listen_port}: requests of clients that read the "
+            "topology fail",
             f"write an upstream {service.name!r}, or give the files that have it",
         )
 
     def _extra(self) -> Findings:
-        known = {id(pool) for pool in self.pools.values()}
-        for pool in self.site.services:
-            if id(pool) not in known:
+        known = set(self.upstreams.values())
+        for upstream in self.site.services:
+            if upstream not in known:
                 yield finding(
                     "topology-extra",
-                    "note",
-                    pool.statement,
-                    f"upstream {pool.name!r} is no service of the topology: workflows do not keep "
-                    "their node there by anything but the plain header",
-                    f"add [services.{pool.name}] to the topology",
+                    upstream.statement,
+                    f"upstream {upstream.name!r} is not a service of the topology: only the plain "
+                    "header keeps workflows on their node there",
+                    f"add [services.{upstream.name}] to the topology",
                 )
 
     # ---- one service ----
 
-    def _names(self, service: Service, pool: Pool) -> Findings:
-        if self.topology.proxy != "strict" or not self.site.takes_names:
+    def _names(self, service: Service, upstream: Upstream) -> Findings:
+        if self.topology.proxy != "strict" or not self.site.takes_node_names:
             return
-        taken = {
+        accepted = {
             node
             for mapped in self.site.maps.values()
-            if mapped.default.lower() == pool.name.lower()
-            for node in pools_by_node(mapped)
+            if mapped.default.lower() == upstream.name.lower()
+            for node in upstreams_by_node(mapped)
         }
-        missing = [b.node for b in self.topology.backends(service) if b.node not in taken]
+        missing = [b.node for b in self.topology.backends(service) if b.node not in accepted]
         if missing:
             yield finding(
                 "topology-style",
-                "error",
-                pool.statement,
+                upstream.statement,
                 f"keys that name {listed(dict.fromkeys(missing))} lead to no upstream of "
-                f"{pool.name!r}: workflows of these nodes are refused, or land on another node",
+                f"{upstream.name!r}: workflows of these nodes are refused, or run on another node",
                 "write the files again with 'pavics-affinity render'",
             )
 
-    def _method(self, service: Service, pool: Pool) -> Findings:
-        if pool.hashed is None:
-            return  # a finding of its own
-        method = "hash consistent" if pool.hashed.consistent else "hash"
+    def _method(self, service: Service, upstream: Upstream) -> Findings:
+        if upstream.hashed is None:
+            return  # a rule of its own reports it
+        method = "hash consistent" if upstream.is_consistent else "hash"
         if method != service.method:
             yield finding(
                 "topology-method",
-                "error",
-                pool.method,
+                upstream.method,
                 f"the topology says method = {service.method!r} for {service.name!r}, and this is "
                 f"{method!r}: clients predict other nodes than nginx chooses",
                 f'write method = "{method}" into the topology, or the other hash line here',
             )
 
-    def _servers(self, service: Service, pool: Pool) -> Findings:
-        if pool.hashed is None or not pool.servers:
+    def _servers(self, service: Service, upstream: Upstream) -> Findings:
+        if upstream.hashed is None or not upstream.servers:
             return
         wanted = self.topology.backends(service)
-        nodes = self._nodes_by_address(service)
-        known = [nodes.get(s.text.lower()) or nodes.get(address_of(s)) for s in pool.servers]
+        placing = Placing(service, wanted, self.site.resolve)
+        nodes: Mapping[str, str] = placing.evidence
         mine = [
-            Backend(node or _UNKNOWN, s.text, weight=s.weight, down=s.down, backup=s.backup)
-            for node, s in zip(known, pool.servers, strict=True)
+            Backend(
+                nodes.get(s.text.lower()) or nodes.get(address_of(s)) or _UNKNOWN,
+                s.text,
+                weight=s.weight,
+                down=s.down,
+                backup=s.backup,
+            )
+            for s in upstream.servers
         ]
         if _rows(mine) == _rows(wanted):
             return
-        strange = [backend.address for backend in mine if backend.node == _UNKNOWN]
+        unknown = [backend.address for backend in mine if backend.node == _UNKNOWN]
         alike = [row[1:] for row in _rows(mine)] == [row[1:] for row in _rows(wanted)]
-        if strange and alike and not pool.hashed.consistent:
+        if unknown and alike and not upstream.is_consistent:
             yield finding(
                 "topology-servers",
-                "note",
-                pool.method,
-                f"the topology does not have {listed(strange)} for {service.name!r}; number, order "
-                "and weights of the servers agree, which is what the hash goes by, if these are "
-                "the same machines",
+                upstream.method,
+                f"the topology does not have {listed(unknown)} for {service.name!r}. Number, order "
+                "and weights of the servers agree, so the hash agrees if these are the same "
+                "machines",
                 "write the same addresses in both, if clients can reach them",
+                severity="note",
             )
             return
-        one = place_on(Placing(service, wanted, self.site.resolve))
-        other = place_on(Placing(service, mine, self.site.resolve))
+        one = place_on(placing, self.site)
+        other = place_on(Placing(service, mine, self.site.resolve), self.site)
         share = share_together(one, other) if one and other else 0.0
         if share == 1:
-            return  # an order that does not matter, as under consistent
+            return  # the order does not matter, as with consistent
         yield finding(
             "topology-servers",
-            "error",
-            pool.method,
-            f"{_difference(mine, wanted, strange)}: clients that read the topology predict the "
+            upstream.method,
+            f"{_difference(mine, wanted, unknown)}: clients that read the topology predict the "
             f"right node for {share:.0%} of the ids, and steer the others to a wrong one",
             f"write the servers of {service.name!r} in the order and with the weights of the "
-            "topology ('pavics-affinity render' does), or the topology after the files",
+            "topology ('pavics-affinity render' does), or change the topology",
         )
 
-    def _nodes_by_address(self, service: Service) -> Mapping[str, str]:
-        placing = Placing(service, self.topology.backends(service), self.site.resolve)
-        return placing.evidence
-
-    def _evidence(self, pool: Pool) -> Findings:
-        passings = [passing for passing, to in self.site.to_services if to is pool]
+    def _evidence(self, upstream: Upstream) -> Findings:
         promised = self.topology.evidence
-        for passing in passings:
-            shown = {
-                line.args[0].lower(): line.args[0]
-                for line in passing.settings("add_header")
-                if len(line.args) > 1
-            }
-            if promised is not None and promised.lower() not in shown:
+        for passed in self.site.ways_to(upstream):
+            if promised is not None and promised.lower() not in map(str.lower, passed.headers):
                 yield finding(
                     "topology-evidence",
-                    "error",
-                    passing,
+                    passed,
                     f"the topology promises the header {promised} on every answer, and answers "
-                    f"from {pool.name!r} do not have it: clients take every one for that of "
+                    f"from {upstream.name!r} do not have it: clients take each for the answer of "
                     "another node, and stop with AffinityLost",
-                    f"write 'add_header {promised} ...' here, or take evidence out of the topology",
+                    f"write 'add_header {promised} ...' here, or remove evidence from the topology",
                 )
 
-    def _listen(self, service: Service, pool: Pool) -> Findings:
-        passings = [passing for passing, to in self.site.to_services if to is pool]
-        ports = {port for passing in passings for port in _ports(self.site, passing)}
+    def _listen(self, service: Service, upstream: Upstream) -> Findings:
+        ways = self.site.ways_to(upstream)
+        ports = {port for passed in ways for port in passed.server.ports}
         if service.listen_port is not None and ports and service.listen_port not in ports:
             yield finding(
                 "topology-listen",
-                "error",
-                passings[0].server,
+                ways[0].server.statement,
                 f"the topology says that the proxy listens on {service.listen_port} for "
                 f"{service.name!r}, and it listens on {listed(sorted(ports))}",
                 f"write 'listen {service.listen_port};', or listen = {min(ports)} into the "
@@ -279,7 +263,6 @@ class Agreement:
         if service.publish not in {port.published for port in ports}:
             yield finding(
                 "topology-listen",
-                "error",
                 ports[0].spot,
                 f"the topology says that {service.name!r} is published as {service.publish}, and "
                 f"the compose file publishes {listed(port.published for port in ports)}: users get "
@@ -288,14 +271,61 @@ class Agreement:
                 f"{ports[0].published} into the topology",
             )
 
+    # ---- paths ----
 
-def _ports(site: Site, passing: Passing) -> list[int]:
-    return [
-        port
-        for front in site.fronts
-        if front.statement is passing.server
-        for _, _, port in front.listens
-    ]
+    def _paths(self) -> Findings:
+        """Follow the URLs of services and outputs through the locations."""
+        ports = {
+            origin_of(service.url): service.listen_port
+            for service in reversed(self.topology.services)
+            if service.url is not None
+        }
+        every = {upstream.name for upstream in self.upstreams.values() if upstream is not None}
+        for service in self.topology.services:
+            upstream = self.upstreams[service.name]
+            if upstream is None or service.url is None:
+                continue
+            urls = {service.url: {upstream.name}}
+            if service.outputs is not None:
+                # Services share their node's disk, so each of them may serve an output.
+                urls[service.outputs.public.rstrip("/") + "/an-output.nc"] = every
+            for url, wanted in urls.items():
+                server = self._server_for(url, ports.get(origin_of(url)))
+                if server is not None:
+                    yield from self._follow(service, server, url, wanted)
+
+    def _server_for(self, url: str, port: int | None) -> ServerBlock | None:
+        servers = [server for server in self.site.servers if port in server.ports]
+        named = [server for server in servers if urlsplit(url).hostname in server.names]
+        return next(iter([*named, *servers]), None)
+
+    def _follow(
+        self, service: Service, server: ServerBlock, url: str, wanted: set[str]
+    ) -> Findings:
+        path = urlsplit(url).path or "/"
+        try:
+            location = location_for(server.statement, path)
+        except re.error:
+            return  # PCRE knows more than re
+        block = location or server.statement
+        # An if inside a location passes requests on, too.
+        here = self.site.passed_in(server, location)
+        reached = {upstream.name for each in here for upstream in self.site.upstreams_of(each)}
+        if reached & wanted or any(each.unknown for each in here):
+            return
+        if location is None:
+            where = f"the server in {block.where} has no location for it"
+        else:
+            to = listed(sorted(reached)) if reached else "no upstream"
+            where = f"{place_of(location)} ({block.where}) passes it to {to}"
+        yield finding(
+            "topology-path",
+            block,
+            f"clients of {service.name!r} request {url}, as the topology says, and {where}: they "
+            "get an answer that is not the service's, or none",
+            f"add 'location {path.rsplit('/', 1)[0] or '/'} {{ proxy_pass "
+            f"http://{min(wanted)}; }}', or write the URL that leads there into the topology",
+        )
 
 
 def _rows(backends: Sequence[Backend]) -> list[tuple[str, float, bool, bool]]:
@@ -303,10 +333,10 @@ def _rows(backends: Sequence[Backend]) -> list[tuple[str, float, bool, bool]]:
 
 
 def _difference(
-    mine: Sequence[Backend], wanted: Sequence[Backend], strange: Sequence[str | None]
+    mine: Sequence[Backend], wanted: Sequence[Backend], unknown: Sequence[str | None]
 ) -> str:
-    if strange:
-        return f"the topology does not have {listed(strange)}"
+    if unknown:
+        return f"the topology does not have {listed(unknown)}"
     missing = {b.node for b in wanted} - {b.node for b in mine}
     if missing:
         return f"servers of the topology are missing here ({listed(sorted(missing))})"

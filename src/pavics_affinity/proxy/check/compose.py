@@ -1,4 +1,4 @@
-"""Rules on docker-compose files: the published ports meet the listening ones."""
+"""Rules on docker-compose files: the published ports match the listening ones."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import MissingExtra
-from .findings import Finding, Findings, Spot, finding, listed
-from .site import Site, usable_listens
+from .rules import Finding, Findings, Spot, finding, listed
+from .site import Site
 
 _RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
 _VARIABLE = re.compile(r"\$\{\w+(?::?-(?P<default>[^}$]*))?[^}]*\}|\$\w+", re.ASCII)
@@ -30,7 +30,7 @@ class Port:
 
 @dataclass
 class Container:
-    """What the compose files say of one service."""
+    """What the compose files say about one service."""
 
     name: str
     spot: Spot
@@ -41,7 +41,7 @@ class Container:
 
 
 def read_compose(files: Sequence[str]) -> tuple[list[Container], list[Finding]]:
-    """Read the proxies of compose files, as docker-compose would merge them.
+    """Read the proxies of compose files, merged like docker-compose does.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def read_compose(files: Sequence[str]) -> tuple[list[Container], list[Finding]]:
             mark = getattr(bad, "problem_mark", None)
             line = 1 if mark is None else mark.line + 1
             problem = getattr(bad, "problem", None) or "it cannot be read"
-            found.append(_no_yaml(Spot(file, line), str(problem)))
+            found.append(_not_yaml(Spot(file, line), str(problem)))
             continue
         for name, node in _items(_entry(root, "services")):
             spot = Spot(file, node.start_mark.line + 1)
@@ -71,92 +71,94 @@ def read_compose(files: Sequence[str]) -> tuple[list[Container], list[Finding]]:
 
 
 def compose_findings(site: Site, proxies: Sequence[Container], files: Sequence[str]) -> Findings:
-    """Hold the proxies' ports against the ``listen`` lines."""
+    """Compare the proxies' published ports with the ``listen`` lines."""
     if not proxies:
         yield finding(
             "compose-ports",
-            "note",
             Spot(files[0], 1),
-            f"no service in {listed(files)} is an nginx, so that its ports were not checked",
+            f"no service in {listed(files)} is an nginx, so its ports were not checked",
             "give the compose file that holds the proxy (image: nginx)",
+            severity="note",
         )
         return
-    if not all(proxy.own_network for proxy in proxies):
+    listening = {listen.port for _, listen in site.listens}
+    if not listening or not all(proxy.own_network for proxy in proxies):
         return  # with the host's network nothing is published
-    listening = {port for _, _, _, port in usable_listens(site.fronts)}
-    if not listening:
-        return
+    ports = [port for proxy in proxies for port in proxy.ports]
+    for port in ports:
+        if port.target not in listening:
+            yield _not_listening(port, listening, site)
+    yield from _published_twice(ports)
+    unread = [each for proxy in proxies for each in proxy.unread]
+    for spot, text in unread:
+        yield finding(
+            "compose-ports",
+            spot,
+            f"{text!r} was not checked: its numbers are not known here",
+            "write the numbers, or a default: '${PORT:-8093}'; nginx's files take none from the "
+            "environment",
+            severity="note",
+        )
+    if not unread:
+        yield from _unpublished(site, {port.target for port in ports})
+
+
+def _not_listening(port: Port, listening: set[int], site: Site) -> Finding:
+    if site.is_filled_in:
+        return finding(
+            "compose-ports",
+            port.spot,
+            f"no 'listen' in the files is for the container's port {port.target}, and a template "
+            "may fill one in: whether they match was not checked",
+            "check the files that the templates make ('nginx -T' prints them)",
+            severity="note",
+        )
+    return finding(
+        "compose-ports",
+        port.spot,
+        f"port {port.published or 'of the host'} is published for the container's port "
+        f"{port.target}, and nginx listens on {listed(sorted(listening), 8)}: users get no "
+        "connection",
+        f"publish a port that nginx listens on, or write 'listen {port.target};' into the server "
+        "block",
+    )
+
+
+def _published_twice(ports: Sequence[Port]) -> Findings:
     taken: dict[tuple[str, int], Port] = {}
-    for port in [port for proxy in proxies for port in proxy.ports]:
-        if port.target not in listening and site.is_filled_in:
-            yield _may_be_filled_in(port)
-        elif port.target not in listening:
-            yield finding(
-                "compose-ports",
-                "error",
-                port.spot,
-                f"port {port.published or 'of the host'} is published for the container's port "
-                f"{port.target}, and nginx listens on {listed(sorted(listening), 8)}: users get no "
-                "connection",
-                f"publish a port that nginx listens on, or write 'listen {port.target};' into the "
-                "server block",
-            )
+    for port in ports:
         first = taken.setdefault((port.address, port.published or 0), port)
         if port.published and first is not port and first.target != port.target:
             yield finding(
                 "compose-ports",
-                "error",
                 port.spot,
                 f"port {port.published} is published twice, for {first.target} and {port.target}: "
                 "docker refuses to start the container",
                 "choose another port for one of them",
             )
-    for spot, text in [each for proxy in proxies for each in proxy.unread]:
-        yield finding(
-            "compose-ports",
-            "note",
-            spot,
-            f"{text!r} was not checked: its numbers are not known here",
-            "write the numbers, or a default: '${PORT:-8093}'; nginx's files take none from the "
-            "environment",
-        )
-    if not any(proxy.unread for proxy in proxies):
-        yield from _unpublished(site, {port.target for proxy in proxies for port in proxy.ports})
-
-
-def _may_be_filled_in(port: Port) -> Finding:
-    return finding(
-        "compose-ports",
-        "note",
-        port.spot,
-        f"no 'listen' in the files is for the container's port {port.target}, and a template may "
-        "fill one in: whether they meet was not checked",
-        "check the files that the templates make ('nginx -T' prints them)",
-    )
 
 
 def _unpublished(site: Site, published: set[int]) -> Findings:
-    concerned = {id(passing.server) for passing, _ in site.to_services}
-    for front, line, _, port in usable_listens(site.fronts):
-        if id(front.statement) in concerned and port not in published:
+    for server, listen in site.listens:
+        if server in site.serving and listen.port not in published:
             yield finding(
                 "compose-ports",
-                "warning",
-                line,
-                f"nginx listens on {port}, and the compose file publishes "
+                listen.statement,
+                f"nginx listens on {listen.port}, and the compose file publishes "
                 f"{listed(sorted(published), 8) or 'no port'}: from outside, users get no "
                 "connection to this service",
-                f"add '- \"{port}:{port}\"' to the ports of the proxy, or take the server away",
+                f"add '- \"{listen.port}:{listen.port}\"' to the ports of the proxy, or remove the "
+                "server",
+                severity="warning",
             )
 
 
-def _no_yaml(spot: Spot, problem: str) -> Finding:
+def _not_yaml(spot: Spot, problem: str) -> Finding:
     return finding(
         "syntax",
-        "error",
         spot,
-        f"no YAML: {problem}; docker-compose refuses the file",
-        "mend the line; 'docker-compose config' says more",
+        f"the file is not YAML: {problem}; docker-compose refuses it",
+        "fix the line; 'docker-compose config' says more",
     )
 
 
@@ -184,7 +186,7 @@ def _read(container: Container, node: Any, file: str) -> None:
 
 
 def _port_text(node: Any) -> tuple[str, str]:
-    """Give a port in the short form, and its protocol."""
+    """Return a port in the short form, and its protocol."""
     if hasattr(node, "value") and isinstance(node.value, str):
         text, _, protocol = node.value.strip().partition("/")
         return text, protocol
@@ -217,7 +219,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _entry(node: Any, key: str, seen: set[int] | None = None) -> Any:
-    """Return a mapping's value, merged ones (``<<``) included, each looked at once."""
+    """Return a mapping's value, also from merged mappings (``<<``), each visited once."""
     seen = set() if seen is None else seen
     items = node.value if _is_mapping(node) and len(seen) < _MOST_MERGED else []
     if id(node) in seen:

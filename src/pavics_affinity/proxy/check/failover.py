@@ -2,192 +2,157 @@
 
 from __future__ import annotations
 
-from ..upstreams import METHODS
-from .choices import location_of
-from .findings import Findings, finding, listed
-from .passing import Passing, place_of
-from .pools import Pool, ServerLine
+from ..nginx.proxy_passes import ProxyPass
+from ..nginx.servers import place_of
+from ..nginx.upstreams import METHODS, ServerLine, Upstream
+from .rules import Findings, finding, listed
 from .site import Site, once
+
+_LASTING_ERROR = "only both together make it a plain 502 that lasts as long as the node is down"
 
 
 def failover_findings(site: Site) -> Findings:
     """Check the services for ways in which a workflow leaves its node."""
-    for pool in site.services:
-        yield from _keepalive(pool)
-        if len(pool.choices) < 2:
+    for service in site.services:
+        yield from _keepalive(service)
+        if len(service.choices) < 2:
             continue
-        counting = [line for line in pool.choices if _counts(line)]
+        counting = [line for line in service.choices if _counts(line)]
         if counting:
-            yield from _max_fails(pool, counting)
-            yield from _zone(pool, site)
-        yield from _max_conns(pool)
-    for rule in (_next_upstream, _error_page, _mirror, _keepalive_used):
+            yield from _max_fails(service, counting)
+            yield from _zone(service, site)
+        yield from _max_conns(service)
+    for rule in (_next_upstream, _error_page, _mirror):
         yield from once(site, rule)
 
 
 def _counts(line: ServerLine) -> bool:
-    """Tell whether nginx takes the server for failed, after failures."""
+    """Tell whether nginx takes the server for failed after failures."""
     return not any(
         name == "max_fails" and value.strip("0") == ""
         for name, _, value in (word.partition("=") for word in line.statement.args[1:])
     )
 
 
-def _max_fails(pool: Pool, counting: list[ServerLine]) -> Findings:
+def _max_fails(service: Upstream, counting: list[ServerLine]) -> Findings:
     yield finding(
         "max-fails",
-        "warning",
         counting[0].statement,
-        f"in upstream {pool.name!r}, {len(counting)} of {len(pool.choices)} server lines have no "
-        "'max_fails=0' (the default is 1): when a node refuses one connection or times out once, "
-        "nginx gives all its workflows to other nodes for fail_timeout (10 s), and back again. A "
-        "chain that is running then does not find its files",
-        "write 'max_fails=0' on every server line, and 'proxy_next_upstream off;' beside it: only "
-        "both together make it a plain 502 that lasts as long as the node is down",
+        f"in upstream {service.name!r}, {len(counting)} of {len(service.choices)} server lines "
+        "have no 'max_fails=0' (the default is 1): when a node refuses one connection or times "
+        "out once, nginx gives all its workflows to other nodes for fail_timeout (10 s). A chain "
+        "that runs at that time does not find its files",
+        "write 'max_fails=0' on every server line, and 'proxy_next_upstream off;' beside it: "
+        + _LASTING_ERROR,
     )
 
 
-def _zone(pool: Pool, site: Site) -> Findings:
-    workers = site.workers
-    if workers is None or not workers.args or workers.args[0] == "1" or pool.first("zone"):
+def _zone(service: Upstream, site: Site) -> Findings:
+    workers = next(iter(site.statements.named("worker_processes")[-1:]), None)
+    if workers is None or not workers.args or workers.args[0] == "1" or service.first("zone"):
         return
     yield finding(
         "no-zone",
-        "warning",
-        pool.statement,
-        f"upstream {pool.name!r} has no zone, and nginx runs {workers.args[0]} workers "
-        f"({workers.where}): each counts failures for itself. After one, the worker that saw it "
-        "sends a workflow to another node, and the others send it to its own: its requests "
-        "alternate, by the worker that takes them",
-        f"write 'zone {pool.name} 64k;' into the upstream; with 'max_fails=0' on every server line "
-        "nothing is counted at all",
+        service.statement,
+        f"upstream {service.name!r} has no zone, and nginx runs {workers.args[0]} workers "
+        f"({workers.where}): each counts failures separately. After one failure, the worker that "
+        "saw it sends a workflow to another node, and the others send it to its own node",
+        f"write 'zone {service.name} 64k;' into the upstream; with 'max_fails=0' on every server "
+        "line nginx counts no failures at all",
     )
 
 
-def _max_conns(pool: Pool) -> Findings:
-    for line in pool.choices:
+def _max_conns(service: Upstream) -> Findings:
+    for line in service.choices:
         limits = [word for word in line.statement.args[1:] if word.startswith("max_conns=")]
         if limits and limits[-1].partition("=")[2].strip("0"):
             yield finding(
                 "max-conns",
-                "warning",
                 line.statement,
                 f"'{limits[-1]}': while so many requests are open on {line.statement.args[0]}, "
                 "nginx sends its workflows to other nodes, which do not have their files. One "
                 "busy hour is enough",
-                "take max_conns away; let the service itself queue or refuse (PyWPS: "
+                "remove max_conns; let the service itself queue or refuse (PyWPS: "
                 "parallelprocesses, maxprocesses)",
             )
 
 
-def _next_upstream(passing: Passing, pool: Pool, _: Site) -> Findings:
-    if len(pool.choices) < 2:
+def _next_upstream(passed: ProxyPass, service: Upstream, _: Site) -> Findings:
+    if len(service.choices) < 2:
         return
-    tries = passing.own_setting("next_upstream_tries")
-    setting = passing.own_setting("next_upstream")
+    tries = passed.own_setting("next_upstream_tries")
+    setting = passed.own_setting("next_upstream")
     if (setting is not None and setting.args == ("off",)) or (
         tries is not None and tries.args == ("1",)
     ):
         return
-    name = f"{passing.kind}_next_upstream"
+    name = f"{passed.kind}_next_upstream"
     found = f"'{name} {' '.join(setting.args)}'" if setting else f"{name} is at its default"
     execute = (
-        ", POSTs that had arrived included: an Execute runs twice"
+        "a POST that had arrived is sent again, too: an Execute runs twice"
         if setting is not None and "non_idempotent" in setting.args
-        else "; a GET that timed out, too: an Execute by GET runs twice"
+        else "a GET that timed out is sent again, too: an Execute by GET runs twice"
     )
     yield finding(
         "next-upstream",
-        "warning",
-        setting or passing.statement,
-        f"{found} where requests go to {pool.name!r}: one that a node refuses is sent to another, "
-        f"a POST as well{execute}. The user gets an answer of a node without their files, and no "
-        "word of the change",
+        setting or passed.statement,
+        f"{found} where requests go to {service.name!r}: a request that a node refuses, also a "
+        f"POST, is sent to another node. And {execute}. The user gets an answer of a node without "
+        "their files, and does not see the change",
         f"write '{name} off;' into the http or server block, and 'max_fails=0' on every server "
-        "line: only both together make it a plain 502 that lasts as long as the node is down",
+        f"line: {_LASTING_ERROR}",
     )
 
 
-def _error_page(passing: Passing, _: Pool, site: Site) -> Findings:
-    """Find ``error_page 502 = @other``, where the other location passes to nodes."""
-    for page in passing.settings("error_page"):
+def _error_page(passed: ProxyPass, _: Upstream, site: Site) -> Findings:
+    """Find ``error_page 502 = @other`` if the other location passes requests to nodes."""
+    for page in passed.settings("error_page"):
         codes = [word for word in page.args[:-1] if word in ("500", "502", "503", "504", "404")]
-        target = location_of(page.args[-1], passing.server, site) if page.args else None
-        if not codes or target is None or target is passing.location:
+        target = site.location_of(page.args[-1], passed.server) if page.args else None
+        if not codes or target is None or target is passed.location:
             continue
-        for other in site.passings_in(passing.server, target):
-            if other.targets:
-                yield finding(
-                    "error-page",
-                    "warning",
-                    page,
-                    f"'error_page {' '.join(page.args)}': what {passing.place} answers with "
-                    f"{listed(codes)} is asked again in {place_of(target)} "
-                    f"({other.statement.where}), of whichever node is there: a workflow whose node "
-                    "is down goes on elsewhere, without its files",
-                    "take the error_page away, or let it show a text and ask no other node",
-                )
-                break
+        others = [each for each in site.passed_in(passed.server, target) if each.targets]
+        if others:
+            yield finding(
+                "error-page",
+                page,
+                f"'error_page {' '.join(page.args)}': requests that {passed.place} answers with "
+                f"{listed(codes)} are sent again from {place_of(target)} "
+                f"({others[0].statement.where}), to any node there: a workflow whose node is down "
+                "continues elsewhere, without its files",
+                "remove the error_page, or let it show a text and ask no other node",
+            )
 
 
-def _mirror(passing: Passing, pool: Pool, site: Site) -> Findings:
-    for line in passing.settings("mirror"):
-        target = location_of(line.args[0], passing.server, site) if line.args else None
+def _mirror(passed: ProxyPass, service: Upstream, site: Site) -> Findings:
+    for line in passed.settings("mirror"):
+        target = site.location_of(line.args[0], passed.server) if line.args else None
         if target is None or line.args == ("off",):
             continue
-        for other in site.passings_in(passing.server, target)[:1]:
-            if other.targets:
-                yield finding(
-                    "mirror",
-                    "warning",
-                    line,
-                    f"'{line.text};': what goes to {pool.name!r} is sent a second time, to "
-                    f"{place_of(target)} ({other.statement.where}), an Execute too: it runs twice, "
-                    "if a WPS answers there, and the second run's files and status are never "
-                    "asked for",
-                    "take the mirror away, or mirror locations without an Execute only",
-                )
-                break
+        others = site.passed_in(passed.server, target)[:1]
+        if others and others[0].targets:
+            yield finding(
+                "mirror",
+                line,
+                f"'{line.text};': requests to {service.name!r} are sent a second time, to "
+                f"{place_of(target)} ({others[0].statement.where}). If a WPS answers there, an "
+                "Execute runs twice, and the files and status of the second run are never used",
+                "remove the mirror, or mirror only locations without an Execute",
+            )
 
 
-def _keepalive(pool: Pool) -> Findings:
-    keepalive = pool.first("keepalive")
+def _keepalive(service: Upstream) -> Findings:
+    keepalive = service.first("keepalive")
     if keepalive is None:
         return
-    names = [id(each) for each in pool.statement.block if each.name in ("keepalive", *METHODS)]
-    if names.index(id(keepalive)) < names.index(id(pool.method)):
+    lines = [each for each in service.statement.block if each.name in ("keepalive", *METHODS)]
+    if lines.index(keepalive) < lines.index(service.method):
         yield finding(
             "keepalive-before-hash",
-            "note",
             keepalive,
-            f"'keepalive' stands before '{pool.method.name}' in upstream {pool.name!r}, which "
-            "replaces it: no connection to a node is kept, and 'nginx -t' only warns ('load "
-            "balancing method redefined'). The hash holds; each request is slower by a connection",
+            f"'keepalive' stands before '{service.method.name}' in upstream {service.name!r}, "
+            "which replaces it: connections to nodes are not kept, and 'nginx -t' only warns "
+            "('load balancing method redefined'). The hash works; each request takes longer by a "
+            "connection",
             "move 'keepalive' below 'hash'",
-        )
-
-
-def _keepalive_used(passing: Passing, pool: Pool, _: Site) -> Findings:
-    keepalive = pool.first("keepalive")
-    if keepalive is None or passing.kind != "proxy":
-        return
-    version = passing.setting("proxy_http_version")
-    headers = {
-        line.args[0].lower(): line for line in passing.settings("proxy_set_header") if line.args
-    }
-    connection = headers.get("connection")
-    old = version is None or version.args == ("1.0",)
-    closes = connection is None or connection.args[1:] == ("close",)
-    if old or closes:
-        missing = ["'proxy_http_version 1.1;'"] * old + [
-            "'proxy_set_header Connection \"\";'"
-        ] * closes
-        yield finding(
-            "keepalive-unused",
-            "note",
-            passing.statement,
-            f"upstream {pool.name!r} has keepalive, and here {' and '.join(missing)} "
-            f"{'is' if len(missing) == 1 else 'are'} missing: most versions of nginx then close "
-            "each connection to a node after one request",
-            f"write {' and '.join(missing)} into the server block",
         )

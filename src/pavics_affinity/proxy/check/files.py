@@ -1,17 +1,15 @@
-"""The files that ``check`` is given: nginx's and docker-compose's, sorted and read."""
+"""The files that ``check`` is given, nginx's and docker-compose's, and what does not parse."""
 
 from __future__ import annotations
 
-import glob
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import NginxConfigError
-from ..parsing import TEMPLATES, is_steered
-from ..statements import Statement, StrPath, read_statements
-from .findings import Finding, Spot, finding
+from ..nginx.statements import NginxFiles, StrPath, find_nginx_files, walk
+from ..write import was_edited
+from .rules import Finding, Findings, Spot, finding
 
 _COMPOSE_SUFFIXES = (".yml", ".yaml")
 _COMPOSE_NAMES = ("docker-compose*", "compose*")
@@ -19,145 +17,103 @@ _COMPOSE_NAMES = ("docker-compose*", "compose*")
 
 @dataclass(frozen=True)
 class Files:
-    """What the paths name.
-
-    Attributes
-    ----------
-    nginx, compose : tuple of str
-        Paths of files, each once.
-    """
+    """The nginx and the docker-compose files that the paths name, each once."""
 
     nginx: tuple[str, ...]
     compose: tuple[str, ...]
 
 
 def find_files(paths: Iterable[StrPath]) -> Files:
-    """Sort out which files the paths name.
-
-    Parameters
-    ----------
-    paths : iterable of str or path
-        Files, directories or patterns. YAML is taken for docker-compose's, all else for
-        nginx's. Of a directory its ``nginx.conf`` or ``*.conf``, or those in its
-        ``conf.d`` or ``config/proxy``, or templates of these, and its compose files.
+    """Sort the files that the paths name: YAML is docker-compose's, the rest is nginx's.
 
     Raises
     ------
     NginxConfigError
-        There is no such file, or none that is nginx's.
+        A path names no file, or none of the files is nginx's.
     """
     paths = list(paths)
     nginx: list[str] = []
     compose: list[str] = []
     for path in paths:
-        name = os.fspath(path)
-        if not isinstance(name, str) or "\0" in name:
-            raise NginxConfigError(f"{path!r} is no path of a file")
-        found = _in_directory(Path(name)) if Path(name).is_dir() else _fitting(name)
+        found = find_nginx_files(path)
+        if Path(path).is_dir():
+            found += _compose_in(Path(path))
         for each in found:
             (compose if each.lower().endswith(_COMPOSE_SUFFIXES) else nginx).append(each)
     for each in nginx:
         if each.lower().endswith(".toml"):
             raise NginxConfigError(
-                f"{each!r} looks like a topology; give it with --topology, and the nginx files "
-                "to hold against it"
+                f"{each!r} looks like a topology; pass it with --topology, and the nginx files "
+                "to compare it with"
             )
     if not nginx:
         raise NginxConfigError(
-            f"no nginx file in {', '.join(map(str, paths)) or 'nothing'}; give nginx.conf, the "
+            f"no nginx file in {', '.join(map(str, paths)) or 'the paths'}; give nginx.conf, the "
             "files in conf.d, or the directory that holds them"
         )
     return Files(tuple(dict.fromkeys(nginx)), tuple(dict.fromkeys(compose)))
 
 
-def read_nginx_files(files: Sequence[str]) -> tuple[tuple[Statement, ...], list[Finding]]:
-    """Read what parses, and find what does not.
-
-    Raises
-    ------
-    MissingExtra
-        crossplane is not installed.
-    """
-    found: list[Finding] = []
-    steered: dict[str, bool] = {}
-
-    def report(error: NginxConfigError) -> None:
-        where = Spot(error.file or files[0], error.line or 1)
-        if error.missing is not None:
-            found.append(
-                finding(
-                    "include",
-                    "warning",
-                    where,
-                    f"{error.missing!r} is not here, so that what it holds was not checked; where "
-                    "nginx runs it must be there, or nginx does not start",
-                    "give the file its place beside nginx.conf, or check the files where nginx "
-                    "runs ('nginx -T' prints them all)",
-                )
-            )
-            return
-        place = f"{error.file}, line {error.line}: " if error.line else f"{error.file}: "
-        if error.file and error.file not in steered:
-            steered[error.file] = is_steered(error.file)
-        if error.file and steered[error.file]:
-            found.append(
-                finding(
-                    "placeholder",
-                    "error",
-                    where,
-                    f"{str(error).removeprefix(place)}: the template cannot be read before it is "
-                    "filled in, so that not all of it was checked",
-                    "check the file that it makes ('nginx -T' prints it)",
-                )
-            )
-            return
-        found.append(
-            finding(
-                "syntax",
-                "error",
-                where,
-                f"{str(error).removeprefix(place)}: nginx does not start with this file, and on a "
-                "reload silently goes on with the old one",
-                "mend the line; 'nginx -t' says more",
-            )
-        )
-
-    return read_statements(files, report), found
-
-
-def _fitting(name: str) -> Sequence[str]:
-    if Path(name).exists():
-        return [name]
-    found = sorted(glob.glob(name)) if glob.has_magic(name) else []  # noqa: PTH207 - Path.glob takes no absolute pattern
-    if not found:
-        raise NginxConfigError(
-            f"there is no file {name!r}; give nginx and compose files, directories or patterns"
-        )
-    return [each for each in found if not Path(each).is_dir()]
-
-
-def _in_directory(directory: Path) -> Sequence[str]:
-    compose = [
+def _compose_in(directory: Path) -> list[str]:
+    return [
         str(path)
         for names in _COMPOSE_NAMES
         for suffix in _COMPOSE_SUFFIXES
         for path in sorted(directory.glob(names + suffix))
     ]
-    for place in (directory, directory / "config" / "proxy"):
-        for whole in ("nginx.conf", *("nginx.conf" + suffix for suffix in TEMPLATES)):
-            if (place / whole).is_file():
-                return [str(place / whole), *compose]
-        snippets = _snippets(place, (".conf",)) or _snippets(place, TEMPLATES)
-        if snippets:
-            return [*snippets, *compose]
-    return compose
 
 
-def _snippets(place: Path, suffixes: Sequence[str]) -> list[str]:
-    return [
-        str(path)
-        for folder in (place, place / "conf.d", place / "templates")
-        for suffix in suffixes
-        for path in sorted(folder.glob("*" + suffix))
-        if path.is_file()
-    ]
+def unreadable_findings(files: NginxFiles, given: Sequence[str]) -> Findings:
+    """Report what could not be read."""
+    for error in files.errors:
+        yield _unreadable(error, files, Spot(error.file or given[0], error.line or 1))
+
+
+def _unreadable(error: NginxConfigError, files: NginxFiles, spot: Spot) -> Finding:
+    if error.missing is not None:
+        return finding(
+            "include",
+            spot,
+            f"the included file {error.missing!r} does not exist here, so its contents were not "
+            "checked. Where nginx runs it must exist, or nginx does not start",
+            "put the file beside nginx.conf, or run check where nginx runs ('nginx -T' prints "
+            "all files)",
+        )
+    place = f"{error.file}, line {error.line}: " if error.line else f"{error.file}: "
+    problem = str(error).removeprefix(place)
+    if error.file in files.steered:
+        return finding(
+            "placeholder",
+            spot,
+            f"{problem}: the template cannot be read before it is filled in, so a part of it was "
+            "not checked",
+            "check the file that it makes ('nginx -T' prints it)",
+        )
+    return finding(
+        "syntax",
+        spot,
+        f"{problem}: nginx does not start with this file, and on a reload it silently keeps the "
+        "old configuration",
+        "fix the line; 'nginx -t' says more",
+    )
+
+
+def edited_findings(given: Files, files: NginxFiles) -> Findings:
+    """Report files that `render` wrote and that were edited since."""
+    for file in dict.fromkeys([*given.nginx, *given.compose, *_files_of(files)]):
+        try:
+            edited = was_edited(Path(file).read_bytes())
+        except OSError:
+            continue  # reported as unreadable
+        if edited:
+            yield finding(
+                "edited",
+                Spot(file, 1),
+                "'pavics-affinity render' wrote this file, and it was edited since: it no longer "
+                "does what the topology says, and the next render refuses to replace it",
+                "put the change into the topology, and run render again with --force",
+            )
+
+
+def _files_of(files: NginxFiles) -> Iterator[str]:
+    return (statement.file for statement in walk(files.statements))

@@ -4,234 +4,81 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..hashed import FOREIGN_HEADERS
-from ..maps import Map, Maps, headers_behind, only_variable, variables_behind, variables_in
-from .choices import OF_THE_SERVICE, sources_of
-from .findings import Findings, finding, listed
-from .pools import Pool, key_text
-from .site import Site
-from .values import is_known
+from ..nginx.maps import (
+    FOREIGN_HEADERS,
+    Map,
+    Maps,
+    headers_behind,
+    only_variable,
+    variables_behind,
+    variables_in,
+)
+from ..nginx.upstreams import Upstream
+from ..nginx.values import is_known
+from .rules import Findings, finding, listed
+from .site import OF_THE_SERVICE, Site
 
 _LINKS = ("arg_", "cookie_")
+_NEXT_IN_TURN = "an empty key, with which nginx gives each request to the next node"
 
 
 def key_findings(site: Site) -> Findings:
     """Check the key of each service."""
-    for pool in site.services:
-        if site.headers_of(pool):
-            yield from _header(pool, site)
-            yield from _composite(pool, site)
-            yield from _links(pool, site)
+    for service in site.services:
+        if site.headers_of(service):
+            yield from _header(service, site)
+            yield from _composite(service, site)
+            yield from _links(service, site)
         else:
-            yield from _without_header(pool, site)
+            yield from _without_header(service, site)
 
 
-def _without_header(pool: Pool, site: Site) -> Findings:
-    text = _text(pool)
+# ---- keys without a header ----
+
+
+def _without_header(service: Upstream, site: Site) -> Findings:
+    what = f"upstream {service.name!r} hashes {service.key!r}"
     remedy = f"write 'hash {_variable(site.header)};'"
-    programs = _from_programs(pool, site)
+    sources = set().union(*map(site.sources, service.variables))
+    programs = _from_programs(sources, site)
     if programs:
         yield finding(
             "not-judged",
-            "error",
-            pool.method,
-            f"upstream {pool.name!r} hashes {text!r}, and where {listed(programs)} comes from is "
-            "not known here. Whether the machineid decides was not checked",
+            service.method,
+            f"{what}, and the source of {listed(programs)} is not known here. Whether the "
+            "machineid decides was not checked",
             remedy,
         )
         return
-    sources = _looked_up(pool, site.maps) - FOREIGN_HEADERS
-    if sources and not _others(pool, site):
+    looked_up = _looked_up(service, site.maps) - FOREIGN_HEADERS
+    if looked_up and all(name.startswith("http_") for name in sources):
         yield finding(
             "hash-other-variable",
-            "note",
-            pool.method,
-            f"upstream {pool.name!r} hashes {text!r}, which a map makes from {listed(sources)}: "
-            "ids keep their nodes, but no client can tell which, nor choose one",
+            service.method,
+            f"{what}, which a map makes from {listed(looked_up)}: ids keep their nodes, but a "
+            "client can neither predict nor choose the node",
             remedy,
+            severity="note",
         )
         return
     yield finding(
         "hash-other-variable",
-        "error",
-        pool.method,
-        f"upstream {pool.name!r} hashes {text!r}, in which there is no header that a workflow "
-        "sends: its machineid decides nothing, and its steps run wherever the other value leads",
+        service.method,
+        f"{what}, which contains no header that a workflow sends: its machineid decides nothing, "
+        "and its steps run on the node that the other value chooses",
         remedy,
     )
 
 
-def _sources(pool: Pool, site: Site) -> set[str]:
-    """Name the variables that the key is made from in the end, and that are not the machineid."""
-    parts = pool.hashed.parts if pool.hashed is not None else ()
-    found = (sources_of(part.text, site.maps, site.header) for part in parts if part.is_variable)
-    return set().union(*found)
-
-
-def _from_programs(pool: Pool, site: Site) -> list[str]:
+def _from_programs(sources: set[str], site: Site) -> list[str]:
     captured = {name for mapped in site.maps.values() for name in mapped.captures}
-    unknown = {name for name in _sources(pool, site) if not is_known(name)} - captured
+    unknown = {name for name in sources if not is_known(name)} - captured
     return sorted(f"${name}" for name in unknown if not name.isdecimal())
 
 
-def _others(pool: Pool, site: Site) -> set[str]:
-    """Name the variables in the key's maps that are no header of a workflow."""
-    return {name for name in _sources(pool, site) if not name.startswith("http_")}
-
-
-def _header(pool: Pool, site: Site) -> Findings:
-    headers = site.headers_of(pool)
-    if site.header not in headers:
-        yield finding(
-            "hash-other-variable",
-            "error",
-            pool.method,
-            f"upstream {pool.name!r} hashes the header {listed(sorted(headers))}, and other "
-            f"services hash {site.header}: a workflow sends one of them, and every service "
-            "without it gets an empty key, for which nginx gives each request to the next node",
-            f"write 'hash {_variable(site.header)};' in all upstreams",
-        )
-    yield from _something_first(pool, site)
-    if site.header_is_told:
-        return
-    raw = _raw_header(pool, site)
-    if site.header in headers and site.header != "machineid" and "_" not in raw:
-        yield finding(
-            "hash-other-variable",
-            "warning",
-            pool.method,
-            f"upstream {pool.name!r} hashes the header {site.header}: clients that send "
-            "machineid, as the manual has it, get an empty key, for which nginx gives each request "
-            "to the next node",
-            "write 'hash $http_machineid;', or tell every user (Workflow(header=...), header = in "
-            "the topology)",
-        )
-    if "_" in raw and not _underscores_allowed(pool, site):
-        yield finding(
-            "header-underscore",
-            "warning",
-            pool.method,
-            f"'$http_{raw}' is the header {raw.replace('_', '-')}. Clients that send {raw}, with "
-            "the underscore, as the variable suggests: nginx drops their header without a word, "
-            "the key is empty, and each request goes to the next node",
-            "name the header without underscore ('hash $http_machineid;'); or write "
-            "'underscores_in_headers on;' into the http block of every proxy on the way",
-        )
-
-
-def _something_first(pool: Pool, site: Site) -> Findings:
-    """Find a map on the way to the key that looks at something else before the machineid."""
-    own = {site.header.replace("-", "_"), "machineid"}
-    allowed = OF_THE_SERVICE | {prefix + name for prefix in _LINKS for name in own}
-    for mapped in _before_the_header(pool, site):
-        sources = (sources_of(each, site.maps, site.header) for each in variables_in(mapped.source))
-        foreign = set().union(*sources) - allowed - mapped.captures
-        if foreign and len({mapped.default, *(value for _, value in mapped.entries)}) > 1:
-            yield finding(
-                "hash-other-variable",
-                "error",
-                pool.method,
-                f"upstream {pool.name!r} hashes {_text(pool)!r}, for which "
-                f"{listed(f'${each}' for each in sorted(foreign))} is looked at before the "
-                f"machineid ({mapped.statement.where}): where that says so, another value is "
-                "hashed, and a workflow is on two nodes",
-                f"look up the machineid first: 'map {_variable(site.header)} $key {{ default "
-                f"{_variable(site.header)}; ... }}'",
-            )
-
-
-def _before_the_header(pool: Pool, site: Site) -> Iterator[Map]:
-    """Yield the maps on the way to the key, up to those that look the machineid up."""
-    waiting = [part.text for part in (pool.hashed.parts if pool.hashed else ()) if part.is_variable]
-    seen: set[str] = set()
-    while waiting:
-        name = waiting.pop()
-        mapped = site.maps.get(name)
-        if name in seen or mapped is None:
-            continue
-        seen.add(name)
-        looked_up = variables_in(mapped.source)
-        if not any(site.header in headers_behind(each, site.maps) for each in looked_up):
-            yield mapped
-            values = [mapped.default, *(value for _, value in mapped.entries)]
-            waiting += [v for value in values for v in variables_in(value)]
-
-
-def _raw_header(pool: Pool, site: Site) -> str:
-    """Return the header's name as the variable has it."""
-    names = (
-        name.removeprefix("http_")
-        for part in (pool.hashed.parts if pool.hashed else ())
-        if part.is_variable
-        for name in sorted(variables_behind(part.text, site.maps))
-        if name.startswith("http_")
-    )
-    return next((raw for raw in names if raw.replace("_", "-") not in FOREIGN_HEADERS), "")
-
-
-def _underscores_allowed(pool: Pool, site: Site) -> bool:
-    passings = [passing for passing, to in site.to_services if to is pool]
-    places = [passing.setting("underscores_in_headers") for passing in passings]
-    if not passings:
-        found = [s for s in site.statements if s.name == "underscores_in_headers"]
-        places = [found[-1]] if found else [None]
-    return all(place is not None and place.args[:1] == ("on",) for place in places)
-
-
-def _composite(pool: Pool, site: Site) -> Findings:
-    parts = pool.hashed.parts if pool.hashed is not None else ()
-    if len(parts) < 2:
-        return
-    others = [
-        f"${part.text}"
-        for part in parts
-        if part.is_variable and site.header not in headers_behind(part.text, site.maps)
-    ]
-    if others:
-        yield finding(
-            "composite-key",
-            "error",
-            pool.method,
-            f"upstream {pool.name!r} hashes {_text(pool)!r}: requests of one workflow in which "
-            f"{listed(others)} differs go to different nodes, and no client can steer them",
-            f"write 'hash {_variable(site.header)};'",
-        )
-    else:
-        yield finding(
-            "composite-key",
-            "note",
-            pool.method,
-            f"upstream {pool.name!r} hashes {_text(pool)!r}: ids keep their nodes, but clients "
-            "that predict the node from the machineid predict another one",
-            f"write 'hash {_variable(site.header)};'",
-        )
-
-
-def _links(pool: Pool, site: Site) -> Findings:
-    parts = pool.hashed.parts if pool.hashed is not None else ()
-    reached = {
-        name
-        for part in parts
-        if part.is_variable
-        for name in variables_behind(part.text, site.maps)
-    }
-    if not any(name.startswith(_LINKS) for name in reached):
-        yield finding(
-            "header-only",
-            "note",
-            pool.method,
-            f"upstream {pool.name!r} takes the id from the header alone: a browser, wget, or a "
-            "service that fetches a reference sends none, and gets each file from the node that "
-            "comes next in turn",
-            "let the key fall back to the query and a cookie: 'map $http_machineid $key { default "
-            "$http_machineid; \"\" $arg_machineid; }' and 'hash $key;'; or use the strict style of "
-            "'pavics-affinity render'",
-        )
-
-
-def _looked_up(pool: Pool, maps: Maps) -> set[str]:
-    """Name the headers that maps look up on the way to the key, without handing them on."""
-    waiting = [part.text for part in (pool.hashed.parts if pool.hashed else ()) if part.is_variable]
+def _looked_up(service: Upstream, maps: Maps) -> set[str]:
+    """Name the headers that maps look up for the key without passing them on."""
+    waiting = service.variables
     found: set[str] = set()
     seen: set[str] = set()
     while waiting:
@@ -243,14 +90,150 @@ def _looked_up(pool: Pool, maps: Maps) -> set[str]:
             found.add(name.removeprefix("http_").replace("_", "-"))
         if name in maps:
             waiting += variables_in(maps[name].source)
-            values = [maps[name].default, *(value for _, value in maps[name].entries)]
-            waiting += [inner for value in values if (inner := only_variable(value)) is not None]
+            waiting += [v for value in maps[name].values if (v := only_variable(value)) is not None]
     return found
+
+
+# ---- keys with a header ----
+
+
+def _header(service: Upstream, site: Site) -> Findings:
+    headers = site.headers_of(service)
+    if site.header not in headers:
+        yield finding(
+            "hash-other-variable",
+            service.method,
+            f"upstream {service.name!r} hashes the header {listed(sorted(headers))}, and other "
+            f"services hash {site.header}: a workflow sends one of them, and every service without "
+            f"it sees {_NEXT_IN_TURN}",
+            f"write 'hash {_variable(site.header)};' in all upstreams",
+        )
+    yield from _something_first(service, site)
+    if site.header_is_published:
+        return
+    raw = _raw_header(service, site)
+    if site.header in headers and site.header != "machineid" and "_" not in raw:
+        yield finding(
+            "hash-other-variable",
+            service.method,
+            f"upstream {service.name!r} hashes the header {site.header}: from clients that send "
+            f"machineid, as the manual says, nginx gets {_NEXT_IN_TURN}",
+            "write 'hash $http_machineid;', or tell every user to set the header "
+            "(Workflow(header=...), header = in the topology)",
+            severity="warning",
+        )
+    if "_" in raw and not _underscores_allowed(service, site):
+        yield finding(
+            "header-underscore",
+            service.method,
+            f"'$http_{raw}' is the header {raw.replace('_', '-')}. If clients send {raw}, with "
+            "the underscore, as the variable suggests, nginx drops the header silently. It then "
+            f"sees {_NEXT_IN_TURN}",
+            "use a header without underscore ('hash $http_machineid;'); or write "
+            "'underscores_in_headers on;' into the http block of every proxy on the way",
+        )
+
+
+def _something_first(service: Upstream, site: Site) -> Findings:
+    """Find a map on the way to the key that looks up something else before the machineid."""
+    own = {site.header.replace("-", "_"), "machineid"}
+    allowed = OF_THE_SERVICE | {prefix + name for prefix in _LINKS for name in own}
+    for mapped in _before_the_header(service, site):
+        sources = set().union(*map(site.sources, variables_in(mapped.source)))
+        foreign = sources - allowed - mapped.captures
+        if foreign and len(mapped.values) > 1:
+            yield finding(
+                "hash-other-variable",
+                service.method,
+                f"upstream {service.name!r} hashes {service.key!r}, for which "
+                f"{listed(f'${each}' for each in sorted(foreign))} is looked up before the "
+                f"machineid ({mapped.statement.where}): for some of its values another value is "
+                "hashed, and a workflow is on two nodes",
+                f"look up the machineid first: 'map {_variable(site.header)} $key {{ default "
+                f"{_variable(site.header)}; ... }}'",
+            )
+
+
+def _before_the_header(service: Upstream, site: Site) -> Iterator[Map]:
+    """Yield the maps on the way to the key, up to those that look the machineid up."""
+    waiting = service.variables
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        mapped = site.maps.get(name)
+        if name in seen or mapped is None:
+            continue
+        seen.add(name)
+        looked_up = variables_in(mapped.source)
+        if not any(site.header in headers_behind(each, site.maps) for each in looked_up):
+            yield mapped
+            waiting += [v for value in mapped.values for v in variables_in(value)]
+
+
+def _raw_header(service: Upstream, site: Site) -> str:
+    """Return the header's name as in the variable."""
+    names = (
+        name.removeprefix("http_")
+        for variable in service.variables
+        for name in sorted(variables_behind(variable, site.maps))
+        if name.startswith("http_")
+    )
+    return next((raw for raw in names if raw.replace("_", "-") not in FOREIGN_HEADERS), "")
+
+
+def _underscores_allowed(service: Upstream, site: Site) -> bool:
+    ways = site.ways_to(service)
+    settings = [passed.setting("underscores_in_headers") for passed in ways]
+    if not ways:
+        settings = [next(iter(site.statements.named("underscores_in_headers")[-1:]), None)]
+    return all(setting is not None and setting.args[:1] == ("on",) for setting in settings)
+
+
+def _composite(service: Upstream, site: Site) -> Findings:
+    if service.hashed is None or len(service.hashed.parts) < 2:
+        return
+    what = f"upstream {service.name!r} hashes {service.key!r}"
+    remedy = f"write 'hash {_variable(site.header)};'"
+    others = [
+        f"${variable}"
+        for variable in service.variables
+        if site.header not in headers_behind(variable, site.maps)
+    ]
+    if others:
+        yield finding(
+            "composite-key",
+            service.method,
+            f"{what}: requests of one workflow with different values of {listed(others)} go to "
+            "different nodes, and no client can steer them",
+            remedy,
+        )
+    else:
+        yield finding(
+            "composite-key",
+            service.method,
+            f"{what}: ids keep their nodes, but clients that predict the node from the machineid "
+            "predict another one",
+            remedy,
+            severity="note",
+        )
+
+
+def _links(service: Upstream, site: Site) -> Findings:
+    reached = {
+        name for variable in service.variables for name in variables_behind(variable, site.maps)
+    }
+    if not any(name.startswith(_LINKS) for name in reached):
+        yield finding(
+            "header-only",
+            service.method,
+            f"upstream {service.name!r} takes the id from the header alone: a browser, wget, or a "
+            "service that fetches a reference sends no header, and gets each file from the next "
+            "node in turn",
+            "let the key fall back to the query and a cookie: 'map $http_machineid $key { default "
+            "$http_machineid; \"\" $arg_machineid; }' and 'hash $key;'; or use the strict style of "
+            "'pavics-affinity render'",
+        )
 
 
 def _variable(header: str) -> str:
     return "$http_" + header.replace("-", "_")
-
-
-def _text(pool: Pool) -> str:
-    return "" if pool.hashed is None else key_text(pool.hashed)

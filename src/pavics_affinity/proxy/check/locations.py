@@ -1,15 +1,15 @@
-"""Rules on locations: whether requests go by the hash, and what becomes of the answers."""
+"""Rules on locations: whether requests go by the hash, and what happens to the answers."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
-from ..statements import Statement
-from .choices import location_of, site_choices
-from .findings import Finding, Findings, finding
-from .passing import Passing, Target, locations_in, path_of, place_of
-from .pools import Pool
+from ..nginx.maps import headers_behind, only_variable, shows_node
+from ..nginx.proxy_passes import ProxyPass, Target
+from ..nginx.servers import locations_in, path_of, place_of
+from ..nginx.statements import Statement, walk
+from ..nginx.upstreams import Upstream
+from .rules import Finding, Findings, finding
 from .site import Site, once
 
 _OUTPUTS = re.compile(r"output|status|result", re.IGNORECASE)
@@ -24,131 +24,128 @@ _SMALL = 10 * 1024**2
 
 
 def location_findings(site: Site) -> Findings:
-    """Check where requests come in, and where they go."""
+    """Check where requests come in, where they go, and what is added on the way."""
     if not site.services:
         return
-    chosen = {id(choice.passing) for choice in site_choices(site) if choice.deciders}
-    mirrors = {id(location) for location in mirrors_of(site)}
-    for passing in site.passings:
-        if id(passing) not in chosen and id(passing.location) not in mirrors:
-            yield from _bypass(passing, site)
+    chosen = {choice.passed for choice in site.choices if choice.deciders}
+    for passed in site.proxy_passes:
+        if passed not in chosen and passed.location not in site.mirrors:
+            yield from _bypass(passed, site)
+        yield from _header_not_passed(passed, site)
     yield from _unused(site)
     yield from _from_disk(site)
-    for front in site.fronts:
-        yield from _redirects(front.statement)
-    for rule in (_cache, _read_timeout, _body_size):
+    for server in site.servers:
+        yield from _redirects(server.statement)
+    for rule in (_evidence, _cache, _read_timeout, _body_size):
         yield from once(site, rule)
 
 
-# ---- ways round the hash ----
+# ---- requests that bypass the hash ----
 
 
-def _bypass(passing: Passing, site: Site) -> Findings:
-    for target in passing.targets:
-        found = _past_the_hash(target, passing, site)
-        if found is not None:
-            yield found
-            return
+def _bypass(passed: ProxyPass, site: Site) -> Findings:
+    found = (_of_target(target, passed, site) for target in passed.targets)
+    first = next((each for each in found if each is not None), None)
+    if first is not None:
+        yield first
 
 
-def _past_the_hash(target: Target, passing: Passing, site: Site) -> Finding | None:
-    text = " ".join([passing.statement.name, *passing.statement.args])
-    outputs = _OUTPUTS.search(path_of(passing.location)) is not None
-    several = len(passing.targets) > 1
-    pool = site.pools.get(target.host.lower())
-    if pool is not None and target.port is not None and pool in site.services:
-        what = (
-            "nginx then asks DNS for a machine of that name, and the hash is passed by"
-            if target.variable
-            else f'nginx refuses the file (\'upstream "{pool.name}" may not have port '
-            f"{target.port}')"
-        )
-        return finding(
-            "bypass",
-            "error",
-            passing.statement,
-            f"'{text};' gives the upstream {pool.name!r} a port, so that it is none: {what}",
-            f"write the upstream's name alone: '{passing.kind}_pass http://{pool.name};'",
-        )
-    if target.of_node or (pool is not None and pool in site.services):
+def _of_target(target: Target, passed: ProxyPass, site: Site) -> Finding | None:
+    upstream = site.upstreams.get(target.name)
+    if upstream is not None and target.port is not None and site.is_service(upstream):
+        return _with_a_port(target, upstream, passed)
+    if target.of_node or site.is_service(upstream):
         return None
-    if pool is None:
+    if upstream is None:
         if not target.is_real:
             return None
-        hosts = [(target.host.lower(), 80 if target.port is None else target.port)]
-    elif len(pool.choices) == 1:
-        hosts = [(server.host.lower(), server.port or 80) for server in pool.servers]
+        hosts = [(target.name, 80 if target.port is None else target.port)]
+        where = "one node"
+    elif len(upstream.choices) == 1:
+        hosts = [(server.host.lower(), server.port or 80) for server in upstream.servers]
+        where = f"the one server of {upstream.name!r}"
     else:
-        return None  # an upstream without hash is a finding of its own
-    of_service = next((site.addresses[each] for each in hosts if each in site.addresses), None)
-    one = "one node" if pool is None else f"the one server of {pool.name!r}"
-    if of_service is not None:
+        return None  # a rule of its own reports an upstream without hash
+    return _past_the_hash(passed, hosts, where, site)
+
+
+def _with_a_port(target: Target, upstream: Upstream, passed: ProxyPass) -> Finding:
+    effect = (
+        "nginx then asks DNS for a machine of that name, and requests bypass the hash"
+        if target.variable
+        else f'nginx refuses the file (\'upstream "{upstream.name}" may not have port '
+        f"{target.port}')"
+    )
+    return finding(
+        "bypass",
+        passed.statement,
+        f"'{_whole(passed)};' gives the upstream {upstream.name!r} a port, so nginx does not read "
+        f"it as an upstream: {effect}",
+        f"write the upstream's name alone: '{passed.kind}_pass http://{upstream.name};'",
+    )
+
+
+def _past_the_hash(
+    passed: ProxyPass, hosts: list[tuple[str, int]], where: str, site: Site
+) -> Finding | None:
+    outputs = _OUTPUTS.search(path_of(passed.location)) is not None
+    what = f"'{_whole(passed)};' in {passed.place} goes to {where} and bypasses the hash"
+    missing = "outputs and status documents of workflows on other nodes are not found there"
+    service = next((site.by_address[each] for each in hosts if each in site.by_address), None)
+    if service is not None:
+        comes_in = "is sent there" if len(passed.targets) > 1 else "comes in here"
+        effect = (
+            missing
+            if outputs
+            else f"every workflow that {comes_in} runs on it, whatever its machineid, and does not "
+            "find the files that it wrote through the upstream"
+        )
         return finding(
             "outputs-bypass" if outputs else "bypass",
-            "error",
-            passing.statement,
-            f"'{text};' in {passing.place} goes to {one}, past the hash of {of_service.name!r}: "
-            + (
-                "outputs and status documents of workflows on other nodes are not found there"
-                if outputs
-                else f"every workflow that {'is sent there' if several else 'comes in here'} runs "
-                "on it, whatever its machineid, and "
-                "does not find the files that it wrote through the upstream"
-            ),
-            f"write '{passing.kind}_pass http://{of_service.name};'",
+            passed.statement,
+            f"{what} of {service.name!r}: {effect}",
+            f"write '{passed.kind}_pass http://{service.name};'",
         )
     if outputs:
         ours = any(host in site.hosts for host, _ in hosts)
         return finding(
             "outputs-bypass",
-            "error" if ours else "warning",
-            passing.statement,
-            f"'{text};' in {passing.place} goes to {one}, past the hash: "
-            + (
-                "outputs and status documents of workflows on other nodes are not found there"
-                if ours
-                else "unless that machine sees the outputs of all nodes, users get 'not found' for "
-                "outputs and status documents"
-            ),
-            "pass it to an upstream with the same hash and the nodes in the same order as the "
-            "service's own",
+            passed.statement,
+            f"{what}: {missing}"
+            if ours
+            else f"{what}: unless that machine has the outputs of all nodes, users get 'not found' "
+            "for outputs and status documents",
+            "pass it to an upstream with the same hash and the nodes in the same order as in the "
+            "service's own upstream",
+            severity="error" if ours else "warning",
         )
     return None
 
 
-def mirrors_of(site: Site) -> Iterator[Statement]:
-    """Yield the locations whose answers are thrown away."""
-    for passing in site.passings:
-        for line in passing.settings("mirror"):
-            location = location_of(line.args[0], passing.server, site) if line.args else None
-            if location is not None:
-                yield location
+def _whole(passed: ProxyPass) -> str:
+    return " ".join([passed.statement.name, *passed.statement.args])
 
 
 def _unused(site: Site) -> Findings:
-    if not site.passings:
-        return  # snippets: the server blocks are elsewhere
-    unknown = any(passing.unknown for passing in site.passings)
-    used = {pool.name for _, pool in site.to_services}
-    named = {t.host.lower() for passing in site.passings for t in passing.targets}
-    for pool in site.services:
-        if pool.name not in used and pool.name.lower() not in named and not unknown:
+    if not site.proxy_passes or any(passed.unknown for passed in site.proxy_passes):
+        return  # snippets, whose server blocks are elsewhere; or targets that are not known
+    named = {target.name for passed in site.proxy_passes for target in passed.targets}
+    for service in site.services:
+        if not site.ways_to(service) and service.name.lower() not in named:
             yield finding(
                 "unused-upstream",
-                "warning",
-                pool.statement,
-                f"no location passes requests to upstream {pool.name!r}: its hash decides nothing, "
-                "and users of the service are sent elsewhere, or nowhere",
-                f"write 'proxy_pass http://{pool.name};' into the location of the service, or take "
-                "the upstream away",
+                service.statement,
+                f"no location passes requests to upstream {service.name!r}: its hash decides "
+                "nothing, and requests of the service go elsewhere, or fail",
+                f"write 'proxy_pass http://{service.name};' into the location of the service, or "
+                "remove the upstream",
             )
 
 
 def _from_disk(site: Site) -> Findings:
     """Find outputs that nginx serves from its own disk."""
-    fronts = {id(passing.server): passing.server for passing, _ in site.to_services}
-    for server in fronts.values():
-        for location in locations_in(server.block):
+    for server in dict.fromkeys(passed.server for passed, _ in site.to_services):
+        for location in locations_in(server.statement.block):
             inner = [line for line in location.block if line.name in _FROM_DISK]
             if not inner or not _OUTPUTS.search(path_of(location)):
                 continue
@@ -156,53 +153,118 @@ def _from_disk(site: Site) -> Findings:
                 continue
             yield finding(
                 "outputs-bypass",
-                "warning",
                 inner[0],
                 f"{place_of(location)} serves '{inner[0].name} {' '.join(inner[0].args)}' from the "
-                "proxy's own disk: unless all nodes write to that very disk, users get 'not found' "
-                "for outputs and status documents",
-                "pass it to the service's upstream; of a disk that all nodes share, all is well",
+                "proxy's own disk: unless all nodes write to this disk, users get 'not found' for "
+                "outputs and status documents",
+                "pass it to the service's upstream; if all nodes share the disk, ignore this",
+                severity="warning",
             )
+
+
+# ---- headers: the id's way to the services, and the node's name on the way back ----
+
+
+def _header_not_passed(passed: ProxyPass, site: Site) -> Findings:
+    header = site.header
+    keep = f"'proxy_set_header {header} $http_{header.replace('-', '_')};'"
+    for line in passed.settings("proxy_set_header"):
+        if len(line.args) != 2 or line.args[0].lower().replace("_", "-") != header:
+            continue
+        variable = only_variable(line.args[1])
+        if variable is not None and header in headers_behind(variable, site.maps):
+            continue
+        does = "replaces" if line.args[1] else "clears"
+        what = f"'proxy_set_header {header}' {does} the header {header}"
+        yield _not_passed(line, what, passed, f"remove the line, or write {keep}")
+    off = passed.own_setting("pass_request_headers")
+    if off is not None and off.args == ("off",):
+        what = f"'{off.name} off' passes no headers on"
+        yield _not_passed(off, what, passed, f"remove the line, or add {keep}")
+
+
+def _not_passed(line: Statement, what: str, passed: ProxyPass, remedy: str) -> Finding:
+    return finding(
+        "header-not-passed",
+        line,
+        f"{what} in {passed.place}: this proxy still hashes it, but another proxy (Twitcher, a "
+        "second nginx) or the service behind it does not get the id, if it needs the id to find "
+        "files",
+        remedy,
+    )
+
+
+def _evidence(passed: ProxyPass, service: Upstream, site: Site) -> Findings:
+    shown = [line for line in passed.settings("add_header") if _shows_node(line, site)]
+    if not shown:
+        added = (line for level in passed.levels for line in level.named("add_header"))
+        outer = [line for line in added if _shows_node(line, site)]
+        lost = (
+            f" ('{outer[0].name} {outer[0].args[0]}' in {outer[0].where} is not added here: a "
+            "block with an add_header of its own inherits none)"
+            if outer
+            else ""
+        )
+        yield finding(
+            "no-evidence",
+            passed.statement,
+            f"answers from {service.name!r} do not show their node{lost}: a client cannot see that "
+            "a chain has left its node, and gets a wrong answer or 'file not found' instead of a "
+            "clear error",
+            "write 'add_header X-Pavics-Node $upstream_addr always;' beside it, or a map from "
+            "$upstream_addr to names, which shows no addresses",
+            severity="warning" if outer else "note",
+        )
+    elif not any("always" in line.args[2:] for line in shown):
+        yield finding(
+            "evidence-not-always",
+            shown[0],
+            f"'add_header {shown[0].args[0]}' without 'always' is added to successful answers "
+            "only: a 404 or a 502 does not show its node",
+            "write 'always' at its end",
+        )
+
+
+def _shows_node(line: Statement, site: Site) -> bool:
+    return len(line.args) > 1 and shows_node(line.args[1], site.maps) is not None
 
 
 # ---- answers ----
 
 
-def _cache(passing: Passing, pool: Pool, _: Site) -> Findings:
-    cache = passing.own_setting("cache")
+def _cache(passed: ProxyPass, service: Upstream, _: Site) -> Findings:
+    cache = passed.own_setting("cache")
     if cache is None or cache.args in ((), ("off",)):
         return
     yield finding(
         "cache",
-        "warning",
         cache,
-        f"'{cache.name} {' '.join(cache.args)}' answers for {pool.name!r} without asking a node: "
-        "a status document stays as it was, an Execute by GET is not run, and one workflow gets "
-        "what another was told",
+        f"'{cache.name} {' '.join(cache.args)}' answers for {service.name!r} without asking a "
+        "node: a status document never changes, an Execute by GET is not run, and one workflow "
+        "gets the answer to another",
         f"write '{cache.name} off;' where requests go to services",
     )
 
 
-def _read_timeout(passing: Passing, pool: Pool, _: Site) -> Findings:
-    if passing.kind != "proxy":
+def _read_timeout(passed: ProxyPass, service: Upstream, _: Site) -> Findings:
+    if passed.kind != "proxy":
         return
-    setting = passing.setting("proxy_read_timeout")
+    setting = passed.setting("proxy_read_timeout")
     seconds = _SHORT if setting is None else _seconds(setting.args)
     if seconds is None or seconds > _SHORT:
         return
     found = "proxy_read_timeout is at its default" if setting is None else "proxy_read_timeout is"
     yield finding(
         "read-timeout",
-        "warning",
-        setting or passing.statement,
-        f"{found} ({seconds:g} s) where requests go to {pool.name!r}: a synchronous process that "
-        "runs longer is cut off with a 504, though the node goes on computing",
+        setting or passed.statement,
+        f"{found} ({seconds:g} s) where requests go to {service.name!r}: a synchronous process "
+        "that runs longer is cut off with a 504, although the node continues to compute",
         "write 'proxy_read_timeout 3600s;' into the server block, or as long as processes may run",
     )
 
 
-def _body_size(passing: Passing, pool: Pool, _: Site) -> Findings:
-    setting = passing.setting("client_max_body_size")
+def _body_size(passed: ProxyPass, service: Upstream, _: Site) -> Findings:
+    setting = passed.setting("client_max_body_size")
     size = 1024**2 if setting is None else _bytes(setting.args)
     if size is None or size == 0 or size >= _SMALL:
         return
@@ -211,11 +273,10 @@ def _body_size(passing: Passing, pool: Pool, _: Site) -> Findings:
     )
     yield finding(
         "body-size",
-        "warning",
-        setting or passing.statement,
-        f"{found} ({size / 1024**2:g} MB) where requests go to {pool.name!r}: an Execute with more "
-        "inline data, such as a polygon or a table, is refused with a 413",
-        "write 'client_max_body_size 1g;' into the server block, or what the services take",
+        setting or passed.statement,
+        f"{found} ({size / 1024**2:g} MB) where requests go to {service.name!r}: an Execute with "
+        "more inline data, such as a polygon or a table, is refused with a 413",
+        "write 'client_max_body_size 1g;' into the server block, or what the services accept",
     )
 
 
@@ -233,9 +294,8 @@ def _bytes(args: tuple[str, ...]) -> int | None:
 
 
 def _redirects(block: Statement) -> Findings:
-    """Find redirects of any path: those from http to https, most of all."""
-    for line in block.block:
-        yield from _redirects(line)
+    """Find redirects of any path: mostly those from http to https."""
+    for line in walk(block.block):
         by_return = line.name == "return" and line.args[:1] in (("301",), ("302",), ("303",))
         by_rewrite = line.name == "rewrite" and line.args[-1:] in (("permanent",), ("redirect",))
         target = line.args[1] if len(line.args) > 1 else ""
@@ -243,9 +303,8 @@ def _redirects(block: Statement) -> Findings:
             code = line.args[0] if by_return else line.args[-1]
             yield finding(
                 "redirect",
-                "warning",
                 line,
-                f"'{line.name} ... {code}' of every path: clients follow it with a GET, so that an "
+                f"'{line.name} ... {code}' of every path: clients follow it with a GET, so an "
                 "Execute sent by POST arrives as a GET without its document, and fails",
                 f"write 'return 308 {target};', which keeps the method and the document",
             )

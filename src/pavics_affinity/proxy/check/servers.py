@@ -3,313 +3,337 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from ipaddress import ip_address
 
-from ...errors import NginxConfigError
 from ...placement.servers import Server, peers_of
-from ..statements import Statement, has_placeholder, marks_in
-from ..upstreams import read_listen
-from .findings import Finding, Findings, finding, listed
-from .passing import Passing, Target
-from .pools import Pool, ServerLine
+from ..nginx.proxy_passes import ProxyPass, Target
+from ..nginx.servers import Listen, ServerBlock
+from ..nginx.statements import Statement, has_placeholder, marks_in, walk
+from ..nginx.upstreams import Refusal, ServerLine, Upstream
+from .rules import Finding, Findings, finding, listed
 from .site import Site
+
+_EACH_MACHINE = "write an upstream with 'hash $http_machineid;' and a server line for each machine"
+_ITS_ADDRESS = "write one server line for each machine, with its address"
+_CHECK_THE_RESULT = "check the file that the template makes ('nginx -T' in the container prints it)"
 
 
 def server_findings(site: Site) -> Findings:
     """Check each line that names a server, or a port to listen on."""
-    for pool in site.pools.values():
-        yield from _unusable(pool, site)
-        yield from _twice(pool)
-        if pool.hashed is not None:
-            yield from _ports(pool)
-            yield from _names(pool, site)
+    for upstream in site.upstreams.values():
+        for line in upstream.lines:
+            if line.refusal is not None:
+                yield _unusable(line.refusal, line.text, site)
+        yield from _twice(upstream)
+        if upstream.hashed is not None:
+            yield from _ports(upstream)
+            yield from _names(upstream, site)
     yield from _listens(site)
     yield from _marks(site)
     yield from _passed_to_names(site)
     yield from _shared(site)
+    yield from _listen_twice(site)
+    yield from _loops(site)
 
 
-def refused(statement: Statement, problem: str, remedy: str) -> Finding:
+def refused(refusal: Refusal) -> Finding:
     """Make the finding for a line that nginx refuses."""
     return finding(
         "refused",
-        "error",
-        statement,
-        f"{problem}: nginx does not start with this file, and on a reload silently goes on with "
-        "the old one",
-        remedy,
+        refusal.statement,
+        f"{refusal.reason}: nginx does not start with this file, and on a reload it silently "
+        "keeps the old configuration",
+        refusal.remedy,
     )
 
 
-def _unusable(pool: Pool, site: Site) -> Findings:
-    for line in pool.lines:
-        if line.server is not None:
-            continue
-        address = line.statement.args[0] if line.statement.args else ""
-        port = address.lstrip(":")
-        if line.is_template:
-            yield _placeholder(line.statement, line.text, site)
-        elif address.startswith(":"):
-            yield finding(
-                "server-without-host",
-                "error",
-                line.statement,
-                f"'{line.text};' names no host: nginx refuses the file ('no host in upstream'). "
-                "Documentation with the addresses taken out prints it like this",
-                f"write the node's address before the port: 'server 10.0.0.1:{port};'",
-            )
-        elif line.problem == "a bare number":
-            yield finding(
-                "server-without-host",
-                "error",
-                line.statement,
-                f"'{line.text};' names no host: nginx takes the number for the address "
-                f"{_as_address(address)}, port 80, and 'nginx -t' is content. Every workflow of "
-                "this node waits for a machine that is not there, until it times out",
-                f"write the node's address before the port: 'server 10.0.0.1:{address};'",
-            )
-        else:
-            yield refused(line.statement, line.problem, "write 'server HOST:PORT;'")
-
-
-def _as_address(number: str) -> str:
-    value = int(number[:18]) & 0xFFFFFFFF
-    return ".".join(str(value >> shift & 255) for shift in (24, 16, 8, 0))
+def _unusable(refusal: Refusal, text: str, site: Site) -> Finding:
+    if has_placeholder(refusal.statement):
+        return _placeholder(refusal.statement, text, site)
+    if refusal.has_no_host:
+        return finding("server-without-host", refusal.statement, refusal.reason, refusal.remedy)
+    return refused(refusal)
 
 
 def _placeholder(statement: Statement, text: str, site: Site) -> Finding:
-    if site.fills_in(statement.file):
+    if site.is_template(statement.file):
         return finding(
             "placeholder",
-            "note",
             statement,
             f"'{text};' was not checked: the template is filled in before nginx reads it",
-            "check the file that it makes ('nginx -T' in the container prints it)",
+            _CHECK_THE_RESULT,
+            severity="note",
         )
     return finding(
         "placeholder",
-        "error",
         statement,
-        f"'{text};': nginx puts no variables in here, least of all those of the environment, and "
+        f"'{text};': nginx replaces no variables here, and never those of the environment. It "
         "refuses the file ('host not found')",
-        "write the value; or keep the file as a template that envsubst fills in; or let "
+        "write the value; or make the file a template that envsubst fills in; or let "
         "'pavics-affinity render' write it from a topology",
     )
 
 
 def _listens(site: Site) -> Findings:
-    for front in site.fronts:
-        for line in front.statement.named("listen"):
-            text = f"listen {' '.join(line.args)}"
-            problem = "" if line.args else "'listen' has no port"
-            try:
-                read_listen(line)
-            except NginxConfigError as bad:
-                problem = str(bad).removeprefix(f"{line.where}: ")
+    for server in site.servers:
+        refusals = {refusal.statement: refusal for refusal in server.refusals}
+        for line in server.statement.named("listen"):
             if has_placeholder(line):
-                yield _placeholder(line, text, site)
-            elif problem:
-                yield refused(line, problem, "write a port such as 8093")
+                yield _placeholder(line, f"listen {' '.join(line.args)}", site)
+            elif line in refusals:
+                yield refused(refusals[line])
 
 
 def _marks(site: Site) -> Findings:
     """Find what stands for whole directives, once for each file."""
     by_file: dict[str, list[Statement]] = {}
-    for mark in [*marks_in(site.statements), *_variable_includes(site.statements)]:
+    # The other includes are resolved.
+    includes = (line for line in walk(site.statements) if line.name == "include")
+    for mark in [*marks_in(site.statements), *includes]:
         by_file.setdefault(mark.file, []).append(mark)
     for marks in by_file.values():
         names = listed(dict.fromkeys(f"'{mark.text}'" for mark in marks))
-        if site.fills_in(marks[0].file):
+        if site.is_template(marks[0].file):
             yield finding(
                 "placeholder",
-                "note",
                 marks[0],
-                f"{names}: what the template is filled in with there was not checked, the rest was",
-                "check the file that it makes ('nginx -T' in the container prints it)",
+                f"{names}: the directives that the template puts there were not checked; the "
+                "rest was",
+                _CHECK_THE_RESULT,
+                severity="note",
             )
         else:
             yield finding(
                 "placeholder",
-                "error",
                 marks[0],
-                f"{names}: nginx knows no variables that stand for directives or files, least of "
-                "all those of the environment, and refuses the file",
-                "write what is meant; or name the file NAME.template and let envsubst fill it in",
+                f"{names}: nginx knows no variables that stand for directives or files, and never "
+                "those of the environment. It refuses the file",
+                "write the directives; or name the file NAME.template and let envsubst fill it in",
             )
 
 
-def _variable_includes(block: Sequence[Statement]) -> Iterator[Statement]:
-    for line in block:
-        if line.name == "include":
-            yield line  # others are resolved
-        yield from _variable_includes(line.block)
+# ---- names for several machines ----
 
 
 def _passed_to_names(site: Site) -> Findings:
-    """Find names, in place of upstreams, that stand for several machines."""
-    told: set[str] = set()
-    for passing in site.passings:
-        for target in passing.targets:
-            host = target.host.lower()
-            server = target.as_server()
-            if (target.port is None and host in site.pools) or host in told:
+    """Find names that are not upstreams and stand for several machines."""
+    seen: set[str] = set()
+    for passed in site.proxy_passes:
+        for target in passed.targets:
+            is_upstream = target.port is None and target.name in site.upstreams
+            if is_upstream or target.name in seen or not target.is_real:
                 continue
-            if server is None or not target.is_real:
-                continue
-            told.add(host)
-            yield from _of_a_name(passing, target, server, site)
+            server = target.server
+            if server is not None:
+                seen.add(target.name)
+                yield from _of_a_name(passed, target, server, site)
 
 
-def _of_a_name(passing: Passing, target: Target, server: Server, site: Site) -> Findings:
+def _of_a_name(passed: ProxyPass, target: Target, server: Server, site: Site) -> Findings:
     peers = peers_of(server, site.resolve)
     addresses = sorted({str(peer.address) for peer in peers})
-    text = passing.statement.text
+    text = passed.statement.text
     if len(addresses) > 1:
         yield finding(
             "several-addresses",
-            "error",
-            passing.statement,
+            passed.statement,
             f"'{text};': {target.host} has {len(addresses)} addresses ({listed(addresses)}), and "
             "nginx gives requests to them in turn, also those of one workflow. If these are "
             "several machines, chains break",
-            "write an upstream with 'hash $http_machineid;' and a server line for each machine",
+            _EACH_MACHINE,
         )
-    elif target.variable and peers[0].address is None and passing.setting("resolver"):
+    elif target.variable and peers[0].address is None and passed.setting("resolver"):
         yield finding(
             "changing-addresses",
-            "warning",
-            passing.statement,
-            f"'{text};': nginx looks {target.host} up again and again, and gives requests to all "
-            "the addresses that DNS answers with. If these are several machines with files of "
+            passed.statement,
+            f"'{text};': nginx looks up {target.host} while it runs, and gives requests to all "
+            "the addresses in the answer of DNS. If these are several machines with files of "
             "their own, chains break",
-            "write an upstream with 'hash $http_machineid;' and a server line for each machine",
+            _EACH_MACHINE,
         )
 
 
-# ---- server lines ----
-
-
-def _twice(pool: Pool) -> Findings:
-    seen: dict[tuple[str, int | None], ServerLine] = {}
-    for line in pool.lines:
-        if line.server is None or pool.is_template:
-            continue
-        first = seen.setdefault((line.server.host.lower(), line.server.port), line)
-        if first is not line:
-            yield finding(
-                "server-twice",
-                "note",
-                line.statement,
-                f"{line.server.text} stands in upstream {pool.name!r} already, in line "
-                f"{first.statement.line}: it gets two shares of the workflows; or another node "
-                "was meant, and gets none",
-                "write 'weight=2' if two shares are meant, and the other node's address if not",
-            )
-
-
-def _ports(pool: Pool) -> Findings:
-    ports = Counter(line.server.port for line in pool.lines if line.server is not None)
-    hosts = Counter(line.server.host.lower() for line in pool.lines if line.server is not None)
-    if len(ports) < 2 or max(hosts.values()) > 1 or pool.servers[0].port is None:
-        return
-    usual, times = ports.most_common(1)[0]
-    if times < 2:
-        return
-    for line in pool.lines:
-        if line.server is not None and line.server.port not in (usual, None):
-            yield finding(
-                "ports-differ",
-                "warning",
-                line.statement,
-                f"'{line.text};' has port {line.server.port}, and the other servers of "
-                f"{pool.name!r} have {usual}: if another service answers there, this node's "
-                "workflows get its answers",
-                f"write {line.server.host}:{usual}, unless this node is different",
-            )
-
-
-def _names(pool: Pool, site: Site) -> Findings:
-    for line in pool.lines:
+def _names(upstream: Upstream, site: Site) -> Findings:
+    for line in upstream.lines:
         server = line.server
         if server is None:
             continue
         if server.at_run_time is not None:
+            ids = "ids" if upstream.is_consistent else f"all ids of {upstream.name!r}"
             yield finding(
                 "changing-addresses",
-                "warning",
                 line.statement,
-                f"nginx looks {server.host} up again and again: when the answer of DNS changes, "
-                f"{'all ids of ' + repr(pool.name) if not _consistent(pool) else 'ids'} can move "
-                "to another node, in the middle of chains",
+                f"nginx looks up {server.host} while it runs: when the answer of DNS changes, "
+                f"{ids} can move to another node in the middle of chains",
                 "write the nodes' addresses, and reload nginx when they change",
             )
             continue
         found = {peer.address for peer in peers_of(server, site.resolve)}
         if len(found) > 1:
-            yield _several(pool, line, sorted(map(str, found)))
-        elif found == {None} and len(pool.choices) == 1:
-            yield _perhaps_several(pool, line, server)
+            yield _several(upstream, line, server, sorted(map(str, found)))
+        elif found == {None} and len(upstream.choices) == 1:
+            yield finding(
+                "several-addresses",
+                line.statement,
+                f"{server.host} is the only server of {upstream.name!r}, and the number of its "
+                "addresses is not known here. If it has several, like a scaled service of "
+                "docker-compose, nginx makes a server of each, in the order in which DNS returns "
+                "them at start. When that order changes, ids move and chains break",
+                f"{_ITS_ADDRESS}; --resolve looks the name up on this machine",
+                severity="warning",
+            )
 
 
-def _perhaps_several(pool: Pool, line: ServerLine, server: Server) -> Finding:
-    return finding(
-        "several-addresses",
-        "warning",
-        line.statement,
-        f"{server.host} is the only server of {pool.name!r}, and how many addresses it has is not "
-        "known here. If it has several, as a scaled service of docker-compose, nginx makes a "
-        "server of each, in the order in which DNS gives them at start: when that changes, ids "
-        "move, and chains break",
-        "write one server line for each machine, with its address; --resolve asks this machine",
-    )
-
-
-def _several(pool: Pool, line: ServerLine, addresses: list[str]) -> Finding:
-    host = line.server.host if line.server is not None else ""
-    if _consistent(pool):
+def _several(upstream: Upstream, line: ServerLine, server: Server, addresses: list[str]) -> Finding:
+    what = f"{server.host} has {len(addresses)} addresses ({listed(addresses)})"
+    if upstream.is_consistent:
         return finding(
             "several-addresses",
-            "error",
             line.statement,
-            f"{host} has {len(addresses)} addresses ({listed(addresses)}): under 'consistent' "
-            "their requests take turns, also those of one workflow. If these are several machines, "
-            "chains break",
-            "write one server line for each machine, with its address",
+            f"{what}: with 'consistent', requests go to them in turn, also those of one workflow. "
+            "If these are several machines, chains break",
+            _ITS_ADDRESS,
         )
     return finding(
         "several-addresses",
-        "warning",
         line.statement,
-        f"{host} has {len(addresses)} addresses ({listed(addresses)}), and nginx makes a server of "
-        "each, in the order in which DNS gives them at start: if that order changes, or differs "
-        "between services, ids move and chains that cross services break",
-        "write one server line for each machine, with its address",
+        f"{what}, and nginx makes a server of each, in the order in which DNS returns them at "
+        "start. If that order changes, or differs between services, ids move and chains that "
+        "cross services break",
+        _ITS_ADDRESS,
+        severity="warning",
     )
 
 
-def _consistent(pool: Pool) -> bool:
-    return pool.hashed is not None and pool.hashed.consistent
+# ---- server lines ----
+
+
+def _twice(upstream: Upstream) -> Findings:
+    seen: dict[tuple[str, int | None], ServerLine] = {}
+    for line in upstream.lines:
+        if line.server is None or upstream.is_template:
+            continue
+        first = seen.setdefault(_address(line.server), line)
+        if first is not line:
+            yield finding(
+                "server-twice",
+                line.statement,
+                f"{line.server.text} is already in upstream {upstream.name!r}, in line "
+                f"{first.statement.line}: it gets two shares of the workflows. If another node "
+                "was meant, that node gets none",
+                "write 'weight=2' if two shares are meant, else the other node's address",
+            )
+
+
+def _ports(upstream: Upstream) -> Findings:
+    lines = [(line, line.server) for line in upstream.lines if line.server is not None]
+    ports = Counter(server.port for _, server in lines)
+    hosts = Counter(server.host.lower() for _, server in lines)
+    if len(ports) < 2 or max(hosts.values()) > 1 or lines[0][1].port is None:
+        return
+    usual, times = ports.most_common(1)[0]
+    if times < 2:
+        return
+    for line, server in lines:
+        if server.port not in (usual, None):
+            yield finding(
+                "ports-differ",
+                line.statement,
+                f"'{line.text};' has port {server.port}, and the other servers of "
+                f"{upstream.name!r} have {usual}: if another service answers there, this node's "
+                "workflows get its answers",
+                f"write {server.host}:{usual}, unless this node is different",
+            )
 
 
 def _shared(site: Site) -> Findings:
-    """Find a server that is in two services of which each has servers of its own."""
-    for i, pool in enumerate(site.services):
-        mine = _addresses(pool)
-        for other in site.services[:i]:
-            theirs = _addresses(other)
+    """Find a server of two services that also have servers of their own."""
+    lines = {service: _lines(service) for service in site.services}
+    users: dict[tuple[str, int | None], list[Upstream]] = {}
+    for service, mine in lines.items():
+        others = dict.fromkeys(each for address in mine for each in users.get(address, ()))
+        for other in others:
+            theirs = lines[other]
             both = mine.keys() & theirs.keys()
-            if both and both != mine.keys() and both != theirs.keys():
-                for address in sorted(both, key=str):
-                    yield finding(
-                        "shared-server",
-                        "warning",
-                        mine[address].statement,
-                        f"'{mine[address].text};' is a server of {other.name!r}, too "
-                        f"({theirs[address].statement.where}), and their other servers are not: "
-                        "part of the workflows get answers of the wrong service",
-                        f"look up which of {pool.name!r} and {other.name!r} listens there",
-                    )
+            if both == mine.keys() or both == theirs.keys():
+                continue
+            for address in sorted(both, key=str):
+                yield finding(
+                    "shared-server",
+                    mine[address].statement,
+                    f"'{mine[address].text};' is also a server of {other.name!r} "
+                    f"({theirs[address].statement.where}), and their other servers differ: some "
+                    "workflows get answers of the wrong service",
+                    f"find out which of {service.name!r} and {other.name!r} listens there",
+                )
+        for address in mine:
+            users.setdefault(address, []).append(service)
 
 
-def _addresses(pool: Pool) -> dict[tuple[str, int | None], ServerLine]:
-    return {(s.host.lower(), s.port): line for line in pool.lines if (s := line.server) is not None}
+def _lines(service: Upstream) -> dict[tuple[str, int | None], ServerLine]:
+    return {_address(line.server): line for line in service.lines if line.server is not None}
+
+
+def _address(server: Server) -> tuple[str, int | None]:
+    return server.host.lower(), server.port
+
+
+# ---- listen lines ----
+
+
+def _listen_twice(site: Site) -> Findings:
+    seen: dict[tuple[str | None, int, str], ServerBlock] = {}
+    for server, listen in site.listens:
+        for name in sorted(server.names or {""}):
+            first = seen.setdefault((listen.address, listen.port, name.lower()), server)
+            if (
+                first is server
+                or site.is_template(listen.statement.file)
+                or not {first, server} & site.serving
+            ):
+                continue
+            and_name = f" and server_name {name}" if name else ""
+            yield finding(
+                "listen-twice",
+                listen.statement,
+                f"port {listen.port}{and_name} already belongs to the server in "
+                f"{first.statement.where}. nginx only warns ('conflicting server name, ignored'): "
+                "that server answers all requests, and this one is never used",
+                "give one of them another port, or each its own server_name",
+            )
+            break
+
+
+def _loops(site: Site) -> Findings:
+    ways: dict[ServerBlock, dict[Upstream, None]] = {}
+    for passed in site.proxy_passes:
+        ways.setdefault(passed.server, {}).update(dict.fromkeys(site.upstreams_of(passed)))
+    for server, listen in site.listens:
+        for upstream in ways.get(server, ()):
+            for line in _looping(listen, upstream):
+                yield finding(
+                    "loop",
+                    line.statement,
+                    f"'{line.text};' is where this nginx itself listens "
+                    f"({server.statement.where}): requests to {upstream.name!r} come back to it, "
+                    "until its connections are used up. In a container, 127.0.0.1 is the "
+                    "container itself",
+                    "write the node's own address; if the node is this machine, let nginx listen "
+                    "on another port",
+                )
+
+
+def _looping(listen: Listen, upstream: Upstream) -> Iterator[ServerLine]:
+    for line in upstream.lines:
+        if line.server is not None and line.server.port == listen.port:
+            host = line.server.host
+            if listen.address == host or (listen.address is None and _is_loopback(host)):
+                yield line
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -1,248 +1,248 @@
-"""nginx's files as the rules need them: read in full even where nginx would refuse them."""
+"""The configuration as the rules need it, and the choices that it makes for each request."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ...errors import NginxConfigError
+from ...machineid import derive_machineid
 from ...placement.servers import Resolve
-from ..hashed import FOREIGN_HEADERS
-from ..maps import Maps, headers_behind, pools_by_node, read_maps, read_sets
-from ..parsing import fills_in
-from ..statements import Statement, has_placeholder, marks_in
-from ..upstreams import read_listen
-from .findings import Findings, Place, Spot
-from .passing import Passing, read_passings
-from .pools import Pool, read_pool
-from .tcp import read_tcp
+from ..nginx.config import NginxConfig
+from ..nginx.maps import sources_of, variables_in
+from ..nginx.proxy_passes import ProxyPass, Target
+from ..nginx.servers import Listen, ServerBlock, find_location
+from ..nginx.statements import NginxFiles, Statement
+from ..nginx.upstreams import Upstream
+from .rules import Findings, Place, Spot
+
+# These name the service that is asked for, or stay the same for all requests to it.
+OF_THE_SERVICE = frozenset(
+    {
+        "host", "http_host", "server_name", "server_port", "server_addr", "scheme", "https",
+        "uri", "document_uri", "request_uri", "request_filename", "arg_service", "http_upgrade",
+        "http_connection", "ssl_server_name", "ssl_preread_server_name", "hostname", "protocol",
+        "ssl_preread_alpn_protocols", "ssl_preread_protocol", "upstream_addr",
+    }
+)  # fmt: skip
+_SAMPLE = 1000
+_CAPTURE = re.compile(r"\d+")
+_NAMED_CAPTURE = re.compile(r"\(\?P?<(\w+)>")
 
 
-@dataclass(frozen=True)
-class Front:
-    """A ``server`` block.
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The targets of the requests at one place, and the variables that choose among them.
 
-    Attributes
-    ----------
-    statement : Statement
-        The block.
-    listens : tuple of (Statement, str or None, int)
-        Its ``listen`` lines, with address (None for any) and port.
-    names : frozenset of str
-        Its ``server_name``; empty without.
+    `deciders` leaves out the machineid, and what names the service.
     """
 
-    statement: Statement
-    listens: tuple[tuple[Statement, str | None, int], ...]
-    names: frozenset[str]
+    passed: ProxyPass
+    targets: tuple[Target, ...]
+    deciders: tuple[str, ...]
 
 
-class Site:
-    """All that the rules look at.
+class Site(NginxConfig):
+    """The configuration, and what the caller of ``check`` said about it.
 
-    Parameters
-    ----------
-    statements : sequence of Statement
-        Those inside ``http``.
-    resolve : callable, optional
-        Name of a host to the list of its addresses.
-    header : str, optional
-        The header that clients are told to send.
-    place : Place, optional
-        Where files without a statement are.
-    is_incomplete : bool, default: False
-        Whether a part of the files could not be read.
-
-    Attributes
-    ----------
-    place : Place
-        For what is true of the files as a whole.
-    tcp : Tcp
-        The part that balances connections.
-    jumps : dict
-        The locations that were looked for, by the server's id and the path or name.
+    `promised_header` is the header that the topology makes clients send, `place` stands for
+    the files as a whole if they are empty, and with `is_incomplete` a part was not readable.
     """
 
     def __init__(
         self,
-        statements: Sequence[Statement],
+        files: NginxFiles,
         resolve: Resolve | None = None,
-        header: str | None = None,
+        promised_header: str | None = None,
         place: Place | None = None,
         is_incomplete: bool = False,
     ) -> None:
+        super().__init__(files, resolve)
+        self.promised_header = promised_header
+        self.place: Place = next(iter(self.statements), None) or place or Spot("", 1)
         self.is_incomplete = is_incomplete
-        self._templates: dict[str, bool] = {}
-        self.jumps: dict[tuple[int, str], Statement | None] = {}
-        self.place: Place = statements[0] if statements else place or Spot("", 1)
-        self.statements = statements
-        self.told_header = header
-        self.resolve = resolve
-        maps = read_maps(statements)
-        # What a variable is looked up by in the end; where it is set does not matter for that.
-        self.maps: Maps = {**read_sets(statements), **maps}
-        self.tcp = read_tcp(statements)
-        self.all_pools = tuple(
-            read_pool(each)
-            for each in statements
-            if each.name == "upstream" and each.args and not self.tcp.owns(each)
-        )
-        self.pools: dict[str, Pool] = {}
-        for pool in self.all_pools:
-            # nginx compares the names of upstreams without regard to case.
-            self.pools.setdefault(pool.name.lower(), pool)
-        servers = [each for each in statements if each.name == "server"]
-        self.fronts = tuple(_front(each) for each in servers if not self.tcp.owns(each))
-        self.passings: tuple[Passing, ...] = tuple(
-            each for each in read_passings(statements, maps) if not self.tcp.owns(each.server)
-        )
+        self._jumps: dict[tuple[Statement, str], Statement | None] = {}
 
-    # ---- pools ----
+    # ---- servers ----
 
     @cached_property
-    def _passings_in(self) -> Mapping[tuple[int, int], list[Passing]]:
-        found: dict[tuple[int, int], list[Passing]] = {}
-        for passing in self.passings:
-            key = (id(passing.server), id(passing.location))
-            found.setdefault(key, []).append(passing)
-        return found
-
-    def passings_in(self, server: Statement, location: Statement | None) -> Sequence[Passing]:
-        """Return where requests are passed on from a location, not from those inside it."""
-        return self._passings_in.get((id(server), id(location)), ())
-
-    def fills_in(self, file: str) -> bool:
-        """Tell whether a file is a template; each file is looked at once."""
-        if file not in self._templates:
-            self._templates[file] = fills_in(file)
-        return self._templates[file]
-
-    @cached_property
-    def is_filled_in(self) -> bool:
-        """Whether a template fills directives or ports in."""
-        lines = [line for front in self.fronts for line in front.statement.named("listen")]
-        return any(marks_in(self.statements)) or any(map(has_placeholder, lines))
-
-    @cached_property
-    def node_pools(self) -> frozenset[str]:
-        """Names, in lower case, of the upstreams that a key's node name chooses."""
-        return frozenset(
-            pool.lower() for mapped in self.maps.values() for pool in pools_by_node(mapped).values()
-        )
-
-    @cached_property
-    def hashed(self) -> tuple[Pool, ...]:
-        """The upstreams with a hash that decides."""
-        return tuple(pool for pool in self.pools.values() if pool.hashed is not None)
-
-    @cached_property
-    def services(self) -> tuple[Pool, ...]:
-        """The upstreams that choose a node for a bare machineid."""
-        return tuple(pool for pool in self.hashed if pool.name.lower() not in self.node_pools)
-
-    @cached_property
-    def takes_names(self) -> bool:
-        """Whether keys may name nodes, as on a strict proxy."""
-        return any(name in self.pools for name in self.node_pools)
-
-    @cached_property
-    def addresses(self) -> Mapping[tuple[str, int | None], Pool]:
-        """Hosts, in lower case, and ports of the services' servers."""
+    def by_address(self) -> Mapping[tuple[str, int | None], Upstream]:
+        """The services, by host (in lower case) and port of their servers."""
         return {
-            (server.host.lower(), server.port): pool
-            for pool in self.services
-            for server in pool.servers
+            (server.host.lower(), server.port): service
+            for service in self.services
+            for server in service.servers
         }
 
     @cached_property
     def hosts(self) -> frozenset[str]:
         """Hosts of the services' servers, in lower case."""
-        return frozenset(host for host, _ in self.addresses)
+        return frozenset(host for host, _ in self.by_address)
 
-    # ---- the key ----
+    @cached_property
+    def listens(self) -> tuple[tuple[ServerBlock, Listen], ...]:
+        """Each ``listen`` line, with its block."""
+        return tuple((server, listen) for server in self.servers for listen in server.listens)
 
-    def headers_of(self, pool: Pool) -> set[str]:
-        """Name the request headers in a pool's key that a workflow could send."""
-        parts = pool.hashed.parts if pool.hashed is not None else ()
-        found = (headers_behind(part.text, self.maps) for part in parts if part.is_variable)
-        return set().union(*found) - FOREIGN_HEADERS
+    @cached_property
+    def serving(self) -> frozenset[ServerBlock]:
+        """The ``server`` blocks that pass requests to services."""
+        return frozenset(passed.server for passed, _ in self.to_services)
+
+    # ---- the header ----
 
     @cached_property
     def header(self) -> str:
         """The header that most services hash; ``machineid`` if none does."""
         counts = Counter(
-            header for pool in self.services for header in sorted(self.headers_of(pool))
+            header for service in self.services for header in sorted(self.headers_of(service))
         )
         if not counts or counts["machineid"] == max(counts.values()):
             return "machineid"
         return counts.most_common(1)[0][0]
 
     @property
-    def header_is_told(self) -> bool:
+    def header_is_published(self) -> bool:
         """Whether clients know the header: by a topology, or by the proxy's own document."""
-        told = self.told_header
-        return self.takes_names or (told is not None and told.lower() == self.header)
+        promised = self.promised_header
+        return self.takes_node_names or (promised is not None and promised.lower() == self.header)
 
-    # ---- passings ----
-
-    def pools_of(self, passing: Passing) -> list[Pool]:
-        """Return the upstreams to which requests can go from a location."""
-        named = (target.host.lower() for target in passing.targets if target.port is None)
-        return [self.pools[name] for name in dict.fromkeys(named) if name in self.pools]
+    def sources(self, variable: str) -> set[str]:
+        """Name the variables that decide a variable's value; none if it is the machineid."""
+        return sources_of(variable, self.maps, self.header)
 
     @cached_property
-    def to_services(self) -> tuple[tuple[Passing, Pool], ...]:
-        """The locations that pass requests to a service, and which."""
-        return tuple(
-            (passing, pool)
-            for passing in self.passings
-            for pool in self.pools_of(passing)
-            if pool in self.services
+    def sample(self) -> tuple[str, ...]:
+        """Machineids to place on services; always the same ones."""
+        return tuple(derive_machineid("check", number) for number in range(_SAMPLE))
+
+    # ---- locations ----
+
+    def location_of(self, goal: str, server: ServerBlock) -> Statement | None:
+        """Find the location of a path, or of a name such as ``@spare``."""
+        key = (server.statement, goal)
+        if key not in self._jumps:
+            self._jumps[key] = find_location(goal, server.statement)
+        return self._jumps[key]
+
+    @cached_property
+    def _by_location(self) -> Mapping[tuple[ServerBlock, Statement | None], list[ProxyPass]]:
+        found: dict[tuple[ServerBlock, Statement | None], list[ProxyPass]] = {}
+        for passed in self.proxy_passes:
+            found.setdefault((passed.server, passed.location), []).append(passed)
+        return found
+
+    def passed_in(self, server: ServerBlock, location: Statement | None) -> Sequence[ProxyPass]:
+        """Return where a location passes requests on, without those inside it."""
+        return self._by_location.get((server, location), ())
+
+    @cached_property
+    def mirrors(self) -> frozenset[Statement]:
+        """The locations whose answers nginx discards."""
+        found = (
+            self.location_of(line.args[0], passed.server)
+            for passed in self.proxy_passes
+            for line in passed.settings("mirror")
+            if line.args
         )
+        return frozenset(location for location in found if location is not None)
 
-    @property
-    def workers(self) -> Statement | None:
-        """The ``worker_processes`` line."""
-        lines = [each for each in self.statements if each.name == "worker_processes"]
-        return lines[-1] if lines else None
+    @cached_property
+    def choices(self) -> tuple[Choice, ...]:
+        """The places at which requests go to several targets."""
+        return tuple(_choices(self))
 
 
-def once(site: Site, rule: Callable[[Passing, Pool, Site], Findings]) -> Findings:
-    """Apply a rule on settings to each place from which requests go to a service.
+def once(site: Site, rule: Callable[[ProxyPass, Upstream, Site], Findings]) -> Findings:
+    """Apply a rule on settings to each place that passes requests to a service.
 
-    A setting that several places share is told once, and a missing one once for each
+    A setting that several places share is reported once, and a missing one once for each
     ``server`` block.
     """
-    told: set[object] = set()
-    for passing, pool in site.to_services:
-        for found in rule(passing, pool, site):
+    reported: set[object] = set()
+    for passed, service in site.to_services:
+        for found in rule(passed, service, site):
             place = (found.file, found.line)
-            missing = place == (passing.file, passing.line)
-            key = (found.rule, id(passing.server) if missing else place)
-            if key not in told:
-                told.add(key)
+            missing = place == (passed.file, passed.line)
+            key = (found.rule, passed.server if missing else place)
+            if key not in reported:
+                reported.add(key)
                 yield found
 
 
-def usable_listens(fronts: Iterable[Front]) -> Iterator[tuple[Front, Statement, str | None, int]]:
-    """Yield each ``listen`` line with its block, address and port."""
-    for front in fronts:
-        for line, address, port in front.listens:
-            yield front, line, address, port
+# ---- what chooses between targets: split_clients, maps, and conditions ----
 
 
-def _front(statement: Statement) -> Front:
-    listens = []
-    for line in statement.named("listen"):
-        try:
-            found = read_listen(line)
-        except NginxConfigError:
-            continue  # a finding of its own
-        if found is not None:
-            listens.append((line, found[0], found[1]))
-    if not any(statement.named("listen")):
-        listens.append((statement, None, 80))
-    names = {name for line in statement.named("server_name") for name in line.args}
-    return Front(statement, tuple(listens), frozenset(names))
+def _choices(site: Site) -> Iterator[Choice]:
+    seen: set[ProxyPass] = set()
+    for passed in site.proxy_passes:
+        if passed in seen:
+            continue
+        ways = list(_ways(passed, site))
+        seen |= {each for each, _ in ways if each.location is passed.location}
+        targets = dict.fromkeys(target for each, _ in ways for target in each.targets)
+        real = [each for each in targets if each.is_real and not each.of_node]
+        if len({(each.name, each.port) for each in real}) < 2:
+            continue
+        deciders = {name for each in real for name in each.deciders}
+        deciders |= {name for _, condition in ways for name in condition}
+        yield Choice(passed, tuple(real), tuple(sorted(_foreign(deciders, passed, site))))
+
+
+def _foreign(deciders: Iterable[str], passed: ProxyPass, site: Site) -> set[str]:
+    """Name the variables that are neither the machineid nor name the service."""
+    captured = set(_captured(passed))
+    return {
+        name
+        for decider in deciders
+        for name in site.sources(decider)
+        if name not in OF_THE_SERVICE and name not in captured and not _CAPTURE.fullmatch(name)
+    }
+
+
+def _captured(passed: ProxyPass) -> Iterator[str]:
+    """Name what the expressions of locations and names capture: parts of path and host."""
+    if passed.location is not None:
+        yield from _NAMED_CAPTURE.findall(" ".join(passed.location.args).lower())
+    for name in passed.server.names:
+        yield from _NAMED_CAPTURE.findall(name.lower())
+
+
+def _ways(passed: ProxyPass, site: Site) -> Iterator[tuple[ProxyPass, tuple[str, ...]]]:
+    """Yield where requests of a location can go, and the variables that send them there."""
+    yield passed, _condition(passed.block)
+    for other in site.passed_in(passed.server, passed.location):
+        if other is not passed:
+            yield other, _condition(other.block)
+    for condition, location in _jumps(passed, site):
+        if location is not passed.location:
+            for other in site.passed_in(passed.server, location):
+                yield other, _condition(condition)
+
+
+def _condition(block: Statement) -> tuple[str, ...]:
+    if block.name == "limit_except":
+        return ("request_method",)
+    return tuple(variables_in(" ".join(block.args))) if block.name == "if" else ()
+
+
+def _jumps(passed: ProxyPass, site: Site) -> Iterator[tuple[Statement, Statement]]:
+    """Yield the conditions that send requests to another location, and that location."""
+    for level in passed.levels:
+        for condition in level.named("if"):
+            for line in condition.block:
+                location = _jumped_to(line, passed, site)
+                if location is not None:
+                    yield condition, location
+
+
+def _jumped_to(line: Statement, passed: ProxyPass, site: Site) -> Statement | None:
+    goal = None
+    if line.name == "return" and line.args:
+        pages = passed.settings("error_page")
+        goal = next((page.args[-1] for page in pages if line.args[0] in page.args[:-1]), None)
+    elif line.name == "rewrite" and len(line.args) > 1 and line.args[1].startswith("/"):
+        goal = line.args[1].partition("$")[0]
+    return None if goal is None else site.location_of(goal, passed.server)

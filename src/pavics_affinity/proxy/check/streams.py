@@ -1,136 +1,121 @@
-"""Rules on the ``stream`` part: connections are balanced before any header is seen."""
+"""Rules on the ``stream`` part: connections are balanced before nginx sees any header."""
 
 from __future__ import annotations
 
 from ...placement.servers import peers_of
-from ..statements import Statement
-from .choices import OF_THE_SERVICE, sources_of
-from .findings import Finding, Findings, Severity, finding, listed
-from .passing import Target
-from .pools import Pool
-from .site import Site, usable_listens
+from ..nginx.maps import sources_of
+from ..nginx.proxy_passes import Target
+from ..nginx.statements import Statement
+from ..nginx.streams import StreamPass
+from ..nginx.upstreams import Upstream
+from .rules import Finding, Findings, Severity, finding, listed
+from .site import OF_THE_SERVICE, Site
 from .unjudged import is_unknown, not_filled_in
 
 _REMEDY = (
     "balance in the http part, by 'hash $http_machineid;'; a stream proxy in front of it passes "
     "all connections to one server"
 )
+_NO_HEADER = "nginx sees no header there, so no machineid decides"
+_BREAK = (
+    "The steps of a chain can run on several of them; it holds only if each of them is a proxy "
+    "that hashes the machineid, over the same nodes"
+)
+_MAY_BREAK = "If workflows come in here, their steps can run on several of them, and break"
 
 
 def stream_findings(site: Site) -> Findings:
     """Find TCP connections that can go to several machines."""
-    tcp = site.tcp
-    used: set[str] = set()
-    for server, line, targets, unknown in tcp.passings():
-        if _is_udp(server):
-            used |= {target.host.lower() for target in targets}
+    streams = site.streams
+    names = [(_is_udp(each.server), t.name) for each in streams.proxy_passes for t in each.targets]
+    only_udp = {name for udp, name in names if udp} - {name for udp, name in names if not udp}
+    for passed in streams.proxy_passes:
+        if _is_udp(passed.server):
             continue
-        for target in targets:
-            used.add(target.host.lower())
-            pool = tcp.pools.get(target.host.lower())
-            if pool is None and target.port is not None:
-                yield from _several_addresses(line, target, site)
-        yield from _chosen(line, targets, site)
-        if unknown:
-            yield _not_judged(line, unknown, site)
-    for name, pool in tcp.pools.items():
-        udp = name in used and not any(
-            name == target.host.lower()
-            for server, _, targets, _ in tcp.passings()
-            if not _is_udp(server)
-            for target in targets
-        )
-        if not udp and (pool.chooses(site.resolve) or pool.balancer):
-            yield _balanced(pool, site)
+        for target in passed.targets:
+            if target.name not in streams.by_name and target.port is not None:
+                yield from _several_addresses(passed.statement, target, site)
+        yield from _chosen(passed, site)
+        if passed.unknown:
+            yield _not_judged(passed, site)
+    for name, upstream in streams.by_name.items():
+        if name not in only_udp and (upstream.chooses(site.resolve) or upstream.balancer):
+            yield _balanced(upstream, site)
 
 
 def _is_udp(server: Statement) -> bool:
-    listens = list(server.named("listen"))
+    listens = server.named("listen")
     return bool(listens) and all("udp" in line.args for line in listens)
 
 
 def _severity(site: Site, hosts: set[str], ports: set[int | None]) -> Severity:
-    """Tell whether the connections are those of workflows, as far as the files show."""
-    http = {port for _, _, _, port in usable_listens(site.fronts)}
+    """Return "error" if the connections are those of workflows, as far as the files show."""
+    http = {listen.port for _, listen in site.listens}
     return "error" if not site.services or hosts & site.hosts or ports & http else "warning"
 
 
-def _balanced(pool: Pool, site: Site) -> Finding:
-    hosts = {server.host.lower() for server in pool.servers}
-    severity = _severity(site, hosts, {server.port for server in pool.servers})
-    by = f"'{pool.method.text};'" if pool.methods or pool.strange else "turns"
-    by = f"'{pool.strange[-1].text};'" if pool.strange else by
+def _balanced(upstream: Upstream, site: Site) -> Finding:
+    hosts = {server.host.lower() for server in upstream.servers}
+    severity = _severity(site, hosts, {server.port for server in upstream.servers})
+    others = upstream.of_other_modules
+    by = others[-1] if others else upstream.method if upstream.methods else None
+    how = "in turn" if by is None else f"by '{by.text};'"
+    count = len(upstream.choices)
     return finding(
         "stream",
-        severity,
-        pool.statement,
-        f"stream upstream {pool.name!r} deals TCP connections out to {_count(pool)}, by {by}: no "
-        "header is seen there, and no machineid decides. " + _consequence(severity),
+        upstream.statement,
+        f"stream upstream {upstream.name!r} distributes TCP connections to "
+        f"{count if count > 1 else 'several'} servers, {how}: {_NO_HEADER}. "
+        + (_MAY_BREAK if severity == "warning" else _BREAK),
         _REMEDY,
-    )
-
-
-def _count(pool: Pool) -> str:
-    return f"{len(pool.choices)} servers" if len(pool.choices) > 1 else "several servers"
-
-
-def _consequence(severity: Severity) -> str:
-    if severity == "warning":
-        return "If workflows come in here, their steps can run on several of them, and break"
-    return (
-        "The steps of a chain can run on several of them; it holds only if each of them is a proxy "
-        "that hashes the machineid, over the same nodes"
+        severity=severity,
     )
 
 
 def _several_addresses(line: Statement, target: Target, site: Site) -> Findings:
-    found = _addresses(target, site)
+    server = target.server
+    found = set() if server is None else {str(p.address) for p in peers_of(server, site.resolve)}
     if len(found) > 1:
         yield finding(
             "stream",
-            _severity(site, {target.host.lower()}, {target.port}),
             line,
-            f"{target.host} has {len(found)} addresses ({listed(sorted(found))}), and nginx deals "
-            "TCP connections out to them: no header is seen there, and no machineid decides. "
-            + _consequence("error"),
+            f"{target.host} has {len(found)} addresses ({listed(sorted(found))}), and nginx "
+            f"distributes TCP connections to them: {_NO_HEADER}. {_BREAK}",
             _REMEDY,
+            severity=_severity(site, {target.name}, {target.port}),
         )
 
 
-def _addresses(target: Target, site: Site) -> set[str]:
-    server = target.as_server()
-    return set() if server is None else {str(p.address) for p in peers_of(server, site.resolve)}
-
-
-def _chosen(line: Statement, targets: tuple[Target, ...], site: Site) -> Findings:
+def _chosen(passed: StreamPass, site: Site) -> Findings:
     deciders = {
         name
-        for target in targets
+        for target in passed.targets
         for decider in target.deciders
-        for name in sources_of(decider, site.tcp.maps, site.header)
+        for name in sources_of(decider, site.streams.maps, site.header)
         if name not in OF_THE_SERVICE
     }
-    if len({(each.host.lower(), each.port) for each in targets}) > 1 and deciders:
+    if len({(each.name, each.port) for each in passed.targets}) > 1 and deciders:
         yield finding(
             "stream",
-            "error",
-            line,
-            f"'{line.text};': {listed(f'${name}' for name in sorted(deciders))} deals TCP "
-            f"connections out to {listed(dict.fromkeys(each.host for each in targets))}: no header "
-            "is seen there, and no machineid decides. " + _consequence("error"),
+            passed.statement,
+            f"'{passed.statement.text};': {listed(f'${name}' for name in sorted(deciders))} "
+            "distributes TCP connections to "
+            f"{listed(dict.fromkeys(each.host for each in passed.targets))}: {_NO_HEADER}. "
+            f"{_BREAK}",
             _REMEDY,
         )
 
 
-def _not_judged(line: Statement, unknown: frozenset[str], site: Site) -> Finding:
-    if not is_unknown(unknown, line.file, site):
+def _not_judged(passed: StreamPass, site: Site) -> Finding:
+    line = passed.statement
+    if not is_unknown(passed.unknown, line.file, site):
         return not_filled_in(line)
     return finding(
         "not-judged",
-        "warning" if site.services else "error",
         line,
-        f"'{line.text};' leads where {listed(sorted(unknown))} says, which is not known here: "
-        "whether TCP connections go to several machines was not checked",
+        f"'{line.text};': the target depends on {listed(sorted(passed.unknown))}, which is not "
+        "known here. Whether TCP connections go to several machines was not checked",
         "write the server, or a map whose values are all in the files; --ignore not-judged, if you "
         "know that it is one machine",
+        severity="warning" if site.services else "error",
     )

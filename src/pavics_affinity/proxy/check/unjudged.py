@@ -1,113 +1,106 @@
-"""The rule on what ``check`` does not understand, and so does not pass."""
+"""The rule on what ``check`` does not know, and therefore does not accept."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Set
 
-from ..statements import Statement
-from .findings import Finding, Findings, Severity, finding, listed
-from .passing import UNRESOLVED, Passing
-from .pools import Pool
+from ..nginx.proxy_passes import UNRESOLVED
+from ..nginx.statements import Statement, walk
+from ..nginx.upstreams import Upstream
+from .rules import Finding, Findings, Severity, finding, listed
 from .site import Site
 
 _LUA_ASKS = re.compile(r"location\.capture|ngx\.exec|resty[./]|socket|require", re.IGNORECASE)
 _PROGRAMS = re.compile(r"content_by_lua(?:_block|_file)?|js_content|perl|lua_\w*pass")
 _FILLED_IN = re.compile(r"\$\{?[A-Z][A-Z0-9_]*\}?$|\{\{|\{%|<%")
 _IGNORE = "--ignore not-judged, if you know that a machineid always leads to one node"
+_NOT_CHECKED = "Whether the steps of a chain stay on one node was not checked"
 
 
 def unjudged_findings(site: Site) -> Findings:
-    """Name what decides where requests go, and is not known here."""
-    for pool in site.pools.values():
-        if pool.name.lower() not in site.node_pools:
-            yield from _method(pool, site)
+    """Report what decides where requests go, and is not known here."""
+    for name, upstream in site.upstreams.items():
+        if name not in site.node_upstreams:
+            yield from _method(upstream, site)
     yield from _targets(site)
-    for front in site.fronts:
-        yield from _programs(front.statement, site)
+    for server in site.servers:
+        yield from _programs(server.statement, site)
 
 
-def _method(pool: Pool, site: Site) -> Findings:
-    if not pool.chooses(site.resolve) and pool.balancer is None:
+def _method(upstream: Upstream, site: Site) -> Findings:
+    if not upstream.chooses(site.resolve) and upstream.balancer is None:
         return
-    if pool.strange:
-        line = next(
-            (e for e in pool.strange if e.name.startswith("balancer_by_")), pool.strange[-1]
-        )
+    others = upstream.of_other_modules
+    if others:
+        line = next((each for each in others if each.name.startswith("balancer_by_")), others[-1])
         what = (
             f"a program ({line.name}) chooses the server of each request"
-            if pool.balancer is not None
-            else f"'{line.text};' is no directive that check knows, and may be what chooses"
+            if upstream.balancer is not None
+            else f"check does not know the directive '{line.text};', which may choose the server"
         )
-        certain = pool.hashed is None or pool.balancer is not None
+        certain = upstream.hashed is None or upstream.balancer is not None
         yield finding(
             "not-judged",
-            "error" if certain else "warning",
             line,
-            f"upstream {pool.name!r}: {what}. Whether the steps of a chain stay on one node was "
-            "not checked",
+            f"upstream {upstream.name!r}: {what}. {_NOT_CHECKED}",
             f"write 'hash $http_machineid;' instead; {_IGNORE}",
+            severity="error" if certain else "warning",
         )
-    elif pool.incomplete and not pool.methods:
-        mark = pool.incomplete[0]
+    elif upstream.incomplete and not upstream.methods:
+        mark = upstream.incomplete[0]
         yield finding(
             "not-judged",
-            "error",
             mark,
-            f"upstream {pool.name!r} has no hash here, and {mark.name!r} may fill one in. Whether "
-            "the steps of a chain stay on one node was not checked",
+            f"upstream {upstream.name!r} has no hash here, and {mark.name!r} may fill one in. "
+            f"{_NOT_CHECKED}",
             "check the file that the template makes ('nginx -T' prints it)",
         )
 
 
 def _severity(site: Site) -> Severity:
-    """Tell how grave it is, which depends on whether anything leads to a hash for certain."""
+    """Return the severity, which depends on whether any request surely reaches a hash."""
     return "warning" if site.to_services else "error"
 
 
 def _targets(site: Site) -> Findings:
-    for passing in site.passings:
-        if _leads_to_pools(passing, site):
+    for passed in site.proxy_passes:
+        unresolved = [target for target in passed.targets if UNRESOLVED.search(target.host)]
+        if all(target.name in site.upstreams for target in unresolved):
             continue
-        if not is_unknown(passing.unknown, passing.file, site):
-            yield not_filled_in(passing.statement)
+        if not is_unknown(passed.unknown, passed.file, site):
+            yield not_filled_in(passed.statement)
         else:
             yield finding(
                 "not-judged",
-                _severity(site),
-                passing.statement,
-                f"'{passing.statement.text};' in {passing.place} leads where "
-                f"{listed(sorted(passing.unknown))} says, which is not known here: whether the "
+                passed.statement,
+                f"'{passed.statement.text};' in {passed.place}: the target depends on "
+                f"{listed(sorted(passed.unknown))}, which is not known here. Whether the "
                 "machineid decides was not checked",
                 f"write the upstream's name, or a map whose values are all in the files; {_IGNORE}",
+                severity=_severity(site),
             )
 
 
-def _leads_to_pools(passing: Passing, site: Site) -> bool:
-    unresolved = [each for each in passing.targets if UNRESOLVED.search(each.host)]
-    return all(each.host.lower() in site.pools for each in unresolved)
-
-
 def is_unknown(unknown: Set[str], file: str, site: Site) -> bool:
-    """Tell whether something would not be known even if a template were filled in."""
+    """Tell whether something is unknown even after a template is filled in."""
     filled_in = all(map(_FILLED_IN.match, unknown))
-    return bool(unknown) and not (filled_in and site.fills_in(file))
+    return bool(unknown) and not (filled_in and site.is_template(file))
 
 
 def not_filled_in(statement: Statement) -> Finding:
-    """Say that where requests go is filled in later."""
+    """Report that a template fills in later where requests go."""
     return finding(
         "placeholder",
-        "note",
         statement,
         f"'{statement.text};' was not checked: the template is filled in before nginx reads it",
         "check the file that it makes ('nginx -T' prints it)",
+        severity="note",
     )
 
 
 def _programs(block: Statement, site: Site) -> Findings:
-    for line in block.block:
-        yield from _programs(line, site)
+    for line in walk(block.block):
         if not _PROGRAMS.fullmatch(line.name):
             continue
         if line.name in ("content_by_lua", "content_by_lua_block") and not _LUA_ASKS.search(
@@ -116,9 +109,9 @@ def _programs(block: Statement, site: Site) -> Findings:
             continue  # it answers by itself
         yield finding(
             "not-judged",
-            _severity(site),
             line,
             f"'{line.name}' answers by a program, which check does not read: whether it passes "
             "requests to nodes, and to which, was not checked",
             f"pass requests by proxy_pass; {_IGNORE}",
+            severity=_severity(site),
         )

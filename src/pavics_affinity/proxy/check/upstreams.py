@@ -1,22 +1,24 @@
-"""Rules on one upstream: who chooses among its servers."""
+"""Rules on one upstream, and on what chooses between upstreams."""
 
 from __future__ import annotations
 
-from ..maps import variables_in
-from ..statements import Statement
-from .choices import site_choices, sources_of
-from .findings import Findings, finding
-from .pools import Pool
+from collections.abc import Sequence
+
+from ..nginx.maps import variables_in
+from ..nginx.proxy_passes import Target
+from ..nginx.statements import Statement
+from ..nginx.upstreams import WITHOUT_SLOW_START, Upstream
+from .rules import Findings, finding, listed
 from .servers import refused
-from .site import Site
+from .site import Choice, Site
 from .unjudged import is_unknown
 
 _HASH = "hash $http_machineid;"
 _BY_METHOD = {
-    "ip_hash": "ip_hash chooses by the client's address: everybody behind one gateway shares a "
+    "ip_hash": "ip_hash chooses by the client's address. All users behind one gateway share a "
     "node, and what a service itself fetches comes from another address and another node",
-    "least_conn": "least_conn chooses the least busy node, whoever asks",
-    "least_time": "least_time chooses the fastest node, whoever asks",
+    "least_conn": "least_conn chooses the least busy node, whichever workflow asks",
+    "least_time": "least_time chooses the fastest node, whichever workflow asks",
     "random": "random chooses any node",
 }
 _ANYWHERE = (
@@ -27,135 +29,49 @@ _BY_ADDRESS = (
     "A step that is sent from another address runs on another node, and does not find the files of "
     "the first"
 )
-# Beside these methods nginx refuses backups.
-_WITHOUT_BACKUP = ("hash", "ip_hash", "random")
 
 
 def upstream_findings(site: Site) -> Findings:
-    """Check each upstream by itself."""
+    """Check each upstream, and what chooses between them."""
     yield from _nothing_balances(site)
-    seen: dict[str, Pool] = {}
-    for pool in site.all_pools:
-        first = seen.setdefault(pool.name.lower(), pool)
-        if first is not pool and not site.fills_in(pool.statement.file):
-            yield refused(
-                pool.statement,
-                f"upstream {pool.name!r} is there already, in {first.statement.where}",
-                "rename one, or take it away",
-            )
+    for upstream in site.all_upstreams:
+        is_second = site.upstreams[upstream.name.lower()] is not upstream
+        if is_second and not site.is_template(upstream.statement.file):
+            yield refused(upstream.refusals[0])
             continue
-        yield from _refused_as_a_whole(pool)
-        yield from _backups(pool)
-        yield from _methods(pool)
-        yield from _sticky(pool, site)
-        yield from _without_hash(pool, site)
-
-
-def _refused_as_a_whole(pool: Pool) -> Findings:
-    if not pool.lines and not pool.incomplete and pool.first("state") is None:
-        yield refused(
-            pool.statement,
-            f"upstream {pool.name!r} has no server",
-            "add a line for each node, such as 'server 10.0.0.1:8093;'",
-        )
-    elif not pool.choices and pool.servers:
-        yield refused(
-            pool.statement,
-            f"upstream {pool.name!r} has backups only",
-            "take 'backup' from at least one of its servers",
-        )
-    if pool.problem:
-        yield refused(pool.method, pool.problem, f"write '{_HASH}'")
-
-
-# ---- who chooses ----
-
-
-def _backups(pool: Pool) -> Findings:
-    choosing = [line for line in pool.methods if line.name in _WITHOUT_BACKUP]
-    for line in pool.lines:
-        if not line.has("backup"):
-            continue
-        before = [method for method in choosing if _stands_before(pool, method, line.statement)]
-        if before:
-            yield finding(
-                "backup",
-                "error",
-                line.statement,
-                f"'backup' after '{before[0].name}': nginx refuses the file ('balancing method "
-                'does not support parameter "backup"\')',
-                "take 'backup' away: a node that stands in for another does not have its files",
-            )
-        elif pool.hashed is not None:
-            yield finding(
-                "backup",
-                "warning",
-                line.statement,
-                f"when all other servers of {pool.name!r} have failed, every workflow goes on at "
-                "this backup, where none of its files are: users see 'file not found'",
-                "take 'backup' away: an error says more than a wrong node",
-            )
-
-
-def _stands_before(pool: Pool, method: Statement, line: Statement) -> bool:
-    order = [id(each) for each in pool.statement.block]
-    return order.index(id(method)) < order.index(id(line))
-
-
-def _methods(pool: Pool) -> Findings:
-    if len(pool.methods) < 2 or all(method.name != "hash" for method in pool.methods):
-        return
-    last = pool.methods[-1]
-    texts = ["'" + " ".join([method.name, *method.args]) + ";'" for method in pool.methods]
-    same = len(set(texts)) == 1
-    if pool.is_template:
-        yield finding(
-            "not-judged",
-            "warning",
-            last,
-            f"upstream {pool.name!r} has {', '.join(texts)}, and the template decides which. "
-            "Whether the steps of a chain stay on one node was not checked",
-            "check the file that the template makes ('nginx -T' prints it)",
-        )
-        return
-    yield finding(
-        "several-methods",
-        "warning" if last.name == "hash" else "error",
-        last,
-        f"upstream {pool.name!r} has {', '.join(texts)}: the last one decides, and 'nginx -t' only "
-        "warns ('load balancing method redefined'). "
-        + (
-            f"{_BY_METHOD[last.name]}. {_BY_ADDRESS if last.name == 'ip_hash' else _ANYWHERE}"
-            if last.name != "hash"
-            else "Nothing changes as long as they are the same"
-            if same
-            else "Whoever reads or moves the lines gets another placement than they think"
-        ),
-        "keep one hash line, and take the others away",
-    )
+        # Server lines have rules of their own.
+        lines = {line.statement for line in upstream.lines}
+        own = upstream.refusals[1:] if is_second else upstream.refusals
+        yield from (refused(each) for each in own if each.statement not in lines)
+        yield from _backups(upstream)
+        yield from _methods(upstream)
+        yield from _sticky(upstream, site)
+        yield from _without_hash(upstream, site)
+    for choice in site.choices:
+        yield from _chosen(choice, site)
 
 
 def _nothing_balances(site: Site) -> Findings:
-    if any(pool.hashed is not None or pool.chooses(site.resolve) for pool in site.all_pools):
+    every = site.all_upstreams
+    if any(upstream.hashed is not None or upstream.chooses(site.resolve) for upstream in every):
         return
-    if any(pool.balancer or not pool.lines for pool in site.all_pools):
-        return  # findings of their own
+    if any(upstream.balancer or not upstream.lines for upstream in every):
+        return  # reported by other rules
     if site.is_incomplete or any(
-        is_unknown(passing.unknown, passing.file, site) for passing in site.passings
+        is_unknown(passed.unknown, passed.file, site) for passed in site.proxy_passes
     ):
         return  # the same
-    if any(True for _ in site_choices(site)):
+    if site.choices:
         return  # between upstreams
     what = (
         "no upstream in these files has more than one server to choose from"
-        if site.all_pools
+        if every
         else "there is no upstream in these files"
-        if not site.tcp.servers and not site.tcp.upstreams
-        else "what balances in these files is TCP connections, in which nginx sees no header"
+        if not site.streams.servers and not site.streams.upstreams
+        else "these files balance only TCP connections, in which nginx sees no header"
     )
     yield finding(
         "no-upstream",
-        "error",
         site.place,
         f"{what}: nothing sends the requests of a workflow to its node. All requests to a service "
         "go to one place, or the upstreams are in files that were not given",
@@ -164,46 +80,109 @@ def _nothing_balances(site: Site) -> Findings:
     )
 
 
-def _sticky(pool: Pool, site: Site) -> Findings:
-    line = pool.sticky
-    if line is None or (len(pool.choices) < 2 and not pool.incomplete):
+# ---- what chooses the server ----
+
+
+def _backups(upstream: Upstream) -> Findings:
+    order = {line: number for number, line in enumerate(upstream.statement.block)}
+    choosing = [line for line in upstream.methods if line.name in WITHOUT_SLOW_START]
+    for line in upstream.lines:
+        if not line.has("backup"):
+            continue
+        before = [method for method in choosing if order[method] < order[line.statement]]
+        if before:
+            yield finding(
+                "backup",
+                line.statement,
+                f"'backup' after '{before[0].name}': nginx refuses the file ('balancing method "
+                'does not support parameter "backup"\')',
+                "remove 'backup': a node that replaces another one does not have its files",
+            )
+        elif upstream.hashed is not None:
+            yield finding(
+                "backup",
+                line.statement,
+                f"when all other servers of {upstream.name!r} have failed, every workflow "
+                "continues on this backup, which has none of its files: users see 'file not "
+                "found'",
+                "remove 'backup': an error is clearer than answers of a wrong node",
+                severity="warning",
+            )
+
+
+def _methods(upstream: Upstream) -> Findings:
+    if len(upstream.methods) < 2 or all(method.name != "hash" for method in upstream.methods):
         return
-    named = variables_in(" ".join(line.args[1:]))
-    if line.args[:1] == ("route",) and not any(
-        sources_of(name, site.maps, site.header) for name in named
-    ):
-        return  # by the machineid
-    hashed = pool.hashed is not None
+    last = upstream.methods[-1]
+    texts = ["'" + " ".join([method.name, *method.args]) + ";'" for method in upstream.methods]
+    what = f"upstream {upstream.name!r} has {', '.join(texts)}"
+    if upstream.is_template:
+        yield finding(
+            "not-judged",
+            last,
+            f"{what}, and the template decides which one is used. Whether the steps of a chain "
+            "stay on one node was not checked",
+            "check the file that the template makes ('nginx -T' prints it)",
+            severity="warning",
+        )
+        return
+    if last.name != "hash":
+        effect = f"{_BY_METHOD[last.name]}. {_consequence(last.name)}"
+    elif len(set(texts)) == 1:
+        effect = "Nothing changes as long as they are the same"
+    else:
+        effect = "A person who reads or moves the lines expects another placement"
     yield finding(
-        "sticky",
-        "error",
-        line,
-        f"'{line.text};' in upstream {pool.name!r} decides before "
-        + (
-            "the hash: a client that keeps cookies, or what else it goes by, stays on the node of "
-            "an earlier request, whatever machineid it sends now. A workflow is then on another "
-            "node than its key leads to"
-            if hashed
-            else "everything else, and does not look at the machineid: a client without the "
-            "cookie, or what else it goes by, can be sent to any node at each request. OWSLib "
-            "keeps no cookies"
-        ),
-        f"take it away{'' if hashed else f', and write {_HASH!r}'}",
+        "several-methods",
+        last,
+        f"{what}: the last one decides, and 'nginx -t' only warns ('load balancing method "
+        f"redefined'). {effect}",
+        "keep one hash line, and remove the others",
+        severity="warning" if last.name == "hash" else "error",
     )
 
 
-def _without_hash(pool: Pool, site: Site) -> Findings:
-    if not pool.chooses(site.resolve) or pool.problem or pool.name.lower() in site.node_pools:
+def _consequence(method: str) -> str:
+    return _BY_ADDRESS if method == "ip_hash" else _ANYWHERE
+
+
+def _sticky(upstream: Upstream, site: Site) -> Findings:
+    line = upstream.sticky
+    if line is None or (len(upstream.choices) < 2 and not upstream.incomplete):
         return
-    if any(method.name == "hash" for method in pool.methods) or pool.sticky or pool.strange:
-        return  # decided otherwise, or by a hash
-    if pool.incomplete and not pool.methods:
-        return  # a method may be filled in
-    shared = sorted({server.host for server in pool.servers if server.host.lower() in site.hosts})
-    ours = bool(shared) or not site.services
+    named = variables_in(" ".join(line.args[1:]))
+    if line.args[:1] == ("route",) and not any(map(site.sources, named)):
+        return  # by the machineid
+    hashed = upstream.hashed is not None
+    effect = (
+        "the hash. A client that keeps cookies, or whatever it goes by, stays on the node of an "
+        "earlier request, whatever machineid it sends now. A workflow is then on another node "
+        "than its key says"
+        if hashed
+        else "all methods, and ignores the machineid. A client without the cookie, or whatever it "
+        "goes by, can be sent to any node at each request. OWSLib keeps no cookies"
+    )
+    yield finding(
+        "sticky",
+        line,
+        f"'{line.text};' in upstream {upstream.name!r} decides before {effect}",
+        f"remove it{'' if hashed else f', and write {_HASH!r}'}",
+    )
+
+
+def _without_hash(upstream: Upstream, site: Site) -> Findings:
+    if not upstream.chooses(site.resolve) or upstream.name.lower() in site.node_upstreams:
+        return
+    if upstream.statement.named("hash") or upstream.sticky or upstream.of_other_modules:
+        return  # a hash decides, or rules of their own report it
+    if upstream.incomplete and not upstream.methods:
+        return  # a template may fill a method in
+    ours = not site.services or any(
+        server.host.lower() in site.hosts for server in upstream.servers
+    )
     how = (
-        _BY_METHOD[pool.method.name]
-        if pool.methods
+        _BY_METHOD[upstream.method.name]
+        if upstream.methods
         else "nginx gives each request to the next node in turn"
     )
     condition = (
@@ -213,9 +192,70 @@ def _without_hash(pool: Pool, site: Site) -> Findings:
     )
     yield finding(
         "no-hash",
-        "error" if ours else "warning",
-        pool.method,
-        f"{condition}Upstream {pool.name!r} has no hash: {how}. "
-        f"{_BY_ADDRESS if pool.method.name == 'ip_hash' else _ANYWHERE}",
+        upstream.method,
+        f"{condition}Upstream {upstream.name!r} has no hash: {how}. "
+        f"{_consequence(upstream.method.name)}",
         f"write '{_HASH}' into the upstream, before its server lines",
+        severity="error" if ours else "warning",
     )
+
+
+# ---- what chooses between upstreams ----
+
+
+def _chosen(choice: Choice, site: Site) -> Findings:
+    """Find requests of one workflow that go to several targets."""
+    services = [service for each in choice.targets if (service := _service(each, site))]
+    others = [each for each in choice.targets if _service(each, site) is None]
+    if not others:
+        return  # the rules on services against each other compare them
+    statement = choice.passed.statement
+    targets = listed(dict.fromkeys(str(target) for target in others))
+    if not choice.deciders:
+        yield from _split_by_the_id(choice, services, targets, site)
+        return
+    what = f"'{statement.text};' in {choice.passed.place}: " + listed(
+        f"${name}" for name in choice.deciders
+    )
+    if services:
+        yield finding(
+            "bypass",
+            statement,
+            f"{what} sends requests to {targets}, which bypasses the hash of "
+            f"{services[0].name!r}. The files that a workflow wrote through the hash are not found "
+            "there, and vice versa",
+            f"pass all requests to {services[0].name!r}; or choose by the machineid, the same for "
+            "all services: 'split_clients $http_machineid ...'",
+        )
+        return
+    yield finding(
+        "no-hash",
+        statement,
+        f"{what} chooses between {targets}, and the machineid does not. Steps of one chain can go "
+        "to each of them, and one step does not find the files of another",
+        f"write one upstream with 'hash $http_{site.header.replace('-', '_')};' and a server line "
+        "for each node; or choose by the machineid",
+    )
+
+
+def _split_by_the_id(
+    choice: Choice, services: Sequence[Upstream], targets: str, site: Site
+) -> Findings:
+    deciders = {name for target in choice.targets for name in target.deciders}
+    if not services or len(site.services) < 2 or all(map(site.sources, deciders)):
+        return
+    statement: Statement = choice.passed.statement
+    yield finding(
+        "bypass",
+        statement,
+        f"'{statement.text};' in {choice.passed.place}: the machineid decides whether a workflow "
+        f"goes to {targets} or by the hash of {services[0].name!r}. If other services do not "
+        "divide the ids in the same way, to the same machines, chains that cross services break",
+        "divide all services that chains cross in the same way",
+        severity="warning",
+    )
+
+
+def _service(target: Target, site: Site) -> Upstream | None:
+    upstream = site.upstreams.get(target.name) if target.port is None else None
+    return upstream if site.is_service(upstream) else None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ..maps import Map, Maps, pools_by_node, variables_in
-from ..statements import Statement
+from .maps import Map, Maps, upstreams_by_node, variables_in
+from .statements import Block, Statement
 
 _VARIABLE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|<%.*?%>|\$(?:\{(\w+)\}|(\w+))", re.ASCII | re.DOTALL)
 _DEEPEST = 8
@@ -23,23 +23,17 @@ _OF_NGINX = re.compile(
 _PROGRAMS = re.compile(r"set_by_lua\w*|js_set|perl_set|auth_request_set|set_\w+")
 # A text of Lua that gives a variable a value, or a file of it, which may.
 _LUA_SETS = r"ngx\.var(?:\.{0}\b|\[[\"']{0}[\"']\])\s*=[^=]"
+_LUA = re.compile(r".*_by_lua.*")
 _LUA_FILES = re.compile(r"(?:server_)?(?:rewrite|access)_by_lua_file")
 
 
 @dataclass(frozen=True)
 class Value:
-    """A text that can come out.
+    """A text that can come out, in which unknown variables stand as they are.
 
-    Attributes
-    ----------
-    text : str
-        It; with the variables that are not known.
-    deciders : frozenset of str
-        Variables by which it is chosen among others, without their dollars.
-    of_node : bool
-        Whether a node's name in the key chooses it.
-    unknown : frozenset of str
-        Words for what is not known: a variable, or the directive that sets it.
+    `deciders` are the variables by which it is chosen among others; `of_node` says that
+    a node's name in the key chooses it; `unknown` names the variables whose values are not
+    known, or the directives that set them.
     """
 
     text: str
@@ -48,20 +42,13 @@ class Value:
     unknown: frozenset[str] = frozenset()
 
 
-Levels = Sequence[Sequence[Statement]]
+Levels = Sequence[Block]
 
 
 def expand(text: str, levels: Levels, maps: Maps, depth: int = 0) -> list[Value]:
-    """Give the texts that a text can become at a place.
+    """Return the texts that a text with variables can become inside these levels.
 
-    Parameters
-    ----------
-    text : str
-        With variables.
-    levels : sequence of sequences of Statement
-        What stands on each level around the place, outermost first.
-    maps : mapping
-        All maps.
+    The levels are the blocks around the place, the outermost first.
     """
     found = [Value("")]
     at = 0
@@ -69,7 +56,7 @@ def expand(text: str, levels: Levels, maps: Maps, depth: int = 0) -> list[Value]
         choices = _values(variable, levels, maps, depth)
         found = _joined(found, text[at : variable.start()], choices)
         at = variable.end()
-    return [_replaced(each, each.text + text[at:]) for each in found]
+    return [replace(each, text=each.text + text[at:]) for each in found]
 
 
 def _joined(found: list[Value], between: str, choices: list[Value]) -> list[Value]:
@@ -86,12 +73,8 @@ def _joined(found: list[Value], between: str, choices: list[Value]) -> list[Valu
     return list(dict.fromkeys(both))[:_MOST]
 
 
-def _replaced(value: Value, text: str) -> Value:
-    return Value(text, value.deciders, value.of_node, value.unknown)
-
-
 def is_known(variable: str) -> bool:
-    """Tell whether a variable is one that nginx has by itself, from the request most often."""
+    """Tell whether nginx itself gives a variable its value, mostly from the request."""
     return _OF_NGINX.fullmatch(variable) is not None
 
 
@@ -111,8 +94,8 @@ def _values(found: re.Match[str], levels: Levels, maps: Maps, depth: int) -> lis
     programs = [
         _of_program(line, name)
         for level in levels
-        for line in level
-        if _PROGRAMS.fullmatch(line.name) and _sets(line, name)
+        for line in _lines(level, _PROGRAMS)
+        if _sets(line, name)
     ]
     return [*assigned, *programs, *by_lua] or unknown
 
@@ -121,21 +104,24 @@ def _of_program(line: Statement, name: str) -> Value:
     return Value(f"${name}", unknown=frozenset([f"${name} ({line.name})"]))
 
 
+def _lines(level: Block, names: re.Pattern[str]) -> Iterator[Statement]:
+    return (line for name in level.names if names.fullmatch(name) for line in level.named(name))
+
+
 def _with(values: Iterable[Value], deciders: frozenset[str], of_node: bool = False) -> list[Value]:
     return [
-        Value(each.text, each.deciders | deciders, each.of_node or of_node, each.unknown)
+        replace(each, deciders=each.deciders | deciders, of_node=each.of_node or of_node)
         for each in values
     ]
 
 
 def _mapped(mapped: Map, levels: Levels, maps: Maps, depth: int) -> list[Value]:
-    values = dict.fromkeys([mapped.default, *(value for _, value in mapped.entries)])
-    deciders = frozenset(variables_in(mapped.source) if len(values) > 1 else ())
-    by_node = set(pools_by_node(mapped).values())
+    deciders = frozenset(variables_in(mapped.source) if len(mapped.values) > 1 else ())
+    by_node = set(upstreams_by_node(mapped).values())
     found: list[Value] = []
-    for value in values:
+    for value in mapped.values:
         captured = any(name in mapped.captures or name.isdigit() for name in variables_in(value))
-        # What is captured is a part of what is looked up.
+        # A capture is part of what is looked up.
         text = mapped.source if captured else value
         expanded = expand(text, levels, maps, depth + 1)
         if captured and not variables_in(text):
@@ -149,7 +135,7 @@ def _sets(line: Statement, name: str) -> bool:
 
 
 def _assigned(name: str, levels: Levels) -> list[tuple[str, frozenset[str]]]:
-    """Give what ``set`` gives a variable, and what the ``if`` around it looks at."""
+    """Return what ``set`` gives a variable, and the variables of the ``if`` around it."""
     found: list[tuple[str, frozenset[str]]] = []
     for level in reversed(levels):
         here, always = _assigned_in(level, name)
@@ -161,11 +147,11 @@ def _assigned(name: str, levels: Levels) -> list[tuple[str, frozenset[str]]]:
     return [(text, deciders) for text, _ in found]
 
 
-def _assigned_in(
-    level: Sequence[Statement], name: str
-) -> tuple[list[tuple[str, frozenset[str]]], bool]:
+def _assigned_in(level: Block, name: str) -> tuple[list[tuple[str, frozenset[str]]], bool]:
     found: list[tuple[str, frozenset[str]]] = []
     always = False
+    if not (level.named("set") or level.named("if")):
+        return [], False
     for line in level:
         if line.name == "set" and len(line.args) == 2 and _sets(line, name):
             found, always = [(line.args[1], frozenset())], True
@@ -178,7 +164,6 @@ def _assigned_in(
 def _lua_that_sets(name: str, levels: Levels) -> Iterator[Statement]:
     pattern = re.compile(_LUA_SETS.format(re.escape(name)), re.IGNORECASE)
     for level in levels:
-        for line in level:
-            by_text = "_by_lua" in line.name and line.args and pattern.search(line.args[-1])
-            if by_text or _LUA_FILES.fullmatch(line.name):
+        for line in _lines(level, _LUA):
+            if _LUA_FILES.fullmatch(line.name) or (line.args and pattern.search(line.args[-1])):
                 yield line

@@ -6,9 +6,8 @@ import codecs
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
 
-from .lexing import Unreadable, Word, has_marks, words_in
+from .lexing import Unreadable, Word, words_in
 
 _DEEPEST = 100
 TEMPLATES = (
@@ -16,13 +15,13 @@ TEMPLATES = (
 )  # fmt: skip
 _MARKS = ("$", "{{", "{%", "<%")
 _TABLES = ("map", "geo", "split_clients", "types", "charset_map")
-_BOM = "a byte order mark (BOM) stands here, and nginx takes it for a part of the directive"
+_BOM = "there is a byte order mark (BOM) here, which nginx reads as part of the directive"
 _BOM_AT_A_LINE = re.compile("^\ufeff", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Why nginx would not take a file, and the line; None where the file ends too soon."""
+    """Why nginx refuses a file, and the line; None where the file ends too soon."""
 
     reason: str
     line: int | None
@@ -30,7 +29,7 @@ class Problem:
 
 @dataclass
 class Raw:
-    """A directive; `is_mark` of what a template has in the place of whole directives."""
+    """A directive; with `is_mark` what a template has instead of whole directives."""
 
     name: str
     line: int
@@ -40,7 +39,7 @@ class Raw:
 
 
 def decoded(content: bytes) -> tuple[str, list[Problem]]:
-    """Return a file's text, and what nginx, which reads bytes, would stumble over."""
+    """Return a file's text, and the problems that nginx, which reads bytes, has with it."""
     encoding = _utf_16(content)
     if encoding:
         problem = Problem("it is encoded in UTF-16, which nginx does not read", 1)
@@ -56,44 +55,11 @@ def _utf_16(content: bytes) -> str:
     return {b"\0": "utf-16-be"}.get(content[:1]) or ("utf-16-le" if content[1:2] == b"\0" else "")
 
 
-def is_template(file: str, text: str) -> bool:
-    """Tell whether something fills a file in before nginx reads it."""
-    return PurePath(file).name.lower().endswith(TEMPLATES) or has_marks(text)
-
-
-def fills_in(file: str) -> bool:
-    """Tell whether the file of this name is a template."""
-    return is_template(file, _text(file))
-
-
-def is_steered(file: str) -> bool:
-    """Tell whether the file of this name has marks of Jinja, Go or the like."""
-    return has_marks(_text(file))
-
-
-def _text(file: str) -> str:
-    try:
-        return decoded(Path(file).read_bytes())[0]
-    except OSError:
-        return ""
-
-
 def parse(text: str, problems: list[Problem], *, is_template: bool) -> list[Raw]:
-    """Parse a file.
+    """Return the directives that nginx could take; none if the braces do not fit.
 
-    Parameters
-    ----------
-    text : str
-        The file.
-    problems : list of Problem
-        Takes what nginx would refuse.
-    is_template : bool
-        Whether variables in arguments stand for other words.
-
-    Returns
-    -------
-    list of Raw
-        The directives that nginx could take; none if the braces do not fit.
+    What nginx would refuse is added to `problems`. In a template, variables in arguments
+    stand for other words.
     """
     parser = _Parser(problems, is_template)
     try:
@@ -161,7 +127,7 @@ class _Parser:
         self.open.pop()
 
     def _refused(self, raw: Raw, end: str) -> str:
-        """Say what crossplane's tables have against a directive."""
+        """Say why nginx refuses a directive, by crossplane's tables of what directives take."""
         from crossplane.analyzer import analyze
         from crossplane.errors import NgxParserBaseException
 

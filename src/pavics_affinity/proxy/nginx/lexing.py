@@ -1,4 +1,4 @@
-"""The words of an nginx file, with Lua blocks and the marks of templates in one piece each."""
+"""The words of an nginx file; a block of Lua, or a mark of a template, is one word."""
 
 from __future__ import annotations
 
@@ -33,17 +33,9 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 
 class Word(NamedTuple):
-    """One word of a file.
+    """One word of a file, without quotes, and the line on which it begins, from 1.
 
-    Attributes
-    ----------
-    text : str
-        The word, without quotes.
-    line : int
-        The line on which it begins, from 1.
-    kind : str
-        ``"{"``, ``"}"`` and ``";"`` for these characters; ``"mark"`` for what a
-        template has in the place of whole directives, ``"quoted"`` or ``"word"``.
+    A ``"mark"`` is what a template has instead of whole directives.
     """
 
     text: str
@@ -76,12 +68,9 @@ def _until_it_breaks(text: str) -> Iterator[Word]:
 
 
 def words_in(text: str) -> Iterator[Word]:
-    """Yield the words of a text; comments and byte order marks are left out.
+    """Yield the words of a text, without comments and byte order marks.
 
-    Raises
-    ------
-    Unreadable
-        A quote, or a block of Lua, does not end.
+    Raises `Unreadable` if a quote, or a block of Lua, does not end.
     """
     return _Lexer(text).words()
 
@@ -100,7 +89,7 @@ class _Lexer:
             yield from self._next()
 
     def _skip(self) -> bool:
-        """Pass over space and comments; tell whether anything is left."""
+        """Skip space and comments; tell whether anything is left."""
         while self.at < len(self.text):
             found = _SPACE.match(self.text, self.at) or _COMMENT.match(self.text, self.at)
             if found is not None:
@@ -178,7 +167,7 @@ class _Lexer:
         return "" if end < 0 else self.text[at : end + 2]
 
     def _whole_mark(self) -> str:
-        """Return the mark that stands here for whole directives, or steers the template."""
+        """Return the mark here that stands for whole directives, or steers the template."""
         mark = self._mark_at(self.at)
         if mark and _CONTROL.match(mark):
             return mark
@@ -202,7 +191,7 @@ class _Lexer:
         raise Unreadable("the file ends in the middle of a block of Lua", line)
 
     def _find(self, text: str, at: int) -> int:
-        """Find a text behind a place; one that does not come is looked for once only."""
+        """Find a text after a position; one that does not occur is searched for only once."""
         if text not in self.last:
             self.last[text] = self.text.rfind(text)
         return self.text.find(text, at) if at <= self.last[text] else -1

@@ -1,4 +1,4 @@
-"""nginx's ``map`` and its kin: where a variable's value comes from, and what it says of nodes."""
+"""nginx's ``map``, ``split_clients``, ``geo`` and ``set``: what variables are made from."""
 
 from __future__ import annotations
 
@@ -7,42 +7,46 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ..protocol import NODE_NAME
-from .statements import Statement
+from ...protocol import NODE_NAME
+from .statements import Block, Statement
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _CAPTURE = re.compile(r"\(\?P?<(\w+)>")
 _NAMED_AT_THE_END = re.compile(rf"~.*[^a-z0-9-](?P<node>{NODE_NAME})\$")
-
-
-# Blocks that look a value up, and those of their parameters that are no entries.
+# Blocks that look a value up, and those of their parameters that are not entries.
 _LOOKUPS: Mapping[str, tuple[str, ...]] = {
     "map": (),
     "split_clients": (),
     "geo": ("proxy", "delete"),
 }
+# What every client or proxy sends for purposes of its own.
+FOREIGN_HEADERS = frozenset(
+    {
+        "accept", "authorization", "connection", "content-type", "cookie", "forwarded", "host",
+        "referer", "user-agent", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
+        "x-real-ip", "x-request-id",
+    }
+)  # fmt: skip
+UPSTREAM_ADDR = "upstream_addr"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Map:
-    """One ``map``, ``split_clients`` or ``geo`` block.
+    """A ``map``, ``split_clients`` or ``geo`` block; or the ``set`` lines of one variable.
 
-    Attributes
-    ----------
-    source : str
-        What is looked up, such as ``"$http_machineid"``.
-    entries : tuple of (str, str)
-        Keys and values, without ``default``.
-    default : str
-        Value of what no key fits.
-    statement : Statement
-        Where it stands.
+    `source` is what is looked up, such as ``"$http_machineid"``, and `default` the value
+    if no key of `entries` matches.
     """
 
     source: str
     entries: tuple[tuple[str, str], ...]
     default: str
     statement: Statement
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """Each value that can come out, once; the default first."""
+        return tuple(dict.fromkeys([self.default, *(value for _, value in self.entries)]))
 
     @property
     def captures(self) -> frozenset[str]:
@@ -53,9 +57,9 @@ class Map:
 Maps = Mapping[str, Map]
 
 
-def read_maps(statements: Iterable[Statement]) -> Maps:
+def read_maps(statements: Block) -> Maps:
     """Collect the blocks that look a value up, by the names of their variables."""
-    maps = {}
+    found = {}
     for statement in statements:
         if statement.name not in _LOOKUPS or not 1 <= len(statement.args) <= 2:
             continue
@@ -68,13 +72,13 @@ def read_maps(statements: Iterable[Statement]) -> Maps:
                 default = entry.args[0]
             elif entry.args and entry.name not in _LOOKUPS[statement.name]:
                 entries.append((entry.name.removeprefix("\\"), entry.args[0]))
-        known_by = source[0] if source else "$remote_addr"
-        maps[target.lstrip("$").lower()] = Map(known_by, tuple(entries), default, statement)
-    return maps
+        looked_up = source[0] if source else "$remote_addr"
+        found[target.lstrip("$").lower()] = Map(looked_up, tuple(entries), default, statement)
+    return found
 
 
 def read_sets(statements: Iterable[Statement]) -> Maps:
-    """Collect what ``set`` gives variables anywhere, and what the ``if`` around it looks at."""
+    """Collect the values that ``set`` gives each variable, and the conditions around it."""
     found: dict[str, Map] = {}
     for statement, condition in _sets_in(statements, ""):
         name, value = statement.args[0].lstrip("$").lower(), statement.args[1]
@@ -94,32 +98,24 @@ def _sets_in(block: Iterable[Statement], condition: str) -> Iterator[tuple[State
             yield from _sets_in(statement.block, condition + inside)
 
 
+# ---- variables ----
+
+
 def variables_in(text: str) -> list[str]:
     """Name the variables in a text, in lower case, as nginx looks them up."""
     return [(braced or bare).lower() for braced, bare in _VARIABLE.findall(text)]
 
 
 def only_variable(text: str) -> str | None:
-    """Name the variable that a text consists of; None if it is something else."""
+    """Name the variable that is the whole text; None if it is something else."""
     found = _VARIABLE.fullmatch(text)
     return (found[1] or found[2]).lower() if found else None
 
 
 def variables_behind(variable: str, maps: Maps) -> set[str]:
-    """Name the variables whose value a variable can take as it is.
+    """Name the variables whose whole value a variable can take: itself included.
 
-    Parameters
-    ----------
-    variable : str
-        Without its dollar.
-    maps : mapping
-        All maps.
-
-    Returns
-    -------
-    set of str
-        The variable itself, and those that maps hand on by a value such as
-        ``$http_machineid``, or by a capture from it.
+    Maps pass a value on as ``$http_machineid``, or as a capture from what they look up.
     """
     seen: set[str] = set()
     waiting = [variable]
@@ -128,22 +124,17 @@ def variables_behind(variable: str, maps: Maps) -> set[str]:
         if name in seen:
             continue
         seen.add(name)
-        if name in maps:
-            mapped = maps[name]
-            for value in (mapped.default, *(value for _, value in mapped.entries)):
-                handed_on = only_variable(value)
-                if handed_on in mapped.captures or (handed_on or "").isdecimal():
-                    handed_on = only_variable(mapped.source)
-                if handed_on is not None:
-                    waiting.append(handed_on)
+        for value in maps[name].values if name in maps else ():
+            passed_on = only_variable(value)
+            if passed_on in maps[name].captures or (passed_on or "").isdecimal():
+                passed_on = only_variable(maps[name].source)
+            if passed_on is not None:
+                waiting.append(passed_on)
     return seen
 
 
 def headers_behind(variable: str, maps: Maps) -> set[str]:
-    """Name the request headers whose value a variable can take as it is.
-
-    Such as ``{"machineid"}`` for ``http_machineid``; see `variables_behind`.
-    """
+    """Name the request headers whose whole value a variable can take."""
     return {
         name.removeprefix("http_").replace("_", "-")
         for name in variables_behind(variable, maps)
@@ -151,8 +142,39 @@ def headers_behind(variable: str, maps: Maps) -> set[str]:
     }
 
 
+def sources_of(variable: str, maps: Maps, header: str) -> set[str]:
+    """Name the variables that decide a variable's value; none if it is the machineid."""
+    seen: set[str] = set()
+    found: set[str] = set()
+    waiting = [variable]
+    while waiting:
+        name = waiting.pop()
+        if name in seen or header in headers_behind(name, maps):
+            continue
+        seen.add(name)
+        if name not in maps:
+            found.add(name)
+            continue
+        waiting += variables_in(maps[name].source)
+        named = {variable for value in maps[name].values for variable in variables_in(value)}
+        waiting += sorted(named - maps[name].captures)
+    return found
+
+
+# ---- nodes ----
+
+
+def shows_node(value: str, maps: Maps) -> str | None:
+    """Name the variable of a header's value if it shows the node that answered."""
+    variable = only_variable(value)
+    if variable is not None and variable in maps:
+        source = only_variable(maps[variable].source)
+        return variable if source == UPSTREAM_ADDR else None
+    return variable if variable == UPSTREAM_ADDR else None
+
+
 def node_names(mapped: Map) -> Iterator[tuple[re.Pattern[str], str]]:
-    """Yield what fits an address, and the node's name, of a map over ``$upstream_addr``."""
+    """Yield the pattern of an address, and the node's name, of a map over ``$upstream_addr``."""
     for key, value in mapped.entries:
         if variables_in(value):
             continue
@@ -165,13 +187,13 @@ def node_names(mapped: Map) -> Iterator[tuple[re.Pattern[str], str]]:
         try:
             with warnings.catch_warnings(action="ignore", category=FutureWarning):
                 compiled = re.compile(pattern, flags)
-        except re.error:  # PCRE has more than re; such a key names no node here
+        except re.error:  # PCRE knows more than re; such a key names no node here
             continue
         yield compiled, value
 
 
-def pools_by_node(mapped: Map) -> dict[str, str]:
-    """Give the upstreams that a map chooses by a node's name at the end of the key."""
+def upstreams_by_node(mapped: Map) -> dict[str, str]:
+    """Return the upstreams that a map chooses by a node's name at the end of the key."""
     return {
         found["node"]: value
         for key, value in mapped.entries

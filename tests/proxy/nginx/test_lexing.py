@@ -2,7 +2,7 @@
 
 import pytest
 
-from pavics_affinity.proxy.lexing import Unreadable, has_marks, words_in
+from pavics_affinity.proxy.nginx.lexing import Unreadable, has_marks, words_in
 
 
 def texts(text):

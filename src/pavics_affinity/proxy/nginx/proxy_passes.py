@@ -1,19 +1,19 @@
-"""The places from which requests go on to a node, and the settings that hold there."""
+"""``proxy_pass`` and its like: where requests go on to, and the settings that hold there."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ...errors import InvalidPlacement
 from ...placement.servers import Server, parse_server
-from ..maps import Maps
-from ..statements import Statement
-from ..upstreams import location_prefix
+from .maps import Maps
+from .servers import ServerBlock, location_prefix, place_of
+from .statements import Block, Statement
 from .values import Value, expand
 
-_PASSES = {
+_KINDS = {
     "proxy_pass": "proxy",
     "uwsgi_pass": "uwsgi",
     "fastcgi_pass": "fastcgi",
@@ -25,29 +25,24 @@ UNRESOLVED = re.compile(r"\$|\{\{|\{%|<%")
 _SCHEME = re.compile(r"(?!unix:)(?:\w+|\$\{?\w+\}?|\{\{[^{}]*\}\})://")
 _REAL = re.compile(r"[A-Za-z0-9_\[]", re.ASCII)
 _SOCKET = re.compile(r"unix:[^:]+", re.IGNORECASE)
-# A variable behind the upstream's name holds the URI.
+# A variable after the upstream's name holds the URI.
 _AUTHORITY = re.compile(
     r"(?:\{\{.*?\}\}|<%.*?%>|(?!\$\{?(?:request_uri|uri|document_uri|is_args|args|query_string)\b"
     r"|(?<=[\w.\]])\$\d+(?:[/?$]|\Z))[^/?])*"
+)
+# A second variable after the one with the upstream's name holds the URI as it came.
+_PASSED_TO = re.compile(
+    r"(?P<scheme>https?)://(?:\$\w+(?=\$)|[^/]+)(?:\$\w+)?(?P<uri>/.*)?", re.IGNORECASE
 )
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where requests can go from a place.
+    """An upstream or a host to which requests can go.
 
-    Attributes
-    ----------
-    host : str
-        Name of an upstream, or a host.
-    port : int or None
-        The port, if one is given: nginx takes no upstream with one.
-    of_node : bool
-        Whether a node's name in the key chooses it.
-    variable : bool
-        Whether a variable holds it, so that nginx looks it up for each request.
-    deciders : frozenset of str
-        The variables by which it is chosen among others.
+    With a `port` nginx takes the host for a machine. `of_node` says that a node's name in
+    the key chooses it, `variable` that a variable holds it, so that nginx looks it up for
+    each request, and `deciders` are the variables by which it is chosen among others.
     """
 
     host: str
@@ -57,46 +52,40 @@ class Target:
     deciders: frozenset[str] = frozenset()
 
     @property
+    def name(self) -> str:
+        """The host in lower case, as nginx compares names of upstreams."""
+        return self.host.lower()
+
+    @property
     def is_real(self) -> bool:
         """Whether it is known, and can be a machine: ``.unknown`` stands for a refusal."""
         return _REAL.match(self.host) is not None and not UNRESOLVED.search(self.host)
 
-    def as_server(self) -> Server | None:
-        """Return it as a server line would have it; None where that cannot be read."""
+    @property
+    def server(self) -> Server | None:
+        """What a server line with this address means; None if that cannot be read."""
         try:
-            return parse_server(self.host if self.port is None else f"{self.host}:{self.port}")
+            return parse_server(str(self))
         except InvalidPlacement:
             return None
 
+    def __str__(self) -> str:
+        return self.host if self.port is None else f"{self.host}:{self.port}"
 
-@dataclass(frozen=True)
-class Passing:
+
+@dataclass(frozen=True, eq=False)
+class ProxyPass:
     """A ``proxy_pass``, ``uwsgi_pass`` and so on.
 
-    Attributes
-    ----------
-    statement : Statement
-        The directive.
-    kind : str
-        What its settings begin with: ``"proxy"``, ``"uwsgi"`` ...
-    levels : tuple of sequences of Statement
-        What stands on each level around it, outermost (``http``) first.
-    server : Statement
-        Its ``server`` block.
-    location : Statement or None
-        The innermost ``location``.
-    targets : tuple of Target
-        Where requests can go, as far as that is known.
-    unknown : frozenset of str
-        Variables on which it depends, and whose values are not known.
-    block : Statement
-        What it stands in: a ``location``, or an ``if``.
+    `kind` is what its settings begin with (``"proxy"``, ``"uwsgi"`` ...), `levels` are
+    the blocks around it, the outermost (``http``) first, and `block` is the innermost: a
+    location, or an ``if``. `targets` are known as far as the variables in `unknown` allow.
     """
 
     statement: Statement
     kind: str
-    levels: tuple[Sequence[Statement], ...]
-    server: Statement
+    levels: tuple[Block, ...]
+    server: ServerBlock
     location: Statement | None
     targets: tuple[Target, ...]
     unknown: frozenset[str]
@@ -119,58 +108,68 @@ class Passing:
 
     def setting(self, name: str) -> Statement | None:
         """Return the directive of this name that holds here: the innermost."""
-        return next(
-            (found[-1] for level in reversed(self.levels) if (found := _all(level, name))), None
-        )
+        found = self.settings(name)
+        return found[-1] if found else None
 
     def settings(self, name: str) -> tuple[Statement, ...]:
-        """Return the directives of a name that adds up: none of an outer level counts beside."""
-        return next((found for level in reversed(self.levels) if (found := _all(level, name))), ())
+        """Return the directives of this name on the innermost level that has any."""
+        return next((found for level in reversed(self.levels) if (found := level.named(name))), ())
 
     def own_setting(self, name: str) -> Statement | None:
         """Return a setting of this kind of passing, such as ``proxy_next_upstream``."""
         return self.setting(f"{self.kind}_{name}")
 
+    @property
+    def headers(self) -> dict[str, Statement]:
+        """The ``add_header`` lines that hold here, by the names of the headers."""
+        return {line.args[0]: line for line in self.settings("add_header") if len(line.args) > 1}
 
-def place_of(location: Statement | None) -> str:
-    """Name a location, for a message."""
-    return "the server" if location is None else f"location {' '.join(location.args)}"
+    # ---- the URI, for those who ask a node directly ----
+
+    @property
+    def prefix(self) -> str | None:
+        """The location's path; None for a regular expression or without a location."""
+        return None if self.location is None else location_prefix(self.location.args)
+
+    @property
+    def uri(self) -> str | None:
+        """What nginx writes instead of the prefix."""
+        found = _PASSED_TO.fullmatch(self.statement.args[0])
+        return None if found is None else found["uri"]
+
+    @property
+    def tls(self) -> bool:
+        """Whether the nodes are asked by https."""
+        return self.statement.args[0].lower().startswith("https://")
+
+    def backend_path(self, path: str) -> str:
+        """Return the path that a node sees for one that begins with the prefix."""
+        if self.uri is None or self.prefix is None:
+            return path
+        return self.uri + path[len(self.prefix) :]
 
 
-def path_of(location: Statement | None) -> str:
-    """Return the path, or the expression for it, of a location."""
-    if location is None:
-        return "/"
-    return location_prefix(location.args) or " ".join(location.args)
-
-
-def locations_in(block: Iterable[Statement]) -> Iterator[Statement]:
-    """Yield the locations of a ``server`` block, nested ones included."""
-    for inner in block:
-        if inner.name == "location":
-            yield inner
-        yield from locations_in(inner.block)
-
-
-def read_passings(statements: Sequence[Statement], maps: Maps) -> Iterator[Passing]:
+def read_proxy_passes(
+    statements: Block, servers: Sequence[ServerBlock], maps: Maps
+) -> Iterator[ProxyPass]:
     """Yield where requests are passed on, in the order of the files."""
-    for server in statements:
-        if server.name == "server":
-            yield from _inside(server, (statements, server.block), server, None, maps)
+    for server in servers:
+        block = server.statement
+        yield from _inside(block, (statements, block.block), server, None, maps)
 
 
 def _inside(
     block: Statement,
-    levels: tuple[Sequence[Statement], ...],
-    server: Statement,
+    levels: tuple[Block, ...],
+    server: ServerBlock,
     location: Statement | None,
     maps: Maps,
-) -> Iterator[Passing]:
+) -> Iterator[ProxyPass]:
     for inner in block.block:
-        if inner.name in _PASSES and inner.args:
+        if inner.name in _KINDS and inner.args:
             targets, unknown = targets_of(inner, levels, maps)
-            yield Passing(
-                inner, _PASSES[inner.name], levels, server, location, targets, unknown, block
+            yield ProxyPass(
+                inner, _KINDS[inner.name], levels, server, location, targets, unknown, block
             )
         elif inner.block:
             here = inner if inner.name == "location" else location
@@ -178,9 +177,9 @@ def _inside(
 
 
 def targets_of(
-    statement: Statement, levels: Sequence[Sequence[Statement]], maps: Maps
+    statement: Statement, levels: Sequence[Block], maps: Maps
 ) -> tuple[tuple[Target, ...], frozenset[str]]:
-    """Give where a ``proxy_pass`` and its like can lead, and what about that is not known."""
+    """Return where a ``proxy_pass`` and its like can lead, and the variables not known."""
     scheme = _SCHEME.match(statement.args[0])
     text = statement.args[0].removeprefix(scheme[0] if scheme else "")
     found: dict[Target, None] = {}
@@ -206,7 +205,3 @@ def _target(value: Value, *, variable: bool) -> Target | None:
         return None
     port = None if found["port"] is None else int(found["port"])
     return Target(found["host"], port, value.of_node, variable, value.deciders)
-
-
-def _all(level: Sequence[Statement], name: str) -> tuple[Statement, ...]:
-    return tuple(each for each in level if each.name == name)

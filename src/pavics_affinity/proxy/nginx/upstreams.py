@@ -1,0 +1,279 @@
+"""``upstream`` blocks: their servers, and what chooses among them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ...errors import InvalidPlacement, NginxConfigError, TopologyError
+from ...placement.keys import HashDirective, parse_hash
+from ...placement.servers import Resolve, Server, parse_server, peers_of
+from ...topology import Backend
+from .statements import Statement, has_placeholder
+
+BARE_PORT = re.compile(r"[0-9]+", re.ASCII)
+# Of all directives in an upstream that choose among its servers, the last decides.
+METHODS = ("hash", "ip_hash", "least_conn", "least_time", "random")
+# With these nginx refuses the server parameter slow_start, and backups.
+WITHOUT_SLOW_START = ("hash", "ip_hash", "random")
+# These decide first, whatever the method: nginx's own, Angie's, Tengine's, and a module's.
+STICKY = ("sticky", "sticky_cookie_insert", "session_sticky", "jvm_route")
+_NEUTRAL = re.compile(
+    r"server|zone|state|status_zone|keepalive(_requests|_timeout|_time)?|ntlm|queue|resolver"
+    r"|resolver_timeout|check(_\w+)?|sticky_(secret|strict|hide_cookie\w*)|log_\w+|include"
+)
+# Marks that steer a template and bring no directives.
+_CONTROL = re.compile(
+    r"\{#|<%(?!=)|\{%(?!-?\s*(?:include|import|call))"
+    r"|\{\{-?\s*(?:/\*|\$\w+\s*:?=|(?:if|else|end|range|with|define)\b)"
+)
+_LOOP = re.compile(r"\b(?:for|range|each)\b")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A line that nginx refuses, or reads as something else than was meant.
+
+    `check` makes a finding of it, and `read_nginx` raises it.
+    """
+
+    statement: Statement
+    reason: str
+    remedy: str
+    has_no_host: bool = False
+
+    def error(self) -> NginxConfigError:
+        """Make the error for a reader that needs the line."""
+        return self.statement.error(f"{self.reason}; {self.remedy}")
+
+
+@dataclass(frozen=True, eq=False)
+class ServerLine:
+    """A ``server`` line of an upstream; without a `server` if nginx refuses it."""
+
+    statement: Statement
+    server: Server | None
+    refusal: Refusal | None = None
+
+    @property
+    def text(self) -> str:
+        """The line, without its semicolon."""
+        return _text(self.statement)
+
+    def has(self, parameter: str) -> bool:
+        """Tell whether the line has exactly this parameter."""
+        return parameter in self.statement.args[1:]
+
+
+@dataclass(frozen=True, eq=False)
+class Upstream:
+    """An ``upstream`` block, read also where nginx would refuse it.
+
+    `hashed` is what it hashes: None if another method decides, or nginx refuses the
+    line. `refusals` holds what nginx refuses, also of its server lines.
+    """
+
+    statement: Statement
+    lines: tuple[ServerLine, ...]
+    hashed: HashDirective | None
+    refusals: list[Refusal] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.statement.args[0]
+
+    @property
+    def methods(self) -> tuple[Statement, ...]:
+        """The directives that say what chooses the server; the last one decides."""
+        return tuple(line for line in self.statement.block if line.name in METHODS)
+
+    @property
+    def method(self) -> Statement:
+        """The directive that decides; without one, the block."""
+        return self.methods[-1] if self.methods else self.statement
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether it hashes ``consistent``."""
+        return self.hashed is not None and self.hashed.consistent
+
+    @property
+    def variables(self) -> list[str]:
+        """The variables of the key."""
+        return [
+            part.text for part in (self.hashed.parts if self.hashed else ()) if part.is_variable
+        ]
+
+    @property
+    def key(self) -> str:
+        """The key, as the file has it."""
+        parts = self.hashed.parts if self.hashed else ()
+        return "".join(f"${part.text}" if part.is_variable else part.text for part in parts)
+
+    @property
+    def sticky(self) -> Statement | None:
+        """The directive by which a session decides before the method."""
+        return next((line for line in self.statement.block if line.name in STICKY), None)
+
+    @property
+    def of_other_modules(self) -> list[Statement]:
+        """Directives that are not known here: they may choose the server."""
+        return [
+            line
+            for line in self.statement.block
+            if not line.is_mark
+            and line.name not in (*METHODS, *STICKY)
+            and not _NEUTRAL.fullmatch(line.name)
+        ]
+
+    @property
+    def balancer(self) -> Statement | None:
+        """The program that chooses the server, whatever servers are named."""
+        return next(
+            (line for line in self.of_other_modules if line.name.startswith("balancer_by_")), None
+        )
+
+    @property
+    def incomplete(self) -> list[Statement]:
+        """A template's marks in here that stand for whole directives."""
+        return [e for e in self.statement.block if e.is_mark and not _CONTROL.match(e.name)]
+
+    @property
+    def is_template(self) -> bool:
+        """Whether a template steers what is in here: lines may be left out, or repeated."""
+        return any(line.is_mark for line in self.statement.block)
+
+    def chooses(self, resolve: Resolve | None) -> bool:
+        """Tell whether there can be more than one server to choose from."""
+        repeats = any(e.is_mark and _LOOP.search(e.name) for e in self.statement.block)
+        if len(self.choices) > 1 or self.incomplete or repeats or self.first("state"):
+            return True
+        return any(
+            line.server.at_run_time is not None or len(peers_of(line.server, resolve)) > 1
+            for line in self.choices
+            if line.server is not None
+        )
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        """The servers of the lines that nginx accepts."""
+        return tuple(line.server for line in self.lines if line.server is not None)
+
+    @property
+    def choices(self) -> tuple[ServerLine, ...]:
+        """The lines among which the method chooses."""
+        return tuple(line for line in self.lines if not line.has("backup"))
+
+    def first(self, name: str) -> Statement | None:
+        """Return the first directive of this name."""
+        return next(iter(self.statement.named(name)), None)
+
+
+def read_upstreams(blocks: Iterable[Statement]) -> tuple[Upstream, ...]:
+    """Read ``upstream`` blocks; nginx refuses a name that was there before, in any case."""
+    found = tuple(_read(block) for block in blocks if block.args)
+    first: dict[str, Upstream] = {}
+    for upstream in found:
+        before = first.setdefault(upstream.name.lower(), upstream)
+        if before is not upstream:
+            upstream.refusals.insert(
+                0,
+                Refusal(
+                    upstream.statement,
+                    f"upstream {upstream.name!r} is defined twice, first in "
+                    f"{before.statement.where}",
+                    "rename or remove one of them",
+                ),
+            )
+    return found
+
+
+def _read(block: Statement) -> Upstream:
+    methods = [line for line in block.block if line.name in METHODS]
+    hashed, refusals = None, []
+    for line in methods:
+        if line.name == "hash":
+            try:
+                hashed = parse_hash(_quoted(line))
+            except InvalidPlacement as bad:
+                hashed = None
+                refusals.append(Refusal(line, str(bad), "write 'hash $http_machineid;'"))
+    if methods and methods[-1].name != "hash":
+        hashed = None
+    lines = tuple(_server_line(line, block, methods) for line in block.named("server"))
+    upstream = Upstream(block, lines, hashed, refusals)
+    refusals += _of_the_servers(upstream)
+    return upstream
+
+
+def _of_the_servers(upstream: Upstream) -> Iterator[Refusal]:
+    block, name = upstream.statement, upstream.name
+    if not upstream.lines and not upstream.incomplete and upstream.first("state") is None:
+        yield Refusal(
+            block,
+            f"upstream {name!r} has no server",
+            "add a line for each node, such as 'server 10.0.0.1:8093;'",
+        )
+    yield from (line.refusal for line in upstream.lines if line.refusal is not None)
+    if not upstream.choices and upstream.servers:
+        yield Refusal(
+            block,
+            f"upstream {name!r} has backups only",
+            "remove 'backup' from at least one of its servers",
+        )
+
+
+def _quoted(line: Statement) -> str:
+    words = (f'"{word}"' if set(word) & set(" ;'") or not word else word for word in line.args)
+    return " ".join(["hash", *words])
+
+
+def _server_line(line: Statement, block: Statement, methods: list[Statement]) -> ServerLine:
+    address = line.args[0] if line.args else ""
+    if BARE_PORT.fullmatch(address):
+        refusal = Refusal(
+            line,
+            f"'{_text(line)};' has no host. nginx reads the number as the address "
+            f"{_as_address(address)}, port 80, and 'nginx -t' accepts it. Workflows of this node "
+            "wait for a machine that does not exist, until they time out",
+            f"write the node's address before the port: 'server 10.0.0.1:{address};'",
+            has_no_host=True,
+        )
+        return ServerLine(line, None, refusal)
+    if address.startswith(":"):
+        refusal = Refusal(
+            line,
+            f"'{_text(line)};' has no host. nginx refuses the file ('no host in upstream'). "
+            "Documentation without the addresses prints it like this",
+            f"write the node's address before the port: 'server 10.0.0.1:{address.lstrip(':')};'",
+            has_no_host=True,
+        )
+        return ServerLine(line, None, refusal)
+    try:
+        server = parse_server(_without_slow_start(line, methods))
+        Backend("node", server.text)
+    except (InvalidPlacement, TopologyError) as bad:
+        return ServerLine(line, None, Refusal(line, str(bad), "write 'server HOST:PORT;'"))
+    return ServerLine(line, server)
+
+
+def _without_slow_start(line: Statement, methods: list[Statement]) -> str:
+    if methods and methods[-1].name in WITHOUT_SLOW_START:
+        return " ".join(line.args)
+    return " ".join(word for word in line.args if not word.startswith("slow_start="))
+
+
+def _as_address(number: str) -> str:
+    value = int(number[:18]) & 0xFFFFFFFF
+    return ".".join(str(value >> shift & 255) for shift in (24, 16, 8, 0))
+
+
+def _text(line: Statement) -> str:
+    return " ".join([line.name, *line.args])
+
+
+def is_filled_in(line: ServerLine) -> bool:
+    """Tell whether a template fills the line in: it may be several servers."""
+    return has_placeholder(line.statement)
