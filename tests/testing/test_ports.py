@@ -34,11 +34,11 @@ def test_a_port_that_is_taken_on_one_host_is_free_on_none():
     block.close()
 
 
-def test_an_address_that_was_taken_meanwhile_is_chosen_anew(monkeypatch):
+def test_an_address_that_was_taken_meanwhile_is_replaced(monkeypatch):
     starts = []
 
     class Unlucky(Live):
-        def __init__(self, plan):
+        def __init__(self, options):
             starts.append(self)
             if len(starts) == 1:
                 with socket.socket() as taken, monkeypatch.context() as patch:
@@ -48,8 +48,8 @@ def test_an_address_that_was_taken_meanwhile_is_chosen_anew(monkeypatch):
                     wanted = taken.getsockname()[1]
                     patch.setattr(ports.AddressBlock, "host", lambda *_: "127.0.0.1")
                     patch.setattr(ports.AddressBlock, "port", lambda *_: wanted)
-                    super().__init__(plan)
-            super().__init__(plan)
+                    super().__init__(options)
+            super().__init__(options)
 
     monkeypatch.setattr("pavics_affinity.testing.cluster.Live", Unlucky)
     with LocalCluster(1, proxy="none", services=["malleefowl"]) as cluster:

@@ -1,4 +1,4 @@
-"""A loopback web server for data files, which remembers what it was asked."""
+"""A loopback web server for data files, which remembers its requests."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class DataServer:
 
     @property
     def requests(self) -> list[DataRequest]:
-        """What was asked, in order."""
+        """The requests received, in order."""
         return list(self._seen)
 
     def close(self) -> None:
@@ -93,12 +93,12 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def server_bind(self) -> None:
-        # HTTPServer's own asks the name service who 127.x.y.z is, which may take seconds.
+        # HTTPServer's own looks the host up in DNS, which may take seconds for 127.x.y.z.
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
     def handle_error(self, *_: Any) -> None:
-        # A client that hangs up is its own business.
+        # A client that closes its connection is not an error.
         return
 
 

@@ -1,4 +1,7 @@
-"""The processes of malleefowl and flyingpigeon, and some that tests are glad of."""
+"""The processes of malleefowl and flyingpigeon, and some that are useful in tests.
+
+One module, because each process is a few lines on the same base class.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,7 @@ from pywps import FORMATS, ComplexInput, ComplexOutput, Format, LiteralInput, Li
 from pywps.app.exceptions import ProcessError
 from pywps.inout.outputs import MetaFile, MetaLink, MetaLink4
 
-from . import journal
-from .produce import produced_chunks
+from .shared import append_to_log, produced_chunks
 from .subset import NothingToSubset, subset_bbox
 
 _OCTETS = Format("application/octet-stream", extension=".bin")
@@ -26,19 +28,7 @@ _OCTETS = Format("application/octet-stream", extension=".bin")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a process runs.
-
-    Attributes
-    ----------
-    node : str
-        Name of the node.
-    service : str
-        Name of the service.
-    cache : pathlib.Path
-        The node's own, of all its services.
-    executions : pathlib.Path
-        Log of what ran on the node.
-    """
+    """Where a process runs: the node's cache is shared by its services, and so is its log."""
 
     node: str
     service: str
@@ -47,17 +37,7 @@ class Place:
 
 
 class NodeProcess(Process):
-    """A process that logs each of its runs on the node.
-
-    Parameters
-    ----------
-    place : Place
-        Where it runs.
-    identifier, title : str
-        As WPS has them.
-    inputs, outputs : sequence
-        PyWPS inputs and outputs.
-    """
+    """A process that logs each of its runs on the node."""
 
     def __init__(
         self,
@@ -81,7 +61,7 @@ class NodeProcess(Process):
 
     def _handler(self, request: Any, response: Any) -> Any:
         entry = {"uuid": str(self.uuid), "service": self.place.service}
-        journal.append(
+        append_to_log(
             self.place.executions,
             entry
             | {
@@ -100,7 +80,7 @@ class NodeProcess(Process):
             raise
         finally:
             end = {"event": "end", "time": time.time(), "error": error}
-            journal.append(self.place.executions, entry | end)
+            append_to_log(self.place.executions, entry | end)
         return response
 
     def run(self, request: Any, response: Any) -> None:
@@ -115,7 +95,7 @@ class NodeProcess(Process):
 
 
 class Download(NodeProcess):
-    """malleefowl's: fetch files into the node's own cache."""
+    """Fetch files into the node's own cache, as malleefowl does."""
 
     def __init__(self, place: Place) -> None:
         super().__init__(
@@ -141,15 +121,10 @@ class Download(NodeProcess):
 
 
 class SubsetBbox(NodeProcess):
-    """flyingpigeon's: cut a box out of NetCDF files.
+    """Cut a box out of NetCDF files, as flyingpigeon does.
 
-    Parameters
-    ----------
-    place : Place
-        Where it runs.
-    by_reference : bool, default False
-        Take the resource as a complex input, so that PyWPS itself fetches
-        references, and clients can embed a file.
+    With `by_reference` the resource is a complex input: PyWPS itself fetches
+    references, and clients can embed a file.
     """
 
     def __init__(self, place: Place, *, by_reference: bool = False) -> None:
@@ -223,7 +198,7 @@ class SubsetBbox(NodeProcess):
                 url, self.directory(f"input_{hashlib.sha256(url.encode()).hexdigest()[:8]}")
             )
         path = Path(unquote(parts.path)) if parts.scheme == "file" else None
-        # A file of another node is on this disk, too; what the node may see is its own.
+        # Files of other nodes are on the same disk, but a node sees only its own.
         if (
             path is None
             or not path.is_file()
@@ -234,7 +209,7 @@ class SubsetBbox(NodeProcess):
 
 
 class Sleep(NodeProcess):
-    """Take a while, and say how far it is."""
+    """Take some time, and report progress."""
 
     def __init__(self, place: Place) -> None:
         super().__init__(
@@ -258,7 +233,7 @@ class Sleep(NodeProcess):
 
 
 class Echo(NodeProcess):
-    """Give the text back, and tell the node."""
+    """Return the text, and the name of the node."""
 
     def __init__(self, place: Place) -> None:
         super().__init__(
@@ -279,14 +254,14 @@ class Echo(NodeProcess):
 
 
 class Fail(NodeProcess):
-    """Fail, as users' mistakes do (with a message) or as bugs do (without)."""
+    """Fail: with a message like a user's mistake, without one like a bug."""
 
     def __init__(self, place: Place) -> None:
         super().__init__(
             place,
             "fail",
             "Fail",
-            [_text("message", "What the error says; without it the process crashes", min_occurs=0)],
+            [_text("message", "The error message; without it the process crashes", min_occurs=0)],
             [LiteralOutput("output", "Never set", data_type="string")],
         )
 
@@ -353,10 +328,10 @@ class MultipleOutputs(NodeProcess):
 
 
 class WordCounter(NodeProcess):
-    """Count the words of a text, whatever text it is given.
+    """Count the words of a text.
 
-    A reference is fetched by PyWPS, which never looks at the HTTP status: the
-    words of an error page are counted as gladly.
+    PyWPS fetches a reference without looking at the HTTP status, so that the
+    words of an error page are counted as well.
     """
 
     def __init__(self, place: Place) -> None:
@@ -389,13 +364,7 @@ _SUBSETS: tuple[Callable[[Place], NodeProcess], ...] = (
 
 
 def processes_of(place: Place) -> list[NodeProcess]:
-    """Return a service's processes; a service of another name offers all of them.
-
-    Parameters
-    ----------
-    place : Place
-        Where they run.
-    """
+    """Return the processes of a service; one with an unknown name offers all of them."""
     own = {"malleefowl": (Download,), "flyingpigeon": _SUBSETS}.get(
         place.service, (Download, *_SUBSETS)
     )
@@ -403,20 +372,7 @@ def processes_of(place: Place) -> list[NodeProcess]:
 
 
 def fetch(url: str, directory: Path) -> Path:
-    """Fetch a file once; the name stays, below a directory for the URL.
-
-    Parameters
-    ----------
-    url : str
-        http or https.
-    directory : pathlib.Path
-        The cache.
-
-    Raises
-    ------
-    ProcessError
-        The URL is of another kind, or does not answer 200.
-    """
+    """Fetch a file once into a cache, under its own name in a directory for the URL."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"}:
         raise ProcessError(f"cannot download {url}: expected an http URL")
