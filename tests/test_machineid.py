@@ -19,7 +19,8 @@ from pavics_affinity.errors import (
     UnknownNode,
     UnknownService,
 )
-from pavics_affinity.machineid import MAX_LENGTH, validate_machineid
+from pavics_affinity.machineid import validate_machineid
+from pavics_affinity.protocol import LONGEST_MACHINEID
 from pavics_affinity.topology import Backend, Node, Service, Topology
 
 
@@ -162,7 +163,7 @@ def test_derived_ids_spread_over_the_nodes():
 # ---- validated ----
 
 
-@pytest.mark.parametrize("value", ["a", "A-Z.a_z-09", "x" * MAX_LENGTH, "..", b"bytes"])
+@pytest.mark.parametrize("value", ["a", "A-Z.a_z-09", "x" * LONGEST_MACHINEID, "..", b"bytes"])
 def test_unreserved_characters_make_a_machineid(value):
     expected = value.decode() if isinstance(value, bytes) else value
     assert validate_machineid(value) == expected
@@ -172,7 +173,7 @@ def test_unreserved_characters_make_a_machineid(value):
     "value",
     [
         "",
-        "x" * (MAX_LENGTH + 1),
+        "x" * (LONGEST_MACHINEID + 1),
         "a b",
         "a\nb",
         "a\n",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import unicodedata
 from pathlib import PurePath
@@ -12,11 +11,8 @@ from typing import Protocol
 import mmh3
 
 from .errors import InvalidMachineId, SteeringImpossible, TopologyError
+from .protocol import LONGEST_MACHINEID, is_machineid
 
-MAX_LENGTH = 200
-"""Longest machineid, in characters; nginx takes header values of up to some 8,000 bytes."""
-
-_VALID = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_LENGTH}}}", re.ASCII)
 _MINT_LIMIT = 100_000
 
 
@@ -156,11 +152,11 @@ def validate_machineid(value: object) -> str:
     """
     if isinstance(value, bytes):
         value = value.decode("latin-1")
-    if isinstance(value, str) and _VALID.fullmatch(value):
+    if isinstance(value, str) and is_machineid(value):
         return value
     shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:77] + "..."
     raise InvalidMachineId(
-        f"{shown} cannot be a machineid: expected 1 to {MAX_LENGTH} characters of "
+        f"{shown} cannot be a machineid: expected 1 to {LONGEST_MACHINEID} characters of "
         "A-Z a-z 0-9 - . _ ; use mint_machineid() for a fresh one or "
         "derive_machineid('user', 'project') for a stable one"
     )

@@ -17,7 +17,8 @@ from .errors import JournalError, WorkflowClosed
 from .journal import Journal
 from .markup.terminal import in_terminal
 from .pin import Pin, Route
-from .pin.links import Form, shown_link
+from .pin.links import shown_link
+from .protocol import Form
 from .record import NodeKnown, Record, Step
 from .topology import Topology, TopologySource
 from .topology.source import FileSource, FixedSource, default_sources, sources_of

@@ -99,7 +99,7 @@ _PIN = (
     ),
     Plant(
         "pin: the key in a link is percent-escaped",
-        "pin/links.py",
+        "protocol.py",
         "{PATH_PREFIX}{key}{parts.path",
         "{PATH_PREFIX}{key.replace('~', '%7E')}{parts.path",
         ("clients/test_references.py::test_the_query_of_a_link_is_kept_and_an_older_key_replaced",),

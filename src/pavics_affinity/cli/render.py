@@ -6,8 +6,8 @@ import json
 
 import click
 
+from ..protocol import DEFAULT_EVIDENCE
 from ..proxy.render import COMPOSE_FILE, MAIN_FILE, Style, named_hosts, render
-from ..proxy.render.values import DEFAULT_EVIDENCE
 from ..proxy.write import Changes, compare, write
 from ..topology import Topology
 

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from ..discovery import introduce
 from ..errors import InvalidRequest, OutOfScope, SteeringImpossible
-from ..pin.links import Form, link
+from ..pin.links import link
+from ..protocol import Form
 from .http.urls import web_url
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ import threading
 from typing import TYPE_CHECKING
 
 from ..errors import TopologyError, UnknownNode
+from ..protocol import WELL_KNOWN
 from ..topology import Topology
 from ..topology.urls import origin_of
-from .document import WELL_KNOWN, document, document_text, topology_of
+from .document import document, document_text, topology_of
 from .finder import FINDER, TIMEOUT, Trust, ask
 from .source import DiscoveredSource
 

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import TopologyError
-from ..pin.links import PATH_PREFIX, QUERY_NAME
+from ..protocol import (
+    DEFAULT_HEADER,
+    DOCUMENT_FORMAT,
+    DOCUMENT_MARK,
+    PATH_PREFIX,
+    QUERY_NAME,
+    is_free_header,
+)
 from ..topology import Backend, Node, Outputs, Service, Topology
 from ..topology.urls import Origin, origin_of
 
-WELL_KNOWN = "/.well-known/pavics-affinity"
-"""Path of the document at the proxy's origin."""
-
-MARK = "pavics-affinity"
-"""Key by which the document is recognised; its value is the version of the format."""
-
-FORMAT = 1
 LARGEST = 1_000_000
 """Most bytes that are read of a document."""
 
@@ -29,43 +28,6 @@ _MOST_SERVICES = 2_000
 _MOST_BACKENDS = 20_000
 _LONGEST_TEXT = 2_000
 _LARGEST_WEIGHT = 1_000_000
-
-_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}", re.ASCII)
-RESERVED_HEADERS = frozenset(
-    [
-        "accept",
-        "accept-encoding",
-        "authorization",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "cookie",
-        "date",
-        "etag",
-        "expect",
-        "host",
-        "keep-alive",
-        "last-modified",
-        "location",
-        "origin",
-        "proxy-authorization",
-        "proxy-connection",
-        "range",
-        "referer",
-        "server",
-        "set-cookie",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "user-agent",
-        "via",
-        "www-authenticate",
-        "x-pavics-connect",
-    ]
-)
-"""Headers that mean something else: neither a routing key nor evidence can travel there."""
 
 
 def document(topology: Topology, *, evidence: str | None = None) -> dict[str, Any]:
@@ -84,7 +46,7 @@ def document(topology: Topology, *, evidence: str | None = None) -> dict[str, An
         What JSON can hold. ``version`` changes with everything else in it.
     """
     content: dict[str, Any] = {
-        MARK: FORMAT,
+        DOCUMENT_MARK: DOCUMENT_FORMAT,
         "site": topology.site,
         "proxy": "strict",
         "header": topology.header,
@@ -198,9 +160,10 @@ class _Reader:
         self._addresses = addresses
 
     def topology(self, data: Mapping[str, Any]) -> Topology:
-        if data.get(MARK) != FORMAT or isinstance(data.get(MARK), bool):
+        if data.get(DOCUMENT_MARK) != DOCUMENT_FORMAT or isinstance(data.get(DOCUMENT_MARK), bool):
             raise TopologyError(
-                f"{self._origin} publishes no document of format {FORMAT} for pavics-affinity"
+                f"{self._origin} publishes no document of format {DOCUMENT_FORMAT} for "
+                "pavics-affinity"
             )
         nodes = tuple(self._node(each) for each in _list(data, "nodes", _MOST_NODES))
         services = [self._service(each) for each in _list(data, "services", _MOST_SERVICES)]
@@ -216,7 +179,7 @@ class _Reader:
         return Topology(
             nodes=nodes,
             services=ours,
-            header=_header(_text(data, "header") or "machineid", "header"),
+            header=_header(_text(data, "header") or DEFAULT_HEADER, "header"),
             evidence=None if evidence is None else _header(evidence, "evidence"),
             site=_text(data, "site"),
             proxy=data.get("proxy", "plain"),
@@ -324,7 +287,7 @@ def _checked_text(value: object, key: str) -> str:
 
 
 def _header(name: str, key: str) -> str:
-    if not _HEADER.fullmatch(name) or name.lower() in RESERVED_HEADERS:
+    if not is_free_header(name):
         raise TopologyError(f"{key} = {name!r}: no header for this use")
     return name
 

@@ -17,10 +17,11 @@ from typing import Any
 import requests
 
 from ..errors import NotAService, ServiceUnreachable, TopologyError
+from ..protocol import WELL_KNOWN
 from ..topology import Topology
 from ..topology.urls import Origin
 from ..transport.bounded import get_bounded
-from .document import LARGEST, WELL_KNOWN, topology_of, version_of
+from .document import LARGEST, topology_of, version_of
 
 TIMEOUT = 2.0
 """Seconds that asking may take in all."""

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-from urllib.parse import parse_qsl, urlsplit
+from typing import TYPE_CHECKING
 
-from ..placement import name_key
+from ..protocol import Form, has_key, name_key, with_key
 
 if TYPE_CHECKING:
     from ..topology import Topology
     from .pin import Pin
-
-Form = Literal["path", "query"]
-
-PATH_PREFIX = "/.affinity/"
-"""Below it a strict proxy takes the routing key as the next segment of the path."""
-
-QUERY_NAME = "machineid"
-"""The query parameter in which a strict proxy takes the routing key."""
 
 
 def link(pin: Pin, url: str, *, form: Form = "path", ask_node: bool = False) -> str | None:
@@ -91,26 +82,4 @@ def shown_link(pin: Pin, url: str) -> str | None:
 
 def leads_by_itself(topology: Topology, url: str) -> bool:
     """Tell whether the URL holds a routing key where the site's proxy looks for one."""
-    parts = urlsplit(url)
-    keys = [value for name, value in parse_qsl(parts.query) if name == QUERY_NAME]
-    return topology.proxy == "strict" and (bool(keys) or parts.path.startswith(PATH_PREFIX))
-
-
-def with_key(url: str, key: str, form: Form) -> str:
-    """Return the URL with a routing key in it.
-
-    Parameters
-    ----------
-    url : str
-        http or https, at a strict proxy.
-    key : str
-        The routing key: RFC 3986's unreserved characters, so nothing is escaped.
-    form : {"path", "query"}
-        Where it goes. In the path it also survives readers that replace the
-        query, as OPeNDAP's do.
-    """
-    parts = urlsplit(url)
-    if form == "path":
-        return parts._replace(path=f"{PATH_PREFIX}{key}{parts.path or '/'}").geturl()
-    rest = [p for p in parts.query.split("&") if p and p.partition("=")[0] != QUERY_NAME]
-    return parts._replace(query="&".join([*rest, f"{QUERY_NAME}={key}"])).geturl()
+    return topology.proxy == "strict" and has_key(url)

@@ -10,9 +10,9 @@ from typing import Any, Literal, get_args
 
 from ..errors import InvalidRequest, TopologyError, UnknownNode
 from ..machineid import mint_machineid, validate_machineid
+from ..protocol import is_header_name
 from ..record import NodeKnown
 from ..topology import Match, Topology, TopologySource
-from ..topology.checks import is_header_name
 from ..topology.urls import as_servers_read, origin_of
 from .evidence import Judge
 from .links import leads_by_itself

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import BackendUnavailable, PlacementUndetermined, UnknownNode
-from ..placement import name_key
+from ..protocol import DEFAULT_HEADER, name_key
 from ..record import NodeKnown
 from ..topology import Match, Service, Topology, TopologySource
 from . import usage
@@ -41,7 +41,7 @@ class Target:
     """
 
     url: str
-    header: str = "machineid"
+    header: str = DEFAULT_HEADER
     key: str | None = None
     node: str | None = None
     route: Literal["proxy", "direct", "outside"] = "outside"

@@ -3,11 +3,12 @@
 Nothing here does any I/O: names are resolved by a callable that the caller hands in.
 """
 
+from ..protocol import name_key, split_key
 from .keys import key_for
 from .nginx import NginxConsistentHash, NginxHash, nginx_placement
 from .protocol import Placement
 from .rendezvous import Rendezvous
-from .steering import name_key, split_key, steer
+from .steering import steer
 
 __all__ = [
     "NginxConsistentHash",

@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 from ..errors import InvalidPlacement, PlacementUndetermined
+from ..protocol import DEFAULT_HEADER
 
 _TOKEN = re.compile(
     r"""\s*(?:"(?P<double>(?:\\.|[^"\\])*)"|'(?P<single>(?:\\.|[^'\\])*)'"""
@@ -86,7 +87,7 @@ def key_for(
     uri: str | None = None,
     host: str | None = None,
     *,
-    header: str = "machineid",
+    header: str = DEFAULT_HEADER,
 ) -> str:
     """Evaluate the key of a ``hash`` directive for one request.
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from math import ceil, log
 
-from ..errors import InvalidMachineId, InvalidPlacement, SteeringImpossible
+from ..errors import SteeringImpossible
+from ..protocol import DEFAULT_HEADER, check_bare
 from .keys import Part, evaluate, header_variable, is_of_the_uri, parse_hash
 from .protocol import Placement
 
 ODDS_OF_FAILURE = 1e-12
 MOST_TRIES = 1 << 20
-
-_NODE_NAME = re.compile(r"[a-z][a-z0-9-]*", re.ASCII)
-_SUFFIX = re.compile(r"[1-9][0-9]*|[a-z][a-z0-9-]*", re.ASCII)
 
 
 def steer(
@@ -23,7 +20,7 @@ def steer(
     *,
     directive: str = "hash $http_machineid;",
     host: str | None = None,
-    header: str = "machineid",
+    header: str = DEFAULT_HEADER,
 ) -> str:
     """Give the least routing key that a placement sends to a backend.
 
@@ -63,7 +60,7 @@ def steer(
     InvalidMachineId
         The machineid is empty or has a suffix already.
     """
-    _check_bare(machineid)
+    check_bare(machineid)
     head, tail = _around_the_id(directive, header, host)
     obstacle = placement.obstacle(target)
     tries = 0 if obstacle is not None else _tries(placement.share(target))
@@ -83,77 +80,10 @@ def steer(
     return machineid if number == 0 else f"{machineid}~{number}"
 
 
-def name_key(machineid: str, node: str) -> str:
-    """Give the routing key that names a node, for a proxy that takes names.
-
-    Parameters
-    ----------
-    machineid : str
-        The workflow's id, without suffix.
-    node : str
-        Name of the node: lower-case letters, digits and hyphens, a letter first.
-
-    Returns
-    -------
-    str
-        ``"machineid~node"``.
-
-    Raises
-    ------
-    InvalidPlacement
-        The name is not of this form.
-    InvalidMachineId
-        The machineid is empty or has a suffix already.
-    """
-    _check_bare(machineid)
-    if not _NODE_NAME.fullmatch(node):
-        raise InvalidPlacement(
-            f"node name {node!r}; expected lower-case letters, digits and hyphens, a letter first",
-            node=node,
-        )
-    return f"{machineid}~{node}"
-
-
-def split_key(routing_key: str) -> tuple[str, str | None]:
-    """Part a routing key into machineid and suffix.
-
-    Parameters
-    ----------
-    routing_key : str
-        ``"a1b2"``, ``"a1b2~3"`` or ``"a1b2~node2"``.
-
-    Returns
-    -------
-    machineid : str
-        The workflow's id.
-    suffix : str or None
-        A number from 1 or a node's name; None for the bare machineid.
-
-    Raises
-    ------
-    InvalidMachineId
-        It is no routing key.
-    """
-    machineid, tilde, suffix = routing_key.partition("~")
-    if not machineid or (tilde and not _SUFFIX.fullmatch(suffix)):
-        raise InvalidMachineId(
-            f"routing key {routing_key!r}; expected a machineid, alone or with ~NUMBER or ~NODE"
-        )
-    return machineid, suffix if tilde else None
-
-
 def _tries(share: float) -> int:
     if share >= 1:
         return 1
     return min(MOST_TRIES, ceil(log(ODDS_OF_FAILURE) / log(1 - share)))
-
-
-def _check_bare(machineid: str) -> None:
-    if not machineid or "~" in machineid:
-        raise InvalidMachineId(
-            f"machineid {machineid!r}; expected one that is not empty and has no suffix",
-            machineid=machineid,
-        )
 
 
 def _around_the_id(directive: str, header: str, host: str | None) -> tuple[str, str]:

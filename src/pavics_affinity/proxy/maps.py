@@ -7,11 +7,12 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from ..protocol import NODE_NAME
 from .statements import Statement
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _CAPTURE = re.compile(r"\(\?P?<(\w+)>")
-_NAMED_AT_THE_END = re.compile(r"~.*[^a-z0-9-](?P<node>[a-z][a-z0-9-]*)\$")
+_NAMED_AT_THE_END = re.compile(rf"~.*[^a-z0-9-](?P<node>{NODE_NAME})\$")
 
 
 # Blocks that look a value up, and those of their parameters that are no entries.

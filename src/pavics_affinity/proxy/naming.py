@@ -9,8 +9,8 @@ from ipaddress import IPv6Address, ip_address
 from itertools import count
 from pathlib import PurePosixPath
 
-from ..errors import TopologyError
 from ..placement.servers import Resolve, Server, peers_of
+from ..protocol import is_node_name
 from ..topology import Node
 from .maps import Map, node_names
 
@@ -88,15 +88,6 @@ def names_in(
         if names:
             found[address_of(server)] = names[0]
     return found
-
-
-def is_node_name(name: str) -> bool:
-    """Tell whether a text can be a node's name."""
-    try:
-        Node(name)
-    except TopologyError:
-        return False
-    return True
 
 
 def _next(base: str, here: Set[str]) -> str:

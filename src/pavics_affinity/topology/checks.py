@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from ..errors import TopologyError, UnknownNode
 from ..markup import quoted
 from ..placement.servers import parse_server, peers_of
+from ..protocol import is_header_name
 from .parts import Backend, Node, Service
 from .urls import join_host, split_address
 
 if TYPE_CHECKING:
     from .model import Topology
 
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -139,8 +139,3 @@ def some(names: Iterable[str], most: int = 20) -> str:
     listed = list(names)
     more = f" and {len(listed) - most} more" if len(listed) > most else ""
     return (", ".join(listed[:most]) or "none") + more
-
-
-def is_header_name(value: object) -> bool:
-    """Tell whether a value can be the name of an HTTP header."""
-    return isinstance(value, str) and _HEADER_NAME.fullmatch(value) is not None

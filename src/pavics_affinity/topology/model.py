@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from ..errors import PlacementUndetermined, SteeringImpossible, UnknownNode, UnknownService
 from ..markup.terminal import in_terminal
-from ..placement import NginxConsistentHash, NginxHash, Rendezvous, name_key
+from ..placement import NginxConsistentHash, NginxHash, Rendezvous
+from ..protocol import DEFAULT_HEADER, name_key
 from .checks import check, some
 from .matching import Coverage, Match
 from .parts import Backend, Node, Service
@@ -63,7 +64,7 @@ class Topology:
 
     nodes: tuple[Node, ...]
     services: tuple[Service, ...] = ()
-    header: str = "machineid"
+    header: str = DEFAULT_HEADER
     evidence: str | None = None
     site: str | None = None
     proxy: ProxyStyle = "plain"

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 from ..errors import TopologyError
 from ..markup import quoted
+from ..protocol import NODE_NAME_RULE, is_node_name
 from .urls import check_base, is_plain_path, join_host, split_address
 
 Method = Literal["hash", "hash consistent", "rendezvous"]
 
-_NODE_NAME = re.compile(r"[a-z][a-z0-9-]*", re.ASCII)
 _SERVICE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
 _PATH = re.compile(r"/[^\x00-\x20?#\\\x7f\ud800-\udfff]*")
 
@@ -48,10 +48,9 @@ class Node:
     drain: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NODE_NAME.fullmatch(self.name):
+        if not is_node_name(self.name):
             raise TopologyError(
-                f"{self.name!r} is no node name: expected lower-case letters, digits and hyphens, "
-                "a letter first, such as 'node1'"
+                f"{self.name!r} is no node name: expected {NODE_NAME_RULE}, such as 'node1'"
             )
         where = f"node {self.name!r}"
         _check_weight(self.weight, where)

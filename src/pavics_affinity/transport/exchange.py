@@ -23,7 +23,7 @@ from ..errors import (
 )
 from ..markup import without_login
 from ..pin import Site, Target
-from ..placement import split_key
+from ..protocol import CONNECTED_HEADER, split_key
 from ..record import NodeKnown, Request, current_operation
 from ..record.steps import Step, current_step, digest_of
 from ..topology.urls import Origin, origin_of
@@ -81,9 +81,6 @@ _MAY_HAVE_RUN = (
 )
 _MOST_OF_A_REDIRECT = 65_536
 """Bytes: requests reads the body of each redirect that it follows, to its end."""
-
-CONNECTED_HEADER = "X-Pavics-Connect"
-"""In a strict proxy's answers: nginx's ``$upstream_connect_time``, ``-`` if never connected."""
 
 
 class Exchange:

@@ -16,7 +16,7 @@ from requests.utils import get_auth_from_url
 from ..errors import AffinityError, InvalidRequest, MachineIdConflict, OutOfScope, RedirectLoop
 from ..machineid import validate_machineid
 from ..pin import Pin
-from ..placement import split_key
+from ..protocol import split_key
 from ..record import NodeKnown, Record
 from ..topology.urls import checked_url, origin_of
 from ..warn import warn

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping
 
 import requests
 
-from ...discovery.document import LARGEST, MARK, WELL_KNOWN, topology_of
+from ...discovery.document import LARGEST, topology_of
 from ...errors import TopologyError
 from ...machineid import mint_machineid
-from ...pin.links import with_key
-from ...placement import name_key
+from ...protocol import DEFAULT_HEADER, DOCUMENT_MARK, WELL_KNOWN, name_key, with_key
 from ...topology import Topology
 from ...topology.urls import Origin, origin_of
 from ...transport.bounded import Bounded, get_bounded
@@ -53,7 +52,7 @@ def ask(plan: Plan) -> Seen:
         services.append(ServiceSeen(url, documents[origin]))
     first = services[0]
     published = first.topology
-    header = plan.header or (published.header if published else "machineid")
+    header = plan.header or (published.header if published else DEFAULT_HEADER)
     evidence = plan.evidence or (published.evidence if published else None)
     ids = _fresh_ids(plan.ids)
     _ask_everything(wire, first, header, evidence, ids)
@@ -138,7 +137,7 @@ class _Wire:
             data = json.loads(found.body)
         except (ValueError, RecursionError):
             return Document(url)
-        if not isinstance(data, dict) or MARK not in data:
+        if not isinstance(data, dict) or DOCUMENT_MARK not in data:
             return Document(url)
         try:
             topology: Topology | None = topology_of(data, origin)

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
-from ...discovery.document import RESERVED_HEADERS
 from ...errors import InvalidRequest
+from ...protocol import is_free_header
 from ...topology.urls import origin_of
 
 WITHOUT = 4
@@ -29,7 +29,6 @@ SPELLED = 3
 """Machineids that are sent by each of them, once more often than by the header itself."""
 
 _CAPABILITIES = "service=WPS&request=GetCapabilities"
-_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}", re.ASCII)
 _MOST_URLS, _MOST_IDS, _MOST_REQUESTS = 20, 50, 20
 
 
@@ -138,7 +137,8 @@ def _check_url(url: str) -> None:
 
 
 def _check_header(what: str, name: str) -> None:
-    if not _HEADER.fullmatch(name) or name.lower() in RESERVED_HEADERS:
+    # The nginx of a site may have underscores_in_headers on.
+    if not is_free_header(name.replace("_", "-")):
         raise InvalidRequest(
             f"{what} = {name[:100]!r}: expected the name of a header of its own, such as "
             f"{'machineid' if what == 'header' else 'X-Pavics-Node'!r}"

@@ -5,10 +5,18 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from ...discovery.document import WELL_KNOWN, document_text
-from ...pin.links import PATH_PREFIX, QUERY_NAME
+from ...discovery.document import document_text
+from ...protocol import (
+    CONNECTED_HEADER,
+    DEFAULT_EVIDENCE,
+    MACHINEID,
+    NODE_NAME,
+    PATH_PREFIX,
+    QUERY_NAME,
+    SUFFIX,
+    WELL_KNOWN,
+)
 from ...topology import Backend, Service, Topology
-from ...transport.exchange import CONNECTED_HEADER
 from . import values
 from .layout import Listener, Location, listeners
 from .nodes import NODE_VARIABLE, address_entries, named_hosts
@@ -21,14 +29,11 @@ _SMALLEST_ZONE = 64
 # No service can have this name.
 _UNKNOWN = ".unknown"
 
-_MACHINEID = "[A-Za-z0-9._-]{1,200}"
-_SUFFIX = "[1-9][0-9]{0,18}|[a-z][a-z0-9-]*"
-
 
 def render_strict(topology: Topology) -> dict[str, str]:
     """Return the files of a strict proxy: text by path below ``config/proxy``."""
     values.header_name(topology.header, "header")
-    evidence = values.header_name(topology.evidence or values.DEFAULT_EVIDENCE, "evidence")
+    evidence = values.header_name(topology.evidence or DEFAULT_EVIDENCE, "evidence")
     fronts = listeners(topology)
     files = {"nginx.conf": _main(topology), "conf.d/00-affinity.conf": _common(topology)}
     for listener in fronts:
@@ -90,7 +95,7 @@ map $request_uri $affinity_uri {{
 map $affinity_key $affinity_ill_formed {{
   default 1;
   "" "";
-  "~^{_MACHINEID}(~({_SUFFIX}))?$" "";
+  "~^{MACHINEID}(~({SUFFIX}))?$" "";
 }}
 # Behind another proxy that ends TLS, the backends are to know of it.
 map $http_x_forwarded_proto $affinity_scheme {{
@@ -143,7 +148,7 @@ _LOG = (
 
 def _document(topology: Topology) -> str:
     """Write the discovery document into variables, each within nginx's limit for a text."""
-    text = document_text(topology, evidence=topology.evidence or values.DEFAULT_EVIDENCE)
+    text = document_text(topology, evidence=topology.evidence or DEFAULT_EVIDENCE)
     # nginx would expand a dollar; JSON can do without one, and without an apostrophe.
     text = text.replace("$", "\\u0024").replace("'", "\\u0027")
     chunks = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
@@ -170,7 +175,7 @@ def _service(topology: Topology, service: Service) -> str:
         f"map $affinity_key ${pool} {{",
         f"  default {service.name};",
         *(f'  "~[~]{node}$" {service.name}.{node};' for node in by_node),
-        f'  "~[~][a-z][a-z0-9-]*$" {_UNKNOWN};',
+        f'  "~[~]{NODE_NAME}$" {_UNKNOWN};',
         "}",
         f"upstream {service.name} {{",
         f"  zone {service.name} {_zone(len(backends))}k;",

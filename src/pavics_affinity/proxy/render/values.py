@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import re
 
-from ...discovery.document import RESERVED_HEADERS
 from ...errors import TopologyError
+from ...protocol import HEADER_RULE, is_free_header, passes_nginx
 from ...topology import Backend, Service, Topology
 
-DEFAULT_EVIDENCE = "X-Pavics-Node"
-"""Response header that names the node, where the topology has no name for it."""
-
-# nginx drops headers with other characters, underscores included.
-_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]*", re.ASCII)
 # Nothing here means anything to nginx, quoted or not, or to a regular expression
 # that re.escape has seen.
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~@:+=,-]+)*/?", re.ASCII)
@@ -28,13 +23,13 @@ def header_name(name: str, key: str) -> str:
     TopologyError
         nginx drops a header of this name, or HTTP has another meaning for it.
     """
-    if not _HEADER.fullmatch(name):
+    if not passes_nginx(name):
         raise TopologyError(
-            f"{key} = {name!r}: nginx drops a header whose name has other characters than "
-            "letters, digits and hyphens; choose one such as 'machineid'",
+            f"{key} = {name!r}: expected {HEADER_RULE}, such as 'machineid'; nginx drops a header "
+            "that has an underscore",
             key=key,
         )
-    if name.lower() in RESERVED_HEADERS:
+    if not is_free_header(name):
         raise TopologyError(
             f"{key} = {name!r}: HTTP gives this header another meaning; choose a name of its own, "
             "such as 'machineid'",
