@@ -1,4 +1,4 @@
-"""Probes of a real nginx in each of the states that an operator may find it in."""
+"""What a probe asks is checked first; then a real nginx is probed in each of its states."""
 
 import contextlib
 import dataclasses
@@ -9,11 +9,14 @@ import threading
 import pytest
 import trustme
 
+from pavics_affinity.errors import InvalidRequest
 from pavics_affinity.proxy.probe import Plan, ask, judge
+from pavics_affinity.proxy.probe.asking import asked_url, spellings
 from pavics_affinity.proxy.render import render_proxy
 from support.live_site import running, site
 from support.loopback import Answer, Server
 
+URL = "http://proxy.example:58093/wps"
 EVIDENCE = "X-Pavics-Node"
 LINE = "  hash $http_machineid;\n"
 
@@ -40,6 +43,60 @@ def finding(verdict, name):
     return next(found for found in verdict.findings if found.name == name)
 
 
+# ---- the plan is checked before anything is sent ----
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"urls": []}, "0 URLs"),
+        ({"urls": ["proxy.example/wps"]}, "is not an http or https URL"),
+        ({"urls": ["file:///etc/passwd"]}, "is not an http or https URL"),
+        ({"urls": ["http://ann:secret@proxy.example/wps"]}, "leave them out"),
+        ({"urls": [f"{URL}?service=WPS&REQUEST=execute&identifier=x"]}, "executes a process"),
+        ({"urls": [f"{URL}?request=%45xecute"]}, "executes a process"),
+        ({"header": "machine id"}, "header = 'machine id'"),
+        ({"header": "Host"}, "header = 'Host'"),
+        ({"header": "a\r\nb"}, "header ="),
+        ({"evidence": "Content-Type"}, "evidence = 'Content-Type'"),
+        ({"ids": 1}, "ids = 1"),
+        ({"requests": 1000}, "requests = 1000"),
+        ({"timeout": 0}, "timeout = 0"),
+        ({"timeout": float("nan")}, "timeout = nan"),
+    ],
+)
+def test_a_plan_that_cannot_be_asked_is_refused(options, words):
+    with pytest.raises(InvalidRequest, match=words) as caught:
+        Plan(**{"urls": [URL], **options})
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        (URL, f"{URL}?service=WPS&request=GetCapabilities"),
+        (f"{URL}?map=a%20b#x", f"{URL}?map=a%20b&service=WPS&request=GetCapabilities"),
+        (f"{URL}?Request=DescribeProcess&x=1", f"{URL}?Request=DescribeProcess&x=1"),
+    ],
+)
+def test_a_service_is_asked_for_its_capabilities(url, asked):
+    assert asked_url(url) == asked
+
+
+@pytest.mark.parametrize(
+    ("header", "others"),
+    [
+        ("machineid", ["machine-id", "machine_id"]),
+        ("machine_id", ["machine-id", "machineid"]),
+        ("Machine-Id", ["machine-id", "machine_id"]),
+        ("x_key", ["x-key", "xkey"]),
+        ("key", []),
+    ],
+)
+def test_other_spellings_of_a_header_are_tried(header, others):
+    assert spellings(header) == others
+
+
 # ---- what it must tell apart ----
 
 
@@ -60,7 +117,7 @@ def test_the_plain_proxy_of_the_manual_works_where_its_answers_name_the_node(nod
     assert finding(verdict, "header machineid").good
     assert finding(verdict, "together").good
     assert finding(verdict, "document").good is None
-    assert finding(verdict, "query key").words == "is not heeded"
+    assert finding(verdict, "query key").words == "has no effect"
 
 
 def test_addresses_will_do_as_evidence_and_a_node_has_one_on_all_services(nodes):
@@ -200,7 +257,7 @@ def test_nodes_by_host_name_are_told_by_the_keys_that_name_them(nodes):
     with running(nodes, strict):
         verdict = probed(nodes, "flyingpigeon", "malleefowl")
     assert (verdict.kind, verdict.works) == ("strict", True)
-    assert finding(verdict, "header machineid").words == "no answer to a bare id tells its node"
+    assert finding(verdict, "header machineid").words == "no answer to a bare id shows its node"
     assert finding(verdict, "node names").good
 
 
@@ -339,7 +396,7 @@ def talking(*pieces, pause=0.0):
 @pytest.mark.parametrize(
     ("pieces", "pause", "words"),
     [
-        ([b"SSH-2.0-OpenSSH_9.2\r\n"], 0.01, "speaks no HTTP"),
+        ([b"SSH-2.0-OpenSSH_9.2\r\n"], 0.01, "does not speak HTTP"),
         ([b"HTTP/1.1 200 OK\r\n", b"X-A: " + b"a" * 60_000 + b"\r\n"], 0.0, "head of its answer"),
         ([b"HTTP/1.1 200 OK\r\nX-A: ", b"a" * 70_000], 0.0, "head of its answer"),
         ([b"HTTP/1.1 200 OK\r\nX-A: ", b"a"], 0.05, "silent"),
