@@ -44,7 +44,7 @@ def test_a_finding_has_place_consequence_and_remedy(run, file):
     assert block[0] == "error  server-without-host: a server line has no host"
     assert block[1].strip() == f"{path}:3, 4, 5"
     assert "nginx refuses the file" in block[2]
-    assert "mend: write the node's address" in block[-1]
+    assert "fix: write the node's address" in block[-1]
     assert done.out.splitlines()[-1].startswith("3 errors, ")
 
 

@@ -187,7 +187,7 @@ def by_name(tmp_path):
 
 def test_what_is_taken_for_granted_of_names_is_said(run, tmp_path, site):
     done = run("where", "--topology", by_name(tmp_path), "--json", "a1b2")
-    assert "localhost: host names are taken to have one address each" in done.err
+    assert "localhost: each host name counts as one address" in done.err
     assert done.json
     assert run("where", "--topology", site, "a1b2").err == ""
 
