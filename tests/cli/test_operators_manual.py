@@ -1,4 +1,4 @@
-"""The operator's guide, followed to the letter by somebody who has nothing yet."""
+"""The operator's guide, followed to the letter on an empty machine."""
 
 import re
 from pathlib import Path

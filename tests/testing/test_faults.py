@@ -172,7 +172,7 @@ def test_a_node_joins(make_cluster):
     assert {node_of(url, uuid.uuid4().hex) for _ in range(12)} == {"node1", "node3"}
 
 
-def test_the_topology_says_what_nginx_does(make_cluster):
+def test_the_topology_describes_what_nginx_does(make_cluster):
     cluster = make_cluster(
         3,
         proxy="nginx",
@@ -263,7 +263,7 @@ def test_a_cluster_that_cannot_be_is_refused(wrong, error, message):
         LocalCluster(**wrong)
 
 
-def test_names_that_are_none_are_refused(cluster_no_proxy):
+def test_unknown_names_are_refused(cluster_no_proxy):
     cluster = cluster_no_proxy
     for wrong in (cluster.kill, cluster.pause, cluster.requests, cluster.cache):
         with pytest.raises(UnknownNode, match="node9"):

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from . import COMMANDS
+from .commands import COMMANDS
 
 
 class LazyGroup(click.Group):

@@ -134,16 +134,7 @@ class LocalCluster:
         """Start the cluster, or one node of it again, and wait until it answers.
 
         A node that is started again has its old address and its old disk.
-
-        Parameters
-        ----------
-        node : str, optional
-            The name of a node that was killed.
-
-        Returns
-        -------
-        LocalCluster
-            Itself.
+        Returns the cluster itself.
 
         Raises
         ------
@@ -200,33 +191,15 @@ class LocalCluster:
         return self._live.directory
 
     def url(self, service: str) -> str:
-        """Return a service's public URL, whether a proxy answers there or not.
-
-        Parameters
-        ----------
-        service : str
-            Its name.
-        """
+        """Return a service's public URL, whether a proxy answers there or not."""
         return self._live.site.url(service)
 
     def outputs_url(self, service: str) -> str:
-        """Return the public URL prefix of a service's outputs and status documents.
-
-        Parameters
-        ----------
-        service : str
-            Its name.
-        """
+        """Return the public URL prefix of a service's outputs and status documents."""
         return self._live.site.outputs_url(service)
 
     def node_url(self, node: str, service: str) -> str:
-        """Return the URL of a service on a node itself.
-
-        Parameters
-        ----------
-        node, service : str
-            Their names.
-        """
+        """Return the URL of a service on a node itself."""
         self._live.site.check_service(service)
         return f"http://{self._live.site.node(node).address(service)}/wps"
 
@@ -246,18 +219,7 @@ class LocalCluster:
         return self.topology.dumps()
 
     def dump_topology(self, path: str | os.PathLike[str]) -> Path:
-        """Write the topology to a TOML file.
-
-        Parameters
-        ----------
-        path : str or path
-            The file.
-
-        Returns
-        -------
-        pathlib.Path
-            The same.
-        """
+        """Write the topology to a TOML file, and return its path."""
         self.topology.dump(path)
         return Path(path)
 
@@ -267,54 +229,24 @@ class LocalCluster:
         """Kill a node as a power cut does; return when nothing of it runs.
 
         Its disk stays, its address refuses connections, running jobs are lost.
-
-        Parameters
-        ----------
-        node : str
-            Its name.
-        service : str, optional
-            Only this service's processes.
+        With a service, only that one's processes are killed.
         """
         self._live.kill(node, service)
 
     def pause(self, node: str, service: str | None = None) -> None:
-        """Stop a node's processes: it accepts connections and never answers.
-
-        Parameters
-        ----------
-        node : str
-            Its name.
-        service : str, optional
-            Only this service's processes.
-        """
+        """Stop a node's processes: it accepts connections and never answers."""
         self._live.signal(node, service, signal.SIGSTOP)
 
     def resume(self, node: str, service: str | None = None) -> None:
-        """Let a paused node continue.
-
-        Parameters
-        ----------
-        node : str
-            Its name.
-        service : str, optional
-            Only this service's processes.
-        """
+        """Let a paused node continue."""
         self._live.signal(node, service, signal.SIGCONT)
 
     def add_node(self, *, reload: bool = True) -> str:
-        """Start one more node.
+        """Start one more node, and return its name.
 
-        Parameters
-        ----------
-        reload : bool, default True
-            Append the node to every upstream, and reload the proxy. Otherwise
-            no upstream has the node until a `reload` with `servers` that name
-            it.
-
-        Returns
-        -------
-        str
-            Its name.
+        The node is appended to every upstream, and the proxy is reloaded. With
+        ``reload=False`` no upstream has the node until a `reload` with `servers`
+        that name it.
         """
         node = self._live.add_node(listed=reload)
         if reload:
@@ -384,12 +316,7 @@ class LocalCluster:
     ) -> list[NodeRequest]:
         """Return the requests that one node or all nodes received, by time of arrival.
 
-        Parameters
-        ----------
-        node : str, optional
-            Its name.
-        machineid : str, optional
-            Only those whose header is this machineid, steered (``~``) or not.
+        With a machineid, only those whose header is this one, steered (``~``) or not.
         """
         site = self._live.site
         names = site.nodes if node is None else (node,)
@@ -403,15 +330,8 @@ class LocalCluster:
     ) -> list[Execution]:
         """Return the runs of processes on one node or all nodes, by time of start.
 
-        Each entry is one run: a refused Execute has none, and one that was
-        sent twice has two.
-
-        Parameters
-        ----------
-        node : str, optional
-            Its name.
-        identifier : str, optional
-            Only this process.
+        A refused Execute has none, and one that was sent twice has two. With
+        an identifier, only the runs of this process.
         """
         site = self._live.site
         names = site.nodes if node is None else (node,)
@@ -423,10 +343,7 @@ class LocalCluster:
     def proxy_requests(self, *, machineid: str | None = None) -> list[ProxyRequest]:
         """Return the proxy's access log, in order of answer.
 
-        Parameters
-        ----------
-        machineid : str, optional
-            Only those whose header is this machineid, steered (``~``) or not.
+        With a machineid, only those whose header is this one, steered (``~``) or not.
         """
         site = self._live.site
         seen = self._live.nginx.requests(site.service_of, site.nodes_by_address())
@@ -439,35 +356,17 @@ class LocalCluster:
         return self._live.nginx.errors()
 
     def cache(self, node: str) -> Path:
-        """Return the directory of a node's downloads.
-
-        Parameters
-        ----------
-        node : str
-            Its name.
-        """
+        """Return the directory of a node's downloads."""
         return self._live.site.node(node).disk / "cache"
 
     def log(self, node: str) -> str:
-        """Return everything that a node's processes printed and logged.
-
-        Parameters
-        ----------
-        node : str
-            Its name.
-        """
+        """Return everything that a node's processes printed and logged."""
         return self._live.site.node(node).log()
 
     # ---- data to download ----
 
     def serve(self, directory: str | os.PathLike[str]) -> DataServer:
-        """Serve files from an address that is neither a node's nor the proxy's.
-
-        Parameters
-        ----------
-        directory : str or path
-            The directory, served until the cluster stops.
-        """
+        """Serve a directory until the cluster stops, from an address of its own."""
         return self._live.serve(directory)
 
     @property

@@ -32,31 +32,12 @@ class DataRequest:
     headers: tuple[tuple[str, str], ...]
 
     def values(self, header: str) -> list[str]:
-        """Return the value of each line of a header.
-
-        Parameters
-        ----------
-        header : str
-            Its name, in any case.
-        """
+        """Return the value of each line of a header."""
         return [value for name, value in self.headers if name == header.lower()]
 
 
 class DataServer:
-    """Serves a directory, in threads of this process.
-
-    Parameters
-    ----------
-    directory : str or path
-        What is served.
-    host : str, default "127.0.0.1"
-        Loopback address.
-
-    Attributes
-    ----------
-    url : str
-        Of the directory, without a slash at the end.
-    """
+    """Serves a directory in threads of this process; `url` has no slash at the end."""
 
     def __init__(self, directory: str | os.PathLike[str], host: str = "127.0.0.1") -> None:
         self._seen: list[DataRequest] = []

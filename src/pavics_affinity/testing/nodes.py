@@ -42,13 +42,7 @@ class NodeRequest:
     identifier: str | None
 
     def values(self, header: str) -> list[str]:
-        """Return the value of each line of a header; a header sent twice has two values.
-
-        Parameters
-        ----------
-        header : str
-            Its name, in any case.
-        """
+        """Return the value of each line of a header; a header sent twice has two values."""
         return [value for name, value in self.headers if name == header.lower()]
 
     @property

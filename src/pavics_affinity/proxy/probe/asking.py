@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -162,7 +161,7 @@ def _ask_everything(
         for name in spellings(header):
             times = plan.requests + 1
             first.by_spelling[name] = wire.with_header(first.url, name, chosen, times)
-    elif len(marker.nodes_of(itertools.chain(*first.by_id.values()))) < 2:
+    elif len(marker.nodes_of(first.with_ids())) < 2:
         first.by_id |= wire.with_header(first.url, header, _fresh_ids(_MORE), 1)
 
 

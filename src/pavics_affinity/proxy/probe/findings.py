@@ -89,7 +89,7 @@ def server_of(answer: Answer) -> str:
 
 
 def _up(service: ServiceSeen) -> ProbeFinding:
-    answers = list(service.answers())
+    answers = service.answers()
     came = [answer for answer in answers if answer.status is not None]
     if not came:
         return ProbeFinding("up", False, f"no: {answers[0].failure}")

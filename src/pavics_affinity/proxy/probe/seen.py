@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -76,11 +76,13 @@ class ServiceSeen:
     unknown: Answer | None = None
     by_spelling: dict[str, ByKey] = field(default_factory=dict)
 
-    def answers(self) -> Iterator[Answer]:
-        """Yield all answers to the service's own URL, with and without a bare key."""
-        for answers in self.by_id.values():
-            yield from answers
-        yield from self.without
+    def with_ids(self) -> list[Answer]:
+        """Return the answers to bare machineids."""
+        return [answer for answers in self.by_id.values() for answer in answers]
+
+    def answers(self) -> list[Answer]:
+        """Return all answers to the service's own URL, with and without a bare key."""
+        return self.with_ids() + self.without
 
     @property
     def topology(self) -> Topology | None:
@@ -216,15 +218,14 @@ def _may_be_of_nodes(guess: NodeMarker, service: ServiceSeen) -> bool:
     the time of day or a request's number never does. And requests without an id bring a
     value that an id brought, too, which a header that echoes the id cannot.
     """
-    answers = list(service.answers())
+    answers = service.answers()
     values = [guess.node_of(answer) for answer in answers]
     if any(v is None and a.status in _FOUND_OR_NOT for v, a in zip(values, answers, strict=True)):
         return False
     runs = [v for i, v in enumerate(values) if v is not None and (i == 0 or values[i - 1] != v)]
     if not 1 < len(set(runs)) < len(runs):
         return False
-    with_id = [answer for answers in service.by_id.values() for answer in answers]
-    return bool(set(guess.nodes_of(with_id)) & set(guess.nodes_of(service.without)))
+    return bool(set(guess.nodes_of(service.with_ids())) & set(guess.nodes_of(service.without)))
 
 
 def _node_name(value: str, topology: Topology | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -78,7 +77,7 @@ _SINGLE_NODE = Verdict(
 
 def _without_answers(first: ServiceSeen) -> Verdict | None:
     """Judge a proxy if none of its answers comes from a service."""
-    answers = list(first.answers())
+    answers = first.answers()
     came = [answer for answer in answers if answer.status is not None]
     if not came:
         failure = answers[0].failure
@@ -188,7 +187,7 @@ def _by_nodes(seen: Seen, marker: NodeMarker) -> Verdict:
         return _of_moved_ids(seen, marker)
     if published is not None and published.proxy == "strict":
         return _of_strict(seen, marker)
-    if len(marker.nodes_of(itertools.chain(*first.by_id.values()))) < 2:
+    if len(marker.nodes_of(first.with_ids())) < 2:
         return _of_one_node(seen, marker)
     if are_together(seen, marker) is False:
         return Verdict(
@@ -259,7 +258,7 @@ def _of_one_node(seen: Seen, marker: NodeMarker) -> Verdict:
     published = first.topology
     if published is not None and len(published.nodes) == 1:
         return _SINGLE_NODE
-    node = marker.nodes_of(itertools.chain(*first.by_id.values()))
+    node = marker.nodes_of(first.with_ids())
     others = marker.nodes_of(first.without)
     if not node:
         return Verdict(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # A synchronous Execute holds its worker as long as it takes.
 _WORKER_TIMEOUT = 4 * 3600
 
-# Enough to hold the root element and the identifier, whatever is embedded after them.
+# Enough to hold the root element and the identifier, also if a large file is embedded.
 _HEAD = 1 << 16
 _ROOT = re.compile(rb"<(?:\w+:)?(GetCapabilities|DescribeProcess|Execute)\b")
 _IDENTIFIER = re.compile(rb"<(?:\w+:)?Identifier[^>]*>\s*([^<]*?)\s*</")

@@ -65,19 +65,7 @@ def produced_chunks(megabytes: float, seed: int = 0) -> Iterator[bytes]:
     """Yield the bytes that the process ``produce`` writes, the same on every machine.
 
     Each chunk begins with its own number, so that a resumed download that
-    loses, repeats or misplaces a chunk is noticed.
-
-    Parameters
-    ----------
-    megabytes : float
-        Size in units of 2**20 bytes.
-    seed : int, default 0
-        Other seeds give other bytes.
-
-    Yields
-    ------
-    bytes
-        At most 2**20 of them.
+    loses, repeats or misplaces a chunk is noticed. A megabyte is 2**20 bytes.
     """
     size = int(megabytes * _CHUNK)
     block = hashlib.shake_256(b"produce %d" % seed).digest(_CHUNK - 8)
@@ -86,15 +74,7 @@ def produced_chunks(megabytes: float, seed: int = 0) -> Iterator[bytes]:
 
 
 def produced_sha256(megabytes: float, seed: int = 0) -> str:
-    """Return the SHA-256 of the bytes that ``produce`` writes, as hexadecimal digits.
-
-    Parameters
-    ----------
-    megabytes : float
-        Size in units of 2**20 bytes.
-    seed : int, default 0
-        As for `produced_chunks`.
-    """
+    """Return the SHA-256 of the bytes that ``produce`` writes, as hexadecimal digits."""
     digest = hashlib.sha256()
     for chunk in produced_chunks(megabytes, seed):
         digest.update(chunk)
