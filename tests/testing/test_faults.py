@@ -243,10 +243,10 @@ def test_a_busy_backend_queues_and_then_refuses(make_cluster):
     url = cluster.node_url("node1", "malleefowl")
     wanted = {"output": [("sleep_output", False)], "mode": "async"}
     for _ in range(2):
-        assert not errors(execute(url, "sleep", [("delay", "1")], **wanted))
+        assert not errors(execute(url, "sleep", [("delay", "20")], **wanted))
         time.sleep(0.3)
     assert "Maximum number of processes in queue" in errors(
-        execute(url, "sleep", [("delay", "1")], **wanted)
+        execute(url, "sleep", [("delay", "20")], **wanted)
     )
 
 
