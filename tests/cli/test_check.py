@@ -1,4 +1,4 @@
-"""``check`` prints findings that can be acted on, and tells a script by its exit code."""
+"""``check`` prints findings with a fix, and its exit code is for scripts."""
 
 import json
 
@@ -64,7 +64,7 @@ def test_json_is_a_list_and_nothing_else(run, file):
 
 def test_json_without_findings_is_an_empty_list(run, site, tmp_path):
     run("render", site, "-o", tmp_path / "out")
-    ignored = ["--ignore", "order-differs"]  # as the topology has it
+    ignored = ["--ignore", "order-differs"]  # as in the topology
     done = run("check", tmp_path / "out", "--json", *ignored)
     assert (done.code, json.loads(done.out), done.err) == (0, [], "")
     assert run("check", tmp_path / "out", *ignored).out == "nothing found\n"
@@ -79,7 +79,7 @@ def test_a_rule_can_be_left_out(run, file):
 
 
 @pytest.mark.parametrize("json_too", [[], ["--json"]])
-def test_what_is_no_file_is_usage(run, file, tmp_path, json_too):
+def test_a_path_without_files_is_a_usage_error(run, file, tmp_path, json_too):
     (tmp_path / "empty").mkdir()
     for paths in (
         [],
@@ -94,7 +94,7 @@ def test_what_is_no_file_is_usage(run, file, tmp_path, json_too):
         assert "Error: " in done.err
 
 
-def test_a_topology_that_will_not_do_is_one_line(run, file, tmp_path):
+def test_an_invalid_topology_is_a_one_line_error(run, file, tmp_path):
     done = run("check", file(SOUND), "--topology", file("[nodes", "bad.toml"), "--json")
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("Error: ")

@@ -43,7 +43,7 @@ def test_the_table_names_both_clients():
     assert "plain OWSLib" in ran.stdout
 
 
-def test_an_unknown_command_is_told():
+def test_an_unknown_command_is_a_usage_error():
     ran = run("dmeo")
     assert ran.returncode == 2
     assert "dmeo" in ran.stderr

@@ -93,7 +93,7 @@ def test_the_installed_script_runs(conf):
     assert list(json.loads(done.stdout)) == ["a1b2"]
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(site, tmp_path):
+def test_a_reader_that_stops_early_is_not_an_error(site, tmp_path):
     keys = tmp_path / "keys"
     keys.write_text("\n".join(map(str, range(50_000))))
     with (
@@ -117,7 +117,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(site, tmp_path):
 # ---- which site ----
 
 
-def test_without_a_site_the_ways_to_name_one_are_told(run):
+def test_without_a_site_the_error_names_the_options(run):
     done = run("where", "a1b2")
     assert done.code == 2
     assert "--topology FILE or --nginx FILE..., or set PAVICS_AFFINITY_TOPOLOGY" in done.err
@@ -149,7 +149,7 @@ def services(done, key="a1b2"):
     return list(done.json[key])
 
 
-def test_nginx_takes_files_in_every_way_that_people_write_them(run, conf, monkeypatch):
+def test_the_nginx_option_takes_files_in_every_form(run, conf, monkeypatch):
     finch, emu = conf / "finch.conf", conf / "emu.conf"
     both = ["finch", "emu"]
     where = ("where", "--json")
@@ -166,7 +166,7 @@ def test_nginx_takes_files_in_every_way_that_people_write_them(run, conf, monkey
     assert services(run(*where, "--nginx", "finch.conf", "--", "emu"), "emu") == ["finch"]
 
 
-def test_what_looks_like_a_file_and_is_none_is_not_taken_for_a_key(run, conf):
+def test_a_missing_file_is_not_taken_for_a_key(run, conf):
     done = run("where", "--nginx", conf / "finch.conf", conf / "emo.conf", "a1b2")
     assert done.code == 1
     assert "there is no file" in done.err
@@ -185,14 +185,14 @@ def by_name(tmp_path):
     return path
 
 
-def test_what_is_taken_for_granted_of_names_is_said(run, tmp_path, site):
+def test_a_note_says_that_host_names_count_as_one_address(run, tmp_path, site):
     done = run("where", "--topology", by_name(tmp_path), "--json", "a1b2")
-    assert "localhost: host names are taken to have one address each" in done.err
+    assert "localhost: each host name counts as one address" in done.err
     assert done.json
     assert run("where", "--topology", site, "a1b2").err == ""
 
 
-def test_this_machine_may_be_asked_for_names(run, tmp_path):
+def test_host_names_can_be_resolved_on_this_machine(run, tmp_path):
     done = run("where", "--topology", by_name(tmp_path), "--resolve", "--json", "a1b2")
     assert done.err == ""
     assert "127.0.0.1:8093" in done.json["a1b2"]["finch"]["order"]

@@ -23,7 +23,7 @@ def test_ids_for_a_node_land_there(run, site, conf):
     assert run("mint", "--node", "node-10-0-0-2", "--nginx", conf).code == 0
 
 
-def test_json_says_what_was_asked_for(run, site):
+def test_json_contains_the_options(run, site):
     done = run("mint", "--node", "node2", "--count", 2, "--topology", site, "--json")
     assert len(done.json.pop("machineids")) == 2
     assert done.json["node"] == "node2"

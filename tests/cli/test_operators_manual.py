@@ -1,4 +1,4 @@
-"""The operator's guide, followed to the letter by somebody who has nothing yet."""
+"""The operator's guide, followed to the letter on an empty machine."""
 
 import re
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_the_plain_style_is_what_the_guide_shows(run, begun):
 def test_every_verdict_of_probe_has_its_line():
     from typing import get_args
 
-    from pavics_affinity.proxy.probe.judgement import Kind
+    from pavics_affinity.proxy.probe.verdict import Kind
 
     rows = re.findall(r"(?m)^\| `([a-z][a-z-]+)` \|", (MANUAL / "probe.md").read_text())
     assert sorted(rows) == sorted(get_args(Kind))

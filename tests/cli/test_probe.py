@@ -43,7 +43,7 @@ def test_a_dead_node_is_exit_code_1(run, strict):
     assert "node3 does not answer (502)" in done.out
 
 
-def test_the_manuals_proxy_is_told_by_an_output_that_one_node_has(run, cluster):
+def test_an_output_of_one_node_shows_that_the_manuals_proxy_works(run, cluster):
     from pavics_affinity import Workflow
 
     with Workflow() as wf:
@@ -55,7 +55,7 @@ def test_the_manuals_proxy_is_told_by_an_output_that_one_node_has(run, cluster):
     assert (done.code, "Affinity works (plain)" in done.out) == (0, True), done.out
 
 
-def test_nothing_is_sent_where_the_question_makes_no_sense(run):
+def test_a_refused_url_sends_nothing(run):
     done = run("probe", "http://127.0.0.1:9/wps?request=Execute")
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("Error: ")

@@ -23,7 +23,7 @@ def files_in(directory):
     return {str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file()}
 
 
-def test_the_files_are_written_in_the_strict_style_unless_told(run, site, tmp_path):
+def test_the_strict_style_is_the_default(run, site, tmp_path):
     done = run("render", site, "--output", tmp_path / "out")
     assert done.code == 0
     assert files_in(tmp_path / "out") == FILES | {"config/proxy/conf.d/00-affinity.conf"}
@@ -50,7 +50,7 @@ def test_the_difference_is_shown_and_nothing_is_written(run, site, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_of_somebody_else_is_not_overwritten_unless_told(run, site, tmp_path):
+def test_a_foreign_file_is_only_overwritten_with_force(run, site, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "docker-compose.yml").write_text("services: {}\n")
     done = run("render", site, "-o", tmp_path / "out")
@@ -60,7 +60,7 @@ def test_a_file_of_somebody_else_is_not_overwritten_unless_told(run, site, tmp_p
     assert run("render", site, "-o", tmp_path / "out", "--force").code == 0
 
 
-def test_json_says_what_was_done(run, site, tmp_path):
+def test_json_contains_what_was_done(run, site, tmp_path):
     done = run("render", site, "-o", tmp_path / "out", "--json")
     assert set(done.json["written"]) == FILES | {"config/proxy/conf.d/00-affinity.conf"}
     assert (done.json["done"], done.json["removed"], done.json["style"]) == (True, [], "strict")
@@ -72,7 +72,7 @@ def test_json_says_what_was_done(run, site, tmp_path):
 @pytest.mark.parametrize(
     "text", ["", "[nodes]\nn = {}\n", "[nodes", "[nodes]\nn={host='h'}\n[services.a]\nport='x'\n"]
 )
-def test_a_topology_that_will_not_do_writes_nothing(run, tmp_path, text):
+def test_an_invalid_topology_writes_nothing(run, tmp_path, text):
     (tmp_path / "bad.toml").write_text(text)
     done = run("render", tmp_path / "bad.toml", "-o", tmp_path / "out")
     assert (done.code, done.out) == (1, "")
@@ -89,7 +89,7 @@ def test_hosts_by_name_are_noted(run, tmp_path):
     assert "a.example: nginx shows addresses" in done.err
 
 
-def test_what_else_nginx_reads_is_named(run, site, tmp_path):
+def test_other_files_that_nginx_reads_are_named(run, site, tmp_path):
     (tmp_path / "out" / "config" / "proxy" / "conf.d").mkdir(parents=True)
     (tmp_path / "out" / "config" / "proxy" / "conf.d" / "old.conf").write_text("# by hand\n")
     for options in ([], ["--diff"]):
@@ -100,7 +100,7 @@ def test_what_else_nginx_reads_is_named(run, site, tmp_path):
     ]
 
 
-def test_the_next_step_is_said_when_something_was_written(run, site, tmp_path):
+def test_the_next_step_is_printed_if_a_file_was_written(run, site, tmp_path):
     out = tmp_path / "out"
     assert (
         f"next: pavics-affinity check {out}; start the proxy" in run("render", site, "-o", out).err
@@ -115,7 +115,7 @@ def test_the_next_step_is_said_when_something_was_written(run, site, tmp_path):
     assert "--force-recreate" not in run("render", site, "-o", out, "--no-compose").err
 
 
-def test_what_the_users_port_is_cannot_be_guessed(run, tmp_path):
+def test_a_service_without_url_and_publish_is_noted(run, tmp_path):
     path = tmp_path / "ports.toml"
     path.write_text('[nodes]\na = { host = "10.0.0.1" }\n[services.finch]\nport = 8093\n')
     assert "finch: no url and no publish" in run("render", path, "-o", tmp_path / "out").err
@@ -126,7 +126,7 @@ def test_what_the_users_port_is_cannot_be_guessed(run, tmp_path):
 @pytest.mark.parametrize(
     ("listen", "noted"), [("'10.0.0.9:8093'", True), ("'*:8093'", False), ("8093", False)]
 )
-def test_an_address_to_listen_on_is_none_of_a_containers(run, tmp_path, listen, noted):
+def test_an_address_to_listen_on_is_noted_for_containers(run, tmp_path, listen, noted):
     path = tmp_path / "listen.toml"
     path.write_text(
         f'[nodes]\na = {{ host = "10.0.0.1" }}\n[services.finch]\nport = 8093\nlisten = {listen}\n'

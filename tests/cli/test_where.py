@@ -94,7 +94,7 @@ def test_the_order_ends_where_the_prediction_does(run, tmp_path):
         ("[nodes]\na = { hots = 1 }\n", "line 2: nodes.a.hots: unknown key"),
     ],
 )
-def test_what_makes_no_site_is_said_before_anything_is_written(run, tmp_path, text, words):
+def test_an_invalid_site_is_an_error_before_any_output(run, tmp_path, text, words):
     path = tmp_path / "bad.toml"
     path.write_text(text)
     done = run("where", "--topology", path, "--json", "a1b2")

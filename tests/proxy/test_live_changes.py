@@ -23,7 +23,7 @@ BOX = [("lon0", "-100"), ("lon1", "-80"), ("lat0", "35"), ("lat1", "50")]
 
 
 class Chain:
-    """A workflow that goes on for as long as it is asked to; its steps may be told by node."""
+    """A workflow that continues as long as it is asked to; its steps can be counted by node."""
 
     def __init__(self, cluster, **options):
         self.workflow = Workflow(**options)
@@ -74,7 +74,7 @@ def bare(cluster, ids):
 
 
 @pytest.mark.timeout(400)
-def test_ten_times_four_servers_and_three_again_move_none_of_sixty_chains(site, capsys):
+def test_adding_and_removing_a_server_ten_times_moves_no_chain(site, capsys):
     cluster, operator = site
     done = threading.Event()
     echoes = []
@@ -137,7 +137,7 @@ def test_a_node_is_drained_and_removed_and_only_its_own_workflows_are_waited_for
     cluster.start("node4")
 
 
-def test_a_workflow_whose_node_was_removed_is_told_so_and_gets_no_result(site):
+def test_a_workflow_whose_node_was_removed_gets_an_error_and_no_result(site):
     cluster, operator = site
     operator.change(cluster, FOUR)
     chain = Chain(cluster, node="node4")

@@ -94,7 +94,7 @@ def test_nginx_takes_the_files(tmp_path, style, topology):
 
 
 @pytest.mark.parametrize("style", ["plain", "strict"])
-def test_what_is_rendered_is_read_back(tmp_path, style):
+def test_rendered_files_can_be_read_back(tmp_path, style):
     topology = manual_topology()
     write(render(topology, style), tmp_path)
     back = read_nginx(tmp_path / "config" / "proxy")
@@ -197,7 +197,7 @@ def test_docker_compose_takes_it_as_an_override_of_a_sites_own_file(tmp_path, ve
     assert "busybox" in merged
 
 
-def test_the_compose_file_has_what_the_manual_asks_for():
+def test_the_compose_file_follows_the_manual():
     yaml = pytest.importorskip("yaml")
     proxy = yaml.safe_load(render(manual_topology())["docker-compose.yml"])["services"]["proxy"]
     assert proxy == {
@@ -287,7 +287,7 @@ def test_a_link_leads_to_its_node_and_the_backend_sees_the_plain_path(strict_sit
         "/x/../.affinity/a1~node2/wps", "/.affinity/a%20b/wps",
     ],
 )  # fmt: skip
-def test_a_link_that_is_not_clear_is_refused_rather_than_guessed(strict_site, path):
+def test_an_ambiguous_link_is_refused(strict_site, path):
     connection = http.client.HTTPConnection(strict_site.host, 8093, timeout=20)
     connection.request("GET", path)
     assert connection.getresponse().status == 400
@@ -415,7 +415,7 @@ def test_services_below_paths_of_one_port():
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("style", ["plain", "strict"])
-def test_what_nginx_could_not_be_told_is_refused(changes, words, style):
+def test_a_topology_that_nginx_cannot_take_is_refused(changes, words, style):
     with pytest.raises(TopologyError, match=words):
         render(replace(manual_topology(), **changes), style)
 
@@ -481,7 +481,7 @@ def _all(parsed):
 
 @settings(max_examples=25, deadline=None)
 @given(url=WORDS, header=WORDS, name=WORDS, text=st.text(max_size=30))
-def test_what_is_rendered_of_any_text_nginx_takes(tmp_path_factory, url, header, name, text):
+def test_nginx_takes_the_files_of_any_text(tmp_path_factory, url, header, name, text):
     try:
         topology = Topology(
             nodes=NODES,

@@ -1,4 +1,4 @@
-"""Rendered files are put in place whole, and never over somebody else's."""
+"""Rendered files are written whole, and never over foreign files."""
 
 import threading
 
@@ -22,7 +22,7 @@ def texts(directory):
     }
 
 
-def test_files_are_written_below_a_line_that_tells_their_origin(tmp_path):
+def test_files_are_written_below_a_line_with_their_origin(tmp_path):
     changes = write(FILES, tmp_path / "new")
     assert changes.written == tuple(FILES)
     assert texts(tmp_path / "new") == {name: stamped(text) for name, text in FILES.items()}
@@ -61,7 +61,7 @@ def test_the_difference_is_shown_and_nothing_written(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"events {}\n", b"\xff\xfe", b"# by hand\n"])
-def test_a_file_of_somebody_else_is_left_alone_and_nothing_is_written(tmp_path, content):
+def test_a_foreign_file_stays_and_nothing_is_written(tmp_path, content):
     path = tmp_path / "config" / "proxy" / "nginx.conf"
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
@@ -74,7 +74,7 @@ def test_a_file_of_somebody_else_is_left_alone_and_nothing_is_written(tmp_path, 
     assert is_ours(path.read_bytes())
 
 
-def test_an_edited_file_counts_as_somebody_elses(tmp_path):
+def test_an_edited_file_counts_as_foreign(tmp_path):
     write(FILES, tmp_path)
     path = tmp_path / "docker-compose.yml"
     path.write_text(path.read_text() + "# mine\n")
@@ -85,7 +85,7 @@ def test_an_edited_file_counts_as_somebody_elses(tmp_path):
         write(FILES, tmp_path)
 
 
-def test_a_service_that_is_no_more_leaves_no_file_and_a_strange_one_stays(tmp_path):
+def test_the_file_of_a_removed_service_goes_and_a_foreign_one_stays(tmp_path):
     write(FILES, tmp_path)
     strange = tmp_path / "config" / "proxy" / "conf.d" / "site.conf"
     strange.write_text("# the operator's\n")
@@ -95,12 +95,12 @@ def test_a_service_that_is_no_more_leaves_no_file_and_a_strange_one_stays(tmp_pa
     assert strange.exists()
 
 
-def test_an_empty_file_is_nobodys(tmp_path):
+def test_an_empty_file_is_replaced(tmp_path):
     (tmp_path / "docker-compose.yml").touch()
     write(FILES, tmp_path)
 
 
-def test_a_place_that_cannot_be_written_is_an_error_of_ours_and_leaves_no_pieces(tmp_path):
+def test_a_directory_that_cannot_be_written_is_an_error_and_leaves_no_pieces(tmp_path):
     (tmp_path / "config").write_text("a file, not a directory")
     with pytest.raises(AffinityError, match="config"):
         write(FILES, tmp_path)

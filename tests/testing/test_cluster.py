@@ -6,7 +6,7 @@ from pavics_affinity.errors import MissingExtra, TopologyError
 from pavics_affinity.testing import ClusterError, LocalCluster, Upstream
 
 
-def test_a_directive_that_is_no_hash_has_no_topology(make_cluster):
+def test_a_directive_without_a_hash_has_no_topology(make_cluster):
     cluster = make_cluster(2, proxy="none", upstreams={"malleefowl": Upstream("least_conn;")})
     with pytest.raises(TopologyError, match="least_conn"):
         _ = cluster.topology

@@ -172,7 +172,7 @@ def test_a_node_joins(make_cluster):
     assert {node_of(url, uuid.uuid4().hex) for _ in range(12)} == {"node1", "node3"}
 
 
-def test_the_topology_says_what_nginx_does(make_cluster):
+def test_the_topology_describes_what_nginx_does(make_cluster):
     cluster = make_cluster(
         3,
         proxy="nginx",
@@ -243,10 +243,10 @@ def test_a_busy_backend_queues_and_then_refuses(make_cluster):
     url = cluster.node_url("node1", "malleefowl")
     wanted = {"output": [("sleep_output", False)], "mode": "async"}
     for _ in range(2):
-        assert not errors(execute(url, "sleep", [("delay", "1")], **wanted))
+        assert not errors(execute(url, "sleep", [("delay", "20")], **wanted))
         time.sleep(0.3)
     assert "Maximum number of processes in queue" in errors(
-        execute(url, "sleep", [("delay", "1")], **wanted)
+        execute(url, "sleep", [("delay", "20")], **wanted)
     )
 
 
@@ -263,7 +263,7 @@ def test_a_cluster_that_cannot_be_is_refused(wrong, error, message):
         LocalCluster(**wrong)
 
 
-def test_names_that_are_none_are_refused(cluster_no_proxy):
+def test_unknown_names_are_refused(cluster_no_proxy):
     cluster = cluster_no_proxy
     for wrong in (cluster.kill, cluster.pause, cluster.requests, cluster.cache):
         with pytest.raises(UnknownNode, match="node9"):

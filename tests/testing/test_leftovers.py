@@ -16,7 +16,7 @@ from pavics_affinity.testing import ClusterError, LocalCluster, Upstream, live
 from pavics_affinity.testing.nginx import find_nginx
 from support.by_hand import execute
 
-# The warden; four backends of a master, two workers each, and a job; nginx's two.
+# The supervisor; four backends of a master, two workers each, and a job; nginx's two.
 EXPECTED = 1 + 4 * 3 + 1 + (2 if find_nginx() else 0)
 OWNER = f"""
 EXPECTED = {EXPECTED}
@@ -117,13 +117,13 @@ def test_a_fork_of_the_owner_does_not_end_the_cluster():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
-def test_even_the_warden_can_be_killed():
+def test_even_the_supervisor_can_be_killed():
     with LocalCluster(1) as cluster:
         directory = cluster.directory
-        [warden] = [p for p in psutil.Process().children() if str(directory) in p.cmdline()]
-        pids = [child.pid for child in warden.children(recursive=True)]
-        warden.kill()
-        warden.wait(10)
+        [supervisor] = [p for p in psutil.Process().children() if str(directory) in p.cmdline()]
+        pids = [child.pid for child in supervisor.children(recursive=True)]
+        supervisor.kill()
+        supervisor.wait(10)
         with pytest.raises(ClusterError, match="not running"):
             cluster.kill("node1")
     assert gone(directory, pids) == []

@@ -127,7 +127,7 @@ def test_capabilities_name_the_public_url(cluster, service):
     assert cluster.node_url("node1", service) not in text
 
 
-def test_services_may_share_a_port_and_differ_by_path(make_cluster):
+def test_services_can_share_a_port_and_differ_by_path(make_cluster):
     cluster = make_cluster(2, proxy="nginx", layout="paths", evidence="X-Node")
     url, machineid = cluster.url("flyingpigeon"), uuid.uuid4().hex
     assert url.endswith("/twitcher/ows/proxy/flyingpigeon/wps")

@@ -11,7 +11,7 @@ from pavics_affinity.testing.live import Live
 from support.by_hand import node_of
 
 
-def test_two_blocks_of_addresses_have_none_in_common(monkeypatch):
+def test_two_blocks_of_addresses_do_not_overlap(monkeypatch):
     # Even where both would choose the same.
     choices = iter([77, 7, 77, 7, 77, 8])
     monkeypatch.setattr(ports._RANDOM, "randint", lambda *_: next(choices))
@@ -23,7 +23,7 @@ def test_two_blocks_of_addresses_have_none_in_common(monkeypatch):
         two.close()
 
 
-def test_a_port_that_is_taken_on_one_host_is_free_on_none():
+def test_a_port_that_is_taken_on_one_host_is_not_chosen():
     block = ports.AddressBlock()
     hosts = [block.host(1), block.host(2)]
     with socket.socket() as taken:
@@ -34,11 +34,11 @@ def test_a_port_that_is_taken_on_one_host_is_free_on_none():
     block.close()
 
 
-def test_an_address_that_was_taken_meanwhile_is_chosen_anew(monkeypatch):
+def test_an_address_that_was_taken_meanwhile_is_replaced(monkeypatch):
     starts = []
 
     class Unlucky(Live):
-        def __init__(self, plan):
+        def __init__(self, options):
             starts.append(self)
             if len(starts) == 1:
                 with socket.socket() as taken, monkeypatch.context() as patch:
@@ -48,8 +48,8 @@ def test_an_address_that_was_taken_meanwhile_is_chosen_anew(monkeypatch):
                     wanted = taken.getsockname()[1]
                     patch.setattr(ports.AddressBlock, "host", lambda *_: "127.0.0.1")
                     patch.setattr(ports.AddressBlock, "port", lambda *_: wanted)
-                    super().__init__(plan)
-            super().__init__(plan)
+                    super().__init__(options)
+            super().__init__(options)
 
     monkeypatch.setattr("pavics_affinity.testing.cluster.Live", Unlucky)
     with LocalCluster(1, proxy="none", services=["malleefowl"]) as cluster:
@@ -57,7 +57,7 @@ def test_an_address_that_was_taken_meanwhile_is_chosen_anew(monkeypatch):
         assert requests.get(cluster.node_url("node1", "malleefowl"), timeout=30).status_code == 400
 
 
-def test_a_socket_that_is_taken_for_good_is_an_error(make_cluster):
+def test_a_socket_that_stays_taken_is_an_error(make_cluster):
     cluster = make_cluster(1, proxy="none", services=["malleefowl"])
     cluster.kill("node1")
     host, port = cluster.node_url("node1", "malleefowl").split("/")[2].split(":")

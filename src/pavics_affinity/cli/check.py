@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -13,37 +11,31 @@ import click
 
 from ..errors import NginxConfigError
 from ..proxy.check import RULES, SEVERITIES, Finding, check, find_files
-from ..proxy.check.rules import listed
-from .site import addresses_of
+from .shared import addresses_of, json_option, note_host_names, resolve_option, wrap
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 _INDENT = " " * 4
-_WIDEST = 100
 
 
 def _known(_: click.Context, __: click.Parameter, rules: Sequence[str]) -> Sequence[str]:
     for rule in rules:
         if rule not in RULES:
-            raise click.BadParameter(f"there is no rule {rule!r}; there are: {', '.join(RULES)}")
+            raise click.BadParameter(f"rule {rule!r} is unknown; the rules are {', '.join(RULES)}")
     return rules
 
 
 @click.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
-@click.option("--topology", metavar="FILE", help="A topology file to hold the files against.")
-@click.option(
-    "--resolve",
-    is_flag=True,
-    help="Ask this machine how many addresses host names have; else one each.",
-)
+@click.option("--topology", metavar="FILE", help="A topology file to compare the files with.")
+@resolve_option
 @click.option(
     "--ignore",
     metavar="RULE",
     multiple=True,
     callback=_known,
-    help="Leave a rule out. May be given several times.",
+    help="Leave out a rule. Can be given several times.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON list.")
+@json_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -56,33 +48,28 @@ def command(
     """Look for mistakes in nginx and docker-compose files.
 
     A PATH is a file, a directory (nginx.conf and conf.d, or the directory above
-    config/proxy) or a pattern; YAML is taken for docker-compose's.
+    config/proxy) or a pattern; YAML files are docker-compose's.
 
-    An error breaks chains, or check cannot tell; a warning can break them, and a note
-    costs something else. The exit code is 1 if there is an error.
+    An error breaks chains, or check cannot tell; a warning can break them; a note is
+    about something else. The exit code is 1 if there is an error.
     """
     try:
         find_files(paths)
     except NginxConfigError as error:
         raise click.UsageError(str(error)) from error
-    names: dict[str, None] = {}
+    names: list[str] = []
 
-    def not_asked(name: str) -> Sequence[str]:
-        names[name] = None
+    def without_lookup(name: str) -> Sequence[str]:
+        names.append(name)
         return ()
 
-    lookup = addresses_of if resolve else not_asked
+    lookup = addresses_of if resolve else without_lookup
     found = [e for e in check(*paths, topology=topology, resolve=lookup) if e.rule not in ignore]
     if as_json:
         click.echo(json.dumps([_as_object(each) for each in found], indent=2))
     else:
         _show(found)
-    if names:
-        click.echo(
-            f"note: {listed(names, 3)}: host names are taken to have one address each; --resolve "
-            "asks this machine",
-            err=True,
-        )
+    note_host_names(names)
     if any(each.severity == "error" for each in found):
         ctx.exit(1)
 
@@ -94,7 +81,7 @@ def _as_object(found: Finding) -> dict[str, object]:
 
 
 def _show(found: Sequence[Finding]) -> None:
-    """Write one block for each rule; places of which the same is true share the words."""
+    """Write one block for each rule; places with the same message share it."""
     ranks = list(SEVERITIES)
     ranked = sorted(found, key=lambda each: (ranks.index(each.severity), each.rule))
     for (severity, rule), group in groupby(ranked, key=lambda each: (each.severity, each.rule)):
@@ -106,22 +93,10 @@ def _show(found: Sequence[Finding]) -> None:
             for (file, message), same in groupby(alike, key=lambda each: (each.file, each.message)):
                 lines = ", ".join(dict.fromkeys(str(each.line) for each in same))
                 click.echo(f"  {file}:{lines}")
-                click.echo(_wrapped(message))
-            click.echo(_wrapped(f"fix: {remedy}"))
+                click.echo(wrap(message, _INDENT))
+            click.echo(wrap(f"fix: {remedy}", _INDENT))
         click.echo()
     click.echo(_total(found))
-
-
-def _wrapped(text: str) -> str:
-    return textwrap.fill(
-        " ".join(text.split()),
-        width=min(shutil.get_terminal_size().columns, _WIDEST),
-        initial_indent=_INDENT,
-        subsequent_indent=_INDENT,
-        # What is to be copied stays in one piece.
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def _total(found: Sequence[Finding]) -> str:

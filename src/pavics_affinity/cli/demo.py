@@ -1,4 +1,4 @@
-"""``pavics-affinity demo``: chains on a real site, pinned and as plain OWSLib sends them."""
+"""``demo``: chains on a real site, pinned and as plain OWSLib sends them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from .shared import json_option, proxy_option
+
 if TYPE_CHECKING:
     from ..testing import LocalCluster
 
@@ -24,20 +26,14 @@ BOX = {"lon0": -100.0, "lon1": -80.0, "lat0": 35.0, "lat1": 50.0}
 @click.command()
 @click.option("--chains", default=12, show_default=True, type=click.IntRange(1, 10_000))
 @click.option("--nodes", default=3, show_default=True, type=click.IntRange(1, 20))
-@click.option(
-    "--proxy",
-    type=click.Choice(["auto", "nginx", "none"]),
-    default="auto",
-    show_default=True,
-    help="nginx in front, or none; auto takes it where it is found.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@proxy_option
+@json_option
 def command(
     chains: int, nodes: int, proxy: Literal["auto", "nginx", "none"], as_json: bool
 ) -> None:
     """Run download, subset and fetch chains on real NetCDF, pinned and plain.
 
-    Exit status 0 only if every pinned chain succeeded.
+    The exit code is 0 only if every pinned chain succeeded.
     """
     from tqdm import tqdm
 
@@ -49,7 +45,7 @@ def command(
             for name, run in (("pinned", _pinned), ("plain", _plain)):
                 bar.set_description(name)
                 results[name] = _measure(cluster, run, chains, Path(scratch), bar)
-        found = {"proxy": "nginx" if cluster.proxy else None, "nodes": nodes, **results}
+        found = {"proxy": cluster.proxy, "nodes": nodes, **results}
     if as_json:
         click.echo(json.dumps(found))
     else:
@@ -64,7 +60,7 @@ Chain = Callable[["LocalCluster", int, Path], str | None]
 def _measure(
     cluster: LocalCluster, run: Chain, chains: int, scratch: Path, bar: Any
 ) -> dict[str, Any]:
-    """Run the chains one after another; count by node where they ran."""
+    """Run the chains one after another, and count them by node."""
     nodes: Counter[str] = Counter()
     failures: Counter[str] = Counter()
     started = time.monotonic()
@@ -73,7 +69,7 @@ def _measure(
             node = run(cluster, number, scratch / "subset.nc")
             nodes[node or "unknown"] += 1
         except Exception as error:  # noqa: BLE001  # a failed chain is what the demo counts
-            failures[_in_short(error)] += 1
+            failures[_shorten(error)] += 1
         (scratch / "subset.nc").unlink(missing_ok=True)
         bar.update()
     return {
@@ -85,16 +81,16 @@ def _measure(
     }
 
 
-def _in_short(error: Exception) -> str:
-    """Say what went wrong, alike for chains that failed alike."""
+def _shorten(error: Exception) -> str:
+    """Describe a failure, with the same words for chains that failed in the same way."""
     text = " ".join(str(error).split())
     text = re.sub(r"\b(file|https?)://\S*/", ".../", text)
-    text = re.sub(r"\bnode\d+\b", "the node asked", text)
+    text = re.sub(r"\bnode\d+\b", "the node", text)
     return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__
 
 
 def _pinned(cluster: LocalCluster, number: int, path: Path) -> str | None:
-    """Run a chain in a workflow of its own."""
+    """Run a chain in its own workflow."""
     from ..workflow import Workflow
 
     topology = None if cluster.proxy else cluster.topology
@@ -144,7 +140,7 @@ def _ran(execution: Any) -> None:
 
 
 def _check(path: Path) -> None:
-    """Raise unless the result opens and holds the asked box."""
+    """Raise unless the result can be opened and contains the box."""
     import xarray
 
     with xarray.open_dataset(path, decode_times=False) as data:
@@ -154,11 +150,11 @@ def _check(path: Path) -> None:
             (data["latitude"], BOX["lat0"], BOX["lat1"]),
         ):
             if not values.size or values.min() < low or values.max() > high:
-                raise RuntimeError(f"the result does not hold the asked box: {values.values}")
+                raise RuntimeError(f"the result does not contain the box: {values.values}")
 
 
 def _where(cluster: LocalCluster, machineid: str) -> str | None:
-    """Name the node that executed a workflow's processes, as the nodes themselves saw it."""
+    """Return the node that executed a workflow's processes, from the nodes' own logs."""
     nodes = {
         node
         for node in cluster.nodes
@@ -190,7 +186,7 @@ def _show(found: dict[str, Any]) -> None:
             )
     if found["plain"]["failures"]:
         console.print(
-            "A chain fails where a step reaches another node than the step before; one that fails "
+            "A chain fails if a step reaches another node than the step before; a failed chain "
             "takes less time.",
             style="dim",
         )

@@ -1,4 +1,4 @@
-"""The group of commands: each is imported when it is called, and errors are one line."""
+"""The group of commands: each is imported when called, and an error is one line."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 from .. import __version__
-from . import COMMANDS
+from .commands import COMMANDS
 
 
 class LazyGroup(click.Group):
-    """Commands that are imported when they are needed; the help needs none."""
+    """Commands that are imported when called; the help imports none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands, in the order of the help."""
+        """Return the names of the commands, in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -34,13 +34,13 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands, without importing one."""
+        """Write the list of commands, without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an error of ours is one line, and the exit code 1."""
-        # Loads requests and OWSLib, which the help does without.
+        """Run the command; an `AffinityError` becomes one line and the exit code 1."""
+        # Loads requests and OWSLib, which the help does not need.
         from ..errors import AffinityError
 
         try:
@@ -63,13 +63,15 @@ class LazyGroup(click.Group):
     no_args_is_help=True,
 )
 @click.option("--version", is_flag=True, help="Show the version and exit.")
-@click.option("--verbose", is_flag=True, help="With --version: those of Python and packages, too.")
+@click.option(
+    "--verbose", is_flag=True, help="With --version: also the versions of Python and of packages."
+)
 @click.pass_context
 def group(ctx: click.Context, version: bool, verbose: bool) -> None:
     """Keep chains of WPS processes on the machine that holds their files.
 
-    The exit code is 0 if all went well, 1 if something is wrong with a site or a
-    file, and 2 if the command was not understood.
+    The exit code is 0 for success, 1 if a site or a file has a problem, and 2 if the
+    command was not understood.
     """
     if version:
         click.echo(f"pavics-affinity, version {__version__}")
@@ -80,6 +82,6 @@ def group(ctx: click.Context, version: bool, verbose: bool) -> None:
                 click.echo(f"{name}: {installed}")
         ctx.exit()
     if verbose:
-        raise click.UsageError("--verbose goes with --version")
+        raise click.UsageError("--verbose needs --version")
     if ctx.invoked_subcommand is None:
-        raise click.UsageError("name a command; --help lists them")
+        raise click.UsageError("give a command; --help lists them")

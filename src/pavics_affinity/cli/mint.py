@@ -1,4 +1,4 @@
-"""``mint``: fresh machineids."""
+"""``mint``: new machineids."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Sequence
 import click
 
 from ..machineid import mint_machineid
-from .site import SiteCommand, load_site, note_names, site_options
+from .shared import SiteCommand, json_option, load_site, site_options
 
 
 @click.command(cls=SiteCommand)
-@click.option("--node", metavar="NAME", help="Mint ids that land on this node by themselves.")
+@click.option("--node", metavar="NAME", help="Mint ids that lead to this node by themselves.")
 @click.option(
     "--service",
     metavar="NAME",
-    help="The service whose hash decides, with --node. [default: the site's first]",
+    help="With --node: the service whose hash decides. [default: the site's first]",
 )
 @click.option("--count", metavar="K", type=click.IntRange(min=1), default=1, show_default=True)
 @site_options
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object.")
+@json_option
 def command(
     node: str | None,
     service: str | None,
@@ -30,16 +30,15 @@ def command(
     resolve: bool,
     as_json: bool,
 ) -> None:
-    """Print fresh machineids, one per line.
+    """Print new machineids, one per line.
 
-    With --node they land there also where another tool sends them as they are.
+    With --node they lead to that node also when another tool sends them unchanged.
     """
     if service is not None and node is None:
-        raise click.UsageError("--service says whose hash decides, and needs --node")
+        raise click.UsageError("--service needs --node: it names the service whose hash decides")
     site = None
     if node is not None or topology is not None or nginx:
         site = load_site(topology, nginx, resolve=resolve)
-        note_names(site)
     minted = [mint_machineid(node=node, topology=site, service=service) for _ in range(count)]
     if as_json:
         click.echo(json.dumps({"machineids": minted, "node": node, "service": service}))

@@ -1,4 +1,4 @@
-"""``render``: the files of a proxy, from a topology."""
+"""``render``: write the files of a proxy from a topology."""
 
 from __future__ import annotations
 
@@ -10,19 +10,24 @@ from ..protocol import DEFAULT_EVIDENCE
 from ..proxy.render import COMPOSE_FILE, MAIN_FILE, Style, named_hosts, render
 from ..proxy.write import Changes, compare, write
 from ..topology import Topology
+from .shared import json_option
 
 
 @click.command()
 @click.argument("topology", metavar="TOPOLOGY")
 @click.option(
-    "--output", "-o", metavar="DIR", required=True, help="Where the files go; made if not there."
+    "--output",
+    "-o",
+    metavar="DIR",
+    required=True,
+    help="Directory of the files; created if missing.",
 )
 @click.option(
     "--style",
     type=click.Choice(["strict", "plain"]),
     default="strict",
     show_default=True,
-    help="strict: a key may name its node. plain: the hash over the header alone.",
+    help="strict: a key may name its node. plain: only a hash over the header.",
 )
 @click.option(
     "--compose",
@@ -31,10 +36,12 @@ from ..topology import Topology
     show_default=True,
     help="Name of the compose file, below DIR.",
 )
-@click.option("--no-compose", is_flag=True, help="Write no compose file.")
-@click.option("--diff", "show_diff", is_flag=True, help="Show what would change; write nothing.")
+@click.option("--no-compose", is_flag=True, help="Do not write a compose file.")
+@click.option(
+    "--diff", "show_diff", is_flag=True, help="Show what would change, and write nothing."
+)
 @click.option("--force", is_flag=True, help="Replace files that render did not write.")
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object.")
+@json_option
 def command(
     topology: str,
     output: str,
@@ -47,16 +54,16 @@ def command(
 ) -> None:
     """Write nginx's and docker-compose's files from a TOPOLOGY file.
 
-    In the strict style, no other node ever answers for one that is down: it is a
-    502 until it is back, for clients without this library, too.
+    In the strict style, no other node ever answers for one that is down: its requests
+    are answered 502 until it is back, also for clients without this library.
 
-    Files that render did not write, or that were edited since, are left alone.
+    Files that render did not write, or that were edited since, are not changed.
     """
     site = Topology.load(topology)
     files = render(site, style, compose=None if no_compose else compose)
     changes = compare(files, output) if show_diff else write(files, output, force=force)
     if as_json:
-        click.echo(json.dumps(_told(changes, style, written=not show_diff)))
+        click.echo(json.dumps(_as_object(changes, style, written=not show_diff)))
         return
     if show_diff:
         click.echo(changes.diff, nl=False)
@@ -66,8 +73,8 @@ def command(
     if not no_compose:
         notes += _notes_of_containers(site, changes)
     notes += [
-        f"{name} is not written by render, and nginx reads it, too; if it serves what is "
-        "rendered here, move it away"
+        f"{name} is not written by render, and nginx reads it, too; if it serves the same "
+        "services, move it away"
         for name in changes.foreign
     ]
     for note in notes:
@@ -76,7 +83,7 @@ def command(
         click.echo(f"next: {_next(output, changes)}", err=True)
 
 
-def _told(changes: Changes, style: Style, *, written: bool) -> dict[str, object]:
+def _as_object(changes: Changes, style: Style, *, written: bool) -> dict[str, object]:
     return {
         "style": style,
         "done": written,
@@ -116,15 +123,15 @@ def _notes(site: Topology, style: Style) -> list[str]:
     unnamed = [service for service in site.services if service.url is None and not service.publish]
     if style == "strict" and unnamed:
         notes.append(
-            f"{', '.join(service.name for service in unnamed)}: no url and no publish, so that the "
-            "document tells clients the port on which nginx listens; if users give another, write "
+            f"{', '.join(service.name for service in unnamed)}: no url and no publish, so the "
+            "document gives clients the port on which nginx listens; if users use another, write "
             "url"
         )
     names = named_hosts(site) if style == "strict" or site.evidence else []
     if names:
         notes.append(
-            f"{', '.join(names)}: nginx shows addresses, so that the evidence of a key that names "
-            "no node is missing there; give addresses in place of names"
+            f"{', '.join(names)}: nginx shows addresses, so answers to a key that names no node "
+            "have no evidence there; give addresses instead of names"
         )
     return notes
 
@@ -137,12 +144,12 @@ def _notes_of_containers(site: Topology, changes: Changes) -> list[str]:
     if bound:
         notes.append(
             f"{', '.join(bound)}: listen names an address, which a container does not have; with "
-            "docker-compose give the port alone, else --no-compose"
+            "docker-compose give only the port, otherwise use --no-compose"
         )
     if MAIN_FILE in changes.replaced:
         notes.append(
-            f"a container that runs goes on seeing the old {MAIN_FILE}, which is mounted as a "
-            "single file: docker-compose up -d --force-recreate proxy"
+            f"a running container still sees the old {MAIN_FILE}, which is mounted as a single "
+            "file: docker-compose up -d --force-recreate proxy"
         )
     return notes
 

@@ -1,4 +1,4 @@
-"""``spread``: balance, what a change would move, and what keeps together."""
+"""``spread``: the balance over nodes, and what a change would move."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import click
 from ..errors import TopologyError
 from ..machineid import derive_machineid
 from ..topology.spread import Moves, ServiceSpread, Spread, measure_spread
-from .site import SiteCommand, load_site, note_names, site_options
+from .shared import SiteCommand, json_option, load_site, site_options
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-BAR = 12
+_BAR = 12
 
 
 @click.command(cls=SiteCommand)
@@ -29,9 +29,9 @@ BAR = 12
     type=click.IntRange(min=100),
     default=10_000,
     show_default=True,
-    help="Machineids to try; always the same ones.",
+    help="Number of machineids to try; always the same ones.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object.")
+@json_option
 def command(
     topology: str | None,
     nginx: Sequence[str],
@@ -41,24 +41,24 @@ def command(
 ) -> None:
     """Show how bare machineids spread over the nodes of each service.
 
-    Beside each node: its share against its weight's, and the share of all ids that
-    would move if it were removed or marked down; needless moves are those of ids whose
-    own node stays. Then, how many ids land on one node in all services. Workflows that
-    this library steers keep together, and stay, whatever these figures are.
+    For each node: the share that its weight asks for, the share that the hash gives, and
+    the share of all ids that would move if the node were removed or marked down; a move is
+    needless if the id's own node stays. Then, how many ids have one node in all services.
+    Workflows that this library steers stay on their node in any case.
     """
     site = load_site(topology, nginx, resolve=resolve)
     if not site.services:
-        raise TopologyError("the site has no service, so that nothing spreads")
-    note_names(site)
+        raise TopologyError(
+            "the site has no service, so there is nothing to spread; add one to the topology"
+        )
     found = measure_spread(site, [derive_machineid("spread", i) for i in range(count)])
     if as_json:
-        click.echo(json.dumps(as_object(found), indent=2))
+        click.echo(json.dumps(_as_object(found), indent=2))
     else:
-        show(found)
+        _show(found)
 
 
-def as_object(found: Spread) -> dict[str, Any]:
-    """Give the figures as JSON has them."""
+def _as_object(found: Spread) -> dict[str, Any]:
     return {
         "keys": found.keys,
         "services": {
@@ -76,14 +76,13 @@ def as_object(found: Spread) -> dict[str, Any]:
     }
 
 
-def show(found: Spread) -> None:
-    """Write tables."""
+def _show(found: Spread) -> None:
     from rich.console import Console
 
     console = Console(markup=False, highlight=False, emoji=False)
     for service in found.services:
         console.print(_table(service))
-        console.print(f"With one node more {_moved(service.added)} of the ids move\n")
+        console.print(f"With one more node, {_moved(service.added)} of the ids move\n")
     console.print(f"Of {found.keys:,} ids; in brackets those that move needlessly.")
     if found.pairs:
         console.print(f"On one node in all services: {found.together:.1%}")
@@ -101,7 +100,7 @@ def _table(service: ServiceSpread) -> Table:
     table.add_column("node", overflow="fold", min_width=8)
     for head in ("expected", "share"):
         table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True, width=BAR)
+    table.add_column("", no_wrap=True, width=_BAR)
     for head in ("if removed", "if down"):
         table.add_column(head, justify="right", no_wrap=True)
     most = max((node.share for node in service.nodes.values()), default=0) or 1
@@ -110,7 +109,7 @@ def _table(service: ServiceSpread) -> Table:
             name,
             f"{node.expected:.1%}",
             f"{node.share:.1%}",
-            "█" * round(node.share / most * BAR),
+            "█" * round(node.share / most * _BAR),
             _moved(node.removed),
             _moved(node.down),
         )

@@ -10,18 +10,18 @@ import click
 
 from ..errors import AffinityError, PlacementUndetermined, TopologyError
 from ..topology import Service, Topology
-from .site import SiteCommand, load_site, note_names, site_options
+from .shared import SiteCommand, json_option, load_site, site_options
 
 Placed = dict[str, tuple[str | None, list[str]]]
 """Node and addresses by service."""
 
-HEAD = ("key", "service", "node", "order")
+_HEAD = ("key", "service", "node", "order")
 
 
 @click.command(cls=SiteCommand)
 @click.argument("keys", metavar="KEY...", nargs=-1, required=True)
 @site_options
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object.")
+@json_option
 def command(
     keys: Sequence[str],
     topology: str | None,
@@ -29,71 +29,65 @@ def command(
     resolve: bool,
     as_json: bool,
 ) -> None:
-    """Show on which node each KEY lands, service by service.
+    """Show the node of each KEY, service by service.
 
     KEY is a machineid or a routing key; "-" reads keys from standard input, one per
-    line, and writes lines of key, service, node and order, with tabs between.
+    line, and writes lines of key, service, node and order, separated by tabs.
 
-    The order is that in which the proxy tries the backends if each in turn refuses;
-    it ends where that cannot be predicted.
+    The order is the one in which the proxy tries the backends if each in turn refuses;
+    it ends where it cannot be predicted.
     """
     site = load_site(topology, nginx, resolve=resolve)
     if not site.services:
-        raise TopologyError("the site has no service, so that nothing decides where a key lands")
+        raise TopologyError(
+            "the site has no service, so a key has no node; add a service to the topology"
+        )
     for service in site.services:
-        site.placement(service)  # what holds for every key is said once, and before all else
-    note_names(site)
-    unknown = Unknown()
-    placed = ((key, place(site, key, unknown)) for key in all_keys(keys))
+        site.placement(service)  # errors that concern every key are raised before any output
+    unknown = _Unknown()
+    placed = (
+        (key, {service.name: _place(site, service, key, unknown) for service in site.services})
+        for key in _unique(keys)
+    )
     if as_json:
-        write_json(placed)
+        _write_json(placed)
     elif "-" in keys:
-        write_lines(placed)
+        _write_lines(placed)
     else:
-        write_table(placed)
-    unknown.tell()
+        _write_table(placed)
+    if unknown.first is not None:
+        key, error = unknown.first
+        raise click.ClickException(
+            f"the place of {unknown.count} could not be predicted; the first is {key!r}: {error}"
+        )
 
 
-class Unknown:
-    """Keys whose place cannot be predicted."""
+class _Unknown:
+    """The number of places that cannot be predicted, and the first of them."""
 
     def __init__(self) -> None:
         self.count = 0
         self.first: tuple[str, AffinityError] | None = None
 
     def add(self, key: str, error: AffinityError) -> None:
-        """Take one more."""
         self.count += 1
         self.first = self.first or (key, error)
 
-    def tell(self) -> None:
-        """Raise if there are any."""
-        if self.first is not None:
-            key, error = self.first
-            raise click.ClickException(
-                f"the place of {self.count} could not be predicted; the first is {key!r}: {error}"
-            )
 
-
-def all_keys(keys: Iterable[str]) -> Iterator[str]:
-    """Yield each key once; those of standard input in the place of ``-``."""
+def _unique(keys: Iterable[str]) -> Iterator[str]:
+    """Yield each key once; ``-`` stands for the keys of standard input."""
     seen: set[str] = set()
     for given in keys:
         lines = (line.strip() for line in sys.stdin) if given == "-" else [given]
         for key in lines:
-            # An empty line is no key: nginx takes requests without one in turns.
+            # An empty line is not a key: nginx distributes requests without one in turn.
             if key not in seen and (key or given != "-"):
                 seen.add(key)
                 yield key
 
 
-def place(site: Topology, key: str, unknown: Unknown) -> Placed:
-    """Place one key on all services."""
-    return {service.name: _place(site, service, key, unknown) for service in site.services}
-
-
 def _place(
-    site: Topology, service: Service, key: str, unknown: Unknown
+    site: Topology, service: Service, key: str, unknown: _Unknown
 ) -> tuple[str | None, list[str]]:
     node: str | None = None
     order: list[str] = []
@@ -109,8 +103,8 @@ def _place(
     return node, order
 
 
-def write_json(placed: Iterable[tuple[str, Placed]]) -> None:
-    """Write one object, key by key, so that a hundred thousand need no room."""
+def _write_json(placed: Iterable[tuple[str, Placed]]) -> None:
+    """Write one object, key by key, so that a hundred thousand need no memory."""
     before = "{"
     for key, services in placed:
         value = {name: {"order": order, "node": node} for name, (node, order) in services.items()}
@@ -119,20 +113,18 @@ def write_json(placed: Iterable[tuple[str, Placed]]) -> None:
     sys.stdout.write("}\n" if before != "{" else "{}\n")
 
 
-def write_lines(placed: Iterable[tuple[str, Placed]]) -> None:
-    """Write a line for each key and service."""
+def _write_lines(placed: Iterable[tuple[str, Placed]]) -> None:
     for key, services in placed:
         for name, (node, order) in services.items():
             sys.stdout.write(f"{key}\t{name}\t{node or '?'}\t{' '.join(order)}\n")
 
 
-def write_table(placed: Iterable[tuple[str, Placed]]) -> None:
-    """Write a table."""
+def _write_table(placed: Iterable[tuple[str, Placed]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table()
-    for head in HEAD:
+    for head in _HEAD:
         table.add_column(head, overflow="fold")
     for key, services in placed:
         for name, (node, order) in services.items():

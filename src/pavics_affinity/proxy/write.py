@@ -1,4 +1,4 @@
-"""Puts rendered files in place: each whole, none over what somebody else wrote."""
+"""Write rendered files: each one whole, and none over a file that render did not write."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ from pathlib import Path
 
 from ..errors import AffinityError
 
-_HEADER = re.compile(
-    r"# Written by pavics-affinity render; edit the topology instead\. sha256:(?P<sum>[0-9a-f]{64})"
-    r"\n"
-)
-_KEPT_CLEAN = ("config/proxy/conf.d",)
-"""Directories of which nginx reads every file: one that is rendered no longer must go."""
+_STAMP = "# Written by pavics-affinity render; edit the topology instead. sha256:"
+_HEADER = re.compile(rf"{re.escape(_STAMP)}(?P<sum>[0-9a-f]{{64}})\n")
+# nginx reads every file of it: one that is no longer rendered must be removed.
+_CONF_D = "config/proxy/conf.d"
 
 
 class NotOurs(AffinityError, FileExistsError):
-    """A file stands in the way that ``render`` did not write, or that was edited since.
+    """A file exists that ``render`` did not write, or that was edited since.
 
     Attributes
     ----------
@@ -35,19 +33,19 @@ class NotOurs(AffinityError, FileExistsError):
 
 @dataclass(frozen=True)
 class Changes:
-    """What writing did, or would do; paths are relative.
+    """What writing did, or would do, by relative paths.
 
     Attributes
     ----------
     written, unchanged, removed : tuple of str
-        Files of which the text is new; that had it already; that were rendered before
-        and are no more.
+        Files with a new text; with the same text; and files of an earlier rendering
+        that are no longer rendered.
     replaced : tuple of str
-        Those of `written` that were there before.
+        Those of `written` that existed before.
     foreign : tuple of str
-        Files that nginx reads as well, and that are not render's.
+        Files that nginx reads, too, and that render did not write.
     diff : str
-        The same as a unified diff.
+        All changes as a unified diff.
     """
 
     written: tuple[str, ...]
@@ -59,39 +57,33 @@ class Changes:
 
 
 def stamped(text: str) -> str:
-    """Return the text below a line by which it is known as rendered and unedited."""
-    checksum = hashlib.sha256(text.encode()).hexdigest()
-    line = "# Written by pavics-affinity render; edit the topology instead."
-    return f"{line} sha256:{checksum}\n{text}"
+    """Return the text below a line with its checksum, which shows that it was not edited."""
+    return f"{_STAMP}{_sum(text)}\n{text}"
 
 
 def is_ours(content: bytes) -> bool:
-    """Tell whether a file's content was written by `write`, and not edited since."""
+    """Tell whether `write` wrote a file's content, and it was not edited since."""
     return _is_intact(content) is True
 
 
 def was_edited(content: bytes) -> bool:
-    """Tell whether a file's content was written by `write`, and edited since."""
+    """Tell whether `write` wrote a file's content, and it was edited since."""
     return _is_intact(content) is False
 
 
 def _is_intact(content: bytes) -> bool | None:
-    """Tell whether content fits the checksum in its first line; None without one."""
+    """Tell whether content matches the checksum in its first line; None without one."""
     text = content.decode(errors="replace")
     head = _HEADER.match(text)
     return None if head is None else head["sum"] == _sum(text[head.end() :])
 
 
-def compare(files: Mapping[str, str], directory: str | os.PathLike[str]) -> Changes:
-    """Tell what `write` would do.
+def _sum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
-    Parameters
-    ----------
-    files : mapping of str to str
-        Text by relative path, as `render` gives it.
-    directory : path
-        Where they belong; it need not be there.
-    """
+
+def compare(files: Mapping[str, str], directory: str | os.PathLike[str]) -> Changes:
+    """Return what `write` would do; the directory need not exist."""
     root = Path(directory)
     written, unchanged, replaced, diff = [], [], [], []
     for name, text in files.items():
@@ -103,39 +95,43 @@ def compare(files: Mapping[str, str], directory: str | os.PathLike[str]) -> Chan
         if old is not None:
             replaced.append(name)
         diff += _diff(name, old, new)
-    removed: list[str] = []
-    foreign: list[str] = []
-    for name in _left_over(root, files):
-        (removed if is_ours(_read(root / name) or b"") else foreign).append(name)
-    for name in removed:
-        diff += _diff(name, _read(root / name), None)
+    removed, foreign = [], []
+    for path in sorted((root / _CONF_D).glob("*.conf")):
+        name, old = f"{_CONF_D}/{path.name}", _read(path) or b""
+        if name in files:
+            continue
+        if is_ours(old):
+            removed.append(name)
+            diff += _diff(name, old, None)
+        else:
+            foreign.append(name)
     return Changes(
-        tuple(written),
-        tuple(unchanged),
-        tuple(removed),
-        tuple(replaced),
-        tuple(foreign),
-        "".join(diff),
+        written=tuple(written),
+        unchanged=tuple(unchanged),
+        removed=tuple(removed),
+        replaced=tuple(replaced),
+        foreign=tuple(foreign),
+        diff="".join(diff),
     )
 
 
 def write(
     files: Mapping[str, str], directory: str | os.PathLike[str], *, force: bool = False
 ) -> Changes:
-    """Put rendered files in place.
+    """Write rendered files into a directory.
 
-    Every file is written whole beside its place and then moved there, after all of them
-    could be written. A file that an earlier call wrote into ``conf.d``, and that is rendered
-    no more, is removed: nginx would go on reading it.
+    Every file is written whole beside its target and then renamed, after all of them
+    could be written. A file in ``conf.d`` that an earlier call wrote, and that is no longer
+    rendered, is removed, because nginx would still read it.
 
     Parameters
     ----------
     files : mapping of str to str
-        Text by relative path, as `render` gives it.
+        Text by relative path, as `render` returns it.
     directory : path
-        Where they go; made if it is not there.
+        The directory; created if it is missing.
     force : bool, default False
-        Replace files that something else wrote, or somebody edited.
+        Also replace files that render did not write, or that were edited since.
 
     Returns
     -------
@@ -144,7 +140,7 @@ def write(
     Raises
     ------
     NotOurs
-        Such a file is in the way. Nothing was written.
+        Such a file exists. Nothing was written.
     AffinityError
         The directory cannot be written to. No file is half-written.
     """
@@ -153,7 +149,7 @@ def write(
         changes = compare(files, root)
         if not force:
             _refuse_foreign(root, changes.written)
-        _put(root, {name: stamped(files[name]) for name in changes.written})
+        _write_all(root, {name: stamped(files[name]) for name in changes.written})
         for name in changes.removed:
             (root / name).unlink(missing_ok=True)
     except OSError as bad:
@@ -173,14 +169,14 @@ def _refuse_foreign(root: Path, names: Iterable[str]) -> None:
     ]
     if foreign:
         raise NotOurs(
-            f"{', '.join(str(root / name) for name in foreign)}: not written by render, or edited "
-            "since; look at the difference (--diff), then move the files away or overwrite them "
-            "(--force). Nothing was written",
+            f"{', '.join(str(root / name) for name in foreign)}: render did not write this, or it "
+            "was edited since; look at the difference (--diff), then move the files away or "
+            "overwrite them (--force). Nothing was written",
             files=foreign,
         )
 
 
-def _put(root: Path, texts: Mapping[str, str]) -> None:
+def _write_all(root: Path, texts: Mapping[str, str]) -> None:
     ready: list[tuple[Path, Path]] = []
     try:
         for name, text in texts.items():
@@ -196,15 +192,6 @@ def _put(root: Path, texts: Mapping[str, str]) -> None:
     finally:
         for temporary_path, _ in ready:
             temporary_path.unlink(missing_ok=True)
-
-
-def _left_over(root: Path, files: Mapping[str, str]) -> list[str]:
-    return [
-        f"{directory}/{path.name}"
-        for directory in _KEPT_CLEAN
-        for path in sorted((root / directory).glob("*.conf"))
-        if f"{directory}/{path.name}" not in files
-    ]
 
 
 def _read(path: Path) -> bytes | None:
@@ -224,7 +211,3 @@ def _diff(name: str, old: bytes | None, new: str | None) -> list[str]:
         "/dev/null" if new is None else f"b/{name}",
     )
     return [line if line.endswith("\n") else line + "\n" for line in lines]
-
-
-def _sum(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

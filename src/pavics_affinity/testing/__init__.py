@@ -1,4 +1,4 @@
-"""Real WPS nodes on loopback, for demonstrations and for anyone's tests."""
+"""Real WPS nodes on loopback, for demonstrations and for your own tests."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from .dataserver import DataRequest, DataServer
     from .nginx import ProxyRequest
     from .nodes import Execution, NodeRequest
-    from .services.produce import produced_chunks, produced_sha256
-    from .upstream import Upstream
+    from .options import Upstream
+    from .services.shared import produced_chunks, produced_sha256
 
 __all__ = [
     "ClusterError",
@@ -26,7 +26,7 @@ __all__ = [
     "produced_sha256",
 ]
 
-_ROOMS = {
+_MODULES = {
     "ClusterError": "control",
     "DataRequest": "dataserver",
     "DataServer": "dataserver",
@@ -34,16 +34,16 @@ _ROOMS = {
     "LocalCluster": "cluster",
     "NodeRequest": "nodes",
     "ProxyRequest": "nginx",
-    "Upstream": "upstream",
-    "produced_chunks": "services.produce",
-    "produced_sha256": "services.produce",
+    "Upstream": "options",
+    "produced_chunks": "services.shared",
+    "produced_sha256": "services.shared",
 }
 
 
 def __getattr__(name: str) -> Any:
-    # The pytest plugin is loaded in everyone's pytest: what it does not use stays unloaded.
-    if name in _ROOMS:
+    # Loaded when first used: pytest loads the plugin of this package in every project.
+    if name in _MODULES:
         from importlib import import_module
 
-        return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

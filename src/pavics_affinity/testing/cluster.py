@@ -1,91 +1,113 @@
-"""LocalCluster: a site of several nodes on one machine."""
+"""LocalCluster: a site of several nodes on one machine.
+
+Long, because it is one public class whose methods have full docstrings.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import importlib.util
+import inspect
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Concatenate, ParamSpec
 
-from ..errors import MissingExtra, UnknownService
+from ..errors import MissingExtra
 from ..topology import Topology
 from .control import AddressInUse, ClusterError
 from .dataserver import DataRequest, DataServer
-from .live import Live, Plan
+from .live import Live
 from .nginx import ProxyRequest, find_nginx
 from .nodes import Execution, NodeRequest
-from .site import ProxyConfig
-from .upstream import Upstream
+from .options import ClusterOptions, ProxyConfig, Upstream
 
 _PACKAGES = ("gunicorn", "netCDF4", "pywps", "werkzeug", "xarray")
-_MOST_NODES = 150
 _START_TRIES = 3
 _SAMPLE = "E1_north_america.nc"
 
+_P = ParamSpec("_P")
+_Init = Callable[["LocalCluster", ClusterOptions], None]
+
+
+def _takes(
+    options: Callable[_P, ClusterOptions],
+) -> Callable[[_Init], Callable[Concatenate[LocalCluster, _P], None]]:
+    """Give ``__init__`` the parameters of the options, so that they stand in one place."""
+
+    def decorate(init: _Init) -> Callable[Concatenate[LocalCluster, _P], None]:
+        def from_options(self: LocalCluster, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
+            init(self, options(*args, **kwargs))
+
+        signature = inspect.signature(ClusterOptions.__init__)
+        from_options.__signature__ = signature  # type: ignore[attr-defined] # see PEP 362
+        return from_options
+
+    return decorate
+
 
 class LocalCluster:
-    """Several real WPS nodes on loopback, with a real nginx in front where there is one.
+    """Several real WPS nodes on loopback, behind a real nginx if it is installed.
 
     Every node has an address and a disk of its own and runs real PyWPS
-    services under gunicorn; a file that one node wrote is visible on no
-    other. Nothing is left behind, however the owner ends. Use it as a
+    services under gunicorn; the other nodes do not see the files that it
+    writes. Nothing is left behind, however the owner ends. Use it as a
     context manager, or call `start` and `stop`.
 
     Parameters
     ----------
     nodes : int, default 3
-        How many; they are called ``node1``, ``node2`` ...
+        Number of nodes; they are called ``node1``, ``node2`` ...
     proxy : {"auto", "nginx", "none"}, default "auto"
-        ``"auto"`` takes nginx where it is found. Without a proxy, nothing
-        answers at the services' public URLs.
+        ``"auto"`` uses nginx if it is found. Without a proxy, nothing answers
+        at the services' public URLs.
     services : sequence of str, default ("malleefowl", "flyingpigeon")
-        Names. malleefowl offers ``download``, flyingpigeon ``subset_bbox``
+        Their names. malleefowl offers ``download``, flyingpigeon ``subset_bbox``
         and ``subset_bbox_complex``, any other name all of these; all offer
         ``sleep``, ``echo``, ``fail``, ``produce``, ``multiple_outputs`` and
         ``wordcounter``.
     workers : int, default 2
-        Requests that a backend answers at a time.
+        Number of requests that a backend answers at a time.
     directive : str, default "hash $http_machineid;"
-        Of every upstream.
+        Chooses the server, in every upstream.
     upstreams : mapping of str to Upstream, optional
-        What differs, by service: another order of servers, weights, another
-        directive.
+        Upstreams that differ, by service: another order of servers, weights,
+        another directive.
     weights : mapping of str to int, optional
-        Nodes' weights; 1 where not given.
+        Weights by node; 1 if not given.
     drain : sequence of str, default ()
         Nodes that take no new workflows.
     evidence : str, optional
         Response header in which nginx names the node that answered.
     announce : {"proxy", "node"}, default "proxy"
-        Whose address the nodes write into their documents: the public one, as
-        sites do, or their own.
+        The address that nodes write into their documents: the public one, as
+        on real sites, or their own.
     layout : {"ports", "paths"}, default "ports"
-        ``"ports"``, the manual's: the proxy has a port for each service.
+        ``"ports"``, as in the manual: the proxy has a port for each service.
         ``"paths"``: one port, services below ``/twitcher/ows/proxy/NAME/wps``
         and their outputs below ``/wpsoutputs/NAME``.
     proxy_config : path, mapping or callable, optional
-        Configuration files for nginx instead of the cluster's: a directory
-        that holds ``nginx.conf`` or ``conf.d/*.conf`` (also below
+        Other configuration files for nginx: a directory that contains
+        ``nginx.conf`` or ``conf.d/*.conf`` (also below
         ``config/proxy``), a mapping of relative path to text, or a callable
         that takes the topology and returns either.
     proxy_style : {"plain", "strict"}, default "plain"
-        What the topology says of the proxy; ``"strict"`` needs a
-        `proxy_config` that is.
+        The style that the topology declares; ``"strict"`` needs a
+        `proxy_config` that is strict.
     proxy_workers : int, default 1
         nginx's ``worker_processes``.
     parallelprocesses, maxprocesses : int, default 4 and 30
-        PyWPS's own: jobs that a backend runs at a time, and queues.
+        PyWPS's settings: jobs that a backend runs at a time, and queues.
 
     Raises
     ------
     MissingExtra
         Packages of the extra ``testing`` are not installed.
     ClusterError
-        ``proxy="nginx"`` and there is none, or a system without fork.
+        nginx is not found for ``proxy="nginx"``, the system cannot fork, or
+        an option has a wrong value.
 
     Examples
     --------
@@ -94,85 +116,30 @@ class LocalCluster:
     'http://127.77.12.1:58093/wps'
     """
 
-    def __init__(
-        self,
-        nodes: int = 3,
-        *,
-        proxy: Literal["auto", "nginx", "none"] = "auto",
-        services: Sequence[str] = ("malleefowl", "flyingpigeon"),
-        workers: int = 2,
-        directive: str = "hash $http_machineid;",
-        upstreams: Mapping[str, Upstream] | None = None,
-        weights: Mapping[str, int] | None = None,
-        drain: Sequence[str] = (),
-        evidence: str | None = None,
-        announce: Literal["proxy", "node"] = "proxy",
-        layout: Literal["ports", "paths"] = "ports",
-        proxy_config: ProxyConfig | None = None,
-        proxy_style: Literal["plain", "strict"] = "plain",
-        proxy_workers: int = 1,
-        parallelprocesses: int = 4,
-        maxprocesses: int = 30,
-    ) -> None:
+    @_takes(ClusterOptions)
+    def __init__(self, options: ClusterOptions) -> None:
         if any(importlib.util.find_spec(name) is None for name in _PACKAGES):
             raise MissingExtra.of("testing", "LocalCluster")
         if not hasattr(os, "fork"):
             raise ClusterError("LocalCluster needs a system that can fork; use Linux or macOS")
-        if not 1 <= nodes <= _MOST_NODES:
-            raise ClusterError(f"{nodes} nodes: expected 1 to {_MOST_NODES}")
-        if proxy not in {"auto", "nginx", "none"}:
-            raise ClusterError(f"proxy={proxy!r}: expected 'auto', 'nginx' or 'none'")
-        if layout not in {"ports", "paths"}:
-            raise ClusterError(f"layout={layout!r}: expected 'ports' or 'paths'")
-        if announce not in {"proxy", "node"}:
-            raise ClusterError(f"announce={announce!r}: expected 'proxy' or 'node'")
-        if proxy == "nginx" and find_nginx() is None:
+        found = options.proxy != "none" and find_nginx() is not None
+        if options.proxy == "nginx" and not found:
             raise ClusterError("nginx was not found; install it, or use proxy='none'")
-        if unknown := set(upstreams or ()) - set(services):
-            raise UnknownService(
-                f"upstreams for {', '.join(sorted(unknown))}: the services are "
-                f"{', '.join(services)}"
-            )
-        self._plan = Plan(
-            nodes=nodes,
-            services=tuple(services),
-            nginx=proxy == "nginx" or (proxy == "auto" and find_nginx() is not None),
-            upstreams={name: Upstream(directive) for name in services} | dict(upstreams or {}),
-            weights=dict(weights or {}),
-            drain=frozenset(drain),
-            evidence=evidence,
-            announce=announce,
-            layout=layout,
-            proxy_config=proxy_config,
-            proxy_style=proxy_style,
-            proxy_workers=proxy_workers,
-            workers=workers,
-            parallelprocesses=parallelprocesses,
-            maxprocesses=maxprocesses,
-        )
+        self._options = dataclasses.replace(options, proxy="nginx" if found else "none")
         self._running: Live | None = None
 
-    # ---- life ----
+    # ---- start and stop ----
 
     def start(self, node: str | None = None) -> LocalCluster:
         """Start the cluster, or one node of it again, and wait until it answers.
 
         A node that is started again has its old address and its old disk.
-
-        Parameters
-        ----------
-        node : str, optional
-            A node that was killed.
-
-        Returns
-        -------
-        LocalCluster
-            Itself.
+        Returns the cluster itself.
 
         Raises
         ------
         ClusterError
-            Something does not come up, or runs already.
+            A process does not start, or is running already.
         """
         if node is not None:
             self._live.start_node(self._live.site.node(node))
@@ -181,10 +148,10 @@ class LocalCluster:
             raise ClusterError("the cluster is running already")
         for left in reversed(range(_START_TRIES)):
             try:
-                self._running = Live(self._plan)
+                self._running = Live(self._options)
                 break
             except AddressInUse:
-                # Chosen as free, and taken since: choose again.
+                # The address was free when it was chosen: choose another.
                 if not left:
                     raise
         return self
@@ -211,57 +178,39 @@ class LocalCluster:
     @property
     def services(self) -> tuple[str, ...]:
         """Names of the services."""
-        return self._plan.services
+        return tuple(self._options.services)
 
     @property
     def proxy(self) -> str | None:
-        """``"nginx"``, or None where there is no proxy."""
-        return "nginx" if self._plan.nginx else None
+        """``"nginx"``, or None without a proxy."""
+        return "nginx" if self._options.proxy == "nginx" else None
 
     @property
     def directory(self) -> Path:
-        """Everything that the cluster writes; gone when it stops."""
+        """The directory of everything that the cluster writes; removed when it stops."""
         return self._live.directory
 
     def url(self, service: str) -> str:
-        """Return a service's public URL, whether a proxy answers there or not.
-
-        Parameters
-        ----------
-        service : str
-            Its name.
-        """
+        """Return a service's public URL, whether a proxy answers there or not."""
         return self._live.site.url(service)
 
     def outputs_url(self, service: str) -> str:
-        """Return the public URL prefix of a service's outputs and status documents.
-
-        Parameters
-        ----------
-        service : str
-            Its name.
-        """
+        """Return the public URL prefix of a service's outputs and status documents."""
         return self._live.site.outputs_url(service)
 
     def node_url(self, node: str, service: str) -> str:
-        """Return the URL of a service on a node itself.
-
-        Parameters
-        ----------
-        node, service : str
-            Their names.
-        """
+        """Return the URL of a service on a node itself."""
         self._live.site.check_service(service)
         return f"http://{self._live.site.node(node).address(service)}/wps"
 
     @property
     def topology(self) -> Topology:
-        """What an operator would write of this site, as the proxy has it now.
+        """The topology of this site with the proxy's current configuration.
 
         Raises
         ------
         TopologyError
-            An upstream's directive is no hash of a header.
+            An upstream's directive is not a hash of a header.
         """
         return self._live.site.topology()
 
@@ -270,18 +219,7 @@ class LocalCluster:
         return self.topology.dumps()
 
     def dump_topology(self, path: str | os.PathLike[str]) -> Path:
-        """Write the topology to a TOML file.
-
-        Parameters
-        ----------
-        path : str or path
-            The file.
-
-        Returns
-        -------
-        pathlib.Path
-            The same.
-        """
+        """Write the topology to a TOML file, and return its path."""
         self.topology.dump(path)
         return Path(path)
 
@@ -291,54 +229,24 @@ class LocalCluster:
         """Kill a node as a power cut does; return when nothing of it runs.
 
         Its disk stays, its address refuses connections, running jobs are lost.
-
-        Parameters
-        ----------
-        node : str
-            Its name.
-        service : str, optional
-            Only this service's processes.
+        With a service, only that one's processes are killed.
         """
         self._live.kill(node, service)
 
     def pause(self, node: str, service: str | None = None) -> None:
-        """Stop a node's processes: it accepts connections and never answers.
-
-        Parameters
-        ----------
-        node : str
-            Its name.
-        service : str, optional
-            Only this service's processes.
-        """
+        """Stop a node's processes: it accepts connections and never answers."""
         self._live.signal(node, service, signal.SIGSTOP)
 
     def resume(self, node: str, service: str | None = None) -> None:
-        """Let a paused node go on.
-
-        Parameters
-        ----------
-        node : str
-            Its name.
-        service : str, optional
-            Only this service's processes.
-        """
+        """Let a paused node continue."""
         self._live.signal(node, service, signal.SIGCONT)
 
     def add_node(self, *, reload: bool = True) -> str:
-        """Start one node more.
+        """Start one more node, and return its name.
 
-        Parameters
-        ----------
-        reload : bool, default True
-            Append it to every upstream, and have the proxy read its files
-            again. Without it no upstream knows the node, until a `reload`
-            with `servers` that name it.
-
-        Returns
-        -------
-        str
-            Its name.
+        The node is appended to every upstream, and the proxy is reloaded. With
+        ``reload=False`` no upstream has the node until a `reload` with `servers`
+        that name it.
         """
         node = self._live.add_node(listed=reload)
         if reload:
@@ -357,7 +265,7 @@ class LocalCluster:
         """Change the proxy's configuration as an operator would: write, test, reload.
 
         Returns when only nginx's new workers take connections. Without a
-        proxy only the topology changes; a stopped one starts with the new
+        proxy only the topology changes; a stopped proxy starts with the new
         files.
 
         Parameters
@@ -366,7 +274,7 @@ class LocalCluster:
             Nodes with their parameters, in nginx's order, as
             ``["node2", "node1 weight=5"]``; for all services or by service.
         directive : str, or mapping of str to str, optional
-            For all services or by service.
+            Chooses the server; for all services or by service.
         parameters : str, optional
             Added to every server line.
         upstreams : mapping of str to Upstream, optional
@@ -377,7 +285,7 @@ class LocalCluster:
         Raises
         ------
         ClusterError
-            nginx refuses the configuration, and serves the old one.
+            nginx refuses the configuration, and still uses the old one.
         """
         site = self._live.site
         changed = site.upstreams | dict(upstreams or {})
@@ -401,19 +309,14 @@ class LocalCluster:
         """Start the proxy again, at its old address."""
         self._live.start_proxy()
 
-    # ---- what happened ----
+    # ---- logs ----
 
     def requests(
         self, node: str | None = None, *, machineid: str | None = None
     ) -> list[NodeRequest]:
-        """Return the requests that a node saw, or all nodes did, by time of arrival.
+        """Return the requests that one node or all nodes received, by time of arrival.
 
-        Parameters
-        ----------
-        node : str, optional
-            Its name.
-        machineid : str, optional
-            Only those whose header is this machineid, steered (``~``) or not.
+        With a machineid, only those whose header is this one, steered (``~``) or not.
         """
         site = self._live.site
         names = site.nodes if node is None else (node,)
@@ -425,17 +328,10 @@ class LocalCluster:
     def executions(
         self, node: str | None = None, *, identifier: str | None = None
     ) -> list[Execution]:
-        """Return what a node ran, or all nodes did, by time of start.
+        """Return the runs of processes on one node or all nodes, by time of start.
 
-        One entry is one run of a process, counted where it ran; an Execute
-        that was refused is none, one that was sent twice is two.
-
-        Parameters
-        ----------
-        node : str, optional
-            Its name.
-        identifier : str, optional
-            Only this process.
+        A refused Execute has none, and one that was sent twice has two. With
+        an identifier, only the runs of this process.
         """
         site = self._live.site
         names = site.nodes if node is None else (node,)
@@ -447,10 +343,7 @@ class LocalCluster:
     def proxy_requests(self, *, machineid: str | None = None) -> list[ProxyRequest]:
         """Return the proxy's access log, in order of answer.
 
-        Parameters
-        ----------
-        machineid : str, optional
-            Only those whose header is this machineid, steered (``~``) or not.
+        With a machineid, only those whose header is this one, steered (``~``) or not.
         """
         site = self._live.site
         seen = self._live.nginx.requests(site.service_of, site.nodes_by_address())
@@ -463,40 +356,22 @@ class LocalCluster:
         return self._live.nginx.errors()
 
     def cache(self, node: str) -> Path:
-        """Return the directory into which a node downloads.
-
-        Parameters
-        ----------
-        node : str
-            Its name.
-        """
+        """Return the directory of a node's downloads."""
         return self._live.site.node(node).disk / "cache"
 
     def log(self, node: str) -> str:
-        """Return what a node's processes printed and logged.
-
-        Parameters
-        ----------
-        node : str
-            Its name.
-        """
+        """Return everything that a node's processes printed and logged."""
         return self._live.site.node(node).log()
 
     # ---- data to download ----
 
     def serve(self, directory: str | os.PathLike[str]) -> DataServer:
-        """Serve files from an address that is neither a node's nor the proxy's.
-
-        Parameters
-        ----------
-        directory : str or path
-            What is served, until the cluster stops.
-        """
+        """Serve a directory until the cluster stops, from an address of its own."""
         return self._live.serve(directory)
 
     @property
     def data_url(self) -> str:
-        """URL, without a slash at the end, of the directory of iris-sample-data."""
+        """URL of the directory of iris-sample-data, without a slash at the end."""
         with contextlib.suppress(KeyError):
             return self._live.data[_sample_directory()].url
         return self._live.serve(_sample_directory()).url
@@ -507,14 +382,16 @@ class LocalCluster:
         return f"{self.data_url}/{_SAMPLE}"
 
     def data_requests(self) -> list[DataRequest]:
-        """Return what all data servers were asked, by time."""
+        """Return the requests that all data servers received, by time."""
         seen = [request for server in self._live.data.values() for request in server.requests]
         return sorted(seen, key=lambda request: request.time)
 
     @property
     def _live(self) -> Live:
         if self._running is None:
-            raise ClusterError("the cluster is not running; use it as a context manager")
+            raise ClusterError(
+                "the cluster is not running; call start(), or use it as a context manager"
+            )
         return self._running
 
 

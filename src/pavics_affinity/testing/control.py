@@ -1,4 +1,4 @@
-"""The owner's side of the warden, the process that holds all others of a cluster."""
+"""The owner's side of the supervisor, the process that holds all others of a cluster."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import IO, Any, cast
 from ..errors import AffinityError
 
 _STOP_SECONDS = 30.0
+_TAIL = 2000
 
 
 class ClusterError(AffinityError, RuntimeError):
@@ -21,31 +22,24 @@ class ClusterError(AffinityError, RuntimeError):
 
 
 class AddressInUse(ClusterError):
-    """Something else listens on an address that the cluster chose."""
+    """Another program listens on an address that the cluster chose."""
 
 
-class Warden:
-    """A process that starts, signals and ends the others.
+class Supervisor:
+    """A process that starts, signals and ends the others; see `supervisor`.
 
     It imports PyWPS once and forks each backend. It ends when its standard
-    input does, so that no exit of the owner leaves anything behind.
-
-    Parameters
-    ----------
-    directory : pathlib.Path
-        The cluster's; the warden removes it in the end.
+    input does, so that no exit of the owner leaves anything behind, and
+    removes the cluster's directory.
     """
 
     def __init__(self, directory: Path) -> None:
         self._owner = os.getpid()
         self._lock = threading.Lock()
-        self._log = directory / "warden.log"
-        environment = {
-            key: value
-            for key, value in os.environ.items()
-            # PyWPS would read its configuration from there, and requests its proxies.
-            if key not in {"PYWPS_CFG", "PYTHONSTARTUP"}
-        } | {
+        self._log = directory / "supervisor.log"
+        # PyWPS would read its configuration from PYWPS_CFG, and requests its proxies.
+        kept = {k: v for k, v in os.environ.items() if k not in {"PYWPS_CFG", "PYTHONSTARTUP"}}
+        environment = kept | {
             "NO_PROXY": "*",
             "OPENBLAS_NUM_THREADS": "1",  # threads do not survive a fork
             "OMP_NUM_THREADS": "1",
@@ -69,25 +63,13 @@ class Warden:
                 os.close(writer)
         self._answers = os.fdopen(reader, "rb")
 
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        """Send a command and return the answer.
-
-        Parameters
-        ----------
-        do : str
-            A method of `pavics_affinity.testing.supervisor.Warden` with ``do_`` before it.
-        **arguments
-            Its arguments, as JSON can hold them.
+        """Call the method ``do_...`` of `supervisor.ProcessGroups`, and return its answer.
 
         Raises
         ------
         ClusterError
-            The warden is gone, or says that it failed.
+            The supervisor is gone, or reports a failure.
         """
         if os.getpid() != self._owner:
             raise ClusterError("this cluster belongs to the process that this one was forked from")
@@ -100,7 +82,9 @@ class Warden:
             except (OSError, ValueError):
                 line = b""
         if not line:
-            raise ClusterError(f"the cluster is not running (its warden said: {self.tail()})")
+            raise ClusterError(
+                f"the cluster is not running; its supervisor wrote: {self._tail() or 'nothing'}"
+            )
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             kind = AddressInUse if answer.get("in_use") else ClusterError
@@ -118,15 +102,8 @@ class Warden:
             self._process.wait()
         self._answers.close()
 
-    def tail(self, characters: int = 2000) -> str:
-        """Return the end of the warden's log.
-
-        Parameters
-        ----------
-        characters : int, default 2000
-            At most so many.
-        """
+    def _tail(self) -> str:
         try:
-            return self._log.read_text(errors="replace")[-characters:].strip() or "nothing"
+            return self._log.read_text(errors="replace")[-_TAIL:].strip()
         except OSError:
-            return "nothing"
+            return ""

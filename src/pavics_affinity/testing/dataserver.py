@@ -1,4 +1,4 @@
-"""A loopback web server for data files, which remembers what it was asked."""
+"""A loopback web server for data files, which remembers its requests."""
 
 from __future__ import annotations
 
@@ -32,31 +32,12 @@ class DataRequest:
     headers: tuple[tuple[str, str], ...]
 
     def values(self, header: str) -> list[str]:
-        """Return the value of each line of a header.
-
-        Parameters
-        ----------
-        header : str
-            Its name, in any case.
-        """
+        """Return the value of each line of a header."""
         return [value for name, value in self.headers if name == header.lower()]
 
 
 class DataServer:
-    """Serves a directory, in threads of this process.
-
-    Parameters
-    ----------
-    directory : str or path
-        What is served.
-    host : str, default "127.0.0.1"
-        Loopback address.
-
-    Attributes
-    ----------
-    url : str
-        Of the directory, without a slash at the end.
-    """
+    """Serves a directory in threads of this process; `url` has no slash at the end."""
 
     def __init__(self, directory: str | os.PathLike[str], host: str = "127.0.0.1") -> None:
         self._seen: list[DataRequest] = []
@@ -70,7 +51,7 @@ class DataServer:
 
     @property
     def requests(self) -> list[DataRequest]:
-        """What was asked, in order."""
+        """The requests received, in order."""
         return list(self._seen)
 
     def close(self) -> None:
@@ -93,12 +74,12 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def server_bind(self) -> None:
-        # HTTPServer's own asks the name service who 127.x.y.z is, which may take seconds.
+        # HTTPServer's own looks the host up in DNS, which may take seconds for 127.x.y.z.
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
     def handle_error(self, *_: Any) -> None:
-        # A client that hangs up is its own business.
+        # A client that closes its connection is not an error.
         return
 
 

@@ -1,4 +1,4 @@
-"""A cluster that runs: its processes, from the first to the last."""
+"""A running cluster: its processes, its addresses and its directory."""
 
 from __future__ import annotations
 
@@ -12,63 +12,30 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Literal
 
-from .control import ClusterError, Warden
+from .control import ClusterError, Supervisor
 from .dataserver import DataServer
 from .nginx import Nginx
-from .nodes import NodeState
+from .nodes import ClusterNode
+from .options import ClusterOptions, ProxyConfig, Upstream
 from .ports import AddressBlock
-from .services.settings import READY_PATH, BackendSettings
-from .site import ProxyConfig, Site
-from .upstream import Upstream
+from .services.shared import READY_PATH, BackendSettings
+from .site import ClusterSite
 
-# The deployment's manual: on each node; the proxy publishes the same and 50000.
-_MANUAL_PORTS = {"malleefowl": 8091, "flyingpigeon": 8093}
-_FIRST_FREE_PORT = 8094
-_PUBLISHED = 50_000
-_ONE_PORT = 58_080
-_PROXY_HOST, _FIRST_NODE_HOST, _FIRST_DATA_HOST = 1, 11, 201
+_FIRST_DATA_HOST = 201
 _READY_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a cluster is to be; the parameters are those of `LocalCluster`."""
-
-    nodes: int
-    services: tuple[str, ...]
-    nginx: bool
-    upstreams: dict[str, Upstream]
-    weights: dict[str, int]
-    drain: frozenset[str]
-    evidence: str | None
-    announce: Literal["proxy", "node"]
-    layout: Literal["ports", "paths"]
-    proxy_config: ProxyConfig | None
-    proxy_style: Literal["plain", "strict"]
-    proxy_workers: int
-    workers: int
-    parallelprocesses: int
-    maxprocesses: int
 
 
 class Live:
     """The processes of a cluster, its addresses and its directory.
 
-    Parameters
-    ----------
-    plan : Plan
-        What it is to be.
-
     Attributes
     ----------
     directory : pathlib.Path
         Everything that the cluster writes.
-    site : Site
+    site : ClusterSite
         Nodes, services, proxy.
     data : dict of str to DataServer
         By the directory that is served.
@@ -78,11 +45,11 @@ class Live:
     AddressInUse
         An address was taken between choosing and using it.
     ClusterError
-        Something does not come up.
+        A process does not start.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, options: ClusterOptions) -> None:
+        self._options = options
         self._lock = threading.RLock()
         self._running: set[str] = set()
         self._nginx: Nginx | None = None
@@ -90,7 +57,7 @@ class Live:
         with contextlib.ExitStack() as resources:
             self._start(resources)
             self._resources = resources.pop_all()
-        # Also where nobody calls close: at the end of the interpreter, or when collected.
+        # Also if close is never called: at the end of the interpreter, or when collected.
         self._finalizer = weakref.finalize(self, _end, os.getpid(), self._resources)
 
     def close(self) -> None:
@@ -101,13 +68,13 @@ class Live:
     def nginx(self) -> Nginx:
         """The proxy."""
         if self._nginx is None:
-            raise ClusterError("this cluster has no proxy; it needs proxy='nginx'")
+            raise ClusterError("this cluster has no proxy; make it with proxy='nginx'")
         return self._nginx
 
     # ---- nodes ----
 
-    def start_node(self, node: NodeState) -> None:
-        """Start what is not running of a node, and wait until it answers."""
+    def start_node(self, node: ClusterNode) -> None:
+        """Start the services of a node that are not running, and wait until they answer."""
         with self._lock:
             missing = [name for name in node.ports if f"{node.name}/{name}" not in self._running]
             if not missing:
@@ -116,11 +83,10 @@ class Live:
                 self._spawn(node, service)
             self._wait_ready(node)
 
-    def add_node(self, *, listed: bool) -> NodeState:
-        """Start one node more, at the end of every upstream or in none."""
+    def add_node(self, *, listed: bool) -> ClusterNode:
+        """Start one more node, at the end of every upstream or in none."""
         with self._lock:
-            node = self._new_node(len(self.site.nodes) + 1)
-            self.site.add(node, listed=listed)
+            node = self.site.add_node(listed=listed)
             self.start_node(node)
             return node
 
@@ -128,14 +94,14 @@ class Live:
         """Kill a node's processes; return when they are gone."""
         with self._lock:
             groups = self._groups(node, service)
-            self._warden.ask("kill", names=groups)
+            self._supervisor.ask("kill", names=groups)
             self._running.difference_update(groups)
 
     def signal(self, node: str, service: str | None, number: int) -> None:
         """Send a signal to all of a node's processes."""
         with self._lock:
             for group in self._groups(node, service):
-                self._warden.ask("signal", name=group, number=int(number))
+                self._supervisor.ask("signal", name=group, number=int(number))
 
     # ---- the proxy ----
 
@@ -181,101 +147,60 @@ class Live:
             self.data[os.fspath(directory)] = server
             return server
 
-    # ---- how it begins ----
+    # ---- how it starts ----
 
     def _start(self, resources: contextlib.ExitStack) -> None:
+        options = self._options
         self.directory = Path(tempfile.mkdtemp(prefix="pavics-affinity-")).resolve()
         resources.callback(shutil.rmtree, self.directory, ignore_errors=True)
-        self._warden = Warden(self.directory)
-        resources.callback(self._warden.stop)
+        self._supervisor = Supervisor(self.directory)
+        resources.callback(self._supervisor.stop)
         self._addresses = AddressBlock()
         resources.callback(self._addresses.close)
-        self.site = self._new_site()
-        if self._plan.nginx:
-            self._nginx = Nginx(self._warden, self.directory / "nginx", self._plan.proxy_workers)
+        self.site = ClusterSite(options, self._addresses, self.directory)
+        if options.proxy == "nginx":
+            self._nginx = Nginx(self._supervisor, self.directory / "nginx", options.proxy_workers)
             self._nginx.write(self.site.proxy_files())
         for node in self.site.nodes.values():
             for service in node.ports:
                 self._spawn(node, service)
-        if self._plan.nginx:
+        if self._nginx is not None:
             self.start_proxy()
         for node in self.site.nodes.values():
             self._wait_ready(node)
 
-    def _new_site(self) -> Site:
-        plan, addresses = self._plan, self._addresses
-        numbers = range(1, plan.nodes + 1)
-        hosts = [addresses.host(_FIRST_NODE_HOST + number - 1) for number in numbers]
-        proxy_host = addresses.host(_PROXY_HOST)
-        free = _FIRST_FREE_PORT
-        self._ports: dict[str, int] = {}
-        published: dict[str, int] = {}
-        for service in plan.services:
-            wanted = _MANUAL_PORTS.get(service)
-            if wanted is None:
-                wanted, free = free, free + 1
-            self._ports[service] = addresses.port(hosts, wanted)
-            if plan.layout == "ports":
-                published[service] = addresses.port([proxy_host], wanted + _PUBLISHED)
-        if plan.layout == "paths":
-            published = dict.fromkeys(plan.services, addresses.port([proxy_host], _ONE_PORT))
-        site = Site(
-            proxy_host=proxy_host,
-            published=published,
-            layout=plan.layout,
-            upstreams={},
-            weights=plan.weights,
-            drain=plan.drain,
-            evidence=plan.evidence,
-            style=plan.proxy_style,
-            proxy_config=plan.proxy_config,
-            distinct_hosts=addresses.distinct,
-        )
-        for number in numbers:
-            site.add(self._new_node(number), listed=True)
-        # Upstreams that list their servers know from the start which.
-        site.upstreams = dict(plan.upstreams)
-        site.check()
-        return site
-
-    def _new_node(self, number: int) -> NodeState:
-        host = self._addresses.host(_FIRST_NODE_HOST + number - 1)
-        ports = dict(self._ports)
-        if not self._addresses.distinct:
-            ports = {service: self._addresses.port([host]) for service in ports}
-        disk = self.directory / f"node{number}"
-        (disk / "cache").mkdir(parents=True)
-        return NodeState(f"node{number}", host, ports, disk)
-
-    def _spawn(self, node: NodeState, service: str) -> None:
-        urls = {"url": self.site.url(service), "outputurl": self.site.outputs_url(service)}
-        if self._plan.announce == "node":
+    def _spawn(self, node: ClusterNode, service: str) -> None:
+        options, name = self._options, f"{node.name}/{service}"
+        if options.announce == "node":
             origin = f"http://{node.address(service)}"
-            urls = {"url": f"{origin}/wps", "outputurl": f"{origin}/outputs"}
+            url, outputurl = f"{origin}/wps", f"{origin}/outputs"
+        else:
+            url, outputurl = self.site.url(service), self.site.outputs_url(service)
         settings = BackendSettings(
             node=node.name,
             service=service,
             disk=str(node.disk),
-            **urls,
-            workers=self._plan.workers,
-            parallelprocesses=self._plan.parallelprocesses,
-            maxprocesses=self._plan.maxprocesses,
+            url=url,
+            outputurl=outputurl,
+            workers=options.workers,
+            parallelprocesses=options.parallelprocesses,
+            maxprocesses=options.maxprocesses,
         )
-        self._warden.ask(
+        self._supervisor.ask(
             "backend",
-            name=f"{node.name}/{service}",
+            name=name,
             host=node.host,
             port=node.ports[service],
             log=str(node.disk / f"{service}.log"),
             settings=dataclasses.asdict(settings),
         )
-        self._running.add(f"{node.name}/{service}")
+        self._running.add(name)
 
-    def _wait_ready(self, node: NodeState) -> None:
+    def _wait_ready(self, node: ClusterNode) -> None:
         deadline = time.monotonic() + _READY_SECONDS
         for service, port in node.ports.items():
             while not _answers(node.host, port, deadline):
-                status = self._warden.ask("status", name=f"{node.name}/{service}")
+                status = self._supervisor.ask("status", name=f"{node.name}/{service}")
                 if status["exit"] is not None or time.monotonic() > deadline:
                     raise ClusterError(
                         f"{service} of {node.name} did not start: {node.log()[-2000:]}"
@@ -291,7 +216,7 @@ class Live:
 
 
 def _end(owner: int, resources: contextlib.ExitStack) -> None:
-    # A fork of the owner ends with a copy of this; what it copies is not its own.
+    # A fork of the owner ends with a copy of this, and must leave the cluster alone.
     if os.getpid() == owner:
         resources.close()
 

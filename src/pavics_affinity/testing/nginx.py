@@ -1,4 +1,4 @@
-"""The cluster's nginx: its configuration files, its life, its access log."""
+"""The cluster's nginx: its configuration files, its process, its logs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .control import AddressInUse, ClusterError, Warden
-from .services import journal
+from .control import AddressInUse, ClusterError, Supervisor
+from .services.shared import read_log
 
 _SERVER_DIRECTORIES = ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/bin")
 _NAME = "proxy"
@@ -40,14 +40,14 @@ class ProxyRequest:
     method, uri : str
         As they came; the query is part of the URI.
     status : int
-        What the client was answered.
+        The client's answer.
     machineid : str or None
-        As nginx's ``$http_machineid`` has it; the nodes' logs tell whether
-        there was more than one.
+        The value of nginx's ``$http_machineid``; the nodes' logs show whether
+        there was more than one header.
     upstreams : tuple of str
         Addresses tried, in order.
     upstream_status : tuple of str
-        What each of them said.
+        The status of each.
     seconds : float
         From the first byte of the request to the last of the answer.
     bytes : int
@@ -82,7 +82,7 @@ _LOG_FIELDS = {
 
 
 def find_nginx() -> str | None:
-    """Return the path of nginx, looked for where servers are, too; None if there is none."""
+    """Return the path of nginx, from the PATH or a usual directory; None if not found."""
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), *_SERVER_DIRECTORIES))
     return shutil.which("nginx", path=path)
 
@@ -90,17 +90,10 @@ def find_nginx() -> str | None:
 class Nginx:
     """A real nginx, started from files in a directory of its own.
 
-    Parameters
-    ----------
-    warden : Warden
-        Starts and signals it.
-    directory : pathlib.Path
-        Of its files and logs; made.
-    workers : int
-        Its ``worker_processes``, where the configuration is the cluster's.
+    `workers` is its ``worker_processes``, unless the configuration is the user's.
     """
 
-    def __init__(self, warden: Warden, directory: Path, workers: int) -> None:
+    def __init__(self, supervisor: Supervisor, directory: Path, workers: int) -> None:
         found = find_nginx()
         if found is None:
             raise ClusterError(
@@ -108,7 +101,7 @@ class Nginx:
                 "macOS: brew install nginx), or use proxy='none'"
             )
         self._nginx = found
-        self._warden = warden
+        self._supervisor = supervisor
         self._directory = directory
         self._workers = workers
         self._logs = directory / "logs"
@@ -125,21 +118,17 @@ class Nginx:
         return self._directory / "nginx.conf"
 
     def write(self, files: Mapping[str, str]) -> None:
-        """Put configuration files in place of those that are there, and have nginx test them.
+        """Replace the configuration files, by path below nginx's directory, and test them.
 
-        Parameters
-        ----------
-        files : mapping of str to str
-            Text by path below nginx's directory. ``nginx.conf`` may be among
-            them: then what it has below ``/etc/nginx`` and
-            ``/var/log/nginx`` is here, and its user, pid and error log are
-            the cluster's. Without it, ``conf.d/*.conf`` are included.
+        ``nginx.conf`` may be among them: then its paths below ``/etc/nginx``
+        and ``/var/log/nginx`` lead to the cluster's directory, and its user,
+        pid and error log are the cluster's. Without it, ``conf.d/*.conf`` are
+        included.
 
         Raises
         ------
         ClusterError
-            nginx refuses them; the message holds its words. Those before are
-            in place again.
+            nginx refuses the files, with its words; the earlier ones are back.
         """
         written = {name: self._moved(text) for name, text in files.items()}
         main = written.get("nginx.conf")
@@ -156,81 +145,51 @@ class Nginx:
             raise ClusterError(f"nginx refuses the configuration: {test.stderr.strip()}")
 
     def start(self, listens: Iterable[tuple[str, int]]) -> None:
-        """Start it and wait until it serves.
-
-        Parameters
-        ----------
-        listens : iterable of (str, int)
-            Host and port; a connection to each must succeed.
-
-        Raises
-        ------
-        AddressInUse, ClusterError
-            It does not come up; the message holds its words.
-        """
+        """Start it and wait until it accepts connections at each host and port."""
         mark = self._begin = _size(self._error_log)
         argv = [*self._command(), "-g", "daemon off;"]
-        self._warden.ask("program", name=_NAME, argv=argv, log=str(self._logs / "stderr.log"))
+        self._supervisor.ask("program", name=_NAME, argv=argv, log=str(self._logs / "stderr.log"))
         deadline = time.monotonic() + _START_SECONDS
         while True:
-            said = self._errors(mark)
-            if "start worker process" in said and all(map(_accepts, listens)):
+            log = self._errors(mark)
+            if "start worker process" in log and all(map(_accepts, listens)):
                 return
-            if self._warden.ask("status", name=_NAME)["exit"] is not None or (
-                time.monotonic() > deadline
-            ):
+            ended = self._supervisor.ask("status", name=_NAME)["exit"] is not None
+            if ended or time.monotonic() > deadline:
                 self.kill()
-                said = said or (self._logs / "stderr.log").read_text(errors="replace")
-                kind = AddressInUse if "Address already in use" in said else ClusterError
-                raise kind(f"nginx did not start: {said.strip()[-2000:]}")
+                log = log or (self._logs / "stderr.log").read_text(errors="replace")
+                kind = AddressInUse if "Address already in use" in log else ClusterError
+                raise kind(f"nginx did not start: {log.strip()[-2000:]}")
             time.sleep(0.01)
 
     def kill(self) -> None:
         """End it at once."""
-        self._warden.ask("kill", names=[_NAME])
+        self._supervisor.ask("kill", names=[_NAME])
 
     def reload(self) -> None:
-        """Make it read its files again; return when only new workers take connections.
-
-        Raises
-        ------
-        ClusterError
-            It is not running, or the old workers serve on.
-        """
+        """Make it read its files again; return when only new workers take connections."""
         mark = _size(self._error_log)
         old = _serving_workers(self._errors(self._begin))
-        self._warden.ask("signal", name=_NAME, number=signal.SIGHUP, group=False)
+        self._supervisor.ask("signal", name=_NAME, number=signal.SIGHUP, group=False)
         deadline = time.monotonic() + _RELOAD_SECONDS
         while True:
-            said = self._errors(mark)
-            if "start worker process" in said and not (
-                old & _serving_workers(self._errors(self._begin))
-            ):
+            log = self._errors(mark)
+            serving = _serving_workers(self._errors(self._begin))
+            if "start worker process" in log and not old & serving:
                 return
             if time.monotonic() > deadline:
-                raise ClusterError(f"nginx did not reload: {said.strip()[-2000:]}")
+                raise ClusterError(f"nginx did not reload: {log.strip()[-2000:]}")
             time.sleep(0.01)
 
     def requests(
         self, service_of: Callable[[int, str], str | None], nodes: Mapping[str, str]
     ) -> list[ProxyRequest]:
-        """Read the access log, once it has been quiet for a moment.
-
-        nginx logs a request after the client has the answer.
-
-        Parameters
-        ----------
-        service_of : callable
-            Tells the service from the proxy's port and the URI.
-        nodes : mapping of str to str
-            Node by address.
-        """
+        """Read the access log, given the service by port and URI, and the node by address."""
+        # nginx logs a request after the client has the answer: wait until the log is quiet.
         size = -1
         while size != (size := _size(self._access_log)):
             time.sleep(_QUIET_SECONDS)
-        return [
-            _proxy_request(entry, service_of, nodes) for entry in journal.read(self._access_log)
-        ]
+        return [_proxy_request(entry, service_of, nodes) for entry in read_log(self._access_log)]
 
     def errors(self) -> str:
         """Return the error log, at level notice."""
@@ -238,7 +197,7 @@ class Nginx:
 
     def _command(self) -> list[str]:
         prefix = f"{self._directory}{os.sep}"
-        # Before the configuration is read, nginx logs to the place compiled in.
+        # Before it has read its configuration, nginx logs to the compiled-in path.
         return [self._nginx, "-p", prefix, "-c", str(self.configuration), "-e", "stderr"]
 
     def _main(self) -> str:
@@ -274,7 +233,7 @@ class Nginx:
             import grp
             import pwd
 
-            # As root, nginx gives its workers to nobody, who may not enter the directory.
+            # As root, nginx runs its workers as user nobody, who may not enter the directory.
             user = pwd.getpwuid(0).pw_name
             lines.append(f"user {user} {grp.getgrgid(os.getegid()).gr_name};")
         return lines

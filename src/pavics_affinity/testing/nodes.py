@@ -1,4 +1,4 @@
-"""What the nodes of a cluster saw and ran."""
+"""The nodes of a cluster: the requests that they received, and the processes that they ran."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .services import journal
+from .services.shared import read_log
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class NodeRequest:
     Attributes
     ----------
     node, service : str
-        Who saw it.
+        Which node and service received it.
     time : float
         Seconds since the epoch, on arrival.
     method, path, query : str
@@ -42,13 +42,7 @@ class NodeRequest:
     identifier: str | None
 
     def values(self, header: str) -> list[str]:
-        """Return the value of each line of a header, so that two of them are seen as two.
-
-        Parameters
-        ----------
-        header : str
-            Its name, in any case.
-        """
+        """Return the value of each line of a header; a header sent twice has two values."""
         return [value for name, value in self.headers if name == header.lower()]
 
     @property
@@ -59,16 +53,16 @@ class NodeRequest:
 
 @dataclass(frozen=True)
 class Execution:
-    """One run of a process on a node: not a request, but work done.
+    """One run of a process on a node.
 
     Attributes
     ----------
     node, service, identifier : str
         What ran where.
     uuid : str
-        PyWPS's number of it; status document and outputs bear it.
+        PyWPS's number of the run, as in the names of its status document and outputs.
     inputs : dict of str to list
-        The literal ones.
+        The literal inputs.
     started : float
         Seconds since the epoch.
     ended : float or None
@@ -87,19 +81,9 @@ class Execution:
     error: str | None = None
 
 
-@dataclass
-class NodeState:
-    """A node as the cluster keeps it.
-
-    Attributes
-    ----------
-    name, host : str
-        Name and address.
-    ports : dict of str to int
-        By service.
-    disk : pathlib.Path
-        Its own.
-    """
+@dataclass(frozen=True)
+class ClusterNode:
+    """A node of the cluster: its address, its ports by service, and its own disk."""
 
     name: str
     host: str
@@ -111,25 +95,25 @@ class NodeState:
         return f"{self.host}:{self.ports[service]}"
 
     def log(self) -> str:
-        """Return what its processes printed and logged."""
+        """Return everything that its processes printed and logged."""
         files = [self.disk / f"{service}.log" for service in self.ports]
         files += [self.disk / service / "pywps.log" for service in self.ports]
         return "\n".join(path.read_text(errors="replace") for path in files if path.is_file())
 
     def requests(self) -> list[NodeRequest]:
-        """Return what the node saw, in order of arrival."""
+        """Return the requests that the node received, in order of arrival."""
         return [
             NodeRequest(
                 node=self.name,
                 **{**entry, "headers": tuple((name, value) for name, value in entry["headers"])},
             )
-            for entry in journal.read(self.disk / "requests.jsonl")
+            for entry in read_log(self.disk / "requests.jsonl")
         ]
 
     def executions(self) -> list[Execution]:
-        """Return what the node ran, in order of start."""
+        """Return the runs of processes on the node, in order of start."""
         runs: dict[str, Execution] = {}
-        for entry in journal.read(self.disk / "executions.jsonl"):
+        for entry in read_log(self.disk / "executions.jsonl"):
             if entry["event"] == "start":
                 runs[entry["uuid"]] = Execution(
                     node=self.name,

@@ -15,20 +15,15 @@ _RESERVED_HOST = 254
 _LOWEST, _HIGHEST = 20_000, 32_000
 _TRIES = 50
 
-# Apart from the generator that test runners seed: clusters of two runs must differ.
+# Not the generator that test runners seed: clusters of two runs must differ.
 _RANDOM = random.SystemRandom()
 
 
 class AddressBlock:
-    """256 loopback addresses of which no other cluster on this machine uses one.
+    """256 loopback addresses that no other cluster on this machine uses.
 
-    Where only 127.0.0.1 is configured (macOS), every host is that one and the
-    ports differ instead.
-
-    Attributes
-    ----------
-    distinct : bool
-        Whether hosts differ.
+    Where only 127.0.0.1 is configured (macOS), `distinct` is False: every host
+    is that one, and the ports differ instead.
     """
 
     def __init__(self) -> None:
@@ -39,30 +34,11 @@ class AddressBlock:
             self._reserve()
 
     def host(self, number: int) -> str:
-        """Return an address of the block.
-
-        Parameters
-        ----------
-        number : int
-            1 to 253.
-        """
+        """Return an address of the block, by a number from 1 to 253."""
         return f"{self._prefix}.{number}" if self.distinct else "127.0.0.1"
 
     def port(self, hosts: Iterable[str], preferred: int | None = None) -> int:
-        """Choose a port that is free on all hosts.
-
-        Parameters
-        ----------
-        hosts : iterable of str
-            Addresses.
-        preferred : int, optional
-            Taken if it is free; never where hosts do not differ.
-
-        Raises
-        ------
-        ClusterError
-            None is free.
-        """
+        """Choose a port that is free on all hosts: the preferred one if hosts are distinct."""
         hosts = set(hosts)
         candidates = [preferred] if preferred and self.distinct else []
         candidates += _RANDOM.sample(range(_LOWEST, _HIGHEST), _TRIES)
@@ -72,14 +48,14 @@ class AddressBlock:
         raise ClusterError(f"no free port on {', '.join(sorted(hosts))} among {_TRIES} tried")
 
     def close(self) -> None:
-        """Let others have the block."""
+        """Release the block."""
         if self._reservation is not None:
             self._reservation.close()
             self._reservation = None
 
     def _reserve(self) -> None:
         for _ in range(_TRIES):
-            # Low second bytes are taken: 127.0.0.53 and 127.0.1.1 have users.
+            # Low second bytes are in use, as 127.0.0.53 and 127.0.1.1.
             prefix = f"127.{_RANDOM.randint(32, 250)}.{_RANDOM.randint(1, 254)}"
             reservation = socket.socket()
             try:
@@ -90,14 +66,14 @@ class AddressBlock:
             self._reservation, self._prefix = reservation, prefix
             return
         raise ClusterError(
-            f"no block of loopback addresses is free; is something listening on 0.0.0.0:"
-            f"{_RESERVATION}?"
+            f"no block of loopback addresses is free after {_TRIES} tries; if a program listens on "
+            f"0.0.0.0:{_RESERVATION}, stop it"
         )
 
 
 def _can_bind(host: str, port: int) -> bool:
     with socket.socket() as probe:
-        # As servers do: connections that end (TIME_WAIT) are no hindrance.
+        # As servers do, so that ended connections (TIME_WAIT) do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-# Everything else is imported in the fixtures: the plugin is loaded in everyone's pytest.
+# Everything else is imported in the fixtures: pytest loads this plugin in every project.
 if TYPE_CHECKING:
     from .cluster import LocalCluster
 

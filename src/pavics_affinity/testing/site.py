@@ -1,29 +1,32 @@
-"""The cluster as a site: names, addresses, and what an operator would write of them."""
+"""The cluster as a site: addresses, URLs, topology, and the proxy's configuration files."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from ..errors import TopologyError, UnknownNode, UnknownService
 from ..topology import Backend, Node, Outputs, Service, Topology
 from .control import ClusterError
-from .nodes import NodeState
-from .upstream import Upstream, server_block
+from .nodes import ClusterNode
+from .options import ClusterOptions, Files, ProxyConfig, Upstream
+from .ports import AddressBlock
 
-Files = Mapping[str, str]
-ProxyConfig = str | Path | Files | Callable[[Topology], "str | Path | Files"]
+# The deployment's manual: on each node; the proxy publishes the same and 50000.
+_MANUAL_PORTS = {"malleefowl": 8091, "flyingpigeon": 8093}
+_FIRST_FREE_PORT = 8094
+_PUBLISHED = 50_000
+_ONE_PORT = 58_080
+_PROXY_HOST, _FIRST_NODE_HOST = 1, 11
 
 _HASH = re.compile(r"hash\s+(?:\$http_(\w+)|\"\$http_(\w+)\")(\s+consistent)?\s*;")
 
 
-@dataclass
-class Site:
-    """Nodes and services, and the proxy in front of them.
+class ClusterSite:
+    """The nodes and services of a cluster, and the proxy in front of them.
 
     Attributes
     ----------
@@ -31,52 +34,87 @@ class Site:
         The proxy's address.
     published : dict of str to int
         The proxy's port by service.
-    layout : {"ports", "paths"}
-        Whether services have ports of their own, or paths.
-    upstreams : dict of str to Upstream
-        By service.
-    weights : dict of str to int
-        By node, where it is not 1.
-    drain : frozenset of str
-        Nodes that take no new workflows.
-    evidence : str or None
-        Response header in which the proxy names the node.
-    style : {"plain", "strict"}
-        What the topology says of the proxy.
-    proxy_config : path, mapping, callable or None
-        The proxy's files, where they are not the cluster's own.
-    distinct_hosts : bool
-        Whether nodes have addresses of their own.
-    nodes : dict of str to NodeState
+    nodes : dict of str to ClusterNode
         By name, in order.
-    unlisted : set of str
-        Nodes that are in no upstream unless it names them.
+    upstreams, proxy_config
+        What the proxy is configured with now.
     """
 
-    proxy_host: str
-    published: dict[str, int]
-    layout: Literal["ports", "paths"]
-    upstreams: dict[str, Upstream]
-    weights: dict[str, int]
-    drain: frozenset[str]
-    evidence: str | None
-    style: Literal["plain", "strict"]
-    proxy_config: ProxyConfig | None
-    distinct_hosts: bool
-    nodes: dict[str, NodeState] = field(default_factory=dict)
-    unlisted: set[str] = field(default_factory=set)
+    def __init__(self, options: ClusterOptions, addresses: AddressBlock, directory: Path) -> None:
+        self._options = options
+        self._addresses = addresses
+        self._directory = directory
+        self._weights = dict(options.weights or {})
+        self._unlisted: set[str] = set()
+        self.nodes: dict[str, ClusterNode] = {}
+        self.upstreams: dict[str, Upstream] = {}
+        self.proxy_config: ProxyConfig | None = options.proxy_config
+        self.proxy_host = addresses.host(_PROXY_HOST)
+        self._choose_ports()
+        for _ in range(options.nodes):
+            self.add_node(listed=True)
+        # Set after the nodes are added: an upstream that lists its servers is complete.
+        for name in options.services:
+            self.upstreams[name] = Upstream(options.directive)
+        self.upstreams |= options.upstreams or {}
+        self.check()
 
-    def node(self, name: str) -> NodeState:
+    def _choose_ports(self) -> None:
+        options, addresses = self._options, self._addresses
+        hosts = [addresses.host(_FIRST_NODE_HOST + number) for number in range(options.nodes)]
+        free = _FIRST_FREE_PORT
+        self._ports: dict[str, int] = {}
+        self.published: dict[str, int] = {}
+        for service in options.services:
+            wanted = _MANUAL_PORTS.get(service)
+            if wanted is None:
+                wanted, free = free, free + 1
+            self._ports[service] = addresses.port(hosts, wanted)
+            if options.layout == "ports":
+                self.published[service] = addresses.port([self.proxy_host], wanted + _PUBLISHED)
+        if options.layout == "paths":
+            port = addresses.port([self.proxy_host], _ONE_PORT)
+            self.published = dict.fromkeys(options.services, port)
+
+    # ---- nodes and services by name ----
+
+    def add_node(self, *, listed: bool) -> ClusterNode:
+        """Make a node with an address and a disk, at the end of every upstream or in none."""
+        number = len(self.nodes) + 1
+        name, host = f"node{number}", self._addresses.host(_FIRST_NODE_HOST + number - 1)
+        ports = dict(self._ports)
+        if not self._addresses.distinct:
+            ports = {service: self._addresses.port([host]) for service in ports}
+        disk = self._directory / name
+        (disk / "cache").mkdir(parents=True)
+        node = self.nodes[name] = ClusterNode(name, host, ports, disk)
+        if not listed:
+            self._unlisted.add(name)
+            return node
+        for service, upstream in self.upstreams.items():
+            if upstream.servers is not None:
+                servers = (*upstream.servers, name)
+                self.upstreams[service] = dataclasses.replace(upstream, servers=servers)
+        return node
+
+    def node(self, name: str) -> ClusterNode:
         """Return a node by its name."""
         if name not in self.nodes:
-            raise UnknownNode(f"no node is called {name!r}; there are {', '.join(self.nodes)}")
+            raise UnknownNode(f"node {name!r} is unknown; the nodes are {', '.join(self.nodes)}")
         return self.nodes[name]
 
     def check_service(self, name: str) -> None:
-        """Raise UnknownService if no service has this name."""
+        """Raise UnknownService unless a service has this name."""
         if name not in self.published:
             known = ", ".join(self.published)
-            raise UnknownService(f"no service is called {name!r}; there are {known}")
+            raise UnknownService(f"service {name!r} is unknown; the services are {known}")
+
+    def check(self) -> None:
+        """Raise UnknownNode if an upstream, a weight or a drain names an unknown node."""
+        for name in (*self._weights, *self._options.drain, *self._listed()):
+            self.node(name)
+
+    # ---- URLs ----
 
     def url(self, service: str) -> str:
         """Return the public URL of a service."""
@@ -87,165 +125,17 @@ class Site:
         return f"{self._origin(service)}{self._prefixes(service)[1]}".rstrip("/")
 
     def service_of(self, port: int, uri: str) -> str | None:
-        """Tell the service from the proxy's port and a request's URI."""
+        """Return the service for the proxy's port and a request's URI."""
+        by_port = self._options.layout == "ports"
         for name, published in self.published.items():
-            if port == published and (
-                self.layout == "ports" or uri.startswith(self._prefixes(name))
-            ):
+            if port == published and (by_port or uri.startswith(self._prefixes(name))):
                 return name
         return None
 
     def nodes_by_address(self) -> dict[str, str]:
         """Return the nodes' names by ``host:port``."""
-        return {
-            node.address(service): node.name
-            for node in self.nodes.values()
-            for service in node.ports
-        }
-
-    def topology(self) -> Topology:
-        """Return what an operator would write.
-
-        Raises
-        ------
-        TopologyError
-            An upstream's directive is no hash of a header, or two hash
-            different ones.
-        """
-        listed = {
-            entry.split()[0] for service in self.published for entry in self._entries(service)
-        }
-        methods = {name: _hash(upstream, name) for name, upstream in self.upstreams.items()}
-        headers = {header for header, _ in methods.values()}
-        if len(headers) > 1:
-            raise TopologyError(f"the services' upstreams hash several headers: {sorted(headers)}")
-        return Topology(
-            nodes=tuple(
-                Node(
-                    name,
-                    host=node.host,
-                    weight=self.weights.get(name, 1),
-                    drain=name in self.drain,
-                )
-                for name, node in self.nodes.items()
-                if name in listed
-            ),
-            services=tuple(
-                Service(
-                    name,
-                    url=self.url(name),
-                    path="/wps" if self.layout == "paths" else None,
-                    port=next(iter(self.nodes.values())).ports[name],
-                    publish=self.published[name],
-                    listen=self._listen(name),
-                    outputs=Outputs(self.outputs_url(name), "/outputs"),
-                    method="hash consistent" if consistent else "hash",
-                    backends=self._backends(name, listed),
-                )
-                for name, (_, consistent) in methods.items()
-            ),
-            header=headers.pop(),
-            evidence=self.evidence,
-            proxy=self.style,
-        )
-
-    def proxy_files(self) -> Files:
-        """Return the proxy's configuration files, by relative path."""
-        config = self.proxy_config
-        if config is None:
-            return self._own_proxy_files()
-        if callable(config):
-            config = config(self.topology())
-        if isinstance(config, Mapping):
-            return config
-        return _read_proxy_files(Path(config))
-
-    def add(self, node: NodeState, *, listed: bool) -> None:
-        """Add a node, at the end of every upstream or in none.
-
-        Parameters
-        ----------
-        node : NodeState
-            The node.
-        listed : bool
-            Whether the upstreams get it.
-        """
-        self.nodes[node.name] = node
-        if not listed:
-            self.unlisted.add(node.name)
-            return
-        for service, upstream in self.upstreams.items():
-            if upstream.servers is not None:
-                servers = (*upstream.servers, node.name)
-                self.upstreams[service] = dataclasses.replace(upstream, servers=servers)
-
-    def check(self) -> None:
-        """Raise UnknownNode if an upstream, a weight or a drain names a node that is none."""
-        entries = [entry for service in self.published for entry in self._entries(service)]
-        for name in (*self.weights, *self.drain, *(entry.split()[0] for entry in entries)):
-            self.node(name)
-
-    def _entries(self, service: str) -> tuple[str, ...]:
-        servers = self.upstreams[service].servers
-        if servers is not None:
-            return servers
-        return tuple(
-            f"{name} weight={self.weights[name]}" if name in self.weights else name
-            for name in self.nodes
-            if name not in self.unlisted
-        )
-
-    def _backends(self, service: str, listed: set[str]) -> tuple[Backend, ...]:
-        entries = self._entries(service)
-        unlike_others = {entry.split()[0] for entry in entries} != listed
-        if self.upstreams[service].servers is None and self.distinct_hosts and not unlike_others:
-            return ()
-        backends = []
-        for entry in entries:
-            name, *parameters = f"{entry} {self.upstreams[service].parameters}".split()
-            weight = [int(word[7:]) for word in parameters if word.startswith("weight=")]
-            backends.append(
-                Backend(
-                    name,
-                    address=None if self.distinct_hosts else self.node(name).address(service),
-                    weight=weight[0] if weight else 1,
-                    down="down" in parameters,
-                    backup="backup" in parameters,
-                )
-            )
-        return tuple(backends)
-
-    def _own_proxy_files(self) -> dict[str, str]:
-        files = {}
-        headers = ""
-        if self.evidence:
-            # The last address: after a retry nginx lists all that it tried.
-            lines = [
-                f'  "~{re.escape(address)}$" {name};'
-                for address, name in self.nodes_by_address().items()
-            ]
-            lines = ["map $upstream_addr $local_cluster_node {", *lines, "}", ""]
-            files["conf.d/00-evidence.conf"] = "\n".join(lines)
-            headers = f"add_header {self.evidence} $local_cluster_node always;"
-        servers: dict[str, list[str]] = {}
-        for name, upstream in self.upstreams.items():
-            whole = dataclasses.replace(upstream, servers=self._entries(name))
-            addresses = {node.name: node.address(name) for node in self.nodes.values()}
-            files[f"conf.d/{name}.conf"] = whole.block(name, addresses)
-            if self.layout == "ports":
-                locations = [whole.location_line("/", name)]
-            else:
-                service, outputs = self._prefixes(name)
-                locations = [
-                    whole.location_line(service, f"{name}/"),
-                    whole.location_line(outputs, f"{name}/outputs/"),
-                ]
-            lines = servers.setdefault(self._listen(name), [headers])
-            lines += [upstream.server, *locations]
-        for (listen, lines), name in zip(servers.items(), self.upstreams, strict=False):
-            # With one port for all, the first service's file has the server.
-            files[f"conf.d/{name}.conf"] += server_block(listen, lines)
-        return files
+        nodes = self.nodes.values()
+        return {node.address(service): node.name for node in nodes for service in node.ports}
 
     def _origin(self, service: str) -> str:
         self.check_service(service)
@@ -255,17 +145,154 @@ class Site:
         return f"{self.proxy_host}:{self.published[service]}"
 
     def _prefixes(self, service: str) -> tuple[str, str]:
-        if self.layout == "ports":
+        if self._options.layout == "ports":
             return "/", "/outputs/"
         return f"/twitcher/ows/proxy/{service}/", f"/wpsoutputs/{service}/"
 
+    # ---- the topology ----
+
+    def topology(self) -> Topology:
+        """Return what an operator would write.
+
+        Raises
+        ------
+        TopologyError
+            An upstream's directive is not a hash of a header, or two of them
+            hash different headers.
+        """
+        listed = self._listed()
+        methods = {name: _hash(upstream, name) for name, upstream in self.upstreams.items()}
+        headers = {header for header, _ in methods.values()}
+        if len(headers) > 1:
+            raise TopologyError(
+                f"the upstreams hash several headers, {', '.join(sorted(headers))}; a topology "
+                "has one: give all services the same directive"
+            )
+        return Topology(
+            nodes=tuple(
+                Node(
+                    name,
+                    host=node.host,
+                    weight=self._weights.get(name, 1),
+                    drain=name in self._options.drain,
+                )
+                for name, node in self.nodes.items()
+                if name in listed
+            ),
+            services=tuple(
+                Service(
+                    name,
+                    url=self.url(name),
+                    path="/wps" if self._options.layout == "paths" else None,
+                    port=self.nodes["node1"].ports[name],
+                    publish=self.published[name],
+                    listen=self._listen(name),
+                    outputs=Outputs(self.outputs_url(name), "/outputs"),
+                    method="hash consistent" if consistent else "hash",
+                    backends=self._backends(name, listed),
+                )
+                for name, (_, consistent) in methods.items()
+            ),
+            header=headers.pop(),
+            evidence=self._options.evidence,
+            proxy=self._options.proxy_style,
+        )
+
+    def _listed(self) -> set[str]:
+        return {e.split()[0] for service in self.published for e in self._entries(service)}
+
+    def _entries(self, service: str) -> tuple[str, ...]:
+        servers = self.upstreams[service].servers
+        if servers is not None:
+            return servers
+        return tuple(
+            f"{name} weight={self._weights[name]}" if name in self._weights else name
+            for name in self.nodes
+            if name not in self._unlisted
+        )
+
+    def _backends(self, service: str, listed: set[str]) -> tuple[Backend, ...]:
+        """Return the service's backends, or none where they follow from the nodes."""
+        upstream, entries = self.upstreams[service], self._entries(service)
+        distinct = self._addresses.distinct
+        if upstream.servers is None and distinct and {e.split()[0] for e in entries} == listed:
+            return ()
+        backends = []
+        for entry in entries:
+            name, *parameters = f"{entry} {upstream.parameters}".split()
+            weight = [int(word[7:]) for word in parameters if word.startswith("weight=")]
+            backends.append(
+                Backend(
+                    name,
+                    address=None if distinct else self.node(name).address(service),
+                    weight=weight[0] if weight else 1,
+                    down="down" in parameters,
+                    backup="backup" in parameters,
+                )
+            )
+        return tuple(backends)
+
+    # ---- the proxy's files ----
+
+    def proxy_files(self) -> Files:
+        """Return the proxy's configuration files, by relative path."""
+        config: Any = self.proxy_config
+        if config is None:
+            return self._own_proxy_files()
+        if callable(config):
+            config = config(self.topology())
+        return _read_proxy_files(Path(config)) if isinstance(config, str | Path) else config
+
+    def _own_proxy_files(self) -> dict[str, str]:
+        files = {}
+        header = ""
+        if evidence := self._options.evidence:
+            # The last address: after a retry nginx lists all that it tried.
+            addresses = self.nodes_by_address().items()
+            lines = [f'"~{re.escape(address)}$" {name};' for address, name in addresses]
+            block = _block("map $upstream_addr $local_cluster_node", lines)
+            files["conf.d/00-evidence.conf"] = block
+            header = f"add_header {evidence} $local_cluster_node always;"
+        servers: dict[str, list[str]] = {}
+        for name, upstream in self.upstreams.items():
+            files[f"conf.d/{name}.conf"] = self._upstream_block(name, upstream)
+            service, outputs = self._prefixes(name)
+            targets = {service: f"{name}/", outputs: f"{name}/outputs/"}
+            if self._options.layout == "ports":
+                targets = {"/": name}
+            lines = servers.setdefault(self._listen(name), [header])
+            lines += [upstream.server, *(_location(upstream, *each) for each in targets.items())]
+        for (listen, lines), name in zip(servers.items(), self.upstreams, strict=False):
+            # With one port for all, the first service's file has the server.
+            files[f"conf.d/{name}.conf"] += _block("server", [f"listen {listen};", *lines])
+        return files
+
+    def _upstream_block(self, name: str, upstream: Upstream) -> str:
+        lines = [upstream.directive, upstream.upstream]
+        for entry in self._entries(name):
+            node, *parameters = entry.split()
+            address = self.node(node).address(name)
+            words = ["server", address, *parameters, *upstream.parameters.split()]
+            lines.append(f"{' '.join(words)};")
+        return _block(f"upstream {name}", lines)
+
+
+def _location(upstream: Upstream, path: str, target: str) -> str:
+    words = [f"proxy_pass http://{target};", upstream.location]
+    return f"location {path} {{ {' '.join(word for word in words if word)} }}"
+
+
+def _block(head: str, lines: Iterable[str]) -> str:
+    return "\n".join([f"{head} {{", *(f"  {line}" for line in lines if line), "}", ""])
+
 
 def _hash(upstream: Upstream, service: str) -> tuple[str, bool]:
+    """Return the header that an upstream hashes, and whether consistently."""
     found = _HASH.fullmatch(upstream.directive.strip())
     if found is None:
         raise TopologyError(
-            f"no topology describes the upstream of {service!r}: {upstream.directive!r} is no hash "
-            "of a header; expected 'hash $http_machineid;' or the same with 'consistent'"
+            f"no topology describes the upstream of {service!r}: {upstream.directive!r} is not a "
+            "hash of a header; expected 'hash $http_machineid;' or the same with 'consistent'"
         )
     return (found[1] or found[2]).replace("_", "-"), bool(found[3])
 
@@ -278,5 +305,6 @@ def _read_proxy_files(directory: Path) -> dict[str, str]:
                 for path in sorted(root.rglob("*.conf"))
             }
     raise ClusterError(
-        f"{directory} holds neither nginx.conf nor conf.d, nor does its config/proxy"
+        f"{str(directory)!r} contains neither nginx.conf nor conf.d, and neither does its "
+        "config/proxy; give a directory with nginx's files"
     )

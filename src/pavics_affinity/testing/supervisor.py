@@ -1,9 +1,8 @@
 """The process that holds all others of a local cluster.
 
 Started as ``python -m pavics_affinity.testing.supervisor DIRECTORY FD``. It takes
-commands as JSON lines from standard input, answers on the descriptor, and
-ends, with everything that it started, when the input does or when its parent
-is another.
+commands as JSON lines from standard input and answers on the descriptor. When
+the input ends, or its parent is another, it ends with everything that it started.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-# One import for all backends. Not only an optimisation: on a loaded machine
-# six interpreters that import at once are what makes a cluster slow to start.
+# One import for all backends: on a loaded machine, six interpreters that import at once
+# make a cluster slow to start.
 import netCDF4  # noqa: F401 - imported for the forks
 import xarray
 
 from .services.backend import serve
-from .services.settings import BackendSettings
+from .services.shared import BackendSettings
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -39,15 +38,10 @@ _GONE_SECONDS = 20.0
 _BACKLOG = 512
 
 
-class Warden:
-    """Process groups by name.
+class ProcessGroups:
+    """The cluster's process groups by name; each ``do_`` method is a command of the owner.
 
-    Parameters
-    ----------
-    directory : pathlib.Path
-        The cluster's.
-    private : tuple of int
-        Descriptors that the others must not hold.
+    The descriptors in `private` are closed in every process that is started.
     """
 
     def __init__(self, directory: Path, private: tuple[int, ...]) -> None:
@@ -55,8 +49,8 @@ class Warden:
         self._private = private
         self._groups: dict[str, int] = {}
         self._exits: dict[int, int] = {}
-        # The first file takes 0.3 s where Dask is installed, which xarray then
-        # imports; each asynchronous job, a fork, would pay that anew.
+        # The first file takes 0.3 s if Dask is installed, because xarray imports it;
+        # each asynchronous job, a fork, would pay that again.
         xarray.Dataset({"first": 0}).to_netcdf(directory / "first.nc", engine="netcdf4")
 
     def do_backend(
@@ -102,14 +96,14 @@ class Warden:
         while any(_group_exists(pid) for pid in pids):
             self.reap()
             if time.monotonic() > deadline:
-                return {"error": f"{', '.join(names)}: still there after SIGKILL"}
+                return {"error": f"{', '.join(names)}: still running after SIGKILL"}
             time.sleep(0.002)
         for name in names:
             self._groups.pop(name, None)
         return {}
 
     def do_status(self, name: str) -> dict[str, Any]:
-        """Tell whether a group's leader runs, and its exit status if not."""
+        """Return the pid of a group's leader, and its exit status if it has ended."""
         self.reap()
         pid = self._groups.get(name)
         return {"pid": pid, "exit": self._exits.get(pid) if pid else None}
@@ -158,7 +152,7 @@ def _become(parent: int, private: tuple[int, ...], log: str, run: Callable[[], o
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1
-    except BaseException:  # noqa: BLE001 - whatever it is, the fork must not go on as the warden
+    except BaseException:  # noqa: BLE001 - the fork must never return into the supervisor
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -167,7 +161,7 @@ def _become(parent: int, private: tuple[int, ...], log: str, run: Callable[[], o
 
 
 def _serve(settings: BackendSettings, listener: socket.socket) -> None:
-    # Should the warden itself be killed: workers and jobs are forks, and follow.
+    # If the supervisor itself is killed, workers and jobs are forks of this, and follow.
     os.register_at_fork(after_in_child=lambda: _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL))
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     serve(settings, listener)
@@ -195,15 +189,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def main(directory: Path, answers: int) -> None:
-    """Obey until the input ends.
-
-    Parameters
-    ----------
-    directory : pathlib.Path
-        The cluster's; removed in the end.
-    answers : int
-        Descriptor that takes the answers.
-    """
+    """Obey commands until the input ends, and then remove the cluster's directory."""
     parent = os.getppid()
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     commands = os.dup(0)
@@ -212,11 +198,11 @@ def main(directory: Path, answers: int) -> None:
     os.set_inheritable(answers, False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    warden = Warden(directory, (commands, answers))
+    groups = ProcessGroups(directory, (commands, answers))
     pending = b""
     try:
         while os.getppid() == parent:
-            warden.reap()
+            groups.reap()
             if not select.select([commands], [], [], _WATCH_SECONDS)[0]:
                 continue
             data = os.read(commands, 1 << 16)
@@ -225,10 +211,10 @@ def main(directory: Path, answers: int) -> None:
             *lines, pending = (pending + data).split(b"\n")
             for line in lines:
                 command = json.loads(line)
-                answer = getattr(warden, f"do_{command.pop('do')}")(**command)
+                answer = getattr(groups, f"do_{command.pop('do')}")(**command)
                 os.write(answers, json.dumps(answer).encode() + b"\n")
     finally:
-        warden.close()
+        groups.close()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Probes of a real nginx in each of the states that an operator may find it in."""
+"""What a probe asks is checked first; then a real nginx is probed in each of its states."""
 
 import contextlib
 import dataclasses
@@ -9,11 +9,14 @@ import threading
 import pytest
 import trustme
 
+from pavics_affinity.errors import InvalidRequest
 from pavics_affinity.proxy.probe import Plan, ask, judge
+from pavics_affinity.proxy.probe.asking import asked_url, spellings
 from pavics_affinity.proxy.render import render_proxy
 from support.live_site import running, site
 from support.loopback import Answer, Server
 
+URL = "http://proxy.example:58093/wps"
 EVIDENCE = "X-Pavics-Node"
 LINE = "  hash $http_machineid;\n"
 
@@ -40,6 +43,60 @@ def finding(verdict, name):
     return next(found for found in verdict.findings if found.name == name)
 
 
+# ---- the plan is checked before anything is sent ----
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"urls": []}, "0 URLs"),
+        ({"urls": ["proxy.example/wps"]}, "is not an http or https URL"),
+        ({"urls": ["file:///etc/passwd"]}, "is not an http or https URL"),
+        ({"urls": ["http://ann:secret@proxy.example/wps"]}, "leave them out"),
+        ({"urls": [f"{URL}?service=WPS&REQUEST=execute&identifier=x"]}, "executes a process"),
+        ({"urls": [f"{URL}?request=%45xecute"]}, "executes a process"),
+        ({"header": "machine id"}, "header = 'machine id'"),
+        ({"header": "Host"}, "header = 'Host'"),
+        ({"header": "a\r\nb"}, "header ="),
+        ({"evidence": "Content-Type"}, "evidence = 'Content-Type'"),
+        ({"ids": 1}, "ids = 1"),
+        ({"requests": 1000}, "requests = 1000"),
+        ({"timeout": 0}, "timeout = 0"),
+        ({"timeout": float("nan")}, "timeout = nan"),
+    ],
+)
+def test_a_plan_that_cannot_be_asked_is_refused(options, words):
+    with pytest.raises(InvalidRequest, match=words) as caught:
+        Plan(**{"urls": [URL], **options})
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        (URL, f"{URL}?service=WPS&request=GetCapabilities"),
+        (f"{URL}?map=a%20b#x", f"{URL}?map=a%20b&service=WPS&request=GetCapabilities"),
+        (f"{URL}?Request=DescribeProcess&x=1", f"{URL}?Request=DescribeProcess&x=1"),
+    ],
+)
+def test_a_service_is_asked_for_its_capabilities(url, asked):
+    assert asked_url(url) == asked
+
+
+@pytest.mark.parametrize(
+    ("header", "others"),
+    [
+        ("machineid", ["machine-id", "machine_id"]),
+        ("machine_id", ["machine-id", "machineid"]),
+        ("Machine-Id", ["machine-id", "machine_id"]),
+        ("x_key", ["x-key", "xkey"]),
+        ("key", []),
+    ],
+)
+def test_other_spellings_of_a_header_are_tried(header, others):
+    assert spellings(header) == others
+
+
 # ---- what it must tell apart ----
 
 
@@ -60,10 +117,10 @@ def test_the_plain_proxy_of_the_manual_works_where_its_answers_name_the_node(nod
     assert finding(verdict, "header machineid").good
     assert finding(verdict, "together").good
     assert finding(verdict, "document").good is None
-    assert finding(verdict, "query key").words == "is not heeded"
+    assert finding(verdict, "query key").words == "has no effect"
 
 
-def test_addresses_will_do_as_evidence_and_a_node_has_one_on_all_services(nodes):
+def test_addresses_identify_a_node_on_all_services(nodes):
     add = "location / {\n    add_header X-Who $upstream_addr always;\n   "
     with running(nodes, plain(nodes, evidence=None, old="location / {", new=add)):
         for options in ({}, {"evidence": "x-who"}):
@@ -72,7 +129,7 @@ def test_addresses_will_do_as_evidence_and_a_node_has_one_on_all_services(nodes)
             assert finding(verdict, "together").good
 
 
-def test_what_cannot_be_told_is_not_guessed(nodes):
+def test_a_verdict_without_evidence_is_not_guessed(nodes):
     for old in ("", LINE):
         with running(nodes, plain(nodes, evidence=None, old=old)):
             verdict = probed(nodes, "flyingpigeon", "malleefowl")
@@ -80,7 +137,7 @@ def test_what_cannot_be_told_is_not_guessed(nodes):
         assert "which only one node has" in verdict.next
 
 
-def test_an_output_that_one_node_has_tells_a_hash_from_none(nodes):
+def test_an_output_of_one_node_shows_whether_there_is_a_hash(nodes):
     for (node, _), server in nodes.backends.items():
         server.status = 200 if node == "node2" else 404
         server.answer = lambda seen, status=server.status: Answer(status, b"the same")
@@ -100,7 +157,7 @@ def test_an_output_that_one_node_has_tells_a_hash_from_none(nodes):
         nodes.start_backends()
 
 
-def test_a_proxy_without_a_hash_is_told_the_line_to_write(nodes):
+def test_a_proxy_without_a_hash_gets_the_line_to_write(nodes):
     with running(nodes, plain(nodes, old=LINE)):
         verdict = probed(nodes)
     assert (verdict.kind, verdict.works) == ("no-hash", False)
@@ -118,20 +175,20 @@ def test_a_header_with_an_underscore_is_named(nodes, sent):
     assert "Workflow(header='machine-id')" in verdict.next
 
 
-def test_a_header_with_an_underscore_that_nginx_is_told_to_keep_works(nodes):
+def test_a_header_with_an_underscore_works_if_nginx_keeps_it(nodes):
     files = plain(nodes, old="$http_machineid", new="$http_machine_id")
     files["conf.d/00-underscores.conf"] = "underscores_in_headers on;\n"
     with running(nodes, files):
         assert probed(nodes, header="machine_id").works
 
 
-def test_nobody_there(nodes):
+def test_an_address_that_refuses_connections_is_down(nodes):
     verdict = probed(nodes)
     assert (verdict.kind, verdict.works) == ("down", False)
     assert "refused the connection" in verdict.words
 
 
-def test_a_web_server_that_is_no_nginx(nodes):
+def test_another_web_server_is_not_nginx(nodes):
     with contextlib.closing(Closing(Server())) as closing:
         verdict = judge(ask(Plan([f"http://127.0.0.1:{closing.server.port}/wps"])))
     assert (verdict.kind, verdict.works) == ("not-nginx", False)
@@ -169,7 +226,7 @@ def test_services_that_hash_differently_are_apart(nodes):
     assert finding(verdict, "together").good is None
 
 
-def test_a_hash_over_the_address_is_no_hash_over_the_header(nodes):
+def test_a_hash_over_the_address_sends_all_ids_to_one_node(nodes):
     with running(nodes, plain(nodes, old="$http_machineid", new="$remote_addr")):
         verdict = probed(nodes)
     assert (verdict.kind, verdict.works) == ("one-node", None)
@@ -191,7 +248,7 @@ def test_a_proxy_in_front_that_drops_the_header_or_the_evidence(nodes):
         assert (verdict.kind, verdict.works) == ("no-evidence", False)
 
 
-def test_nodes_by_host_name_are_told_by_the_keys_that_name_them(nodes):
+def test_nodes_given_by_host_name_are_identified_by_named_keys(nodes):
     # nginx prints addresses, so that what is rendered for names has no line for them.
     strict = {
         name: re.sub(r'(?m)^  "~\(\^\|\[ ,\]\).*\n', "", text)
@@ -200,7 +257,7 @@ def test_nodes_by_host_name_are_told_by_the_keys_that_name_them(nodes):
     with running(nodes, strict):
         verdict = probed(nodes, "flyingpigeon", "malleefowl")
     assert (verdict.kind, verdict.works) == ("strict", True)
-    assert finding(verdict, "header machineid").words == "no answer to a bare id tells its node"
+    assert finding(verdict, "header machineid").words == "no answer to a bare id shows its node"
     assert finding(verdict, "node names").good
 
 
@@ -262,7 +319,7 @@ def test_a_certificate_that_is_not_trusted_and_then_is(nodes, tmp_path, monkeypa
 # ---- how much is asked, and of whom ----
 
 
-def test_no_more_is_sent_than_was_said_and_gets_alone():
+def test_only_gets_are_sent_and_no_more_than_planned():
     with site() as made, running(made, render_proxy(made.topology(), "strict")):
         for count in (1, 3):
             plan = Plan([made.url(name) for name in list(made.services)[:count]])
@@ -279,7 +336,7 @@ def test_no_more_is_sent_than_was_said_and_gets_alone():
         assert not request.all("cookie")
 
 
-def test_a_diagnosis_stays_within_what_was_said(nodes):
+def test_a_diagnosis_sends_no_more_than_planned(nodes):
     for old, new in ((LINE, ""), ("$http_machineid", "$remote_addr")):
         with running(nodes, plain(nodes, old=old, new=new)):
             plan = Plan([nodes.url()])
@@ -311,7 +368,7 @@ def verdict_on(answer, **options):
 
 @contextlib.contextmanager
 def talking(*pieces, pause=0.0):
-    """Serve these bytes to whoever connects, and the last one for ever."""
+    """Serve these bytes to every connection, and the last one for ever."""
     listener = socket.create_server(("127.0.0.1", 0))
     over = threading.Event()
 
@@ -339,7 +396,7 @@ def talking(*pieces, pause=0.0):
 @pytest.mark.parametrize(
     ("pieces", "pause", "words"),
     [
-        ([b"SSH-2.0-OpenSSH_9.2\r\n"], 0.01, "speaks no HTTP"),
+        ([b"SSH-2.0-OpenSSH_9.2\r\n"], 0.01, "does not speak HTTP"),
         ([b"HTTP/1.1 200 OK\r\n", b"X-A: " + b"a" * 60_000 + b"\r\n"], 0.0, "head of its answer"),
         ([b"HTTP/1.1 200 OK\r\nX-A: ", b"a" * 70_000], 0.0, "head of its answer"),
         ([b"HTTP/1.1 200 OK\r\nX-A: ", b"a"], 0.05, "silent"),
@@ -355,7 +412,7 @@ def talking(*pieces, pause=0.0):
         "shut",
     ],
 )
-def test_what_never_answers_is_left_after_a_few_tries(pieces, pause, words):
+def test_a_server_that_never_answers_is_asked_three_times(pieces, pause, words):
     with talking(*pieces, pause=pause) as url:
         seen = ask(Plan([url], timeout=0.5 if words == "silent" else 20))
     verdict = judge(seen)
@@ -380,14 +437,14 @@ def test_an_endless_body_is_read_to_its_limit():
         b"{}",
     ],
 )
-def test_a_document_that_makes_no_sense_changes_nothing(document):
+def test_an_invalid_document_changes_nothing(document):
     verdict = verdict_on(lambda seen: Answer(200, document))
     assert verdict.kind == "not-nginx"
     found = finding(verdict, "document")
     assert found.good is (False if b"pavics" in document else None)
 
 
-def test_what_a_server_says_is_shown_without_control_characters():
+def test_text_of_a_server_is_shown_without_control_characters():
     nasty = "\x1b[31mnode\x1b]0;x\x07" + "y" * 500
     verdict = verdict_on(lambda seen: Answer(200, b"", {EVIDENCE: nasty, "Server": nasty}))
     told = " ".join([verdict.words, verdict.next, *(f.words for f in verdict.findings)])
@@ -403,7 +460,7 @@ def test_a_server_that_echoes_the_id_proves_nothing():
     assert verdict_on(echo).kind == "not-nginx"
 
 
-def test_numbers_and_times_that_never_come_back_are_no_nodes():
+def test_values_that_never_come_back_do_not_identify_nodes():
     count = iter(range(1000))
 
     def counted(seen):
@@ -413,7 +470,7 @@ def test_numbers_and_times_that_never_come_back_are_no_nodes():
     assert verdict_on(counted).kind == "not-nginx"
 
 
-def test_a_service_that_wants_credentials_is_not_condemned():
+def test_a_service_that_wants_credentials_cannot_be_told():
     verdict = verdict_on(lambda seen: Answer(401, b"no", {"WWW-Authenticate": "Basic"}))
     assert (verdict.kind, verdict.works) == ("cannot-tell", None)
     assert "asks for credentials" in verdict.words
@@ -426,7 +483,7 @@ def test_a_service_that_wants_credentials_is_not_condemned():
         (302, {"Location": "https://elsewhere.example/wps"}, "'https://elsewhere.example/wps'"),
     ],
 )
-def test_what_is_no_service(status, headers, words):
+def test_a_url_that_is_not_a_service(status, headers, words):
     verdict = verdict_on(lambda seen: Answer(status, b"", headers))
     assert (verdict.kind, verdict.works) == ("no-service", False)
     assert words in verdict.words

@@ -1,4 +1,4 @@
-"""Whatever was seen, there is one verdict in words, and it never promises too much."""
+"""Any answers give one verdict in words, which never promises too much."""
 
 from typing import get_args
 
@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from pavics_affinity import Node, Service, Topology
 from pavics_affinity.proxy.probe import Seen, judge
-from pavics_affinity.proxy.probe.judgement import Kind
 from pavics_affinity.proxy.probe.seen import Answer, Document, ServiceSeen
+from pavics_affinity.proxy.probe.verdict import Kind
 
 URL = "http://proxy.example:58093/wps"
 NODES = [Node("node1"), Node("node2")]
@@ -67,7 +67,7 @@ SEEN = st.builds(
 
 @settings(max_examples=400, deadline=None)
 @given(SEEN)
-def test_whatever_was_seen_there_is_a_verdict_in_words(seen):
+def test_any_answers_give_a_verdict_in_words(seen):
     verdict = judge(seen)
     event(verdict.kind)
     assert verdict.kind in get_args(Kind)

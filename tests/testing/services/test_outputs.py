@@ -23,7 +23,7 @@ def output(cluster, machineid):
     return reference(execute(url, "produce", [("megabytes", "2.5")], machineid=machineid))
 
 
-def test_the_bytes_are_those_that_anyone_can_compute(output, machineid):
+def test_the_bytes_can_be_computed_anywhere(output, machineid):
     body = get(output, machineid).content
     assert body == b"".join(produced_chunks(2.5))
     assert hashlib.sha256(body).hexdigest() == produced_sha256(2.5)
@@ -48,12 +48,12 @@ def test_a_range_is_served_as_206_and_validated_by_etag(output, machineid):
     assert beyond.status_code == 416
 
 
-def test_what_the_client_has_already_is_304(output, machineid):
+def test_an_unchanged_output_is_304(output, machineid):
     etag = get(output, machineid).headers["ETag"]
     assert get(output, machineid, **{"If-None-Match": etag}).status_code == 304
 
 
-def test_head_tells_the_length(output, machineid):
+def test_head_returns_the_length(output, machineid):
     answer = requests.head(output, headers={"machineid": machineid}, timeout=30)
     assert answer.headers["Content-Length"] == str(int(2.5 * 2**20))
 

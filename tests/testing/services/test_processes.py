@@ -47,7 +47,7 @@ def test_download_takes_several_urls_and_keeps_them_in_the_cache(cluster, machin
     assert {path.as_uri() for path in cache.rglob("*.nc")} >= set(files)
 
 
-def test_download_of_what_is_not_there_fails_and_leaves_nothing(cluster, machineid):
+def test_download_of_a_missing_file_fails_and_leaves_nothing(cluster, machineid):
     url = f"{cluster.data_url}/absent-{machineid}.nc"
     execution = execute(
         cluster.url("malleefowl"), "download", [("resource", url)], machineid=machineid
@@ -111,7 +111,7 @@ def test_pywps_takes_an_error_page_for_a_text(cluster, flyingpigeon, machineid):
     assert int(value(execution, "output")) > 5
 
 
-def test_failures_are_told_or_hidden_as_pywps_does(flyingpigeon, machineid):
+def test_failures_are_shown_or_hidden_as_pywps_does(flyingpigeon, machineid):
     told = execute(flyingpigeon, "fail", [("message", "no such basin")], machineid=machineid)
     assert "no such basin" in errors(told)
     hidden = execute(flyingpigeon, "fail", machineid=machineid)
@@ -186,7 +186,7 @@ def test_time_and_variables_can_be_chosen(tmp_path):
         ({"end": "2000-12-31"}, "2000-12-31"),
     ],
 )
-def test_what_leaves_nothing_is_said(tmp_path, wrong, message):
+def test_an_empty_subset_is_an_error(tmp_path, wrong, message):
     box = {"lon0": -80, "lon1": -60, "lat0": 30, "lat1": 50}
     with pytest.raises(NothingToSubset, match=message):
         _subset(tmp_path, **(box | wrong))

@@ -1,46 +1,121 @@
-"""Puts the questions: GETs alone, one after the other, bounded in number, time and size."""
+"""What a probe asks: GETs only, one after the other, bounded in number, time and size."""
 
 from __future__ import annotations
 
 import hashlib
 import http.client
-import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
 
 import requests
 
 from ...discovery.document import LARGEST, topology_of
-from ...errors import TopologyError
+from ...errors import InvalidRequest, TopologyError
 from ...machineid import mint_machineid
-from ...protocol import DEFAULT_HEADER, DOCUMENT_MARK, WELL_KNOWN, name_key, with_key
-from ...topology import Topology
+from ...protocol import (
+    DEFAULT_EVIDENCE,
+    DEFAULT_HEADER,
+    DOCUMENT_MARK,
+    WELL_KNOWN,
+    is_free_header,
+    name_key,
+    with_key,
+)
 from ...topology.urls import Origin, origin_of
 from ...transport.bounded import Bounded, get_bounded
 from ...transport.faults import causes_of, describe
-from .plan import LINKED, MORE, NAMED, SPELLED, WITHOUT, Plan, asked_url, spellings
-from .seen import Answer, ByKey, Document, Seen, ServiceSeen
-from .telltale import is_kept, places, telltale_of
+from .seen import Answer, ByKey, Document, Seen, ServiceSeen, find_marker
 
+_WITHOUT_KEY = 4  # requests without any key
+_LINKED = 2  # machineids that are sent in the query and in the path
+_NAMED = 8  # most nodes that are asked for by name, per service
+_MORE = 8  # further machineids, if the first ones all went to one node
+# If the header has no effect: other names of it, and machineids sent by each of them,
+# once more often than by the header itself.
+_SPELLINGS, _SPELLED = 2, 3
+
+_MOST_URLS, _MOST_IDS, _MOST_REQUESTS = 20, 50, 20
 _LARGEST_BODY = 65_536
 _LONGEST_VALUE = 300
-_PATIENCE = 3
-"""Requests in succession that bring nothing, after which no more are sent."""
+_MOST_SILENT = 3  # requests in succession without an answer, after which no more are sent
 
-_CAPABILITIES = re.compile(rb"<(?:\w+:)?Capabilities\b")
+_CAPABILITIES = "service=WPS&request=GetCapabilities"
+_IS_CAPABILITIES = re.compile(rb"<(?:\w+:)?Capabilities\b")
 _NO_NODE = "no-such-node"
 
 
-def ask(plan: Plan) -> Seen:
-    """Ask a proxy, and the services behind it, what a client would find.
+@dataclass(frozen=True)
+class Plan:
+    """A probe that has not been sent yet, with a known number of requests.
 
-    Nothing is raised for what goes wrong out there: it is among what was seen.
+    Parameters
+    ----------
+    urls : sequence of str
+        URLs of services; the answers of the first are compared with the others. The
+        URL of an output works, too: it is on one node only, so that whether it is found
+        identifies the node where nothing else does.
+    header : str, optional
+        Request header that carries the machineid; by default the one that the proxy
+        publishes, or else ``machineid``.
+    evidence : str, optional
+        Response header that names the node, if the proxy publishes none.
+    ids : int, default 5
+        Number of machineids, 2 to 50.
+    requests : int, default 3
+        Requests with each of them, 2 to 20.
+    timeout : float, default 5.0
+        Seconds for each request.
+
+    Raises
+    ------
+    InvalidRequest
+        A URL, a name or a number is not acceptable.
+    """
+
+    urls: tuple[str, ...]
+    header: str | None = None
+    evidence: str | None = None
+    ids: int = 5
+    requests: int = 3
+    timeout: float = 5.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "urls", tuple(dict.fromkeys(self.urls)))
+        if not 1 <= len(self.urls) <= _MOST_URLS:
+            raise InvalidRequest(f"{len(self.urls)} URLs: expected 1 to {_MOST_URLS}")
+        for url in self.urls:
+            _check_url(url)
+        _check_header("header", self.header, DEFAULT_HEADER)
+        _check_header("evidence", self.evidence, DEFAULT_EVIDENCE)
+        for name, most in (("ids", _MOST_IDS), ("requests", _MOST_REQUESTS)):
+            if not 2 <= getattr(self, name) <= most:
+                raise InvalidRequest(f"{name} = {getattr(self, name)}: expected 2 to {most}")
+        if not 0 < self.timeout <= 60:
+            raise InvalidRequest(f"timeout = {self.timeout}: expected seconds, up to 60")
+
+    @property
+    def most(self) -> int:
+        """The largest number of GETs that it takes."""
+        documents = len({origin_of(url) for url in self.urls})
+        first = self.ids * self.requests + _WITHOUT_KEY + 2 * _LINKED
+        strict = _LINKED + _NAMED + 1
+        diagnosis = max(_MORE, _SPELLINGS * _SPELLED * (self.requests + 1))
+        others = (len(self.urls) - 1) * (self.ids + _NAMED)
+        return documents + first + max(strict, diagnosis) + others
+
+
+def ask(plan: Plan) -> Seen:
+    """Send a probe's requests to a proxy and the services behind it.
+
+    Failures of the proxy raise nothing; they are part of what is returned.
 
     Parameters
     ----------
     plan : Plan
-        Whom, and how much.
+        What to ask.
     """
     wire = _Wire(plan)
     documents: dict[Origin | None, Document] = {}
@@ -66,32 +141,28 @@ def _ask_everything(
     wire: _Wire, first: ServiceSeen, header: str, evidence: str | None, ids: list[str]
 ) -> None:
     plan = wire.plan
-    # One id after the other: in turns, round robin could look like a hash.
+    # One id after the other: if ids took turns, round robin could look like a hash.
     first.by_id = wire.with_header(first.url, header, ids, plan.requests)
-    first.without = [wire.get(asked_url(first.url)) for _ in range(WITHOUT)]
     url = asked_url(first.url)
-    for key in ids[:LINKED]:
+    first.without = [wire.get(url) for _ in range(_WITHOUT_KEY)]
+    for key in ids[:_LINKED]:
         first.by_query[key] = [wire.get(with_key(url, key, "query")) for _ in range(2)]
     if first.topology is not None and first.topology.proxy == "strict":
-        for key in ids[:LINKED]:
+        for key in ids[:_LINKED]:
             first.by_path[key] = [wire.get(with_key(url, key, "path"))]
         _ask_by_name(wire, first, header)
         first.unknown = wire.get(url, {header: name_key(ids[0], _NO_NODE)})
         return
-    telltale = telltale_of(first, evidence)
-    if telltale is None:
+    marker = find_marker(first, evidence)
+    if marker is None:
         return
-    if not is_kept(telltale, first.by_id):
-        chosen, times = _fresh_ids(SPELLED), plan.requests + 1
+    if not marker.keeps(first.by_id):
+        chosen = _fresh_ids(_SPELLED)
         for name in spellings(header):
+            times = plan.requests + 1
             first.by_spelling[name] = wire.with_header(first.url, name, chosen, times)
-    elif len(places(telltale, itertools.chain(*first.by_id.values()))) < 2:
-        first.by_id |= wire.with_header(first.url, header, _fresh_ids(MORE), 1)
-
-
-def _fresh_ids(count: int) -> list[str]:
-    # A name of its own, by which the operator knows the requests in the log.
-    return [f"probe-{mint_machineid()[:12]}" for _ in range(count)]
+    elif len(marker.nodes_of(first.with_ids())) < 2:
+        first.by_id |= wire.with_header(first.url, header, _fresh_ids(_MORE), 1)
 
 
 def _ask_by_name(wire: _Wire, service: ServiceSeen, header: str) -> None:
@@ -100,13 +171,69 @@ def _ask_by_name(wire: _Wire, service: ServiceSeen, header: str) -> None:
     if topology is None or match is None or topology.proxy != "strict":
         return
     nodes = dict.fromkeys(b.node for b in topology.backends(match.service) if not b.down)
-    for node in list(nodes)[:NAMED]:
+    for node in list(nodes)[:_NAMED]:
         key = name_key(_fresh_ids(1)[0], node)
         service.by_node[node] = wire.get(asked_url(service.url), {header: key})
 
 
+def _fresh_ids(count: int) -> list[str]:
+    # With a prefix by which the operator recognises the requests in the log.
+    return [f"probe-{mint_machineid()[:12]}" for _ in range(count)]
+
+
+def asked_url(url: str) -> str:
+    """Return the URL to request: the capabilities, unless it contains a request already."""
+    parts = urlsplit(url)
+    keys = {key.lower() for key, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    query = parts.query if "request" in keys else f"{parts.query}&{_CAPABILITIES}".lstrip("&")
+    return parts._replace(query=query, fragment="").geturl()
+
+
+def spellings(header: str) -> list[str]:
+    """Return other names of a header that a site may have meant.
+
+    nginx writes a hyphen in a header's name as an underscore in its variable, and
+    drops headers that have an underscore themselves.
+    """
+    words = re.sub(r"machine[-_]?id", "machine-id", header, flags=re.IGNORECASE)
+    guesses = [words.replace("_", "-"), words.replace("-", "_"), re.sub("[-_]", "", header)]
+    return [name for name in dict.fromkeys(guesses) if name != header][:_SPELLINGS]
+
+
+def _check_url(url: str) -> None:
+    if origin_of(url) is None:
+        raise InvalidRequest(
+            f"{url[:200]!r} is not an http or https URL; give a service's, such as "
+            "'http://proxy.example:58093/wps'",
+            url=url,
+        )
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        raise InvalidRequest(
+            "the URL contains a user or a password, and a probe sends no credentials; leave them "
+            "out",
+            url=url,
+        )
+    for key, value in parse_qsl(parts.query, keep_blank_values=True):
+        if key.lower() == "request" and value.strip().lower() == "execute":
+            raise InvalidRequest(
+                f"{url[:200]!r} executes a process, and a probe executes nothing; give the "
+                "service's URL",
+                url=url,
+            )
+
+
+def _check_header(what: str, name: str | None, example: str) -> None:
+    # The nginx of a site may have underscores_in_headers on.
+    if name is not None and not is_free_header(name.replace("_", "-")):
+        raise InvalidRequest(
+            f"{what} = {name[:100]!r}: expected the name of a header that has no other meaning, "
+            f"such as {example!r}"
+        )
+
+
 class _Wire:
-    """Sends, counts, and stops where nobody answers."""
+    """Sends and counts requests, and stops if none is answered."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -121,7 +248,7 @@ class _Wire:
             status=found.status,
             headers={n.lower(): v[:_LONGEST_VALUE] for n, v in found.headers.items()},
             digest=hashlib.sha256(found.body).hexdigest(),
-            is_wps=_CAPABILITIES.search(found.body[:4096]) is not None,
+            is_wps=_IS_CAPABILITIES.search(found.body[:4096]) is not None,
         )
 
     def with_header(self, url: str, header: str, ids: Iterable[str], times: int) -> ByKey:
@@ -140,14 +267,13 @@ class _Wire:
         if not isinstance(data, dict) or DOCUMENT_MARK not in data:
             return Document(url)
         try:
-            topology: Topology | None = topology_of(data, origin)
+            return Document(url, topology_of(data, origin))
         except TopologyError as bad:
             return Document(url, trouble=str(bad))
-        return Document(url, topology)
 
     def _get(self, url: str, headers: Mapping[str, str], largest: int) -> Bounded | str:
-        if self._silent >= _PATIENCE:
-            return "not asked, since nothing answered before"
+        if self._silent >= _MOST_SILENT:
+            return "not asked, because nothing answered before"
         self.sent += 1
         agent = {"User-Agent": "pavics-affinity probe"}
         try:
@@ -156,17 +282,17 @@ class _Wire:
             )
         except requests.RequestException as bad:
             self._silent += 1
-            return _why(bad)
+            return _describe(bad)
         self._silent = 0
         return answer
 
 
-def _why(error: requests.RequestException) -> str:
+def _describe(error: requests.RequestException) -> str:
     found = list(causes_of(error))
     if any(isinstance(cause, http.client.RemoteDisconnected) for cause in found):
         return "it closed the connection without an answer"
     if any(isinstance(cause, http.client.BadStatusLine) for cause in found):
-        return "what answers speaks no HTTP"
+        return "it does not speak HTTP"
     if any(type(cause) in {http.client.LineTooLong, http.client.HTTPException} for cause in found):
         return "the head of its answer is too long"
     return describe(error)

@@ -6,20 +6,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .seen import Answer, ByKey, Seen, ServiceSeen
-from .telltale import Telltale, is_kept, places
+from .seen import Answer, ByKey, NodeMarker, Seen, ServiceSeen, plain_text
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
+class ProbeFinding:
+    """One point of a probe.
 
     Attributes
     ----------
     name : str
-        What.
+        What was looked at.
     good : bool or None
-        None where it is neither good nor bad, or cannot be told.
+        None if it is neither good nor bad, or cannot be told.
     words : str
         What was seen.
     """
@@ -29,170 +28,145 @@ class Finding:
     words: str
 
 
-def find_all(seen: Seen, telltale: Telltale | None) -> tuple[Finding, ...]:
-    """Put into words what was seen.
-
-    Parameters
-    ----------
-    seen : Seen
-        As `ask` brought it.
-    telltale : Telltale or None
-        What tells nodes apart.
-    """
+def find_all(seen: Seen, marker: NodeMarker | None) -> tuple[ProbeFinding, ...]:
+    """Describe what was seen."""
     first = seen.first
     findings = [_up(first), _document(first)]
-    if findings[0].good is not False or telltale is not None:
-        findings.append(_evidence(seen, telltale))
-    if telltale is not None:
+    if findings[0].good is not False or marker is not None:
+        findings.append(_evidence(seen, marker))
+    if marker is not None:
         findings += [
-            _header(seen.header, first.by_id, telltale),
-            _without(first.without, telltale),
-            _link("query key", first.by_query, first.by_id, telltale),
+            _header(seen.header, first.by_id, marker),
+            _without(first.without, marker),
+            _link("query key", first.by_query, first.by_id, marker),
         ]
         if first.by_path:
-            findings.append(_link("path key", first.by_path, first.by_id, telltale))
-        findings += [
-            _header(name, answers, telltale) for name, answers in first.by_spelling.items()
-        ]
-    findings += [f for s in seen.services if (f := _named(s, telltale, seen)) is not None]
-    if len(seen.services) > 1 and (telltale is None or is_kept(telltale, first.by_id)):
-        findings.append(_together(seen, telltale))
+            findings.append(_link("path key", first.by_path, first.by_id, marker))
+        findings += [_header(name, answers, marker) for name, answers in first.by_spelling.items()]
+        findings += [_named(s, marker, seen) for s in seen.services if s.by_node]
+    if len(seen.services) > 1 and (marker is None or marker.keeps(first.by_id)):
+        findings.append(_together(seen, marker))
     return tuple(findings)
 
 
 # ---- what the verdict needs, too ----
 
 
-def astray(service: ServiceSeen, telltale: Telltale) -> dict[str, str | None]:
-    """Return who answered instead, by the node that a key named."""
-    found = {node: telltale.of(answer) for node, answer in service.by_node.items()}
-    return {node: place for node, place in found.items() if place != node}
+def misled(service: ServiceSeen, marker: NodeMarker) -> dict[str, str | None]:
+    """Return which node answered instead, by the node that a key named."""
+    found = {node: marker.node_of(answer) for node, answer in service.by_node.items()}
+    return {node: other for node, other in found.items() if other != node}
 
 
-def dead(service: ServiceSeen) -> list[str]:
-    """Return the nodes that did not answer to their name."""
-    return [
-        node
-        for node, answer in service.by_node.items()
-        if answer.status is None or answer.is_gateway_error
-    ]
-
-
-def are_together(seen: Seen, telltale: Telltale | None) -> bool | None:
-    """Tell whether ids have one node on all services; None where it cannot be told."""
-    if telltale is None or not telltale.names_nodes:
+def are_together(seen: Seen, marker: NodeMarker | None) -> bool | None:
+    """Tell whether ids have one node on all services; None if the answers do not show it."""
+    if marker is None or not marker.names_nodes:
         return None
-    rows = [_machines(service, telltale) for service in seen.services]
+    rows = [_machines(service, marker) for service in seen.services]
     machines = [set(row.values()) for row in rows]
     if any(not row or not machines[0] & found for row, found in zip(rows, machines, strict=True)):
-        return None  # they speak of their nodes in different words
+        return None  # the services name their nodes differently
     ids = set.intersection(*(set(row) for row in rows))
     return all(len({row[key] for row in rows}) == 1 for key in ids) if ids else None
 
 
-def _machines(service: ServiceSeen, telltale: Telltale) -> dict[str, str]:
-    """Return each id's machine: of addresses the host, for a node's services differ by port."""
-    found = {
-        key: place
-        for key, answers in service.by_id.items()
-        if (place := next(iter(places(telltale, answers)), None)) is not None
-    }
-    hosts = {place: place.rpartition(":")[0] or place for place in found.values()}
+def _machines(service: ServiceSeen, marker: NodeMarker) -> dict[str, str]:
+    """Return each id's machine: the host of an address, as a node's services differ by port."""
+    by_id = {key: marker.nodes_of(answers) for key, answers in service.by_id.items()}
+    found = {key: nodes[0] for key, nodes in by_id.items() if nodes}
+    hosts = {node: node.rpartition(":")[0] or node for node in found.values()}
     if len(set(hosts.values())) < len(hosts):
-        return found  # several nodes on one machine: only the port tells them apart
-    return {key: hosts[place] for key, place in found.items()}
+        return found  # several nodes on one machine differ by port only
+    return {key: hosts[node] for key, node in found.items()}
+
+
+def server_of(answer: Answer) -> str:
+    """Return the name of the server that answered, as it gives it."""
+    return plain_text(answer.headers.get("server", "")) or "a server without a name"
 
 
 # ---- point by point ----
 
 
-def _up(service: ServiceSeen) -> Finding:
-    answers = list(service.answers())
+def _up(service: ServiceSeen) -> ProbeFinding:
+    answers = service.answers()
     came = [answer for answer in answers if answer.status is not None]
     if not came:
-        return Finding("up", False, f"no: {answers[0].failure}")
+        return ProbeFinding("up", False, f"no: {answers[0].failure}")
     words = f"{server_of(came[0])} answers {_counted(str(answer.status) for answer in came)}"
     if len(came) < len(answers):
         words += f", and {len(answers) - len(came)} of {len(answers)} requests not at all"
     if any(answer.is_wps for answer in came):
         words += ", as a WPS"
     fine = all(answer.status is not None and answer.status < 500 for answer in answers)
-    return Finding("up", fine, words)
+    return ProbeFinding("up", fine, words)
 
 
-def server_of(answer: Answer) -> str:
-    """Return what an answer says that it comes from."""
-    return _plain(answer.headers.get("server", "")) or "a server without a name"
-
-
-def _document(service: ServiceSeen) -> Finding:
+def _document(service: ServiceSeen) -> ProbeFinding:
     document = service.document
     if document.trouble:
-        return Finding("document", False, _plain(document.trouble, 300))
+        return ProbeFinding("document", False, plain_text(document.trouble, 300))
     if document.topology is None:
-        return Finding("document", None, "none: the proxy publishes nothing for clients")
+        return ProbeFinding("document", None, "none: the proxy publishes nothing for clients")
     found = document.topology
     words = f"{_number(found.nodes, 'node')}, {_number(found.services, 'service')}, {found.proxy}"
     if service.topology is None:
-        return Finding("document", False, f"{words}; but it does not speak of this URL")
-    return Finding("document", True, words)
+        return ProbeFinding("document", False, f"{words}; but it does not contain this URL")
+    return ProbeFinding("document", True, words)
 
 
-def _evidence(seen: Seen, telltale: Telltale | None) -> Finding:
+def _evidence(seen: Seen, marker: NodeMarker | None) -> ProbeFinding:
     promised = seen.evidence
-    if promised and (telltale is None or telltale.name != promised.lower()):
-        return Finding("evidence", False, f"no answer has the header {promised}")
-    if telltale is None:
-        return Finding("evidence", None, "none: no answer tells which node gave it")
-    return Finding("evidence", telltale.names_nodes or None, telltale.in_words())
+    if promised and (marker is None or marker.header != promised.lower()):
+        return ProbeFinding("evidence", False, f"no answer has the header {promised}")
+    if marker is None:
+        return ProbeFinding("evidence", None, "none: no answer shows which node gave it")
+    return ProbeFinding("evidence", marker.names_nodes or None, marker.describe())
 
 
-def _header(name: str, by_id: ByKey, telltale: Telltale) -> Finding:
+def _header(name: str, by_id: ByKey, marker: NodeMarker) -> ProbeFinding:
     each = max(map(len, by_id.values()), default=0)
-    kept = is_kept(telltale, by_id)
-    where = Counter(place for a in by_id.values() for place in places(telltale, a))
-    if not where:
-        return Finding(f"header {name}", None, "no answer to a bare id tells its node")
+    kept = marker.keeps(by_id)
+    counts = Counter(node for answers in by_id.values() for node in marker.nodes_of(answers))
+    if not counts:
+        return ProbeFinding(f"header {name}", None, "no answer to a bare id shows its node")
     if kept:
-        spread = ", ".join(f"{place}: {count}" for place, count in sorted(where.items()))
+        spread = ", ".join(f"{node}: {count}" for node, count in sorted(counts.items()))
         words = f"each of {len(by_id)} ids stayed on its node, {each} requests each ({spread})"
     else:
-        moved = [a for a in by_id.values() if len(places(telltale, a)) > 1]
-        shown = " ".join(str(telltale.of(answer)) for answer in moved[0])
+        moved = [answers for answers in by_id.values() if len(marker.nodes_of(answers)) > 1]
+        shown = " ".join(str(marker.node_of(answer)) for answer in moved[0])
         words = f"{len(moved)} of {len(by_id)} ids went to several nodes, one of them to {shown}"
-    return Finding(f"header {name}", kept, words)
+    return ProbeFinding(f"header {name}", kept, words)
 
 
-def _without(answers: Sequence[Answer], telltale: Telltale) -> Finding:
-    found = places(telltale, answers)
-    if len(found) > 1:
-        words = f"{len(answers)} requests went to {', '.join(found)}: any node will do"
-    else:
-        words = f"{len(answers)} requests went to {', '.join(found) or 'nobody'}"
-    return Finding("no header", None, words)
+def _without(answers: Sequence[Answer], marker: NodeMarker) -> ProbeFinding:
+    nodes = marker.nodes_of(answers)
+    words = f"{len(answers)} requests went to {', '.join(nodes) or 'no known node'}"
+    if len(nodes) > 1:
+        words += ": any node may answer"
+    return ProbeFinding("no header", None, words)
 
 
-def _link(name: str, by_key: ByKey, by_id: ByKey, telltale: Telltale) -> Finding:
+def _link(name: str, by_key: ByKey, by_id: ByKey, marker: NodeMarker) -> ProbeFinding:
     obeyed = all(
-        places(telltale, answers) == places(telltale, by_id[key]) for key, answers in by_key.items()
+        marker.nodes_of(answers) == marker.nodes_of(by_id[key]) for key, answers in by_key.items()
     )
-    words = "leads to the id's node, as the header does" if obeyed else "is not heeded"
-    return Finding(name, obeyed or None, words)
+    words = "leads to the id's node, as the header does" if obeyed else "has no effect"
+    return ProbeFinding(name, obeyed or None, words)
 
 
-def _named(service: ServiceSeen, telltale: Telltale | None, seen: Seen) -> Finding | None:
-    if not service.by_node or telltale is None:
-        return None
-    lost, missing = astray(service, telltale), dead(service)
+def _named(service: ServiceSeen, marker: NodeMarker, seen: Seen) -> ProbeFinding:
+    lost, dead = misled(service, marker), service.dead_nodes()
     parts = []
-    good = [node for node in service.by_node if node not in lost and node not in missing]
+    good = [node for node in service.by_node if node not in lost and node not in dead]
     if good:
         parts.append(f"keys that name {', '.join(good)} went there")
-    parts += [f"{node} does not answer ({_status(service.by_node[node])})" for node in missing]
+    parts += [f"{node} does not answer ({_status(service.by_node[node])})" for node in dead]
     parts += [
-        f"a key that names {node} went to {place or 'nobody knows where'}"
-        for node, place in lost.items()
-        if node not in missing
+        f"a key that names {node} went to {other or 'an unknown node'}"
+        for node, other in lost.items()
+        if node not in dead
     ]
     whole = service.topology
     if whole is not None and len(service.by_node) < len(whole.nodes):
@@ -202,21 +176,21 @@ def _named(service: ServiceSeen, telltale: Telltale | None, seen: Seen) -> Findi
         how = "is refused" if refused else f"is answered {_status(service.unknown)}"
         parts.append(f"an unknown one {how}")
     where = "" if service is seen.first else f"at {service.url}: "
-    return Finding("node names", not lost and not missing and refused, where + "; ".join(parts))
+    return ProbeFinding("node names", not lost and not dead and refused, where + "; ".join(parts))
 
 
-def _together(seen: Seen, telltale: Telltale | None) -> Finding:
-    together = are_together(seen, telltale)
+def _together(seen: Seen, marker: NodeMarker | None) -> ProbeFinding:
+    together = are_together(seen, marker)
     count = len(seen.services)
     words = {
         True: f"the ids have the same node on all {count} services",
         False: f"the {count} services put ids on different nodes",
-        None: f"whether the {count} services agree cannot be told from the answers",
+        None: f"the answers do not show whether the {count} services agree",
     }[together]
-    strict = all(service.topology is not None for service in seen.services)
-    if together is False and strict:
-        return Finding("together", None, f"{words}; keys that name their node are not concerned")
-    return Finding("together", together, words)
+    if together is False and all(service.topology is not None for service in seen.services):
+        words += "; keys that name their node are unaffected"
+        return ProbeFinding("together", None, words)
+    return ProbeFinding("together", together, words)
 
 
 def _status(answer: Answer) -> str:
@@ -232,7 +206,3 @@ def _counted(values: Iterable[str]) -> str:
     if len(counts) == 1:
         return next(iter(counts))
     return ", ".join(f"{value} ({count}x)" for value, count in counts.items())
-
-
-def _plain(text: str, longest: int = 60) -> str:
-    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)[:longest]

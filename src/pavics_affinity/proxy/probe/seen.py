@@ -1,32 +1,24 @@
-"""What was asked of a proxy, and what came back: data alone."""
+"""What a proxy answered, and what in its answers identifies the node. Pure data."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
+from ...protocol import DEFAULT_EVIDENCE
 from ...topology import Topology
 
 ByKey = dict[str, list["Answer"]]
-"""Answers in the order in which they were asked for, by what was sent."""
+"""Answers in the order of their requests, by the key that was sent."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one GET brought.
+    """The answer to one GET.
 
-    Attributes
-    ----------
-    status : int or None
-        None where no answer came.
-    headers : mapping of str to str
-        By name in lower case.
-    digest : str
-        Of the body's beginning; equal bodies have equal ones.
-    is_wps : bool
-        Whether it is a WPS's capabilities.
-    failure : str
-        Why no answer came, in words; else empty.
+    `status` is None, and `failure` says why, if there was none. Headers are by name in
+    lower case; the digest is of the body's beginning.
     """
 
     status: int | None
@@ -37,23 +29,13 @@ class Answer:
 
     @property
     def is_gateway_error(self) -> bool:
-        """Whether the proxy says that it has no answer of a node's."""
+        """Whether the proxy got no answer from a node."""
         return self.status in {502, 503, 504}
 
 
 @dataclass(frozen=True)
 class Document:
-    """The discovery document at one origin.
-
-    Attributes
-    ----------
-    url : str
-        Where it was looked for.
-    topology : Topology or None
-        What it says; None where there is none that a client could use.
-    trouble : str
-        Why a client cannot use what is there; empty where nothing is.
-    """
+    """The discovery document at one origin; `trouble` says why a client cannot use it."""
 
     url: str
     topology: Topology | None = None
@@ -62,7 +44,7 @@ class Document:
 
 @dataclass
 class ServiceSeen:
-    """One service.
+    """The answers of one service.
 
     Attributes
     ----------
@@ -75,11 +57,11 @@ class ServiceSeen:
     without : list of Answer
         To requests without any key.
     by_query, by_path : dict
-        By machineid, sent in the query, and in the path, of the URL.
+        By machineid, sent in the query or in the path of the URL.
     by_node : dict of str to Answer
         By the node that the key named.
     unknown : Answer or None
-        To a key that names a node that cannot be there.
+        To a key that names a node that does not exist.
     by_spelling : dict
         Answers by machineid, by another name of the header.
     """
@@ -94,33 +76,40 @@ class ServiceSeen:
     unknown: Answer | None = None
     by_spelling: dict[str, ByKey] = field(default_factory=dict)
 
-    def answers(self) -> Iterator[Answer]:
-        """Yield all answers to the service's own URL, with and without a bare key."""
-        for answers in self.by_id.values():
-            yield from answers
-        yield from self.without
+    def with_ids(self) -> list[Answer]:
+        """Return the answers to bare machineids."""
+        return [answer for answers in self.by_id.values() for answer in answers]
+
+    def answers(self) -> list[Answer]:
+        """Return all answers to the service's own URL, with and without a bare key."""
+        return self.with_ids() + self.without
 
     @property
     def topology(self) -> Topology | None:
-        """What the proxy publishes, where it speaks of this URL."""
+        """The published topology, if it contains this URL."""
         found = self.document.topology
         return found if found is not None and found.covering(self.url) is not None else None
+
+    def dead_nodes(self) -> list[str]:
+        """Return the nodes that did not answer to a key that names them."""
+        named = self.by_node.items()
+        return [node for node, a in named if a.status is None or a.is_gateway_error]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Everything.
+    """Everything that a probe saw.
 
     Attributes
     ----------
     header : str
         Request header that carried the machineids.
     evidence : str or None
-        Response header that is said to name the node.
+        Response header that should name the node.
     services : tuple of ServiceSeen
-        At least one; all questions were put to the first.
+        At least one; the first was asked everything.
     requests : int
-        GETs that were sent.
+        Number of GETs that were sent.
     """
 
     header: str
@@ -132,3 +121,120 @@ class Seen:
     def first(self) -> ServiceSeen:
         """The service that was asked everything."""
         return self.services[0]
+
+
+# ---- what in an answer identifies the node ----
+
+# Names that operators use; the first is that of a rendered proxy.
+_KNOWN = (
+    DEFAULT_EVIDENCE.lower(),
+    "x-upstream-addr",
+    "x-upstream",
+    "x-backend-server",
+    "x-backend",
+    "x-served-by",
+    "x-node",
+)
+# These vary for other reasons.
+_NEVER = {
+    "age",
+    "connection",
+    "content-length",
+    "date",
+    "expires",
+    "keep-alive",
+    "server-timing",
+    "set-cookie",
+    "transfer-encoding",
+    "x-cache",
+    "x-pavics-connect",
+}
+_FOUND_OR_NOT = {200, 206, 404, 410}
+
+
+@dataclass(frozen=True)
+class NodeMarker:
+    """The part of an answer that depends on the node; the topology translates addresses."""
+
+    kind: Literal["header", "status", "body"]
+    header: str = ""
+    topology: Topology | None = None
+
+    @property
+    def names_nodes(self) -> bool:
+        """Whether two services can be compared by it."""
+        return self.kind == "header"
+
+    def node_of(self, answer: Answer) -> str | None:
+        """Return the node of an answer, or the value that stands for it; None if unknown."""
+        if answer.status is None:
+            return None
+        if self.kind == "status":
+            return f"status {answer.status}" if answer.status in _FOUND_OR_NOT else None
+        if self.kind == "body":
+            return None if answer.is_gateway_error else f"body {answer.digest[:6]}"
+        value = answer.headers.get(self.header)
+        return None if value is None else _node_name(value, self.topology)
+
+    def nodes_of(self, answers: Iterable[Answer]) -> list[str]:
+        """Return the nodes that answered, each once, sorted."""
+        return sorted({n for answer in answers if (n := self.node_of(answer)) is not None})
+
+    def keeps(self, by_key: ByKey) -> bool:
+        """Tell whether every key stayed on one node."""
+        return all(len(self.nodes_of(answers)) <= 1 for answers in by_key.values())
+
+    def describe(self) -> str:
+        """Return what it is, in words."""
+        if self.kind == "header":
+            shown = "-".join(part.capitalize() for part in self.header.split("-"))
+            return f"the response header {shown}"
+        if self.kind == "status":
+            return "whether the resource is found"
+        return "the text of the answer, which differs from node to node"
+
+
+def find_marker(service: ServiceSeen, evidence: str | None) -> NodeMarker | None:
+    """Find what identifies the node: the evidence header, or else something that differs."""
+    answers = [answer for answer in service.answers() if answer.status is not None]
+    topology = service.document.topology
+    # For a host given by name, nginx can name the node only if the key does.
+    for header in ((evidence or DEFAULT_EVIDENCE).lower(), _KNOWN[0]):
+        if any(answer.headers.get(header) for answer in (*answers, *service.by_node.values())):
+            return NodeMarker("header", header, topology)
+    others = sorted({header for answer in answers for header in answer.headers} - _NEVER)
+    headers = dict.fromkeys([header for header in _KNOWN if header in others] + others)
+    guesses = [NodeMarker("header", header, topology) for header in headers]
+    for guess in (*guesses, NodeMarker("status"), NodeMarker("body")):
+        if _may_be_of_nodes(guess, service):
+            return guess
+    return None
+
+
+def _may_be_of_nodes(guess: NodeMarker, service: ServiceSeen) -> bool:
+    """Tell whether the differences can come from the nodes; their meaning is only guessed.
+
+    Every answer of a node has a value. There are several values, and they come back, which
+    the time of day or a request's number never does. And requests without an id bring a
+    value that an id brought, too, which a header that echoes the id cannot.
+    """
+    answers = service.answers()
+    values = [guess.node_of(answer) for answer in answers]
+    if any(v is None and a.status in _FOUND_OR_NOT for v, a in zip(values, answers, strict=True)):
+        return False
+    runs = [v for i, v in enumerate(values) if v is not None and (i == 0 or values[i - 1] != v)]
+    if not 1 < len(set(runs)) < len(runs):
+        return False
+    return bool(set(guess.nodes_of(service.with_ids())) & set(guess.nodes_of(service.without)))
+
+
+def _node_name(value: str, topology: Topology | None) -> str:
+    if topology is not None and (name := topology.node_of_evidence(value)) is not None:
+        return name
+    # After a retry nginx lists several addresses, and the last one answered.
+    return plain_text(value.rpartition(",")[2].rpartition(" : ")[2].strip())
+
+
+def plain_text(text: str, longest: int = 60) -> str:
+    """Return text of a server without control characters, cut to a length."""
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)[:longest]

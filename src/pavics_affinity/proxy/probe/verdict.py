@@ -2,51 +2,332 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
+from typing import Literal
 
-from .findings import Finding, find_all
-from .judgement import Judgement
-from .routes import of_places
-from .seen import Seen, ServiceSeen
-from .silence import of_evidence_missing, of_no_answer, of_no_telltale
-from .telltale import Telltale, places, telltale_of
+from .findings import ProbeFinding, are_together, find_all, misled, server_of
+from .seen import NodeMarker, Seen, ServiceSeen, find_marker, plain_text
+
+Kind = Literal[
+    "strict", "plain", "single-node",
+    "down", "nodes-down", "node-down", "no-service", "not-nginx",
+    "no-hash", "other-header", "one-node", "apart", "not-strict", "no-evidence",
+    "cannot-tell",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Verdict(Judgement):
-    """What a probe comes to.
+class Verdict:
+    """The result of a probe.
 
     Attributes
     ----------
-    findings : tuple of Finding
+    kind : str
+        One of `Kind`; the manual has a line for each.
+    works : bool or None
+        None if it cannot be told.
+    words : str
+        What is the case.
+    next : str
+        What to do now.
+    findings : tuple of ProbeFinding
         What was seen, point by point.
     ids : dict of str to dict of str to list of str
-        By URL and machineid, the nodes that answered, or what stands for them;
-        empty where nothing does.
+        By URL and machineid, the nodes that answered, or the values that stand for
+        them; empty if the answers do not identify nodes.
     """
 
-    findings: tuple[Finding, ...] = ()
+    kind: Kind
+    works: bool | None
+    words: str
+    next: str
+    findings: tuple[ProbeFinding, ...] = ()
     ids: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
 
 def judge(seen: Seen) -> Verdict:
-    """Judge what was seen of a proxy.
+    """Judge the answers of a proxy.
 
     Parameters
     ----------
     seen : Seen
-        As `ask` brought it.
+        As `ask` returns it.
     """
-    telltale = telltale_of(seen.first, seen.evidence)
+    marker = find_marker(seen.first, seen.evidence)
     found = (
-        of_no_answer(seen.first)
-        or of_evidence_missing(seen, telltale)
-        or (of_no_telltale(seen.first) if telltale is None else of_places(seen, telltale))
+        _without_answers(seen.first)
+        or _without_evidence(seen, marker)
+        or (_without_marker(seen.first) if marker is None else _by_nodes(seen, marker))
     )
-    ids = {} if telltale is None else {s.url: _placed(s, telltale) for s in seen.services}
-    findings = find_all(seen, telltale)
-    return Verdict(found.kind, found.works, found.words, found.next, findings, ids)
+    ids = {}
+    if marker is not None:
+        for service in seen.services:
+            ids[service.url] = {key: marker.nodes_of(a) for key, a in service.by_id.items()}
+    return dataclasses.replace(found, findings=find_all(seen, marker), ids=ids)
 
 
-def _placed(service: ServiceSeen, telltale: Telltale) -> dict[str, list[str]]:
-    return {key: places(telltale, answers) for key, answers in service.by_id.items()}
+_SINGLE_NODE = Verdict(
+    "single-node", True, "the site has one node, so that every request goes there", "nothing to do"
+)
+
+
+# ---- answers are missing, or do not identify nodes ----
+
+
+def _without_answers(first: ServiceSeen) -> Verdict | None:
+    """Judge a proxy if none of its answers comes from a service."""
+    answers = first.answers()
+    came = [answer for answer in answers if answer.status is not None]
+    if not came:
+        failure = answers[0].failure
+        return Verdict(
+            "down", False, f"nothing answers at {first.url}: {failure}", _next_if_down(failure)
+        )
+    statuses = {answer.status for answer in came}
+    if all(answer.is_gateway_error for answer in came) and (
+        len(first.dead_nodes()) == len(first.by_node)
+    ):
+        return Verdict(
+            "nodes-down",
+            False,
+            f"the proxy answers, and no node behind it does ({_joined(statuses)})",
+            "start the service on its nodes; if it runs, compare its port with the proxy's "
+            "server lines",
+        )
+    if all(answer.status is not None and 300 <= answer.status < 400 for answer in came):
+        target = plain_text(came[0].headers.get("location", ""), 200)
+        return Verdict(
+            "no-service",
+            False,
+            f"{first.url} only redirects to {target!r}",
+            "probe that URL, and give it to the users: a redirected Execute is not followed",
+        )
+    return None
+
+
+def _next_if_down(failure: str) -> str:
+    if "TLS" in failure:
+        return (
+            "give the proxy a certificate that clients trust, or make this one trust your "
+            "authority (REQUESTS_CA_BUNDLE=file)"
+        )
+    if "HTTP" in failure or "head" in failure:
+        return "another program than a web server listens there; check the port"
+    if "name" in failure:
+        return "check the host's name, and whether this machine's DNS knows it"
+    return "start the proxy, or check host and port; nginx -t checks its files"
+
+
+def _without_evidence(seen: Seen, marker: NodeMarker | None) -> Verdict | None:
+    """Judge a proxy if its answers lack the evidence that it promises."""
+    published = seen.first.topology
+    if published is None or published.evidence is None or len(published.nodes) < 2:
+        return None
+    if marker is not None and marker.header == published.evidence.lower():
+        return None
+    return Verdict(
+        "no-evidence",
+        False,
+        f"the proxy promises the response header {published.evidence}, and no answer has it: "
+        "clients take such an answer for another node's",
+        "find out what removes the header in front of nginx; then probe again",
+    )
+
+
+def _without_marker(first: ServiceSeen) -> Verdict:
+    """Judge a proxy whose answers do not identify nodes."""
+    came = [answer for answer in first.answers() if answer.status is not None]
+    published = first.topology
+    if published is not None and len(published.nodes) == 1:
+        return _SINGLE_NODE
+    if all(answer.status in {401, 403} for answer in came):
+        return Verdict(
+            "cannot-tell",
+            None,
+            f"{first.url} asks for credentials, and a probe sends none; its refusals do not "
+            "show the node",
+            "probe a public service, or from a host that has access; a rendered proxy names the "
+            "node in refusals, too",
+        )
+    if all(answer.status != 200 for answer in came):
+        return Verdict(
+            "no-service",
+            False,
+            f"{first.url} answers {_joined({a.status for a in came})}, and not as a service",
+            "check the URL: scheme, port and path should be those that users give, as in .../wps",
+        )
+    if not any("nginx" in answer.headers.get("server", "").lower() for answer in came):
+        return Verdict(
+            "not-nginx",
+            False,
+            f"the server here is not nginx, but {server_of(came[0])}; its answers do not tell one "
+            "node from another",
+            "give the proxy's URL, not a node's own; a proxy of another kind needs a topology "
+            "and its nodes' addresses (see the manual on the direct route)",
+        )
+    return Verdict(
+        "cannot-tell",
+        None,
+        "nginx answers, and its answers do not show which node gave them: this may be the "
+        "manual's plain proxy, or one without a hash",
+        "check its files (pavics-affinity check), or probe the URL of an output, which only "
+        "one node has; for a proxy that names the node, render it (pavics-affinity render)",
+    )
+
+
+# ---- the answers identify nodes ----
+
+
+def _by_nodes(seen: Seen, marker: NodeMarker) -> Verdict:
+    """Judge by the nodes to which ids, and keys that name a node, went."""
+    first = seen.first
+    published = first.topology
+    if not marker.keeps(first.by_id):
+        return _of_moved_ids(seen, marker)
+    if published is not None and published.proxy == "strict":
+        return _of_strict(seen, marker)
+    if len(marker.nodes_of(first.with_ids())) < 2:
+        return _of_one_node(seen, marker)
+    if are_together(seen, marker) is False:
+        return Verdict(
+            "apart",
+            False,
+            "each service keeps an id on a node, but not on the same one: a chain that goes from "
+            "one service to the other loses its files",
+            "give all upstreams the same servers in the same order with the same weights, and no "
+            "'consistent' (pavics-affinity check says where they differ); or render the proxy",
+        )
+    words = "an id's requests all go to one node, by the hash"
+    if seen.header.lower() != "machineid":
+        words += f" over the header {seen.header}"
+    step = (
+        "nothing to do; to let clients name their node, and keep it when servers change, render "
+        "the proxy in the strict style (pavics-affinity render)"
+    )
+    if first.document.trouble or first.document.topology is not None:
+        step = (
+            "clients cannot use the document that the proxy publishes for this URL: give the "
+            "service the URL that users type, or an alias, in the topology, and render again"
+        )
+    return Verdict("plain", True, words, step)
+
+
+def _of_moved_ids(seen: Seen, marker: NodeMarker) -> Verdict:
+    first = seen.first
+    for name, by_id in first.by_spelling.items():
+        if marker.keeps(by_id) and any(marker.nodes_of(answers) for answers in by_id.values()):
+            return _of_other_header(seen.header, name)
+    failed = [answer for answer in first.answers() if answer.is_gateway_error]
+    words = f"the header {seen.header} does not reach the hash: requests with one id go to "
+    words += ", ".join(marker.nodes_of(first.answers()))
+    if failed:
+        return Verdict(
+            "nodes-down",
+            False,
+            f"{words}; {len(failed)} answers were 502, 503 or 504",
+            "start the node that does not answer: by default nginx moves its ids to others "
+            "(max_fails=0 and proxy_next_upstream off keep them); then probe again",
+        )
+    return Verdict(
+        "no-hash",
+        False,
+        words,
+        f"write 'hash {_variable(seen.header)};' into each upstream block, and check that nothing "
+        "in front of nginx drops the header; pavics-affinity check finds the line",
+    )
+
+
+def _of_other_header(header: str, used: str) -> Verdict:
+    words = f"the hash is over {_variable(used)}: it uses the header {used}, not {header}"
+    if "_" in header or "-" in used:
+        dropped = header if "_" in header else used.replace("-", "_")
+        words += f"; a header {dropped} would be dropped by nginx because of its underscore"
+    wanted = header.replace("_", "")
+    return Verdict(
+        "other-header",
+        False,
+        words,
+        f"write 'hash {_variable(wanted)};' into each upstream block, as clients send {wanted}; "
+        f"until then, Workflow(header={used!r}) works",
+    )
+
+
+def _of_one_node(seen: Seen, marker: NodeMarker) -> Verdict:
+    first = seen.first
+    published = first.topology
+    if published is not None and len(published.nodes) == 1:
+        return _SINGLE_NODE
+    node = marker.nodes_of(first.with_ids())
+    others = marker.nodes_of(first.without)
+    if not node:
+        return Verdict(
+            "cannot-tell",
+            None,
+            f"no answer to a request with an id shows its node, while others do by "
+            f"{marker.describe()}",
+            "look up the requests with an id in the proxy's log; then probe again",
+        )
+    words = f"all {len(first.by_id)} ids went to {node[0]}"
+    if others and others != node:
+        return Verdict(
+            "one-node",
+            False,
+            f"{words}, and requests without one to {', '.join(others)}",
+            "the ids are not spread: check the hash and the servers' weights "
+            "(pavics-affinity check)",
+        )
+    return Verdict(
+        "one-node",
+        None,
+        f"{words}, and so did requests without one: there is one node, or the hash is over "
+        "something else, such as the client's address",
+        "if there are more nodes, check the hash, and whether they are up (pavics-affinity check)",
+    )
+
+
+def _of_strict(seen: Seen, marker: NodeMarker) -> Verdict:
+    dead = {node for service in seen.services for node in service.dead_nodes()}
+    if dead:
+        return Verdict(
+            "node-down",
+            False,
+            f"a strict proxy, and {', '.join(sorted(dead))} behind it does not answer: its "
+            "workflows wait, and no other node gets their requests",
+            "start the node again; or, to remove it, drain it and take it out of the topology",
+        )
+    lost = any(misled(service, marker) for service in seen.services)
+    refused = seen.first.unknown is not None and seen.first.unknown.status == 421
+    if lost or not refused:
+        what = "a node does not lead there" if lost else "an unknown node is not refused"
+        return Verdict(
+            "not-strict",
+            False,
+            f"the document says strict, but a key that names {what}: the document is not of the "
+            "configuration that nginx runs",
+            "render again, nginx -t, reload; and check that the header reaches nginx unchanged",
+        )
+    missing = [service.url for service in seen.services if service.topology is None]
+    if missing:
+        return Verdict(
+            "apart",
+            False,
+            f"a strict proxy, but {', '.join(missing)} is not in the document: clients cannot name "
+            "their node there",
+            "add the service to the topology, render, reload",
+        )
+    return Verdict(
+        "strict",
+        True,
+        "an id's requests all go to one node, a key that names a node goes there and nowhere else, "
+        "and clients find all they need by the service's URL",
+        "nothing to do",
+    )
+
+
+def _variable(header: str) -> str:
+    return f"$http_{header.lower().replace('-', '_')}"
+
+
+def _joined(statuses: set[int | None]) -> str:
+    return ", ".join(str(status) for status in sorted(s for s in statuses if s is not None))

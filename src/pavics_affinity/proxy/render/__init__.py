@@ -1,16 +1,16 @@
-"""From a topology to the files of its proxy; no file is touched here."""
+"""Render the files of a proxy from a topology; nothing is written to disk here."""
 
 from __future__ import annotations
 
+import json
 from typing import Literal, get_args
 
 from ...errors import TopologyError
 from ...topology import Topology
-from .compose import render_compose
-from .nodes import named_hosts
+from . import values
 from .plain import render_plain
 from .strict import render_strict
-from .values import check_names
+from .values import named_hosts
 
 Style = Literal["plain", "strict"]
 
@@ -23,7 +23,7 @@ __all__ = ["COMPOSE_FILE", "MAIN_FILE", "Style", "named_hosts", "render", "rende
 def render(
     topology: Topology, style: Style = "strict", *, compose: str | None = COMPOSE_FILE
 ) -> dict[str, str]:
-    """Write a site's proxy: nginx's files, and docker-compose's.
+    """Render nginx's files and docker-compose's.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def render(
         The site.
     style : {"strict", "plain"}, default "strict"
         ``"strict"``: a key that names a node goes there and nowhere else, and the
-        answer names its node. ``"plain"``: the hash over the header alone.
+        answer names its node. ``"plain"``: only a hash over the header.
     compose : str, optional
         Name of the compose file; None for none.
 
@@ -44,11 +44,11 @@ def render(
     Raises
     ------
     TopologyError
-        Something that a proxy needs is missing, or cannot be said to nginx.
+        A value that a proxy needs is missing, or nginx cannot take it.
     """
     files = {f"config/proxy/{name}": text for name, text in render_proxy(topology, style).items()}
     if compose is not None:
-        files[compose] = render_compose(topology)
+        files[compose] = _render_compose(topology)
     return files
 
 
@@ -56,5 +56,36 @@ def render_proxy(topology: Topology, style: Style = "strict") -> dict[str, str]:
     """Return nginx's files alone, by path below ``config/proxy``; see `render`."""
     if style not in get_args(Style):
         raise TopologyError(f"style {style!r}: expected one of {', '.join(get_args(Style))}")
-    check_names(topology)
+    values.check_names(topology)
     return render_plain(topology) if style == "plain" else render_strict(topology)
+
+
+def _render_compose(topology: Topology) -> str:
+    """Return a compose file with the service ``proxy``; also usable as an override."""
+    published: dict[int, int] = {}
+    for service in topology.services:
+        values.listen(service)
+        inside = service.listen_port or 0
+        outside = service.publish or inside
+        if published.setdefault(outside, inside) != inside:
+            raise TopologyError(
+                f"service {service.name!r}: port {outside} is published for the proxy's port "
+                f"{published[outside]} already, and this service listens on {inside}; choose "
+                "another port to publish",
+                key=f"services.{service.name}.publish",
+            )
+    # YAML 1.1 reads 22:22 as a number of base 60, so the ports are quoted.
+    ports = "\n".join(
+        f"      - {json.dumps(f'{outside}:{inside}')}" for outside, inside in published.items()
+    )
+    return f"""\
+services:
+  proxy:
+    image: nginx
+    ports:
+{ports}
+    volumes:
+      - ./config/proxy/nginx.conf:/etc/nginx/nginx.conf:ro
+      - ./config/proxy/conf.d:/etc/nginx/conf.d:ro
+    restart: always
+"""

@@ -1,9 +1,9 @@
-"""What each of the proxy's ports serves: which path goes to which service, and as what."""
+"""What each of the proxy's ports serves: paths, services, and the files they are written to."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -15,14 +15,9 @@ from . import values
 
 @dataclass(frozen=True)
 class Location:
-    """A path prefix, by whole segments, and what the backend has in its place.
+    """A path prefix of the proxy, and the path on the service's backends.
 
-    Attributes
-    ----------
-    path, backend : str
-        Without slash at the end; empty for the root.
-    service : Service
-        Whose backends answer.
+    Both are whole segments without slash at the end; empty for the root.
     """
 
     path: str
@@ -31,23 +26,13 @@ class Location:
 
     @property
     def changes_path(self) -> bool:
-        """Whether the backend is asked for another path than the proxy."""
+        """Whether the backend's path differs from the proxy's."""
         return self.path != self.backend
 
 
 @dataclass(frozen=True)
-class Listener:
-    """One port of the proxy's.
-
-    Attributes
-    ----------
-    listen : str
-        Port, or address and port.
-    services : tuple of Service
-        At least one.
-    locations : tuple of Location
-        Shortest prefix first.
-    """
+class ProxyPort:
+    """One port of the proxy: what it listens on, its services, and their locations."""
 
     listen: str
     services: tuple[Service, ...]
@@ -55,23 +40,34 @@ class Listener:
 
     @property
     def file_name(self) -> str:
-        """File of the server block, where several services share it."""
+        """File of the server block, if several services share it."""
         return f"conf.d/01-listen-{re.sub('[^a-z0-9]+', '-', self.listen.lower())}.conf"
 
     @property
     def has_root(self) -> bool:
-        """Whether every path belongs to a service."""
+        """Whether a location takes every path that no other takes."""
         return any(not location.path for location in self.locations)
 
 
-def listeners(topology: Topology) -> tuple[Listener, ...]:
-    """Return the proxy's ports, in the order in which services first use them.
+def proxy_files(
+    topology: Topology,
+    service_text: Callable[[Service], str],
+    server_text: Callable[[ProxyPort], str],
+) -> dict[str, str]:
+    """Return a file per service, with the server block of its port unless others share it."""
+    files = {}
+    for port in proxy_ports(topology):
+        for service in port.services:
+            files[f"conf.d/{service.name}.conf"] = service_text(service)
+        if len(port.services) == 1:
+            files[f"conf.d/{port.services[0].name}.conf"] += server_text(port)
+        else:
+            files[port.file_name] = server_text(port)
+    return files
 
-    Raises
-    ------
-    TopologyError
-        Two services want one path of one port, or a path that nginx cannot be told.
-    """
+
+def proxy_ports(topology: Topology) -> tuple[ProxyPort, ...]:
+    """Return the proxy's ports, in the order in which services first use them."""
     by_port: dict[str, list[Service]] = {}
     for service in topology.services:
         by_port.setdefault(values.listen(service), []).append(service)
@@ -98,7 +94,7 @@ def listeners(topology: Topology) -> tuple[Listener, ...]:
                     key=f"services.{service.name}.url",
                 )
     return tuple(
-        Listener(listen, tuple(services), _without_needless(tables[listen]))
+        ProxyPort(listen, tuple(services), _needed(tables[listen]))
         for listen, services in by_port.items()
     )
 
@@ -110,7 +106,7 @@ def _prefixes(service: Service) -> Iterator[tuple[str, str, str]]:
     if service.url is not None:
         yield service.url, backend, f"services.{service.name}.url"
     for alias in service.aliases:
-        # Without a path it is another name for the origin, of which nginx sees nothing.
+        # Without a path it is another name of the origin, which nginx does not see.
         if urlsplit(alias).path.strip("/"):
             yield alias, backend, f"services.{service.name}.aliases"
     if service.outputs is not None:
@@ -120,7 +116,7 @@ def _prefixes(service: Service) -> Iterator[tuple[str, str, str]]:
 
 def _add(table: dict[str, Location], new: Location, key: str, listen: str) -> None:
     old = table.setdefault(new.path, new)
-    # One place for the outputs of several services is usual: they share the node's disk.
+    # Several services often share one place for outputs, as they share the node's disk.
     shared_outputs = key.endswith(".outputs") and old.backend == new.backend
     if (old.service is not new.service or old.backend != new.backend) and not shared_outputs:
         raise TopologyError(
@@ -131,7 +127,8 @@ def _add(table: dict[str, Location], new: Location, key: str, listen: str) -> No
         )
 
 
-def _without_needless(table: dict[str, Location]) -> tuple[Location, ...]:
+def _needed(table: dict[str, Location]) -> tuple[Location, ...]:
+    """Return the locations by path, without those that a shorter one serves alike."""
     kept: list[Location] = []
     for location in sorted(table.values(), key=lambda each: each.path):
         around = [k for k in kept if location.path.startswith(k.path + "/")]

@@ -1,11 +1,11 @@
-"""The manual's style: ``hash`` over the header, and nothing that a plain site does not expect."""
+"""The plain style of the manual: a ``hash`` over the header, and nothing else."""
 
 from __future__ import annotations
 
 from ...topology import Backend, Service, Topology
 from . import values
-from .layout import Listener, Location, listeners
-from .nodes import NODE_VARIABLE, address_entries
+from .layout import Location, ProxyPort, proxy_files
+from .values import NODE_VARIABLE, address_entries
 
 
 def render_plain(topology: Topology) -> dict[str, str]:
@@ -17,42 +17,35 @@ def render_plain(topology: Topology) -> dict[str, str]:
     if topology.evidence is not None:
         evidence = values.header_name(topology.evidence, "evidence")
         files["conf.d/00-affinity.conf"] = _node_map(topology)
-    for listener in listeners(topology):
-        server = _server(listener, evidence)
-        for service in listener.services:
-            files[f"conf.d/{service.name}.conf"] = _upstream(topology, service, variable)
-        if len(listener.services) == 1:
-            files[f"conf.d/{listener.services[0].name}.conf"] += server
-        else:
-            files[listener.file_name] = server
-    return files
+    return files | proxy_files(
+        topology,
+        lambda service: _upstream(topology, service, variable),
+        lambda port: _server(port, evidence),
+    )
 
 
 def _upstream(topology: Topology, service: Service, variable: str) -> str:
     backends = topology.backends(service)
     method = f"  {service.method.replace('hash', f'hash {variable}', 1)};"
     servers = [f"  server {_server_line(backend, service)};" for backend in backends]
-    # nginx refuses a backup that stands after the hash.
+    # nginx refuses a backup after the hash.
     late = any(backend.backup for backend in backends)
     lines = [*servers, method] if late else [method, *servers]
     return "\n".join([f"upstream {service.name} {{", *lines, "}", ""])
 
 
 def _server_line(backend: Backend, service: Service) -> str:
-    line = values.address(backend, service)
-    weight = values.whole_weight(backend, service)
-    if weight != 1:
-        line += f" weight={weight}"
+    line = values.address(backend, service) + values.weight(backend, service)
     return line + " down" * backend.down + " backup" * backend.backup
 
 
-def _server(listener: Listener, evidence: str) -> str:
-    lines = ["server {", f"  listen {listener.listen};"]
+def _server(port: ProxyPort, evidence: str) -> str:
+    lines = ["server {", f"  listen {port.listen};"]
     if evidence:
         lines.append(f"  add_header {evidence} ${NODE_VARIABLE} always;")
-    for location in listener.locations:
+    for location in port.locations:
         lines += _location(location)
-    if not listener.has_root:
+    if not port.has_root:
         lines.append("  location / { return 404; }")
     return "\n".join([*lines, "}", ""])
 

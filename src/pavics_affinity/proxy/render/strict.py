@@ -18,15 +18,15 @@ from ...protocol import (
 )
 from ...topology import Backend, Service, Topology
 from . import values
-from .layout import Listener, Location, listeners
-from .nodes import NODE_VARIABLE, address_entries, named_hosts
+from .layout import Location, ProxyPort, proxy_files
+from .values import NODE_VARIABLE, address_entries, named_hosts
 
 # nginx reads a directive's argument into a buffer of 4096 bytes.
 _CHUNK = 1500
 _ZONE_PER_SERVER = 2
 _SMALLEST_ZONE = 64
 
-# No service can have this name.
+# A service cannot have this name.
 _UNKNOWN = ".unknown"
 
 
@@ -34,31 +34,19 @@ def render_strict(topology: Topology) -> dict[str, str]:
     """Return the files of a strict proxy: text by path below ``config/proxy``."""
     values.header_name(topology.header, "header")
     evidence = values.header_name(topology.evidence or DEFAULT_EVIDENCE, "evidence")
-    fronts = listeners(topology)
     files = {"nginx.conf": _main(topology), "conf.d/00-affinity.conf": _common(topology)}
-    for listener in fronts:
-        server = _server(topology, listener, evidence)
-        for service in listener.services:
-            files[f"conf.d/{service.name}.conf"] = _service(topology, service)
-        if len(listener.services) == 1:
-            files[f"conf.d/{listener.services[0].name}.conf"] += "\n" + server
-        else:
-            files[listener.file_name] = server
-    return files
+    return files | proxy_files(
+        topology,
+        lambda service: _service(topology, service),
+        lambda port: _server(topology, port, evidence),
+    )
 
 
 # ---- what all services share ----
 
 
 def _common(topology: Topology) -> str:
-    return "\n".join(
-        [
-            _keys(topology),
-            _evidence_map(topology),
-            _LOG,
-            _document(topology),
-        ]
-    )
+    return "\n".join([_keys(topology), _evidence_map(topology), _LOG, _document(topology)])
 
 
 def _keys(topology: Topology) -> str:
@@ -97,7 +85,7 @@ map $affinity_key $affinity_ill_formed {{
   "" "";
   "~^{MACHINEID}(~({SUFFIX}))?$" "";
 }}
-# Behind another proxy that ends TLS, the backends are to know of it.
+# The scheme that clients use, also behind another proxy that ends TLS.
 map $http_x_forwarded_proto $affinity_scheme {{
   default $scheme;
   "~^https?$" $http_x_forwarded_proto;
@@ -110,8 +98,8 @@ def _evidence_map(topology: Topology) -> str:
     names = named_hosts(topology)
     if names:
         lines.append(
-            f"# Of a bare key nobody can tell it for {', '.join(names)}: nginx prints addresses, "
-            "not names."
+            f"# For bare keys it is unknown on {', '.join(names)}: nginx writes addresses, not "
+            "names."
         )
     lines += [
         "map $proxy_host $affinity_asked {",
@@ -147,13 +135,13 @@ _LOG = (
 
 
 def _document(topology: Topology) -> str:
-    """Write the discovery document into variables, each within nginx's limit for a text."""
+    """Return the discovery document as variables, each within nginx's limit for a text."""
     text = document_text(topology, evidence=topology.evidence or DEFAULT_EVIDENCE)
-    # nginx would expand a dollar; JSON can do without one, and without an apostrophe.
+    # nginx would expand a dollar, and an apostrophe ends the text; JSON can escape both.
     text = text.replace("$", "\\u0024").replace("'", "\\u0027")
     chunks = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
     names = [f"$affinity_document_{number}" for number in range(1, len(chunks) + 1)]
-    lines = ["# What clients need to know of this site."]
+    lines = ["# What clients need to know about this site."]
     for name, chunk in zip(names, chunks, strict=True):
         escaped = chunk.replace("\\", "\\\\")
         lines.append(f"map \"\" {name} {{ default '{escaped}'; }}")
@@ -169,7 +157,7 @@ def _service(topology: Topology, service: Service) -> str:
     by_node: dict[str, list[Backend]] = {}
     for backend in backends:
         by_node.setdefault(backend.node, []).append(backend)
-    pool = pool_variable(service)
+    pool = _pool_variable(service)
     lines = [
         "# A key that ends in ~NODE goes to that node's own upstream, any other by the hash.",
         f"map $affinity_key ${pool} {{",
@@ -180,7 +168,7 @@ def _service(topology: Topology, service: Service) -> str:
         f"upstream {service.name} {{",
         f"  zone {service.name} {_zone(len(backends))}k;",
         f"  {service.method.replace('hash', 'hash $affinity_key', 1)};",
-        # With no way on to another server, a backup would never be asked.
+        # Without a retry on another server, a backup would never be used.
         *(f"  server {_server_line(b, service, shared=True)};" for b in backends if not b.backup),
         *_KEEPALIVE,
         "}",
@@ -205,16 +193,15 @@ _KEEPALIVE = [
 
 
 def _server_line(backend: Backend, service: Service, *, shared: bool) -> str:
-    weight = values.whole_weight(backend, service)
-    line = values.address(backend, service)
-    if weight != 1 and shared:
-        line += f" weight={weight}"
-    # A node that failed once keeps its ids: nobody else has their files.
+    line, weight = values.address(backend, service), values.weight(backend, service)
+    if shared:
+        line += weight
+    # A node that failed once keeps its ids: no other node has their files.
     return line + " max_fails=0" + " down" * backend.down
 
 
-def pool_variable(service: Service) -> str:
-    """Return the variable that holds the name of the upstream for a request's key."""
+def _pool_variable(service: Service) -> str:
+    """Return the variable for the name of the upstream that a request's key selects."""
     return f"affinity_pool_{values.variable_part(service.name)}"
 
 
@@ -225,11 +212,12 @@ def _zone(servers: int) -> int:
 # ---- one port ----
 
 
-def _server(topology: Topology, listener: Listener, evidence: str) -> str:
-    alone = len(listener.services) == 1
+def _server(topology: Topology, port: ProxyPort, evidence: str) -> str:
+    alone = len(port.services) == 1
     lines = [
+        *([""] if alone else []),
         "server {",
-        f"  listen {listener.listen};",
+        f"  listen {port.listen};",
         "  server_tokens off;",
         f"  add_header {evidence} ${NODE_VARIABLE} always;",
         # Empty or "-": the node was not reached, so that nothing ran.
@@ -247,14 +235,13 @@ def _server(topology: Topology, listener: Listener, evidence: str) -> str:
         # A synchronous Execute is silent for as long as it runs.
         "  proxy_read_timeout 3600s;",
         "  proxy_send_timeout 3600s;",
-        # Said in the file, for whoever looks there when a node is down.
         "  # A node that does not answer is a 502 until it is back: no other has its files.",
         "  proxy_next_upstream off;",
         "  proxy_max_temp_file_size 0;",
-        *_tls(listener),
+        *_tls(port),
         "",
-        '  if ($affinity_ill_formed) { return 400 "this is no machineid\\n"; }',
-        *([f"  {_refuse_unknown(listener.services[0])}"] if alone else []),
+        '  if ($affinity_ill_formed) { return 400 "this is not a machineid\\n"; }',
+        *([f"  {_refuse_unknown(port.services[0])}"] if alone else []),
         '  if ($affinity_path_key != "") {',
         f'    rewrite "^{re.escape(PATH_PREFIX)}[^/]+(/.*)$" $1;',
         "  }",
@@ -264,22 +251,22 @@ def _server(topology: Topology, listener: Listener, evidence: str) -> str:
         "    add_header Cache-Control no-cache always;",
         "    return 200 $affinity_document;",
         "  }",
-        f'  location {PATH_PREFIX.rstrip("/")} {{ return 400 "no key and path follow\\n"; }}',
+        f'  location {PATH_PREFIX.rstrip("/")} {{ return 400 "expected a key and a path\\n"; }}',
     ]
-    for location in listener.locations:
+    for location in port.locations:
         lines += _location(location, alone=alone)
-    if not listener.has_root:
+    if not port.has_root:
         lines.append("  location / { return 404; }")
     return "\n".join([*lines, "}", ""])
 
 
 def _refuse_unknown(service: Service) -> str:
-    pool = pool_variable(service)
-    return f'if (${pool} = {_UNKNOWN}) {{ return 421 "this proxy knows no such node\\n"; }}'
+    pool = _pool_variable(service)
+    return f'if (${pool} = {_UNKNOWN}) {{ return 421 "this proxy does not know this node\\n"; }}'
 
 
-def _tls(listener: Listener) -> list[str]:
-    service = next((service for service in listener.services if service.tls), None)
+def _tls(port: ProxyPort) -> list[str]:
+    service = next((service for service in port.services if service.tls), None)
     if service is None:
         return []
     lines = ["  proxy_ssl_server_name on;"]
@@ -292,7 +279,7 @@ def _tls(listener: Listener) -> list[str]:
 def _location(location: Location, *, alone: bool) -> list[str]:
     scheme = "https" if location.service.tls else "http"
     first = [] if alone else [_refuse_unknown(location.service)]
-    target = f"{scheme}://${pool_variable(location.service)}"
+    target = f"{scheme}://${_pool_variable(location.service)}"
     if not location.changes_path:
         inside = [*first, f"proxy_pass {target}$affinity_uri;"]
         root = ["location / {", *inside]

@@ -1,28 +1,27 @@
-"""What a topology says, as it may stand in an nginx file: refused where it could be more."""
+"""Values of a topology as nginx takes them; refused if nginx could read them as more."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from ...errors import TopologyError
+from ...placement.servers import parse_server, peers_of
 from ...protocol import HEADER_RULE, is_free_header, passes_nginx
 from ...topology import Backend, Service, Topology
 
-# Nothing here means anything to nginx, quoted or not, or to a regular expression
-# that re.escape has seen.
+NODE_VARIABLE = "affinity_node"
+"""nginx's variable for the name of the node that answered."""
+
+# None of these characters has a meaning for nginx, quoted or not, or for a regular
+# expression after re.escape.
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~@:+=,-]+)*/?", re.ASCII)
 _ADDRESS = re.compile(r"(?:unix:/)?[A-Za-z0-9._:\[\]/@+=,~-]+", re.ASCII)
 _LONGEST_NAME = 63
 
 
 def header_name(name: str, key: str) -> str:
-    """Return a header's name, if nginx takes it and it is free for this use.
-
-    Raises
-    ------
-    TopologyError
-        nginx drops a header of this name, or HTTP has another meaning for it.
-    """
+    """Return a header's name, if nginx takes it and it has no other meaning."""
     if not passes_nginx(name):
         raise TopologyError(
             f"{key} = {name!r}: expected {HEADER_RULE}, such as 'machineid'; nginx drops a header "
@@ -31,7 +30,7 @@ def header_name(name: str, key: str) -> str:
         )
     if not is_free_header(name):
         raise TopologyError(
-            f"{key} = {name!r}: HTTP gives this header another meaning; choose a name of its own, "
+            f"{key} = {name!r}: HTTP gives this header another meaning; choose another name, "
             "such as 'machineid'",
             key=key,
         )
@@ -39,13 +38,7 @@ def header_name(name: str, key: str) -> str:
 
 
 def path(text: str, what: str, key: str) -> str:
-    """Return a path without slash at the end, if nginx can be told it as it is.
-
-    Raises
-    ------
-    TopologyError
-        It holds characters that nginx would decode or interpret.
-    """
+    """Return a path without slash at the end, if nginx takes it as it is."""
     if not _PATH.fullmatch(text):
         raise TopologyError(
             f"{what}: {text!r} cannot stand in nginx's configuration; use letters, digits and "
@@ -56,13 +49,7 @@ def path(text: str, what: str, key: str) -> str:
 
 
 def address(backend: Backend, service: Service) -> str:
-    """Return a backend's address as a ``server`` line has it.
-
-    Raises
-    ------
-    TopologyError
-        It has none.
-    """
+    """Return a backend's address for a ``server`` line."""
     if backend.address is None:
         raise TopologyError(
             f"service {service.name!r}: no address of node {backend.node!r} is known; give the "
@@ -72,7 +59,8 @@ def address(backend: Backend, service: Service) -> str:
         )
     if not _ADDRESS.fullmatch(backend.address):
         raise TopologyError(
-            f"service {service.name!r}: {backend.address!r} cannot stand in nginx's configuration",
+            f"service {service.name!r}: {backend.address!r} cannot stand in nginx's "
+            "configuration; give the node a host name or an IP address",
             node=backend.node,
             key=f"services.{service.name}.backends",
         )
@@ -80,51 +68,32 @@ def address(backend: Backend, service: Service) -> str:
 
 
 def listen(service: Service) -> str:
-    """Return what a service's ``listen`` line has: a port, or an address and a port.
-
-    Raises
-    ------
-    TopologyError
-        The topology does not tell.
-    """
+    """Return the argument of ``listen``: a port, or an address and a port."""
     if service.listen is None and service.port is None:
         raise TopologyError(
             f"service {service.name!r}: the proxy's own port is not known; give the service "
-            "a port, or listen where the proxy's differs",
+            "a port, or listen if the proxy's port differs",
             key=f"services.{service.name}.port",
         )
     host, _, port = str(service.listen or service.port).rpartition(":")
     return port if host in ("", "*") else f"{host}:{port}"
 
 
-def whole_weight(backend: Backend, service: Service) -> int:
-    """Return a weight as nginx takes it.
-
-    Raises
-    ------
-    TopologyError
-        It is no whole number.
-    """
-    weight = 1 if backend.weight is None else backend.weight
-    if int(weight) != weight:
+def weight(backend: Backend, service: Service) -> str:
+    """Return the parameter of a ``server`` line, with a space before it; empty for 1."""
+    value = 1 if backend.weight is None else backend.weight
+    if int(value) != value:
         raise TopologyError(
-            f"service {service.name!r}: nginx takes whole weights only, not {weight} "
-            f"(node {backend.node!r})",
+            f"service {service.name!r}: weight {value} of node {backend.node!r} is not a whole "
+            "number, and nginx takes no other; multiply all weights until they are",
             node=backend.node,
             key=f"services.{service.name}.backends",
         )
-    return int(weight)
+    return "" if value == 1 else f" weight={int(value)}"
 
 
 def check_names(topology: Topology) -> None:
-    """Refuse what nginx could not keep apart, or has no method for.
-
-    Raises
-    ------
-    TopologyError
-        Two services whose names differ by upper and lower case only, a name
-        that is too long, a method that is not nginx's, no service at all.
-    """
+    """Refuse names that nginx cannot tell apart or take, and methods that it does not have."""
     if not topology.services:
         raise TopologyError(
             "the topology has no service, so there is nothing to render; add one such as "
@@ -150,17 +119,44 @@ def check_names(topology: Topology) -> None:
         if service.method == "rendezvous":
             raise TopologyError(
                 f"service {service.name!r}: nginx has no method 'rendezvous'; use 'hash', "
-                "or 'hash consistent' where this service's chains never meet another service",
+                "or 'hash consistent' if this service's chains never use another service",
                 key=f"services.{service.name}.method",
             )
 
 
 def variable_part(name: str) -> str:
-    """Return a service's name as part of an nginx variable's name."""
+    """Return a name as part of an nginx variable's name."""
     return name.lower().replace("-", "_")
 
 
-def quoted(text: str) -> str:
-    """Return text in nginx's double quotes; it must hold no dollar where nginx expands it."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+# ---- which node an address belongs to ----
+
+
+def address_entries(topology: Topology) -> list[str]:
+    """Return the lines of a map from ``$upstream_addr`` to the names of nodes.
+
+    Hosts given by name are missing: nginx writes their addresses, which are not
+    known here.
+    """
+    nodes = {found: node for node, _, found in _peers(topology) if found is not None}
+    # After a retry nginx lists several addresses, and the last one answered.
+    return [f'  "~(^|[ ,]){_literal(found)}$" {node};' for found, node in nodes.items()]
+
+
+def named_hosts(topology: Topology) -> list[str]:
+    """Return the hosts that the topology gives by name, so that nginx resolves them."""
+    return list(dict.fromkeys(host for _, host, found in _peers(topology) if found is None))
+
+
+def _peers(topology: Topology) -> Iterator[tuple[str, str, str | None]]:
+    """Yield node, host and address of each backend, as nginx will write it if known."""
+    for service in topology.services:
+        for backend in topology.backends(service):
+            server = parse_server(address(backend, service))
+            for peer in peers_of(server, None):
+                yield backend.node, server.host, peer.address
+
+
+def _literal(text: str) -> str:
+    # Without backslashes: nginx and other readers remove different numbers of them.
+    return re.sub(r"[.+\[]", lambda found: f"[{found[0]}]", text)

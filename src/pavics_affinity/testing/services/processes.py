@@ -1,4 +1,7 @@
-"""The processes of malleefowl and flyingpigeon, and some that tests are glad of."""
+"""The processes of malleefowl and flyingpigeon, and some that are useful in tests.
+
+One long module, because each process is a short function and a list of inputs and outputs.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,7 @@ from pywps import FORMATS, ComplexInput, ComplexOutput, Format, LiteralInput, Li
 from pywps.app.exceptions import ProcessError
 from pywps.inout.outputs import MetaFile, MetaLink, MetaLink4
 
-from . import journal
-from .produce import produced_chunks
+from .shared import append_to_log, produced_chunks
 from .subset import NothingToSubset, subset_bbox
 
 _OCTETS = Format("application/octet-stream", extension=".bin")
@@ -26,19 +28,7 @@ _OCTETS = Format("application/octet-stream", extension=".bin")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a process runs.
-
-    Attributes
-    ----------
-    node : str
-        Name of the node.
-    service : str
-        Name of the service.
-    cache : pathlib.Path
-        The node's own, of all its services.
-    executions : pathlib.Path
-        Log of what ran on the node.
-    """
+    """Where a process runs: the node's cache is shared by its services, and so is its log."""
 
     node: str
     service: str
@@ -47,17 +37,7 @@ class Place:
 
 
 class NodeProcess(Process):
-    """A process that logs each of its runs on the node.
-
-    Parameters
-    ----------
-    place : Place
-        Where it runs.
-    identifier, title : str
-        As WPS has them.
-    inputs, outputs : sequence
-        PyWPS inputs and outputs.
-    """
+    """A process that logs each of its runs on the node; `run` does the work."""
 
     def __init__(
         self,
@@ -66,8 +46,10 @@ class NodeProcess(Process):
         title: str,
         inputs: Sequence[Any],
         outputs: Sequence[Any],
+        run: Callable[[NodeProcess, Any, Any], None],
     ) -> None:
         self.place = place
+        self._run_on_node = run
         super().__init__(
             self._handler,
             identifier=identifier,
@@ -81,31 +63,24 @@ class NodeProcess(Process):
 
     def _handler(self, request: Any, response: Any) -> Any:
         entry = {"uuid": str(self.uuid), "service": self.place.service}
-        journal.append(
-            self.place.executions,
-            entry
-            | {
-                "event": "start",
-                "identifier": self.identifier,
-                "inputs": _literals(request),
-                "time": time.time(),
-                "pid": os.getpid(),
-            },
-        )
+        start = {
+            "event": "start",
+            "identifier": self.identifier,
+            "inputs": _literals(request),
+            "time": time.time(),
+            "pid": os.getpid(),
+        }
+        append_to_log(self.place.executions, entry | start)
         error: str | None = None
         try:
-            self.run(request, response)
+            self._run_on_node(self, request, response)
         except BaseException as raised:
             error = f"{type(raised).__name__}: {raised}"
             raise
         finally:
             end = {"event": "end", "time": time.time(), "error": error}
-            journal.append(self.place.executions, entry | end)
+            append_to_log(self.place.executions, entry | end)
         return response
-
-    def run(self, request: Any, response: Any) -> None:
-        """Do the work; set the response's outputs."""
-        raise NotImplementedError
 
     def directory(self, name: str) -> Path:
         """Make a directory of this run, which PyWPS removes after it."""
@@ -114,309 +89,45 @@ class NodeProcess(Process):
         return path
 
 
-class Download(NodeProcess):
-    """malleefowl's: fetch files into the node's own cache."""
+def processes_of(place: Place) -> list[NodeProcess]:
+    """Return the processes of a service; one with an unknown name offers all of them."""
+    own = {"malleefowl": (_download,), "flyingpigeon": (_subset_bbox, _subset_bbox_complex)}.get(
+        place.service, (_download, _subset_bbox, _subset_bbox_complex)
+    )
+    common = (_sleep, _echo, _fail, _produce, _multiple_outputs, _wordcounter)
+    return [make(place) for make in (*own, *common)]
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(
-            place,
-            "download",
-            "Download files",
-            [_text("resource", "URL of your resource", min_occurs=1, max_occurs=1024)],
-            [_complex_output("output", "JSON list of the files, as file URLs", FORMATS.JSON)],
-        )
 
-    def run(self, request: Any, response: Any) -> None:
-        """Fetch each URL once."""
+# ---- malleefowl's ----
+
+
+def _download(place: Place) -> NodeProcess:
+    """Fetch files into the node's own cache."""
+
+    def run(process: NodeProcess, request: Any, response: Any) -> None:
         urls = [item.data for item in request.inputs["resource"]]
         files = []
         for done, url in enumerate(urls):
             response.update_status(
                 f"downloading file {done + 1} of {len(urls)}", 95 * done // len(urls)
             )
-            files.append(fetch(url, self.place.cache).as_uri())
-        target = Path(self.workdir) / "files.json"
+            files.append(fetch(url, place.cache).as_uri())
+        target = Path(process.workdir) / "files.json"
         target.write_text(json.dumps(files, indent=4), encoding="utf-8")
         response.outputs["output"].file = str(target)
 
-
-class SubsetBbox(NodeProcess):
-    """flyingpigeon's: cut a box out of NetCDF files.
-
-    Parameters
-    ----------
-    place : Place
-        Where it runs.
-    by_reference : bool, default False
-        Take the resource as a complex input, so that PyWPS itself fetches
-        references, and clients can embed a file.
-    """
-
-    def __init__(self, place: Place, *, by_reference: bool = False) -> None:
-        if by_reference:
-            resource = ComplexInput(
-                "resource",
-                "NetCDF files",
-                supported_formats=[FORMATS.NETCDF],
-                min_occurs=1,
-                max_occurs=1024,
-            )
-        else:
-            resource = _text("resource", "NetCDF files, as URLs", min_occurs=1, max_occurs=1024)
-        super().__init__(
-            place,
-            "subset_bbox_complex" if by_reference else "subset_bbox",
-            "Subset netCDF file on bounding box",
-            [
-                resource,
-                LiteralInput("lon0", "Minimum longitude", data_type="float"),
-                LiteralInput("lon1", "Maximum longitude", data_type="float"),
-                LiteralInput("lat0", "Minimum latitude", data_type="float"),
-                LiteralInput("lat1", "Maximum latitude", data_type="float"),
-                _text("start", "First time, ISO 8601", min_occurs=0),
-                _text("end", "Last time, ISO 8601", min_occurs=0),
-                _text("variable", "Variables to keep", min_occurs=0, max_occurs=100),
-            ],
-            [
-                _complex_output("output", "The first file's subset", FORMATS.NETCDF),
-                _complex_output("metalink", "Links to all subsets", FORMATS.META4),
-            ],
-        )
-
-    def run(self, request: Any, response: Any) -> None:
-        """Cut the box out of each file."""
-        resources = request.inputs["resource"]
-        box = {name: _first(request, name) for name in ("lon0", "lon1", "lat0", "lat1")}
-        variables = [item.data for item in request.inputs.get("variable", ())]
-        links = MetaLink4("subset", workdir=self.workdir)
-        directory = self.directory("subsets")
-        for number, resource in enumerate(resources):
-            response.update_status(
-                f"cutting file {number + 1} of {len(resources)}", 5 + 85 * number // len(resources)
-            )
-            if isinstance(resource, ComplexInput):
-                source = Path(resource.file)
-            else:
-                source = self._file(resource.data)
-            target = directory / f"{source.stem}_bbox_subset{f'_{number}' if number else ''}.nc"
-            try:
-                subset_bbox(
-                    source,
-                    target,
-                    **box,
-                    start=_first(request, "start"),
-                    end=_first(request, "end"),
-                    variables=variables,
-                )
-            except NothingToSubset as error:
-                raise ProcessError(str(error)) from error
-            link = MetaFile(target.stem, fmt=FORMATS.NETCDF)
-            link.file = str(target)
-            links.append(link)
-        response.outputs["output"].file = links.files[0].file
-        response.outputs["metalink"].data = links.xml
-
-    def _file(self, url: str) -> Path:
-        parts = urlsplit(url)
-        if parts.scheme in {"http", "https"}:
-            return fetch(
-                url, self.directory(f"input_{hashlib.sha256(url.encode()).hexdigest()[:8]}")
-            )
-        path = Path(unquote(parts.path)) if parts.scheme == "file" else None
-        # A file of another node is on this disk, too; what the node may see is its own.
-        if (
-            path is None
-            or not path.is_file()
-            or not path.resolve().is_relative_to(self.place.cache.resolve())
-        ):
-            raise ProcessError(f"file not in the cache of {self.place.node}: {url}")
-        return path
-
-
-class Sleep(NodeProcess):
-    """Take a while, and say how far it is."""
-
-    def __init__(self, place: Place) -> None:
-        super().__init__(
-            place,
-            "sleep",
-            "Sleep",
-            [LiteralInput("delay", "Seconds", data_type="float", default=1.0, min_occurs=0)],
-            [LiteralOutput("sleep_output", "Where it slept", data_type="string")],
-        )
-
-    def run(self, request: Any, response: Any) -> None:
-        """Sleep in steps of at least 50 ms."""
-        delay = float(_first(request, "delay"))
-        begin = time.monotonic()
-        steps = max(1, min(10, int(delay / 0.05)))
-        for step in range(1, steps + 1):
-            time.sleep(max(0.0, begin + delay * step / steps - time.monotonic()))
-            if step < steps:
-                response.update_status(f"slept {step} of {steps} parts", 100 * step // steps)
-        response.outputs["sleep_output"].data = f"slept on {self.place.node}"
-
-
-class Echo(NodeProcess):
-    """Give the text back, and tell the node."""
-
-    def __init__(self, place: Place) -> None:
-        super().__init__(
-            place,
-            "echo",
-            "Echo",
-            [_text("text", "Anything", min_occurs=1, max_occurs=100)],
-            [
-                LiteralOutput("text", "The same", data_type="string"),
-                LiteralOutput("node", "Name of the node that ran it", data_type="string"),
-            ],
-        )
-
-    def run(self, request: Any, response: Any) -> None:
-        """Copy the input."""
-        response.outputs["text"].data = " ".join(item.data for item in request.inputs["text"])
-        response.outputs["node"].data = self.place.node
-
-
-class Fail(NodeProcess):
-    """Fail, as users' mistakes do (with a message) or as bugs do (without)."""
-
-    def __init__(self, place: Place) -> None:
-        super().__init__(
-            place,
-            "fail",
-            "Fail",
-            [_text("message", "What the error says; without it the process crashes", min_occurs=0)],
-            [LiteralOutput("output", "Never set", data_type="string")],
-        )
-
-    def run(self, request: Any, response: Any) -> None:
-        """Raise."""
-        message = _first(request, "message")
-        if message:
-            raise ProcessError(message)
-        raise RuntimeError("a bug in the process")
-
-
-class Produce(NodeProcess):
-    """Write an output of the size asked for; see `produced_chunks`."""
-
-    def __init__(self, place: Place) -> None:
-        super().__init__(
-            place,
-            "produce",
-            "Produce",
-            [
-                LiteralInput("megabytes", "Size in units of 2**20 bytes", data_type="float"),
-                LiteralInput("seed", "Seed", data_type="integer", default=0, min_occurs=0),
-            ],
-            [_complex_output("output", "The bytes", _OCTETS)],
-        )
-
-    def run(self, request: Any, response: Any) -> None:
-        """Write the bytes."""
-        target = Path(self.workdir) / "produced.bin"
-        with target.open("wb") as file:
-            for chunk in produced_chunks(_first(request, "megabytes"), _first(request, "seed")):
-                file.write(chunk)
-        response.outputs["output"].file = str(target)
-
-
-class MultipleOutputs(NodeProcess):
-    """Write several text files and link them, as metalink 3 and 4."""
-
-    def __init__(self, place: Place) -> None:
-        super().__init__(
-            place,
-            "multiple_outputs",
-            "Multiple outputs",
-            [LiteralInput("count", "Files", data_type="integer", default=2, min_occurs=0)],
-            [
-                _complex_output("output", "Metalink 4", FORMATS.META4),
-                _complex_output("output_meta3", "Metalink 3", FORMATS.METALINK),
-            ],
-        )
-
-    def run(self, request: Any, response: Any) -> None:
-        """Write the files."""
-        directory = self.directory("texts")
-        both = MetaLink4("texts", workdir=self.workdir), MetaLink("texts", workdir=self.workdir)
-        for number in range(_first(request, "count")):
-            path = directory / f"text_{number}.txt"
-            path.write_text(f"text {number} of {self.place.node}\n", encoding="utf-8")
-            link = MetaFile(path.stem, fmt=FORMATS.TEXT)
-            link.file = str(path)
-            for links in both:
-                links.append(link)
-        response.outputs["output"].data = both[0].xml
-        response.outputs["output_meta3"].data = both[1].xml
-
-
-class WordCounter(NodeProcess):
-    """Count the words of a text, whatever text it is given.
-
-    A reference is fetched by PyWPS, which never looks at the HTTP status: the
-    words of an error page are counted as gladly.
-    """
-
-    def __init__(self, place: Place) -> None:
-        super().__init__(
-            place,
-            "wordcounter",
-            "Word counter",
-            [ComplexInput("text", "Text", supported_formats=[FORMATS.TEXT])],
-            [LiteralOutput("output", "Number of words", data_type="integer")],
-        )
-
-    def run(self, request: Any, response: Any) -> None:
-        """Count."""
-        text = Path(request.inputs["text"][0].file).read_text(encoding="utf-8", errors="replace")
-        response.outputs["output"].data = len(text.split())
-
-
-_COMMON: tuple[Callable[[Place], NodeProcess], ...] = (
-    Sleep,
-    Echo,
-    Fail,
-    Produce,
-    MultipleOutputs,
-    WordCounter,
-)
-_SUBSETS: tuple[Callable[[Place], NodeProcess], ...] = (
-    SubsetBbox,
-    lambda place: SubsetBbox(place, by_reference=True),
-)
-
-
-def processes_of(place: Place) -> list[NodeProcess]:
-    """Return a service's processes; a service of another name offers all of them.
-
-    Parameters
-    ----------
-    place : Place
-        Where they run.
-    """
-    own = {"malleefowl": (Download,), "flyingpigeon": _SUBSETS}.get(
-        place.service, (Download, *_SUBSETS)
+    return NodeProcess(
+        place,
+        "download",
+        "Download files",
+        [_text("resource", "URL of your resource", min_occurs=1, max_occurs=1024)],
+        [_complex_output("output", "JSON list of the files, as file URLs", FORMATS.JSON)],
+        run,
     )
-    return [make(place) for make in (*own, *_COMMON)]
 
 
 def fetch(url: str, directory: Path) -> Path:
-    """Fetch a file once; the name stays, below a directory for the URL.
-
-    Parameters
-    ----------
-    url : str
-        http or https.
-    directory : pathlib.Path
-        The cache.
-
-    Raises
-    ------
-    ProcessError
-        The URL is of another kind, or does not answer 200.
-    """
+    """Fetch a file once into a cache, under its own name in a directory for the URL."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"}:
         raise ProcessError(f"cannot download {url}: expected an http URL")
@@ -439,12 +150,237 @@ def fetch(url: str, directory: Path) -> Path:
     return target
 
 
+# ---- flyingpigeon's ----
+
+
+def _subset_bbox(place: Place) -> NodeProcess:
+    resource = _text("resource", "NetCDF files, as URLs", min_occurs=1, max_occurs=1024)
+    return _subset(place, "subset_bbox", resource)
+
+
+def _subset_bbox_complex(place: Place) -> NodeProcess:
+    """Take a complex input: PyWPS itself fetches references, and clients can embed a file."""
+    resource = ComplexInput(
+        "resource",
+        "NetCDF files",
+        supported_formats=[FORMATS.NETCDF],
+        min_occurs=1,
+        max_occurs=1024,
+    )
+    return _subset(place, "subset_bbox_complex", resource)
+
+
+def _subset(place: Place, identifier: str, resource: Any) -> NodeProcess:
+    edges = {"lon0": "Minimum longitude", "lon1": "Maximum longitude"}
+    edges |= {"lat0": "Minimum latitude", "lat1": "Maximum latitude"}
+    return NodeProcess(
+        place,
+        identifier,
+        "Subset netCDF file on bounding box",
+        [
+            resource,
+            *(LiteralInput(name, title, data_type="float") for name, title in edges.items()),
+            _text("start", "First time, ISO 8601", min_occurs=0),
+            _text("end", "Last time, ISO 8601", min_occurs=0),
+            _text("variable", "Variables to keep", min_occurs=0, max_occurs=100),
+        ],
+        [
+            _complex_output("output", "The first file's subset", FORMATS.NETCDF),
+            _complex_output("metalink", "Links to all subsets", FORMATS.META4),
+        ],
+        _run_subset,
+    )
+
+
+def _run_subset(process: NodeProcess, request: Any, response: Any) -> None:
+    """Cut a box out of each NetCDF file."""
+    resources = request.inputs["resource"]
+    options = {name: _first(request, name) for name in ("lon0", "lon1", "lat0", "lat1")}
+    options |= {name: _first(request, name) for name in ("start", "end")}
+    options["variables"] = [item.data for item in request.inputs.get("variable", ())]
+    links = MetaLink4("subset", workdir=process.workdir)
+    directory = process.directory("subsets")
+    for number, resource in enumerate(resources):
+        response.update_status(
+            f"cutting file {number + 1} of {len(resources)}", 5 + 85 * number // len(resources)
+        )
+        if isinstance(resource, ComplexInput):
+            source = Path(resource.file)
+        else:
+            source = _local_file(process, resource.data)
+        target = directory / f"{source.stem}_bbox_subset{f'_{number}' if number else ''}.nc"
+        try:
+            subset_bbox(source, target, **options)
+        except NothingToSubset as error:
+            raise ProcessError(str(error)) from error
+        links.append(_link(target, FORMATS.NETCDF))
+    response.outputs["output"].file = links.files[0].file
+    response.outputs["metalink"].data = links.xml
+
+
+def _local_file(process: NodeProcess, url: str) -> Path:
+    parts = urlsplit(url)
+    if parts.scheme in {"http", "https"}:
+        name = f"input_{hashlib.sha256(url.encode()).hexdigest()[:8]}"
+        return fetch(url, process.directory(name))
+    cache = process.place.cache.resolve()
+    path = Path(unquote(parts.path)) if parts.scheme == "file" else None
+    # Files of other nodes are on the same disk, but a node sees only its own.
+    if path is None or not path.is_file() or not path.resolve().is_relative_to(cache):
+        raise ProcessError(f"file not in the cache of {process.place.node}: {url}")
+    return path
+
+
+# ---- for tests ----
+
+
+def _sleep(place: Place) -> NodeProcess:
+    """Take some time, and report progress in steps of at least 50 ms."""
+
+    def run(_: NodeProcess, request: Any, response: Any) -> None:
+        delay = float(_first(request, "delay"))
+        begin = time.monotonic()
+        steps = max(1, min(10, int(delay / 0.05)))
+        for step in range(1, steps + 1):
+            time.sleep(max(0.0, begin + delay * step / steps - time.monotonic()))
+            if step < steps:
+                response.update_status(f"slept {step} of {steps} parts", 100 * step // steps)
+        response.outputs["sleep_output"].data = f"slept on {place.node}"
+
+    return NodeProcess(
+        place,
+        "sleep",
+        "Sleep",
+        [LiteralInput("delay", "Seconds", data_type="float", default=1.0, min_occurs=0)],
+        [LiteralOutput("sleep_output", "Where it slept", data_type="string")],
+        run,
+    )
+
+
+def _echo(place: Place) -> NodeProcess:
+    """Return the text, and the name of the node."""
+
+    def run(_: NodeProcess, request: Any, response: Any) -> None:
+        response.outputs["text"].data = " ".join(item.data for item in request.inputs["text"])
+        response.outputs["node"].data = place.node
+
+    return NodeProcess(
+        place,
+        "echo",
+        "Echo",
+        [_text("text", "Anything", min_occurs=1, max_occurs=100)],
+        [
+            LiteralOutput("text", "The same", data_type="string"),
+            LiteralOutput("node", "Name of the node that ran it", data_type="string"),
+        ],
+        run,
+    )
+
+
+def _fail(place: Place) -> NodeProcess:
+    """Fail: with a message like a user's mistake, without one like a bug."""
+
+    def run(_: NodeProcess, request: Any, response: Any) -> None:
+        if message := _first(request, "message"):
+            raise ProcessError(message)
+        raise RuntimeError("a bug in the process")
+
+    return NodeProcess(
+        place,
+        "fail",
+        "Fail",
+        [_text("message", "The error message; without it the process crashes", min_occurs=0)],
+        [LiteralOutput("output", "Never set", data_type="string")],
+        run,
+    )
+
+
+def _produce(place: Place) -> NodeProcess:
+    """Write an output of any size; see `produced_chunks`."""
+
+    def run(process: NodeProcess, request: Any, response: Any) -> None:
+        target = Path(process.workdir) / "produced.bin"
+        with target.open("wb") as file:
+            for chunk in produced_chunks(_first(request, "megabytes"), _first(request, "seed")):
+                file.write(chunk)
+        response.outputs["output"].file = str(target)
+
+    return NodeProcess(
+        place,
+        "produce",
+        "Produce",
+        [
+            LiteralInput("megabytes", "Size in units of 2**20 bytes", data_type="float"),
+            LiteralInput("seed", "Seed", data_type="integer", default=0, min_occurs=0),
+        ],
+        [_complex_output("output", "The bytes", _OCTETS)],
+        run,
+    )
+
+
+def _multiple_outputs(place: Place) -> NodeProcess:
+    """Write several text files and link them, as metalink 3 and 4."""
+
+    def run(process: NodeProcess, request: Any, response: Any) -> None:
+        directory, work = process.directory("texts"), process.workdir
+        both = MetaLink4("texts", workdir=work), MetaLink("texts", workdir=work)
+        for number in range(_first(request, "count")):
+            path = directory / f"text_{number}.txt"
+            path.write_text(f"text {number} of {place.node}\n", encoding="utf-8")
+            for links in both:
+                links.append(_link(path, FORMATS.TEXT))
+        response.outputs["output"].data = both[0].xml
+        response.outputs["output_meta3"].data = both[1].xml
+
+    return NodeProcess(
+        place,
+        "multiple_outputs",
+        "Multiple outputs",
+        [LiteralInput("count", "Files", data_type="integer", default=2, min_occurs=0)],
+        [
+            _complex_output("output", "Metalink 4", FORMATS.META4),
+            _complex_output("output_meta3", "Metalink 3", FORMATS.METALINK),
+        ],
+        run,
+    )
+
+
+def _wordcounter(place: Place) -> NodeProcess:
+    """Count the words of a text.
+
+    PyWPS fetches a reference without looking at the HTTP status, so that the
+    words of an error page are counted as well.
+    """
+
+    def run(_: NodeProcess, request: Any, response: Any) -> None:
+        text = Path(request.inputs["text"][0].file).read_text(encoding="utf-8", errors="replace")
+        response.outputs["output"].data = len(text.split())
+
+    return NodeProcess(
+        place,
+        "wordcounter",
+        "Word counter",
+        [ComplexInput("text", "Text", supported_formats=[FORMATS.TEXT])],
+        [LiteralOutput("output", "Number of words", data_type="integer")],
+        run,
+    )
+
+
+# ---- inputs and outputs ----
+
+
 def _text(identifier: str, title: str, **occurs: int) -> LiteralInput:
     return LiteralInput(identifier, title, data_type="string", **occurs)
 
 
 def _complex_output(identifier: str, title: str, kind: Format) -> ComplexOutput:
     return ComplexOutput(identifier, title, as_reference=True, supported_formats=[kind])
+
+
+def _link(path: Path, kind: Format) -> MetaFile:
+    link = MetaFile(path.stem, fmt=kind)
+    link.file = str(path)
+    return link
 
 
 def _first(request: Any, identifier: str) -> Any:

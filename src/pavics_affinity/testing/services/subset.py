@@ -15,7 +15,7 @@ _LONGITUDES = {"lon", "longitude"}
 
 
 class NothingToSubset(ValueError):
-    """The file or the box leaves nothing to write; the message says why."""
+    """Nothing of the file lies in the box; the message says why."""
 
 
 def subset_bbox(
@@ -33,25 +33,9 @@ def subset_bbox(
     """Write the part of a NetCDF file whose grid points lie in a box.
 
     Longitudes are compared modulo 360 degrees, so a box of -80 to -60 finds
-    280 to 300; the result has them as the box does.
-
-    Parameters
-    ----------
-    source, target : pathlib.Path
-        The file and where the part of it is written.
-    lon0, lon1, lat0, lat1 : float
-        Edges of the box in degrees, included. A `lon1` below `lon0` goes
-        round by the east.
-    start, end : str, optional
-        First and last time, ISO 8601, included.
-    variables : sequence of str, default ()
-        Only these; all where empty.
-
-    Raises
-    ------
-    NothingToSubset
-        No NetCDF, no such variable, no grid along latitude and longitude, or
-        no grid point within.
+    280 to 300, and the result has longitudes from -80 to -60. A `lon1` below
+    `lon0` goes round by the east. All limits are included; no `variables`
+    means all.
     """
     import xarray
 
@@ -72,7 +56,7 @@ def subset_bbox(
             try:
                 box = box.sel(time=slice(start, end))
             except (ValueError, KeyError) as error:
-                # A model's year may have 360 days: no 31st of December.
+                # A model's year may have 360 days, without a 31st of December.
                 raise NothingToSubset(f"{start} to {end} in {source.name}: {error}") from error
             if not box.sizes["time"]:
                 raise NothingToSubset(f"no time between {start} and {end} in {source.name}")

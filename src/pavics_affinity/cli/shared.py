@@ -1,12 +1,14 @@
-"""What the commands about a site share: which site it is, and how it is loaded."""
+"""What commands share: their options, the site that they are about, and wrapped text."""
 
 from __future__ import annotations
 
 import glob
 import ipaddress
 import os
+import shutil
 import socket
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,16 +21,46 @@ from ..topology.urls import split_address
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
+_NARROWEST, _WIDEST = 60, 100
+_NAMES_SHOWN = 3
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON instead of text.")
+proxy_option = click.option(
+    "--proxy",
+    type=click.Choice(["auto", "nginx", "none"]),
+    default="auto",
+    show_default=True,
+    help="Put nginx in front, or nothing; auto uses nginx if it is installed.",
+)
+resolve_option = click.option(
+    "--resolve",
+    is_flag=True,
+    help="Resolve host names on this machine; otherwise each counts as one address.",
+)
+
+
+def wrap(text: str, head: str = "") -> str:
+    """Wrap text at the width of the terminal, indented below its head."""
+    return textwrap.fill(
+        " ".join(text.split()),
+        width=max(_NARROWEST, min(shutil.get_terminal_size().columns, _WIDEST)),
+        initial_indent=head,
+        subsequent_indent=" " * len(head),
+        # URLs and lines to copy stay in one piece.
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
 
 class SiteCommand(click.Command):
-    """A command whose ``--nginx`` takes several files, as a shell's pattern gives them.
+    """A command whose ``--nginx`` takes several files, as a shell expands a pattern.
 
-    What follows the first file is another as long as it looks like one: it ends in
-    ``.conf``, has a directory in it, is a pattern, or names a file that is there.
+    Arguments after the first file are files, too, if they look like one: they end in
+    ``.conf``, contain a directory, are a pattern, or name an existing file.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Write the option before each file."""
+        """Insert the option before each file."""
         written: list[str] = []
         wanted = taking = False
         for i, arg in enumerate(args):
@@ -52,24 +84,20 @@ def _is_file(arg: str) -> bool:
 
 
 def site_options(function: Decorated) -> Decorated:
-    """Add the options that say which site a command is about."""
+    """Add the options that name the site of a command."""
     options = [
         click.option(
             "--topology",
             metavar="FILE",
-            help=f"A topology file. [default: {VARIABLE}, else the user's configuration]",
+            help=f"A topology file. [default: {VARIABLE}, or else the user's configuration]",
         ),
         click.option(
             "--nginx",
             multiple=True,
             metavar="FILE...",
-            help="nginx files, directories or patterns in its place.",
+            help="nginx files, directories or patterns instead.",
         ),
-        click.option(
-            "--resolve",
-            is_flag=True,
-            help="Ask this machine how many addresses host names have; else one each.",
-        ),
+        resolve_option,
     ]
     for option in reversed(options):
         function = option(function)
@@ -77,15 +105,14 @@ def site_options(function: Decorated) -> Decorated:
 
 
 def load_site(topology: str | None, nginx: Sequence[str], *, resolve: bool) -> Topology:
-    """Load the site that the options name.
+    """Load the site that the options name, and note how its host names are counted."""
+    site = _load(topology, nginx, resolve=resolve)
+    if site.resolve is None:
+        note_host_names(_names_under_plain_hash(site))
+    return site
 
-    Raises
-    ------
-    click.UsageError
-        The options name two, or nothing names one.
-    TopologyError, NginxConfigError
-        It makes no sense.
-    """
+
+def _load(topology: str | None, nginx: Sequence[str], *, resolve: bool) -> Topology:
     if topology is not None and nginx:
         raise click.UsageError("give either --topology or --nginx, not both")
     if nginx:
@@ -101,31 +128,31 @@ def load_site(topology: str | None, nginx: Sequence[str], *, resolve: bool) -> T
     return replace(loaded, resolve=addresses_of) if resolve else loaded
 
 
-def note_names(topology: Topology) -> None:
-    """Say on standard error what was taken for granted of host names."""
-    names: dict[str, None] = {}
-    for service in topology.services:
-        for backend in topology.backends(service):
+def _names_under_plain_hash(site: Topology) -> list[str]:
+    """Return the host names whose number of addresses matters: nginx's plain hash counts them."""
+    names = []
+    for service in site.services:
+        for backend in site.backends(service):
             parsed = None if backend.address is None else split_address(backend.address)
             if parsed is not None and service.method == "hash" and not _is_address(parsed[0]):
-                names[parsed[0]] = None
-    if names and topology.resolve is None:
-        shown = ", ".join(list(names)[:3]) + (", ..." if len(names) > 3 else "")
+                names.append(parsed[0])
+    return names
+
+
+def note_host_names(names: Iterable[str]) -> None:
+    """Note on standard error that host names were not resolved."""
+    unique = list(dict.fromkeys(names))
+    if unique:
+        more = f" and {len(unique) - _NAMES_SHOWN} more" if len(unique) > _NAMES_SHOWN else ""
         click.echo(
-            f"note: {shown}: host names are taken to have one address each, as nginx's plain hash "
-            "counts addresses; --resolve asks this machine",
+            f"note: {', '.join(unique[:_NAMES_SHOWN])}{more}: each host name counts as one "
+            "address; --resolve asks this machine how many it has",
             err=True,
         )
 
 
 def addresses_of(name: str) -> list[str]:
-    """Ask this machine for a host's addresses, in nginx's way (stream sockets, both families).
-
-    Raises
-    ------
-    OSError
-        The name is not known.
-    """
+    """Resolve a host name on this machine as nginx does: stream sockets, both families."""
     found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 

@@ -1,30 +1,30 @@
-"""Logs that many processes write."""
+"""Logs that many processes write at once."""
 
 import threading
 
-from pavics_affinity.testing.services import journal
+from pavics_affinity.testing.services.shared import append_to_log, read_log
 
 
 def test_lines_written_by_many_do_not_mix(tmp_path):
     log = tmp_path / "log.jsonl"
-    assert journal.read(log) == []
+    assert read_log(log) == []
 
     def write(number):
         for turn in range(50):
-            journal.append(log, {"number": number, "turn": turn, "text": "é\udc80" * 200})
+            append_to_log(log, {"number": number, "turn": turn, "text": "é\udc80" * 200})
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    entries = journal.read(log)
+    entries = read_log(log)
     assert len({(entry["number"], entry["turn"]) for entry in entries}) == 400
 
 
 def test_a_line_without_an_end_is_not_read(tmp_path):
     log = tmp_path / "log.jsonl"
-    journal.append(log, {"a": 1})
+    append_to_log(log, {"a": 1})
     with log.open("a") as file:
         file.write('{"a": 2')
-    assert journal.read(log) == [{"a": 1}]
+    assert read_log(log) == [{"a": 1}]

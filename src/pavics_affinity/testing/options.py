@@ -1,0 +1,84 @@
+"""What a cluster can be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..errors import UnknownService
+from ..topology import Topology
+from .control import ClusterError
+
+Files = Mapping[str, str]
+ProxyConfig = str | Path | Files | Callable[[Topology], "str | Path | Files"]
+
+_MOST_NODES = 150
+_CHOICES = {
+    "proxy": ("auto", "nginx", "none"),
+    "layout": ("ports", "paths"),
+    "announce": ("proxy", "node"),
+}
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """How nginx's upstream of one service looks.
+
+    Parameters
+    ----------
+    directive : str, default "hash $http_machineid;"
+        Chooses the server; empty for round robin.
+    servers : tuple of str, optional
+        Names of nodes in nginx's order, each with its parameters, as
+        ``"node3 weight=5 max_fails=0"``. By default all nodes, with their
+        weights.
+    parameters : str, default ""
+        Added to every server line.
+    upstream, location, server : str, default ""
+        Further directives in these blocks.
+    """
+
+    directive: str = "hash $http_machineid;"
+    servers: tuple[str, ...] | None = None
+    parameters: str = ""
+    upstream: str = ""
+    location: str = ""
+    server: str = ""
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """The parameters of `LocalCluster`, which documents them."""
+
+    nodes: int = 3
+    _: KW_ONLY
+    proxy: Literal["auto", "nginx", "none"] = "auto"
+    services: Sequence[str] = ("malleefowl", "flyingpigeon")
+    workers: int = 2
+    directive: str = "hash $http_machineid;"
+    upstreams: Mapping[str, Upstream] | None = None
+    weights: Mapping[str, int] | None = None
+    drain: Sequence[str] = ()
+    evidence: str | None = None
+    announce: Literal["proxy", "node"] = "proxy"
+    layout: Literal["ports", "paths"] = "ports"
+    proxy_config: ProxyConfig | None = None
+    proxy_style: Literal["plain", "strict"] = "plain"
+    proxy_workers: int = 1
+    parallelprocesses: int = 4
+    maxprocesses: int = 30
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.nodes <= _MOST_NODES:
+            raise ClusterError(f"{self.nodes} nodes: expected 1 to {_MOST_NODES}")
+        for name, choices in _CHOICES.items():
+            if (value := getattr(self, name)) not in choices:
+                *others, last = map(repr, choices)
+                raise ClusterError(f"{name}={value!r}: expected {', '.join(others)} or {last}")
+        if unknown := set(self.upstreams or ()) - set(self.services):
+            raise UnknownService(
+                f"upstreams for {', '.join(sorted(unknown))}: the services are "
+                f"{', '.join(self.services)}"
+            )
