@@ -57,6 +57,22 @@ class AffinityWarning(UserWarning):
     """Affinity is at risk, and the caller asked to go on (or nothing can be lost yet)."""
 
 
+class OutcomeUnknownWarning(AffinityWarning):
+    """An Execute of a resumed workflow may have been executed, or not."""
+
+
+class UnevenLoadWarning(AffinityWarning):
+    """A batch does not know the nodes, so the proxy's hash spreads its chains unevenly."""
+
+
+class NothingSentWarning(AffinityWarning):
+    """The results of `map_workflows` were dropped before they were iterated over."""
+
+
+class JournalWarning(AffinityWarning):
+    """What happened after an Execute was sent could not be written to the journal."""
+
+
 class AffinityError(Exception):
     """Base of every error that pavics-affinity raises.
 

@@ -121,7 +121,7 @@ def test_a_worker_that_dies_is_said_to_have_and_ends_the_batch(cluster):
             errors.extend(result.error for result in results)
     begun = len(results.chains)
     assert 1 <= begun < 9
-    assert "define that in a module" in "".join(caught.value.__notes__)
+    assert "Define that in a module" in "".join(caught.value.__notes__)
     assert {chain.state for chain in results.chains} == {"failed"}
 
 

@@ -234,7 +234,7 @@ def test_two_calls_at_a_time_on_one_directory_are_refused(cluster, tmp_path):
     assert len(list(map_workflows(lambda wf, item: 1, [1], **arguments))) == 1
 
 
-def test_a_directory_is_one_chains(cluster, tmp_path):
+def test_a_directory_belongs_to_one_chain(cluster, tmp_path):
     def one(wf, item):
         return 1
 
@@ -243,7 +243,7 @@ def test_a_directory_is_one_chains(cluster, tmp_path):
 
     arguments = {"topology": cluster.topology, "journal": tmp_path}
     list(map_workflows(partial(one), [1], **arguments))
-    with pytest.raises(JournalError, match="Take another directory"):
+    with pytest.raises(JournalError, match="Use another directory"):
         map_workflows(other, [1], **arguments)
     [result] = map_workflows(one, [1], **arguments)
     assert result.recalled

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from pavics_affinity import map_workflows
-from pavics_affinity.batch import health as watch
+from pavics_affinity.batch import recovery
 from pavics_affinity.errors import BackendUnavailable, TransportError
 from support import chains
 from support.batch_site import STRICT
@@ -96,7 +96,7 @@ def test_what_had_executed_something_is_an_error_where_it_may_not_be_repeated(si
 
 
 def test_a_lost_node_gets_nothing_until_it_answers_again(site, monkeypatch):
-    monkeypatch.setattr(watch, "LONGEST_PAUSE", 0.5)
+    monkeypatch.setattr(recovery, "LONGEST_PAUSE", 0.5)
     urls = urls_of(site)
     site.kill("node2")
     nodes = []
@@ -147,7 +147,7 @@ def test_a_site_that_stays_away_is_given_up_in_the_end(site):
     assert all(isinstance(error, BackendUnavailable) for error in errors)
 
 
-def test_an_error_of_the_chain_itself_never_begins_it_anew(cluster):
+def test_an_error_of_the_chain_itself_never_restarts_it(cluster):
     begun = []
 
     def chain(wf, item):

@@ -479,20 +479,20 @@ _RECORD = (
 
 _BATCH = (
     Plant(
-        "batch: what has executed something is begun anew",
-        "batch/dispatcher.py",
-        "if not outcome.ran and entry.free:",
-        "if entry.free:",
+        "batch: a chain that has executed something starts again",
+        "batch/intake.py",
+        "if not ran and self.unexecuted:",
+        "if self.unexecuted:",
         (
             "batch/test_lost_nodes.py::test_what_had_executed_something_is_an_error_where_it_may_not_be_repeated",
         ),
     ),
     Plant(
         "batch: an item that is finished runs a second time",
-        "batch/recovery.py",
-        "entry = self._finished.pop(key, None)",
-        "entry = None",
-        ("batch/test_recovery.py",),
+        "batch/journal.py",
+        "finished = self._finished.pop(key, None)",
+        "finished = None",
+        ("batch/test_damaged.py",),
     ),
     Plant(
         "batch: a node is given more than its share",
@@ -639,21 +639,21 @@ _PROXY = (
 _PEOPLE = (
     Plant(
         "markup: escapes reach the terminal",
-        "markup/__init__.py",
+        "markup/sanitize.py",
         "unicodedata.category(c) in _INVISIBLE else c",
         "not c else c",
         ("markup/test_html.py::test_characters_that_steer_are_shown_as_such",),
     ),
     Plant(
         "markup: text is not escaped in HTML",
-        "markup/__init__.py",
-        "words = html.escape(clean(text, limit))",
-        "words = clean(text, limit)",
+        "markup/html.py",
+        "words = escape(part.text)",
+        "words = part.text",
         ("markup/test_html.py::test_text_is_escaped_wherever_it_stands",),
     ),
     Plant(
         "markup: a password in a URL is shown",
-        "markup/__init__.py",
+        "markup/sanitize.py",
         r'return _LOGIN.sub(r"\1", text)',
         "return text",
         ("markup/test_html.py::test_no_password_is_shown",),

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import PlacementUndetermined, SteeringImpossible, UnknownNode, UnknownService
-from ..markup.terminal import in_terminal
+from ..markup import Card, ShownAsCard
 from ..placement import NginxConsistentHash, NginxHash, Rendezvous, name_key
 from .checks import check, some
 from .matching import Coverage, Match
@@ -18,13 +18,13 @@ from .placing import Placing, Resolve
 from .urls import join_host
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    pass
 
 ProxyStyle = Literal["plain", "strict"]
 
 
 @dataclass(frozen=True)
-class Topology:
+class Topology(ShownAsCard):
     """The nodes and services behind one proxy, or of one site without a proxy.
 
     Parameters
@@ -315,13 +315,10 @@ class Topology:
 
     # ---- for people ----
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         from .show import as_card
 
         return as_card(self)
-
-    def __rich__(self) -> RenderableType:
-        return in_terminal(self._repr_html_())
 
     # ---- inside ----
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..markup import Html, card, facts, join, table, tag
+from ..markup import Block, Card, Text, card, code, facts, strong, table, text
 
 if TYPE_CHECKING:
     from .model import Topology
@@ -17,19 +17,17 @@ _NODES = ("node", "host", "weight", "new workflows")
 _SERVICES = ("service", "URL", "method", "on")
 
 
-def as_card(topology: Topology) -> str:
-    """Return HTML for a notebook; a terminal shows the same."""
-    parts: list[object] = [facts(_facts(topology)), table(_NODES, _nodes(topology))]
+def as_card(topology: Topology) -> Card:
+    """Return what a notebook and a terminal show."""
+    parts: list[Block] = [facts(_facts(topology)), table(_NODES, _nodes(topology))]
     if topology.services:
-        rows = [
-            [name, tag("code", url), method, on] for name, url, method, on in _services(topology)
-        ]
+        rows = [[name, code(url), method, on] for name, url, method, on in _services(topology)]
         parts.append(table(_SERVICES, rows))
     return card(_title(topology), *parts)
 
 
-def _title(topology: Topology) -> Html:
-    return join((tag("strong", "Topology"), f" {topology.site}" if topology.site else ""))
+def _title(topology: Topology) -> Text:
+    return text(strong("Topology"), f" {topology.site}" if topology.site else "")
 
 
 def _facts(topology: Topology) -> list[tuple[str, str]]:

@@ -1,0 +1,195 @@
+"""Cards: what notebooks and terminals show of an object, as plain data.
+
+A card has a title and blocks below it. Its texts are cleaned here and escaped by the
+renderers, so any text may be passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from .sanitize import clean, web_address
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+Look = Literal["strong", "code", "good", "bad", "busy", "still"]
+
+
+@dataclass(frozen=True)
+class Span:
+    """A piece of text with one look."""
+
+    text: str
+    look: Look | None = None
+    url: str | None = None
+    """Makes it a link."""
+    title: str | None = None
+    """Shown while the mouse is over it."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A bar; without a value it only shows that something is being done."""
+
+    value: float | None
+    total: float | None
+
+
+Text = tuple[Span | Progress, ...]
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A line of text below the others."""
+
+    text: Text
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Named values."""
+
+    rows: tuple[tuple[Text, Text], ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows below headings; the last cell of a short row spans the missing ones."""
+
+    headings: tuple[Text, ...]
+    rows: tuple[tuple[Text, ...], ...]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Items with a bullet each."""
+
+    items: tuple[Text, ...]
+
+
+Block = Paragraph | Facts | Table | Listing
+
+
+@dataclass(frozen=True)
+class Card:
+    """A title, and blocks one below the other."""
+
+    title: Text
+    blocks: tuple[Block, ...]
+
+
+class ShownAsCard:
+    """Base of objects that show themselves as a card in a notebook and in a terminal."""
+
+    __slots__ = ()
+
+    def _card(self) -> Card:
+        raise NotImplementedError
+
+    def _repr_html_(self) -> str:
+        from .html import in_notebook
+
+        return in_notebook(self._card())
+
+    def __rich__(self) -> RenderableType:
+        from .terminal import in_terminal
+
+        return in_terminal(self._card())
+
+
+# ---- texts ----
+
+
+def text(*parts: object) -> Text:
+    """Return one text of several, which are texts, spans, or anything else as `str`."""
+    found: list[Span | Progress] = []
+    for part in parts:
+        if isinstance(part, tuple):
+            found += part
+        elif isinstance(part, Span | Progress):
+            found.append(part)
+        else:
+            found.append(Span(_cleaned(str(part))))
+    return tuple(found)
+
+
+def join(parts: Iterable[object], between: str = "") -> Text:
+    """Join texts."""
+    joined: Text = ()
+    for number, part in enumerate(parts):
+        joined += text(between, part) if number and between else text(part)
+    return joined
+
+
+def strong(words: object) -> Span:
+    """Return text that stands out."""
+    return Span(_cleaned(str(words)), "strong")
+
+
+def code(words: object, title: str | None = None) -> Span:
+    """Return a name, a URL or a value."""
+    return Span(_cleaned(str(words)), "code", title=None if title is None else clean(title))
+
+
+def styled(words: object, look: Look) -> Span:
+    """Return text with a look."""
+    return Span(_cleaned(str(words)), look)
+
+
+def link(url: str, words: object | None = None) -> Span:
+    """Return a link; if the URL is not one for a browser, its words as code."""
+    shown = url if words is None else words
+    address = web_address(url)
+    return code(shown) if address is None else Span(_cleaned(str(shown)), url=address)
+
+
+def _cleaned(raw: str) -> str:
+    """Clean a text, but keep a space at its edges."""
+    words = clean(raw)
+    if not words:
+        return " " * raw[:1].isspace()
+    return f"{' ' * raw[:1].isspace()}{words}{' ' * raw[-1:].isspace()}"
+
+
+# ---- blocks ----
+
+
+def paragraph(*parts: object) -> Paragraph:
+    """Return a line of text."""
+    return Paragraph(text(*parts))
+
+
+def table(headings: Sequence[object], rows: Iterable[Sequence[object]]) -> Table:
+    """Return a table; the cells are texts or anything else as `str`."""
+    cells = tuple(tuple(text(cell) for cell in row) for row in rows)
+    return Table(tuple(text(heading) for heading in headings), cells)
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> Facts:
+    """Return named values, without those that are None."""
+    return Facts(tuple((text(name), text(value)) for name, value in pairs if value is not None))
+
+
+def listing(items: Sequence[object], most: int = 20) -> Listing:
+    """Return a list; if there are more than `most` items, the last ones and a count."""
+    shown = [text(item) for item in items[-most:]]
+    if len(items) > most:
+        shown.insert(0, text(f"{len(items) - most:,} earlier ones"))
+    return Listing(tuple(shown))
+
+
+def card(title: object, *blocks: Block | None) -> Card:
+    """Return a card of the blocks that have something in them."""
+    return Card(text(title), tuple(block for block in blocks if block and not _is_empty(block)))
+
+
+def _is_empty(block: Block) -> bool:
+    match block:
+        case Facts(rows):
+            return not rows
+        case Listing(items):
+            return not items
+    return False
