@@ -639,7 +639,7 @@ _PROXY = (
 _PEOPLE = (
     Plant(
         "markup: escapes reach the terminal",
-        "markup/sanitize.py",
+        "markup/__init__.py",
         "unicodedata.category(c) in _INVISIBLE else c",
         "not c else c",
         ("markup/test_html.py::test_characters_that_steer_are_shown_as_such",),
@@ -653,7 +653,7 @@ _PEOPLE = (
     ),
     Plant(
         "markup: a password in a URL is shown",
-        "markup/sanitize.py",
+        "markup/__init__.py",
         r'return _LOGIN.sub(r"\1", text)',
         "return text",
         ("markup/test_html.py::test_no_password_is_shown",),

@@ -49,17 +49,8 @@ from pavics_affinity.discovery import document_text, finder, topology_of
 from pavics_affinity.errors import AffinityError
 from pavics_affinity.journal import read as read_journal
 from pavics_affinity.machineid import derive_machineid, validate_machineid
-from pavics_affinity.markup import (
-    LONGEST,
-    card,
-    clean,
-    link,
-    listing,
-    paragraph,
-    table,
-    web_address,
-    without_login,
-)
+from pavics_affinity.markup import LONGEST, clean, web_address, without_login
+from pavics_affinity.markup.cards import card, link, listing, table
 from pavics_affinity.markup.html import in_notebook
 from pavics_affinity.markup.terminal import in_terminal
 from pavics_affinity.placement import key_for, nginx_placement, split_key
@@ -698,7 +689,7 @@ def shown(document: bytes) -> None:
     seen = clean(text)
     assert len(seen) <= LONGEST
     assert not {unicodedata.category(c) for c in seen} & {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-    made = card(text, paragraph(link(text), text), table([text], [[text, text]]), listing([text]))
+    made = card(text, text(link(text), text), table([text], [[text, text]]), listing([text]))
     assert "<script" not in in_notebook(made).lower()
     in_terminal(made)
 

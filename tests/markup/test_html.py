@@ -6,20 +6,8 @@ import re
 
 import pytest
 
-from pavics_affinity.markup import (
-    Span,
-    card,
-    clean,
-    code,
-    facts,
-    join,
-    link,
-    paragraph,
-    strong,
-    table,
-    text,
-    web_address,
-)
+from pavics_affinity.markup import clean, web_address
+from pavics_affinity.markup.cards import Span, card, code, facts, join, link, strong, table, text
 from pavics_affinity.markup.html import in_notebook, to_html
 
 HOSTILE = [
@@ -37,10 +25,10 @@ def test_text_is_escaped_wherever_it_stands(hostile):
         hostile,
         facts([(hostile, hostile)]),
         table([hostile], [[hostile]]),
-        paragraph(code(hostile, title=hostile)),
-        paragraph(link("http://proxy.example/x", hostile)),
-        paragraph(join([hostile, hostile], between=hostile)),
-        paragraph(Span(hostile, title=hostile), Span(hostile, "strong", title=hostile)),
+        text(code(hostile, title=hostile)),
+        text(link("http://proxy.example/x", hostile)),
+        text(join([hostile, hostile], between=hostile)),
+        text(Span(hostile, title=hostile), Span(hostile, "strong", title=hostile)),
     )
     page = in_notebook(shown)
     body = page.partition("</style>")[2]
@@ -81,7 +69,7 @@ def test_no_password_is_shown():
     url = "http://user:secret@proxy.example/x.nc"
     shown = [
         to_html(text(link(url))),
-        in_notebook(card("x", paragraph(f"see {url}"))),
+        in_notebook(card("x", text(f"see {url}"))),
         clean(url),
         in_notebook(card(url, facts([("at", url)]))),
     ]
@@ -123,6 +111,6 @@ def test_a_card_says_its_colours_for_light_and_dark():
 
 
 def test_a_card_needs_nothing_from_elsewhere():
-    page = in_notebook(card("x", paragraph(link("http://proxy.example/"))))
+    page = in_notebook(card("x", text(link("http://proxy.example/"))))
     assert "<script" not in page
     assert not re.search(r"@import|url\(|src=|<link", page)

@@ -7,14 +7,13 @@ import re
 
 import pytest
 
-from pavics_affinity.markup import (
+from pavics_affinity.markup.cards import (
     Card,
     card,
     code,
     facts,
     link,
     listing,
-    paragraph,
     strong,
     styled,
     table,
@@ -56,9 +55,7 @@ def test_the_style_sheet_is_not_shown():
 
 
 def test_a_link_is_a_hyperlink_and_a_hostile_one_is_text():
-    page = card(
-        "x", paragraph(link("http://proxy.example/x.nc", "out"), link("javascript:x", "no"))
-    )
+    page = card("x", text(link("http://proxy.example/x.nc", "out"), link("javascript:x", "no")))
     shown = printed(page, colour=True)
     targets = re.findall(r"\x1b]8;[^;]*;([^\x1b]*)", shown)
     assert set(targets) == {"http://proxy.example/x.nc", ""}
@@ -66,7 +63,7 @@ def test_a_link_is_a_hyperlink_and_a_hostile_one_is_text():
 
 
 def test_states_have_their_colour():
-    shown = printed(card("x", paragraph(styled("failed", "bad"))), colour=True)
+    shown = printed(card("x", text(styled("failed", "bad"))), colour=True)
     assert "\x1b[31mfailed" in shown
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..display.overview import LinkTo
 from ..display.results import Result, execution_card, result_card
 from ..errors import OutOfScope
-from ..markup import Card
+from ..markup.cards import Card
 from ..pin.links import shown_link
 from .http.urls import web_url
 

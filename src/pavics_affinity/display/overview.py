@@ -8,20 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ..markup import (
+from ..markup import clean
+from ..markup.cards import (
     Block,
     Card,
     Look,
     Span,
     Text,
     card,
-    clean,
     code,
     facts,
     join,
     link,
     listing,
-    paragraph,
     strong,
     styled,
     table,
@@ -156,7 +155,7 @@ def _steps(steps: Sequence[Step], link_to: LinkTo, names: Mapping[str, str]) -> 
                 join(outputs, ", "),
             ]
         )
-    hint = [paragraph(styled(_HINT, "still"))] if hidden else []
+    hint = [text(styled(_HINT, "still"))] if hidden else []
     return [table(HEADINGS, rows), *hint]
 
 

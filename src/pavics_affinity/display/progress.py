@@ -12,7 +12,8 @@ from importlib import import_module
 from types import TracebackType
 from typing import Any, Self
 
-from ..markup import Card, Progress, card, clean, styled, text
+from ..markup import clean
+from ..markup.cards import Card, Progress, card, styled, text
 from ..markup.html import in_notebook
 from ..record.totals import in_units
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..markup import (
+from ..markup import clean
+from ..markup.cards import (
     Card,
     Look,
     Span,
     Text,
     card,
-    clean,
     code,
     facts,
     link,

@@ -1,49 +1,53 @@
-"""What people see, made safe: texts, and cards for notebooks and terminals."""
+"""What people see, made safe: texts from anywhere are cut, cleaned and free of passwords.
 
-from .cards import (
-    Block,
-    Card,
-    Look,
-    Progress,
-    ShownAsCard,
-    Span,
-    Text,
-    card,
-    code,
-    facts,
-    join,
-    link,
-    listing,
-    paragraph,
-    strong,
-    styled,
-    table,
-    text,
-)
-from .sanitize import LONGEST, clean, quoted, web_address, without_login
+`cards` describes what is shown of an object; `html` and `terminal` render it.
+"""
 
-__all__ = [
-    "LONGEST",
-    "Block",
-    "Card",
-    "Look",
-    "Progress",
-    "ShownAsCard",
-    "Span",
-    "Text",
-    "card",
-    "clean",
-    "code",
-    "facts",
-    "join",
-    "link",
-    "listing",
-    "paragraph",
-    "quoted",
-    "strong",
-    "styled",
-    "table",
-    "text",
-    "web_address",
-    "without_login",
-]
+from __future__ import annotations
+
+import re
+import unicodedata
+from urllib.parse import urlsplit
+
+LONGEST = 300
+"""Characters of one text that are shown; the object itself has the whole text."""
+
+_LONGEST_URL = 4096
+# After "://", or after "//" where a URL without a scheme may begin.
+_LOGIN = re.compile(r"((?:(?<=:)|(?<![^\s'\"<>(\[{,;=]))//)[^\s/?#]*@")
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+
+
+def without_login(text: str) -> str:
+    """Return a text without the user and password of its URLs."""
+    return _LOGIN.sub(r"\1", text)
+
+
+def quoted(value: object) -> str:
+    """Return a value's repr for a message; Python refuses to write very long numbers."""
+    try:
+        return repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+
+
+def clean(text: object, limit: int = LONGEST) -> str:
+    """Return a text as one line, cut, without passwords and control characters."""
+    raw = str(text)
+    # White space can make a text shorter, so a little more than the limit is read.
+    words = " ".join(without_login(raw[: 4 * limit]).split())
+    seen = "".join("�" if unicodedata.category(c) in _INVISIBLE else c for c in words)
+    cut = len(seen) > limit or len(raw) > 4 * limit
+    return seen[: limit - 1] + "…" if cut else seen
+
+
+def web_address(url: str) -> str | None:
+    """Return the URL if it may become a link: http or https, without user and password."""
+    if len(url) > _LONGEST_URL or not url.isprintable() or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        plain = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return url if plain and parts.username is None else None

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from .sanitize import clean, web_address
+from . import clean, web_address
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -42,35 +42,24 @@ Text = tuple[Span | Progress, ...]
 
 
 @dataclass(frozen=True)
-class Paragraph:
-    """A line of text below the others."""
-
-    text: Text
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Named values."""
-
-    rows: tuple[tuple[Text, Text], ...]
-
-
-@dataclass(frozen=True)
 class Table:
-    """Rows below headings; the last cell of a short row spans the missing ones."""
+    """Rows; without headings, the first cell of each names the others.
 
-    headings: tuple[Text, ...]
-    rows: tuple[tuple[Text, ...], ...]
+    The last cell of a short row spans the missing ones.
+    """
+
+    headings: Sequence[Text]
+    rows: Sequence[Sequence[Text]]
 
 
 @dataclass(frozen=True)
 class Listing:
     """Items with a bullet each."""
 
-    items: tuple[Text, ...]
+    items: Sequence[Text]
 
 
-Block = Paragraph | Facts | Table | Listing
+Block = Text | Table | Listing
 
 
 @dataclass(frozen=True)
@@ -78,7 +67,7 @@ class Card:
     """A title, and blocks one below the other."""
 
     title: Text
-    blocks: tuple[Block, ...]
+    blocks: Sequence[Block]
 
 
 class ShownAsCard:
@@ -157,38 +146,30 @@ def _cleaned(raw: str) -> str:
 # ---- blocks ----
 
 
-def paragraph(*parts: object) -> Paragraph:
-    """Return a line of text."""
-    return Paragraph(text(*parts))
-
-
 def table(headings: Sequence[object], rows: Iterable[Sequence[object]]) -> Table:
     """Return a table; the cells are texts or anything else as `str`."""
-    cells = tuple(tuple(text(cell) for cell in row) for row in rows)
-    return Table(tuple(text(heading) for heading in headings), cells)
+    return Table([text(h) for h in headings], [[text(cell) for cell in row] for row in rows])
 
 
-def facts(pairs: Iterable[tuple[str, object]]) -> Facts:
+def facts(pairs: Iterable[tuple[str, object]]) -> Table:
     """Return named values, without those that are None."""
-    return Facts(tuple((text(name), text(value)) for name, value in pairs if value is not None))
+    return table((), [pair for pair in pairs if pair[1] is not None])
 
 
 def listing(items: Sequence[object], most: int = 20) -> Listing:
     """Return a list; if there are more than `most` items, the last ones and a count."""
-    shown = [text(item) for item in items[-most:]]
-    if len(items) > most:
-        shown.insert(0, text(f"{len(items) - most:,} earlier ones"))
-    return Listing(tuple(shown))
+    earlier = [f"{len(items) - most:,} earlier ones"] if len(items) > most else []
+    return Listing([text(item) for item in (*earlier, *items[-most:])])
 
 
 def card(title: object, *blocks: Block | None) -> Card:
-    """Return a card of the blocks that have something in them."""
-    return Card(text(title), tuple(block for block in blocks if block and not _is_empty(block)))
+    """Return a card of the blocks that contain something."""
+    return Card(text(title), [block for block in blocks if block and not _is_empty(block)])
 
 
 def _is_empty(block: Block) -> bool:
     match block:
-        case Facts(rows):
+        case Table((), rows):
             return not rows
         case Listing(items):
             return not items

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from html import escape
 
-from .cards import Block, Card, Facts, Listing, Paragraph, Progress, Span, Table, Text
+from .cards import Block, Card, Listing, Progress, Span, Table, Text
 
 _SHORT = 24
 # A notebook that is not trusted yet drops the style sheet, but keeps this.
@@ -40,33 +40,37 @@ def _span(part: Span | Progress) -> str:
 
 def _block(block: Block) -> str:
     match block:
-        case Paragraph(text):
-            return _tag("p", to_html(text))
         case Listing(items):
             return _tag("ul", "".join(_tag("li", to_html(item)) for item in items))
-        case Facts(rows):
-            return _wide(_tag("tr", _cell("th", name) + _cell("td", value)) for name, value in rows)
         case Table(headings, rows):
-            head = _tag("tr", "".join(_cell("th", heading) for heading in headings))
-            return _wide((_row(row, len(headings)) for row in rows), _tag("thead", head))
+            return _table(headings, rows)
+        case text:
+            return _tag("p", to_html(text))
 
 
-def _wide(rows: Iterable[str], head: str = "") -> str:
-    content = _tag("table", head + _tag("tbody", "".join(rows)))
-    return _tag("div", content, class_="paf-wide")
+def _table(headings: Sequence[Text], rows: Sequence[Sequence[Text]]) -> str:
+    head = ""
+    if headings:
+        cells = "".join(_cell("th", heading) for heading in headings)
+        head = _tag("thead", _tag("tr", cells))
+        lines = [_row(row, len(headings)) for row in rows]
+    else:
+        lines = [_tag("tr", _cell("th", name) + _cell("td", value)) for name, value in rows]
+    return _tag("div", _tag("table", head + _tag("tbody", "".join(lines))), class_="paf-wide")
 
 
-def _row(row: tuple[Text, ...], columns: int) -> str:
-    missing = columns - len(row)
-    cells = [
-        _cell(
-            "td",
-            cell,
-            colspan=str(missing + 1) if missing > 0 and number == len(row) else None,
-            class_="paf-short" if _length(cell) <= _SHORT else None,  # stays on one line
+def _row(row: Sequence[Text], columns: int) -> str:
+    cells = []
+    for number, cell in enumerate(row, 1):
+        spans = number == len(row) < columns
+        cells.append(
+            _cell(
+                "td",
+                cell,
+                colspan=str(columns - len(row) + 1) if spans else None,
+                class_="paf-short" if _length(cell) <= _SHORT else None,  # stays on one line
+            )
         )
-        for number, cell in enumerate(row, 1)
-    ]
     return _tag("tr", "".join(cells))
 
 

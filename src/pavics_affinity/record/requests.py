@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..markup import Card, ShownAsCard
+from ..markup.cards import Card, ShownAsCard
 from .steps import Steps
 from .totals import Total, as_card, as_text, totals
 

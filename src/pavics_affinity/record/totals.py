@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ..markup import Card, card, clean, paragraph, strong, table
+from ..markup import clean
+from ..markup.cards import Card, card, strong, table, text
 
 if TYPE_CHECKING:
     from .requests import Request
@@ -110,7 +111,7 @@ def as_text(lines: Sequence[Total], dropped: int) -> str:
 def as_card(lines: Sequence[Total], dropped: int) -> Card:
     """Return the same as a card."""
     rows = [line.cells() for line in lines[:MOST]]
-    notes = [paragraph(note) for note in _left_out(lines, dropped)]
+    notes = [text(note) for note in _left_out(lines, dropped)]
     count = sum(line.requests for line in lines)
     return card(strong(f"{count:,} requests"), table(_HEADINGS, rows), *notes)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..markup import Block, Card, Text, card, code, facts, strong, table, text
+from ..markup.cards import Block, Card, Text, card, code, facts, strong, table, text
 
 if TYPE_CHECKING:
     from .model import Topology

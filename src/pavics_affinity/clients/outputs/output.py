@@ -14,7 +14,8 @@ import owslib.wps
 from lxml import etree
 
 from ...errors import OutOfScope, OutputUnavailable
-from ...markup import Card, ShownAsCard, without_login
+from ...markup import without_login
+from ...markup.cards import Card, ShownAsCard
 from ..http import xml
 from ..http.answers import MAX_DOCUMENT
 from ..http.urls import same_host, web_url

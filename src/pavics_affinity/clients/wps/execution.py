@@ -24,7 +24,7 @@ from ...errors import (
     ServiceError,
     UnknownOutput,
 )
-from ...markup import Card, ShownAsCard
+from ...markup.cards import Card, ShownAsCard
 from ...record import Step
 from ...transport import ambient_session
 from ..http import polling, xml
