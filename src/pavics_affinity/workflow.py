@@ -509,7 +509,7 @@ class Workflow(ShownAsCard):
             raise WorkflowClosed(
                 f"workflow {self.machineid!r} is closed; make a new one, or "
                 f"Workflow({self.machineid!r}) if its files are still needed",
-                machineid=self.machineid,
+                about=self,
             )
 
     def __reduce__(self) -> tuple[Any, ...]:

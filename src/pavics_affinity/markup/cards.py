@@ -73,8 +73,6 @@ class Card:
 class ShownAsCard:
     """Base of objects that show themselves as a card in a notebook and in a terminal."""
 
-    __slots__ = ()
-
     def _card(self) -> Card:
         raise NotImplementedError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..errors import AffinityLost
+from ..errors import AffinityLost, AffinityLostWarning
 from .site import Site, Target
 from .warnings_log import Remarks
 
@@ -126,4 +126,4 @@ class Judge:
             raise AffinityLost(
                 message, machineid=site.machineid, node=site.node, url=url, answered_by=answered
             )
-        self._remarks.warn("lost", message)
+        self._remarks.warn("lost", message, AffinityLostWarning)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from ..errors import AffinityWarning
 from ..markup import without_login
 from ..warn import warn
 
@@ -21,12 +22,14 @@ class Remarks:
         with self._lock:
             return list(self._texts.values())
 
-    def warn(self, topic: str, message: str) -> None:
+    def warn(
+        self, topic: str, message: str, category: type[AffinityWarning] = AffinityWarning
+    ) -> None:
         """Warn, each time."""
         text = without_login(message)
         with self._lock:
             self._texts[topic] = text
-        warn(text)
+        warn(text, category)
 
     def once(self, topic: str, message: str) -> None:
         """Warn, unless it was done for this topic."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..errors import NginxConfigWarning
 from ..placement.servers import Resolve, Server
 from ..warn import warn
 from .maps import Maps, only_variable
@@ -59,7 +60,7 @@ def find_evidence(
         else:
             usable.append((shown[0][header] == _ADDRESS, header))
             continue
-        warn(f"the header {header} is no evidence of the node: {reason}")
+        warn(f"the header {header} is no evidence of the node: {reason}", NginxConfigWarning)
     return min(usable)[1] if usable else None
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import InvalidPlacement
+from ..errors import InvalidPlacement, NginxConfigWarning
 from ..placement.keys import HashDirective, parse_hash
 from ..placement.servers import Server, parse_server
 from ..topology.urls import origin_of
@@ -288,7 +288,8 @@ def _see_that_the_hash_decides(upstream: Statement) -> None:
     for line in of_other_modules(upstream.block):
         warn(
             f"{line.where}: '{line.name}' in upstream {name!r} is not known here; if it chooses "
-            "servers, the topology read from this file is wrong"
+            "servers, the topology read from this file is wrong",
+            NginxConfigWarning,
         )
 
 

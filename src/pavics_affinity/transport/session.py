@@ -13,7 +13,14 @@ import requests
 from requests.auth import HTTPBasicAuth
 from requests.utils import get_auth_from_url
 
-from ..errors import AffinityError, InvalidRequest, MachineIdConflict, OutOfScope, RedirectLoop
+from ..errors import (
+    AdapterIgnoredWarning,
+    AffinityError,
+    InvalidRequest,
+    MachineIdConflict,
+    OutOfScope,
+    RedirectLoop,
+)
 from ..machineid import validate_machineid
 from ..pin import Pin
 from ..placement import split_key
@@ -377,7 +384,8 @@ class AffinitySession(requests.Session):
         warn(
             f"a {type(adapter).__name__} for {text!r} is left out of workflow {self.machineid!r}: "
             "by it, requests would go out without the machineid. What may be repeated is repeated "
-            "until the workflow's deadline"
+            "until the workflow's deadline",
+            AdapterIgnoredWarning,
         )
 
     def refuse(self) -> None:
