@@ -8,13 +8,11 @@ makes. So all state of a batch is written by that thread only.
 from __future__ import annotations
 
 import contextlib
-import pickle
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -27,7 +25,7 @@ from .journal import BatchJournal
 from .recovery import LostNodes
 from .reporting import WINDOW, End, Reporter
 from .scheduler import CandidateNodes, Scheduler
-from .task import Chain, Outcome, Task, end_here, ended_here, outcome_of
+from .task import Chain, Outcome, Task, end_here, ended_here, outcome_of, with_advice
 from .task import run as run_task
 
 GRACE = 2.0
@@ -110,7 +108,7 @@ class Dispatcher:
 
     def taken(self) -> None:
         """Note that the caller has a result."""
-        if self.reporter.outbox.taken():
+        if self.reporter.taken():
             self._inbox.put(_wake)
 
     def proceed(self) -> None:
@@ -149,7 +147,7 @@ class Dispatcher:
             self._intake.close()
             self._lost.close()
             self.reporter.close()
-        self.reporter.outbox.announce(End(error or self._failure))
+        self.reporter.announce(End(error or self._failure))
 
     def _is_over(self) -> bool:
         if self._closed:
@@ -201,22 +199,20 @@ class Dispatcher:
             self._failure = interrupt
             return
         except BaseException as error:  # noqa: BLE001  # it is the item's result
-            outcome = _failed(_with_advice(error), node=attempt.node, ran=True)
+            outcome = _failed(with_advice(error), node=attempt.node, ran=True)
         outcome.machineid = outcome.machineid or attempt.machineid
         outcome.started = outcome.started or outcome.ended
         self._learn_nodes(outcome)
         if outcome.lost and attempt.node is not None:
             self._lose(attempt.node)
-        left = work.restarts.spend(ran=outcome.ran) if outcome.lost else None
-        self.reporter.ended(work, outcome, restarts=left is not None)
-        if left is None:
-            self._give(work, outcome)
-        else:
-            work.restarts = left
-            work.forget()
+        restarts = outcome.lost and work.restart(ran=outcome.ran)
+        self.reporter.ended(work, outcome, restarts=restarts)
+        if restarts:
             if attempt.node is not None:
                 work.avoid.add(attempt.node)
             self._backlog.waiting.append(work)
+        else:
+            self._give(work, outcome)
 
     # ---- starting chains ----
 
@@ -255,14 +251,11 @@ class Dispatcher:
                 self._give(work, _failed(overdue, node=work.node))
 
     def _is_full(self) -> bool:
-        return self.reporter.outbox.full or len(self._backlog.waiting) >= WINDOW
+        return self.reporter.is_full or len(self._backlog.waiting) >= WINDOW
 
     def _place(self, work: Work) -> tuple[str | None] | None:
         if work.is_resumed and work.node in self.scheduler.lost:
-            left = work.restarts.spend(ran=True)
-            if left is not None:
-                work.restarts = left
-                work.forget()
+            work.restart(ran=True)
         if not work.is_resumed:
             return self.scheduler.choose(work.avoid)
         return (work.node,) if self.scheduler.has_room(work.node) else None
@@ -275,7 +268,7 @@ class Dispatcher:
             future = self._executor.submit(run_task, task)
         except Exception as error:  # noqa: BLE001  # a pool that is shut down or broken
             self._backlog.waiting.append(work)
-            self._drop_waiting(_with_advice(error))
+            self._drop_waiting(with_advice(error))
             return
         attempt = Attempt(work, task.machineid, node, future)
         self._attempts.add(attempt)
@@ -341,7 +334,7 @@ class Dispatcher:
                     self._nodes = nodes
                     self.scheduler.weights = nodes.weights
                     return
-        self.reporter.outbox.announce(
+        self.reporter.announce(
             UnevenLoadWarning(
                 f"{self._nodes.reason}, so the proxy's hash over random machineids chooses the "
                 f"nodes, with at most {self.scheduler.in_all} chains at a time in all. Pass "
@@ -363,21 +356,3 @@ def _end(attempt: Attempt) -> None:
 def _failed(error: BaseException, *, node: str | None = None, ran: bool = False) -> Outcome:
     now = time.time()
     return Outcome(error=error, node=node, ran=ran, started=now, ended=now)
-
-
-def _with_advice(error: BaseException) -> BaseException:
-    """Add to an error of the pool's own what to do about it."""
-    if isinstance(error, BrokenProcessPool):
-        # All its futures have the same error: each item gets a copy, for its own notes.
-        error = BrokenProcessPool(*error.args).with_traceback(error.__traceback__)
-        error.add_note(
-            "a worker process ended abruptly: it was killed, or it cannot import the chain "
-            "function. Define that in a module, not in a notebook or at the prompt, and guard a "
-            "script's start with if __name__ == '__main__'"
-        )
-    elif isinstance(error, pickle.PicklingError | TypeError | AttributeError):
-        error.add_note(
-            "an item, the chain or its value could not travel to another process; use what pickle "
-            "can hold: text, numbers, paths, functions of a module"
-        )
-    return error

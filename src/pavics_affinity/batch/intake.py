@@ -60,15 +60,20 @@ class Work:
         """Whether the next attempt continues what an earlier call began."""
         return self.entry is not None and self.entry.begun
 
-    def forget(self) -> None:
-        """Give up what an earlier call began: the next attempt is a new workflow."""
-        if self.entry is not None:
-            self.entry.machineid = self.entry.node = None
-
     @property
     def node(self) -> str | None:
         """The node that has the files of an earlier call."""
         return None if self.entry is None else self.entry.node
+
+    def restart(self, *, ran: bool) -> bool:
+        """Make the next attempt a new workflow, if that may be; return whether it may."""
+        left = self.restarts.spend(ran=ran)
+        if left is None:
+            return False
+        self.restarts = left
+        if self.entry is not None:
+            self.entry.machineid = self.entry.node = None
+        return True
 
 
 @dataclass(eq=False)
@@ -83,16 +88,16 @@ class Attempt:
     """Cancelled while it waited in the executor for a node that is lost."""
 
 
+@dataclass
 class Backlog:
     """The items that have not started."""
 
-    def __init__(self) -> None:
-        self.next: Work | None = None
-        """A new item, one ahead of what can start."""
-        self.waiting: deque[Work] = deque()
-        """Items that start again or are resumed, each when its node has room."""
-        self.requested = False
-        self.exhausted = False
+    next: Work | None = None
+    """A new item, one ahead of what can start."""
+    waiting: deque[Work] = field(default_factory=deque)
+    """Items that start again or are resumed, each when its node has room."""
+    requested: bool = False
+    exhausted: bool = False
 
     @property
     def all_started(self) -> bool:

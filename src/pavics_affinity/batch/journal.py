@@ -173,13 +173,7 @@ class BatchJournal:
 
         Its value becomes what JSON makes of it, or an error if JSON cannot store it.
         """
-        common = {
-            "key": entry.key,
-            "node": outcome.node,
-            "machineid": outcome.machineid,
-            "started": outcome.started,
-            "ended": outcome.ended,
-        }
+        common = {"key": entry.key, **outcome.run}
         if outcome.error is None:
             try:
                 text = json.dumps(outcome.value, default=_plain)

@@ -1,52 +1,22 @@
-"""What a batch reports of its chains: to the ledger, to the journal and to the caller."""
+"""What a batch reports of its chains: to the caller, to the journal, and for a look at it."""
 
 from __future__ import annotations
 
 import queue
-import threading
 import time
-from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ..errors import AffinityWarning
-from .chains import ChainRun, WorkflowResult, describe_error, short_repr
+from .chains import ChainRun, ChainState, WorkflowResult, describe_error, short_repr
 from .intake import Attempt, Work
 from .journal import BatchJournal
 from .task import Outcome
 
 KEPT = 10_000
-"""Rows that a ledger keeps; the oldest are dropped first."""
+"""Rows of chains that are kept; the oldest are dropped first."""
 
 WINDOW = 1_000
 """Results that may wait for the caller before no more chains are started."""
-
-
-class Ledger:
-    """The chains started so far, in the order of their start, in bounded memory."""
-
-    def __init__(self) -> None:
-        self._rows: OrderedDict[tuple[int, int], ChainRun] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def __iter__(self) -> Iterator[ChainRun]:
-        with self._lock:
-            return iter(list(self._rows.values()))
-
-    def add(self, run: ChainRun) -> None:
-        """Add a row."""
-        with self._lock:
-            self._rows[run.number, run.attempt] = run
-            if len(self._rows) > KEPT:
-                self._rows.popitem(last=False)
-
-    def end(self, number: int, attempt: int, **changes: Any) -> None:
-        """Complete a row, unless it was dropped."""
-        with self._lock:
-            known = self._rows.get((number, attempt))
-            if known is not None:
-                self._rows[number, attempt] = replace(known, **changes)
 
 
 @dataclass(frozen=True)
@@ -56,86 +26,63 @@ class End:
     error: BaseException | None = None
 
 
-class Outbox:
-    """Results on their way to the caller."""
+class Reporter:
+    """Keeps a row for each chain and the journal, and hands the results to the caller.
 
-    def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[WorkflowResult | AffinityWarning | End] = queue.SimpleQueue()
-        self._put = 0  # written by the dispatcher only
-        self._taken = 0  # written by the caller only
+    The dispatcher's thread writes; the caller's reads, and counts what it has taken.
+    """
+
+    def __init__(self, journal: BatchJournal | None) -> None:
+        self.journal = journal
+        self._rows: dict[tuple[int, int], ChainRun] = {}
+        self._outbox: queue.SimpleQueue[WorkflowResult | AffinityWarning | End] = (
+            queue.SimpleQueue()
+        )
+        self._given = self._taken = 0
+
+    # ---- for the caller's thread ----
 
     @property
-    def full(self) -> bool:
-        """Whether no more results may be put."""
-        return self._put - self._taken >= WINDOW
+    def chains(self) -> list[ChainRun]:
+        """The chains started so far, in the order of their start."""
+        return list(self._rows.copy().values())
 
-    def put(self, result: WorkflowResult) -> None:
-        """Put a result."""
-        self._put += 1
-        self._queue.put(result)
-
-    def announce(self, message: AffinityWarning | End) -> None:
-        """Put what is not a result: a warning for the caller, or the end."""
-        self._queue.put(message)
-
-    def get(self, seconds: float) -> WorkflowResult | AffinityWarning | End | None:
-        """Return the next message; None if there is none after this time."""
+    def receive(self, seconds: float) -> WorkflowResult | AffinityWarning | End | None:
+        """Return the next message to the caller; None if there is none after this time."""
         try:
-            return self._queue.get(timeout=seconds)
+            return self._outbox.get(timeout=seconds)
         except queue.Empty:
             return None
 
     def taken(self) -> bool:
         """Count a result that the caller has; return whether that made room for another."""
         self._taken += 1
-        return self._put - self._taken == WINDOW - 1
+        return self._given - self._taken == WINDOW - 1
 
+    # ---- for the dispatcher's thread ----
 
-class Reporter:
-    """Keeps the ledger and the journal, and gives the caller each result.
+    @property
+    def is_full(self) -> bool:
+        """Whether enough results wait for the caller."""
+        return self._given - self._taken >= WINDOW
 
-    Attributes
-    ----------
-    ledger : Ledger
-        The chains that were started.
-    outbox : Outbox
-        The results, warnings, and at last an `End`.
-    journal : BatchJournal or None
-        What a later call reads.
-    """
-
-    def __init__(self, journal: BatchJournal | None) -> None:
-        self.ledger = Ledger()
-        self.outbox = Outbox()
-        self.journal = journal
+    def announce(self, message: AffinityWarning | End) -> None:
+        """Send the caller what is not a result."""
+        self._outbox.put(message)
 
     def started(self, attempt: Attempt) -> None:
-        """Note the start of an attempt."""
-        work = attempt.work
-        self.ledger.add(
-            ChainRun(
-                number=work.number,
-                item=short_repr(work.item),
-                machineid=attempt.machineid,
-                node=attempt.node,
-                attempt=work.attempts,
-                started=time.time(),
-            )
-        )
+        """Add the row of an attempt."""
+        work, item = attempt.work, short_repr(attempt.work.item)
+        where = (attempt.machineid, attempt.node)
+        self._put(ChainRun(work.number, item, *where, work.attempts, started=time.time()))
 
     def ended(self, work: Work, outcome: Outcome, *, restarts: bool) -> None:
-        """Note the end of an attempt; `restarts` if another one follows."""
-        error = outcome.error
-        self.ledger.end(
-            work.number,
-            work.attempts,
-            machineid=outcome.machineid,
-            node=outcome.node,
-            started=outcome.started,
-            ended=outcome.ended,
-            state="succeeded" if error is None else "lost" if restarts else "failed",
-            error=None if error is None else describe_error(error),
-        )
+        """Complete the row of an attempt; `restarts` if another one follows."""
+        row = self._rows.get((work.number, work.attempts))
+        if row is not None:  # else it was dropped
+            error = None if outcome.error is None else describe_error(outcome.error)
+            state: ChainState = "lost" if restarts else "failed" if error else "succeeded"
+            self._put(replace(row, **outcome.run, state=state, error=error))
 
     def give(self, work: Work, outcome: Outcome) -> bool:
         """Give the caller an item's result; return whether it is an error."""
@@ -146,24 +93,21 @@ class Reporter:
                 f"map_workflows: item {work.number}, {short_repr(work.item)}, in workflow "
                 f"{outcome.machineid!r} on node {outcome.node or 'unknown'}"
             )
-        self.outbox.put(
+        self._give(
             WorkflowResult(
                 item=work.item,
                 value=outcome.value,
                 error=outcome.error,
-                node=outcome.node,
-                machineid=outcome.machineid,
-                started=outcome.started,
-                ended=outcome.ended,
                 number=work.number,
                 attempts=max(1, work.attempts),
+                **outcome.run,
             )
         )
         return outcome.error is not None
 
     def recall(self, result: WorkflowResult) -> None:
         """Give the caller a result that the journal already has."""
-        self.ledger.add(
+        self._put(
             ChainRun(
                 number=result.number,
                 item=short_repr(result.item),
@@ -176,9 +120,18 @@ class Reporter:
                 recalled=True,
             )
         )
-        self.outbox.put(result)
+        self._give(result)
 
     def close(self) -> None:
         """Release the journal. May be repeated."""
         if self.journal is not None:
             self.journal.close()
+
+    def _put(self, row: ChainRun) -> None:
+        self._rows[row.number, row.attempt] = row
+        if len(self._rows) > KEPT:
+            del self._rows[next(iter(self._rows))]
+
+    def _give(self, result: WorkflowResult) -> None:
+        self._given += 1
+        self._outbox.put(result)

@@ -73,12 +73,12 @@ class WorkflowResults(ShownAsCard, Iterator[WorkflowResult]):
     @property
     def chains(self) -> list[ChainRun]:
         """The chains started so far, including running ones, in the order of their start."""
-        return list(self._reporter.ledger)
+        return self._reporter.chains
 
     @property
     def running(self) -> list[ChainRun]:
         """The chains that run now."""
-        return [chain for chain in self._reporter.ledger if chain.ended is None]
+        return [chain for chain in self.chains if chain.ended is None]
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -113,7 +113,7 @@ class WorkflowResults(ShownAsCard, Iterator[WorkflowResult]):
 
     def __repr__(self) -> str:
         of = "" if self.total is None else f" of {self.total}"
-        states = [chain.state for chain in self._reporter.ledger]
+        states = [chain.state for chain in self.chains]
         counts = ", ".join(
             f"{states.count(state)} {state}"
             for state in ("running", "failed", "lost")
@@ -199,7 +199,7 @@ class WorkflowResults(ShownAsCard, Iterator[WorkflowResult]):
 
     def _receive(self) -> WorkflowResult:
         while True:
-            match self._reporter.outbox.get(_TICK):
+            match self._reporter.receive(_TICK):
                 case WorkflowResult() as result:
                     return result
                 case AffinityWarning() as warning:

@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,11 @@ class Outcome:
     trace: str = ""
     """The traceback of an error, which pickle leaves out."""
 
+    @property
+    def run(self) -> dict[str, Any]:
+        """Where and when it ran."""
+        return {name: getattr(self, name) for name in ("machineid", "node", "started", "ended")}
+
 
 class RemoteTraceback(Exception):
     """Where a chain failed in another process: the cause of the error that came from there."""
@@ -217,6 +223,24 @@ def _packed(outcome: Outcome) -> bytes:
         )
         packed = pickle.dumps(outcome)
     return packed
+
+
+def with_advice(error: BaseException) -> BaseException:
+    """Add to an error of the pool's own what to do about it."""
+    if isinstance(error, BrokenProcessPool):
+        # All its futures have the same error: each item gets a copy, for its own notes.
+        error = BrokenProcessPool(*error.args).with_traceback(error.__traceback__)
+        error.add_note(
+            "a worker process ended abruptly: it was killed, or it cannot import the chain "
+            "function. Define that in a module, not in a notebook or at the prompt, and guard a "
+            "script's start with if __name__ == '__main__'"
+        )
+    elif isinstance(error, pickle.PicklingError | TypeError | AttributeError):
+        error.add_note(
+            "an item, the chain or its value could not travel to another process; use what pickle "
+            "can hold: text, numbers, paths, functions of a module"
+        )
+    return error
 
 
 # ---- the chains that run in this process ----

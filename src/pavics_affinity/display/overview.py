@@ -8,24 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ..markup import clean
-from ..markup.cards import (
-    Block,
-    Card,
-    Look,
-    Span,
-    Text,
-    card,
-    code,
-    facts,
-    join,
-    link,
-    listing,
-    strong,
-    styled,
-    table,
-    text,
-)
+from ..markup import cards, clean
 from ..record import NodeKnown, Record, Step, StepState
 from ..record.totals import in_units
 
@@ -37,7 +20,7 @@ LinkTo = Callable[[str], str | None]
 """Returns the URL with which a browser reaches a file; None if that takes a header."""
 
 HEADINGS = ("", "process", "service", "node", "state", "started", "seconds", "outputs")
-_LOOKS: Mapping[StepState, tuple[str, Look]] = {
+_LOOKS: Mapping[StepState, tuple[str, cards.Look]] = {
     "sending": ("…", "busy"),
     "not sent": ("-", "still"),
     "refused": ("✗", "bad"),
@@ -102,43 +85,45 @@ class Overview:
     def _names(self) -> dict[str, str]:
         return {entry.url: entry.service for entry in self.record if entry.service}
 
-    def as_card(self) -> Card:
+    def as_card(self) -> cards.Card:
         """Return what a notebook and a terminal show."""
         steps = list(self.record.steps)
         used = self.services
-        shown = [link(url, name) for name, url in used[:MOST_SERVICES]]
+        shown = [cards.link(url, name) for name, url in used[:MOST_SERVICES]]
         if len(used) > MOST_SERVICES:
-            shown.append(Span(f"{len(used) - MOST_SERVICES:,} more"))
-        return card(
-            text(strong(self.title), " ", code(self.machineid)),
-            facts(
+            shown.append(cards.Span(f"{len(used) - MOST_SERVICES:,} more"))
+        return cards.card(
+            cards.text(cards.strong(self.title), " ", cards.code(self.machineid)),
+            cards.facts(
                 (
                     ("node", self._node()),
-                    ("services", join(shown, ", ") if shown else None),
+                    ("services", cards.join(shown, ", ") if shown else None),
                     ("requests", self.requests),
                     ("steps", counted(steps) if len(steps) > 1 else None),
                 )
             ),
             *_steps(steps, self.link_to, self._names),
-            listing(self.notes),
+            cards.listing(self.notes),
         )
 
-    def _node(self) -> Text:
+    def _node(self) -> cards.Text:
         how = f"{self.node_known}: {_HOW[self.node_known]}"
-        return text(how) if self.node is None else text(strong(self.node), f" ({how})")
+        if self.node is None:
+            return cards.text(how)
+        return cards.text(cards.strong(self.node), f" ({how})")
 
 
 # ---- steps ----
 
 
-def _steps(steps: Sequence[Step], link_to: LinkTo, names: Mapping[str, str]) -> list[Block]:
+def _steps(steps: Sequence[Step], link_to: LinkTo, names: Mapping[str, str]) -> list[cards.Block]:
     """Return the table of the last steps, and a hint if an output cannot be a link."""
     if not steps:
         return []
     rows: list[list[object]] = []
     if len(steps) > MOST_STEPS:
         earlier = f"{len(steps) - MOST_STEPS:,} earlier steps; .record.steps has them all"
-        rows.append([styled(earlier, "still")])
+        rows.append([cards.styled(earlier, "still")])
     hidden = False
     for step in steps[-MOST_STEPS:]:
         outputs = _outputs(step, link_to)
@@ -146,17 +131,17 @@ def _steps(steps: Sequence[Step], link_to: LinkTo, names: Mapping[str, str]) -> 
         rows.append(
             [
                 str(step.number),
-                strong(step.process or "?"),
+                cards.strong(step.process or "?"),
                 names.get(step.service) or _short(step.service),
                 step.node or "unknown",
                 _state(step),
                 clock(step.started),
                 spent(step),
-                join(outputs, ", "),
+                cards.join(outputs, ", "),
             ]
         )
-    hint = [text(styled(_HINT, "still"))] if hidden else []
-    return [table(HEADINGS, rows), *hint]
+    hint = [cards.text(cards.styled(_HINT, "still"))] if hidden else []
+    return [cards.table(HEADINGS, rows), *hint]
 
 
 _HINT = (
@@ -165,14 +150,14 @@ _HINT = (
 )
 
 
-def _outputs(step: Step, link_to: LinkTo) -> list[Span]:
+def _outputs(step: Step, link_to: LinkTo) -> list[cards.Span]:
     """Return the first outputs of a step; one that a browser cannot reach is code."""
     shown = []
     for name, url in list(step.outputs.items())[:MOST_OUTPUTS]:
         to = link_to(url)
-        shown.append(code(name, title=url) if to is None else link(to, name))
+        shown.append(cards.code(name, title=url) if to is None else cards.link(to, name))
     if len(step.outputs) > MOST_OUTPUTS:
-        shown.append(Span(f"{len(step.outputs) - MOST_OUTPUTS:,} more"))
+        shown.append(cards.Span(f"{len(step.outputs) - MOST_OUTPUTS:,} more"))
     return shown
 
 
@@ -187,10 +172,10 @@ def describe_state(step: Step) -> str:
     return f"{step.state}: {clean(step.message)}" if wrong else step.state
 
 
-def _state(step: Step) -> Span:
+def _state(step: Step) -> cards.Span:
     sign, look = _LOOKS[step.state]
     words = f"{describe_state(step)}{' (by an earlier process)' if step.recalled else ''}"
-    return styled(f"{sign} {words}", look)
+    return cards.styled(f"{sign} {words}", look)
 
 
 def counted(steps: Sequence[Step]) -> str:

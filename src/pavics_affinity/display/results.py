@@ -7,21 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..markup import clean
-from ..markup.cards import (
-    Card,
-    Look,
-    Span,
-    Text,
-    card,
-    code,
-    facts,
-    link,
-    strong,
-    styled,
-    table,
-    text,
-)
+from ..markup import cards, clean
 from ..record import Step
 from .overview import LinkTo, clock, spent
 from .plots import Chain
@@ -46,22 +32,22 @@ class Result:
     value: str = ""
     """The beginning of what the response contains."""
 
-    def place(self, link_to: LinkTo) -> Text:
+    def place(self, link_to: LinkTo) -> cards.Text:
         """Return a link to the output, or its value."""
         if self.url is None:
-            return text(code(self.value))
+            return cards.text(cards.code(self.value))
         to = link_to(self.url)
         if to is not None:
-            return text(link(to, self.url))
-        how = styled(" (no link: only a request header leads there)", "still")
-        return text(code(self.url), how)
+            return cards.text(cards.link(to, self.url))
+        how = cards.styled(" (no link: only a request header leads there)", "still")
+        return cards.text(cards.code(self.url), how)
 
 
-def result_card(result: Result, link_to: LinkTo) -> Card:
+def result_card(result: Result, link_to: LinkTo) -> cards.Card:
     """Return the card of one output."""
-    return card(
-        text("Output ", strong(result.identifier)),
-        facts(
+    return cards.card(
+        cards.text("Output ", cards.strong(result.identifier)),
+        cards.facts(
             (
                 ("title", result.title or None),
                 ("type", result.kind or None),
@@ -79,27 +65,27 @@ def execution_card(
     step: Step | None,
     results: Sequence[Result],
     link_to: LinkTo,
-) -> Card:
+) -> cards.Card:
     """Return the card of an execution or a job.
 
     `name` is the identifier of the process, `status` in the words of the service's
     standard, or None before the Execute was sent, `message` the server's last one.
     """
-    look: Look = "good" if status in _GOOD else "bad" if status in _BAD else "busy"
+    look: cards.Look = "good" if status in _GOOD else "bad" if status in _BAD else "busy"
     state = clean(status or "not sent")
     if look == "busy" and percent:
         state += f", {percent} %"
     shown = list(results[:MOST])
     rows: list[list[object]] = [
-        [strong(r.identifier), r.title or "", r.kind or "", r.place(link_to)] for r in shown
+        [cards.strong(r.identifier), r.title or "", r.kind or "", r.place(link_to)] for r in shown
     ]
     if len(results) > len(shown):
         rows.append([f"{len(results) - len(shown):,} more"])
-    return card(
-        text("Execution of ", strong(name)),
-        facts(
+    return cards.card(
+        cards.text("Execution of ", cards.strong(name)),
+        cards.facts(
             (
-                ("state", styled(state, look)),
+                ("state", cards.styled(state, look)),
                 ("message", message or None),
                 ("node", None if step is None else step.node or "unknown"),
                 ("service", None if step is None else step.service),
@@ -107,7 +93,7 @@ def execution_card(
                 ("seconds", spent(step) or None if step else None),
             )
         ),
-        table(("output", "title", "type", "where"), rows) if rows else None,
+        cards.table(("output", "title", "type", "where"), rows) if rows else None,
     )
 
 
@@ -134,10 +120,15 @@ class Row(Chain, Protocol):
         """``"running"``, ``"succeeded"``, ``"failed"`` or ``"lost"``."""
 
 
-_LOOKS: dict[str, Look] = {"running": "busy", "succeeded": "good", "failed": "bad", "lost": "bad"}
+_LOOKS: dict[str, cards.Look] = {
+    "running": "busy",
+    "succeeded": "good",
+    "failed": "bad",
+    "lost": "bad",
+}
 
 
-def batch_card(chains: Sequence[Row], total: int | None) -> Card:
+def batch_card(chains: Sequence[Row], total: int | None) -> cards.Card:
     """Return the card of a batch: the chains of each node, and the last ones started.
 
     `total` is the number of items, if it is known.
@@ -146,15 +137,15 @@ def batch_card(chains: Sequence[Row], total: int | None) -> Card:
     states = [state for state in _LOOKS if any(chain.state == state for chain in chains)]
     counts = Counter((chain.node or "", chain.state) for chain in chains)
     by_node = [
-        [strong(node or "unknown"), *(f"{counts[node, state]:,}" for state in states)]
+        [cards.strong(node or "unknown"), *(f"{counts[node, state]:,}" for state in states)]
         for node in nodes
     ]
     of = "" if total is None else f" of {total:,} items"
     columns = ("", "item", "node", "state", "started", "seconds")
-    return card(
-        text(strong("Batch"), f" of workflows: {len(chains):,} chains started{of}"),
-        table(("node", *states), by_node) if chains else None,
-        table(columns, _rows(chains)) if chains else None,
+    return cards.card(
+        cards.text(cards.strong("Batch"), f" of workflows: {len(chains):,} chains started{of}"),
+        cards.table(("node", *states), by_node) if chains else None,
+        cards.table(columns, _rows(chains)) if chains else None,
     )
 
 
@@ -162,7 +153,7 @@ def _rows(chains: Sequence[Row]) -> list[list[object]]:
     rows: list[list[object]] = []
     if len(chains) > MOST_CHAINS:
         earlier = f"{len(chains) - MOST_CHAINS:,} earlier chains; .chains has them all"
-        rows.append([styled(earlier, "still")])
+        rows.append([cards.styled(earlier, "still")])
     for chain in chains[-MOST_CHAINS:]:
         seconds = "" if chain.ended is None else f"{chain.ended - chain.started:.2f}"
         node, started = chain.node or "unknown", clock(chain.started)
@@ -170,8 +161,8 @@ def _rows(chains: Sequence[Row]) -> list[list[object]]:
     return rows
 
 
-def _chain_state(chain: Row) -> Span:
+def _chain_state(chain: Row) -> cards.Span:
     words = chain.state if chain.error is None else f"{chain.state}: {chain.error}"
     words += " (from the journal)" if chain.recalled else ""
     words += f" (attempt {chain.attempt})" if chain.attempt > 1 else ""
-    return styled(words, _LOOKS.get(chain.state, "busy"))
+    return cards.styled(words, _LOOKS.get(chain.state, "busy"))
