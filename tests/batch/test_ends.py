@@ -1,4 +1,4 @@
-"""Errors, Ctrl-C, and batches that are left early: what goes on, and what does not."""
+"""Errors, Ctrl-C, and batches that are left early: what continues, and what does not."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_an_error_names_its_item_begins_no_more_and_costs_no_other(cluster, orde
     assert begun < 40
     time.sleep(0.2)
     assert len(results.chains) == begun
-    values.extend(result.value for result in results)  # goes on
+    values.extend(result.value for result in results)  # continues
     assert sorted(values) == [n for n in range(40) if n != 7]
     if order == "input":
         assert values == sorted(values)
@@ -200,7 +200,7 @@ def test_the_progress_bar_counts_the_chains(cluster, capsys):
     assert "7/7" in capsys.readouterr().err
 
 
-def test_without_anybody_who_asks_nothing_is_sent(cluster):
+def test_nothing_is_sent_before_the_first_result_is_requested(cluster):
     begun = []
     results = map_workflows(
         lambda wf, item: begun.append(item), range(3), topology=cluster.topology

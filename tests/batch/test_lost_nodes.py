@@ -36,7 +36,7 @@ def urls_of(cluster):
     return {name: cluster.url(name) for name in cluster.services}
 
 
-def test_a_node_killed_under_sixty_chains_costs_none_that_may_be_repeated(site):
+def test_sixty_repeatable_chains_survive_a_killed_node(site):
     results = map_workflows(
         partial(two_steps, urls=urls_of(site)),
         range(60),
@@ -60,7 +60,7 @@ def test_a_node_killed_under_sixty_chains_costs_none_that_may_be_repeated(site):
     assert after <= {"node1", "node3"}
 
 
-def test_what_had_executed_something_is_an_error_where_it_may_not_be_repeated(site):
+def test_a_chain_that_executed_something_fails_with_its_node_unless_it_may_repeat(site):
     killed = threading.Event()
 
     def kill_after_a_first_step(item, nodes):
@@ -112,7 +112,7 @@ def test_a_lost_node_gets_nothing_until_it_answers_again(site, monkeypatch):
     assert nodes[-1] == "node2"
 
 
-def test_a_site_of_which_no_node_answers_is_waited_for(site):
+def test_a_batch_waits_for_a_site_without_a_node_that_answers(site):
     for node in site.nodes:
         site.kill(node)
     back = threading.Timer(3, lambda: [site.start(node) for node in site.nodes])

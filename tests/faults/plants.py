@@ -428,14 +428,14 @@ _JOURNAL = (
         "journal/lines.py",
         "                os.fsync(self._descriptor)\n",
         "",
-        ("journal/test_lines.py::test_each_line_is_on_the_disk_before_the_program_goes_on",),
+        ("journal/test_lines.py::test_each_line_is_on_the_disk_before_the_program_continues",),
     ),
     Plant(
         "journal: its lock is gone, and two processes write it",
         "journal/lines.py",
         "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         "pass",
-        ("journal/test_lines.py::test_a_second_writer_is_told_who_the_first_one_is",),
+        ("journal/test_lines.py::test_a_second_writer_learns_which_process_is_the_first",),
     ),
     Plant(
         "journal: tokens are written down",
@@ -484,7 +484,7 @@ _BATCH = (
         "if not ran and self.unexecuted:",
         "if self.unexecuted:",
         (
-            "batch/test_lost_nodes.py::test_what_had_executed_something_is_an_error_where_it_may_not_be_repeated",
+            "batch/test_lost_nodes.py::test_a_chain_that_executed_something_fails_with_its_node_unless_it_may_repeat",
         ),
     ),
     Plant(

@@ -127,7 +127,7 @@ def test_a_file_that_is_not_empty_is_not_overwritten(path):
         Workflow("a1b2", journal=path)
 
 
-def test_a_workflow_that_lives_has_its_journal_for_itself(path):
+def test_an_open_workflow_locks_its_journal(path):
     with Workflow("a1b2", journal=path):
         with pytest.raises(JournalLocked):
             Workflow.resume(path)
