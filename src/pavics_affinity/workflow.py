@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Self
 from .clients.links import headers_for, link_for
 from .errors import WorkflowClosed
 from .journal import Journal
-from .markup.cards import Card, ShownAsCard
+from .markup.cards import Card
+from .markup.shown import ShownAsCard
 from .pin import Pin, Route
 from .pin.links import Form, shown_link
 from .record import NodeKnown, Record, Step

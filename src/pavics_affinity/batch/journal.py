@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,11 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidRequest, JournalError
-from ..journal import Lines, checked, is_moment, is_text, read, read_lines
+from ..journal import Lines, check_format, checked, is_moment, is_text, read, read_lines
 from .chains import WorkflowResult, describe_error, short_repr
 from .task import Outcome
-
-FORMAT = 1
 
 Key = Callable[[Any], str]
 
@@ -96,9 +93,8 @@ class BatchJournal:
             raise
 
     def _open(self, chain: str) -> None:
-        who = {"time": time.time(), "pid": os.getpid()}
         if self._lines.empty:
-            self._lines.append({"event": "begin", "format": FORMAT, "chain": chain, **who})
+            self._lines.begin(chain=chain)
             return
         entries = read_lines(self.path)
         self._check_header(entries[0] if entries else {}, chain)
@@ -106,17 +102,14 @@ class BatchJournal:
             if entry["event"] == "done" and isinstance(entry.get("key"), str):
                 checked({"value": None, **entry}, _DONE, self.path)
                 self._finished[entry["key"]] = entry
-        self._lines.append({"event": "resume", **who})
+        self._lines.resume()
 
     def _check_header(self, header: Mapping[str, Any], chain: str) -> None:
         if header.get("event") != "begin" or "chain" not in header:
             raise JournalError(
                 f"{self.path} does not begin as a batch's journal; use another directory"
             )
-        if header.get("format") != FORMAT:
-            raise JournalError(
-                f"{self.path} has format {header.get('format')!r}; this version reads {FORMAT}"
-            )
+        check_format(header, self.path)
         if header["chain"] != chain:
             raise JournalError(
                 f"{self.directory} is the journal of chain {header['chain']!r}, not of {chain!r}: "

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..clients.progress import Move, bar
 from ..errors import AffinityWarning, NothingSentWarning, WorkflowClosed
-from ..markup.cards import Card, ShownAsCard
+from ..markup.cards import Card
+from ..markup.shown import ShownAsCard
 from ..record.steps import ENDED
 from ..warn import warn
 from ..workflow import Workflow

@@ -11,13 +11,14 @@ execution is in its answer only, so a small answer is stored, unless it repeats 
 inputs. Only the owner can read the file.
 """
 
-from .lines import Lines, checked, is_moment, is_text, read_lines
+from .lines import Lines, check_format, checked, is_moment, is_text, read_lines
 from .workflow import Contents, Journal, read
 
 __all__ = [
     "Contents",
     "Journal",
     "Lines",
+    "check_format",
     "checked",
     "is_moment",
     "is_text",

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +19,9 @@ if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
+
+FORMAT = 1
+"""Of the journals of workflows and of batches."""
 
 _OPEN: WeakSet[Lines] = WeakSet()
 _LEVELS = 16
@@ -75,6 +79,14 @@ class Lines:
         if self.empty:
             _sync_directory(self.path.parent)
         _OPEN.add(self)
+
+    def begin(self, **header: Any) -> None:
+        """Write the first line of a journal."""
+        self.append({"event": "begin", "format": FORMAT, **header, **_writer_now()})
+
+    def resume(self) -> None:
+        """Write that this process continues a journal."""
+        self.append({"event": "resume", **_writer_now()})
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Write an entry, and return when it is on the disk."""
@@ -148,6 +160,14 @@ def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     return entries
 
 
+def check_format(header: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Raise `JournalError` if a journal's first line is of another format."""
+    if header.get("format") != FORMAT:
+        raise JournalError(
+            f"{os.fspath(path)!r} has format {header.get('format')!r}; this version reads {FORMAT}"
+        )
+
+
 def checked(
     entry: Mapping[str, Any],
     kinds: Mapping[str, Callable[[Any], bool]],
@@ -197,6 +217,10 @@ def _is_shallow(value: Any, levels: int) -> bool:
         return True
     inner = value.values() if isinstance(value, dict) else value
     return levels > 0 and all(_is_shallow(each, levels - 1) for each in inner)
+
+
+def _writer_now() -> dict[str, Any]:
+    return {"time": time.time(), "pid": os.getpid()}
 
 
 def _writer(path: Path) -> str:

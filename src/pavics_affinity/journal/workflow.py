@@ -13,10 +13,8 @@ from urllib.parse import urlsplit
 from ..errors import JournalError, JournalWarning
 from ..record import Step
 from ..warn import warn
-from .lines import Lines, checked, is_moment, is_number, is_text, read_lines
+from .lines import Lines, check_format, checked, is_moment, is_number, is_text, read_lines
 from .secrets import keepable, without_tokens
-
-FORMAT = 1
 
 
 def _is_url(value: Any) -> bool:
@@ -106,7 +104,7 @@ class Journal(Lines):
                 f"{journal.path} already exists; continue it with "
                 f"Workflow.resume({os.fspath(path)!r}), or use another file"
             )
-        journal.append({"event": "begin", "format": FORMAT, **begin, **_who()})
+        journal.begin(**begin)
         return journal
 
     @classmethod
@@ -125,7 +123,7 @@ class Journal(Lines):
         journal = cls(path)
         try:
             contents = read(path)
-            journal.append({"event": "resume", **_who()})
+            journal.resume()
         except BaseException:
             journal.close()
             raise
@@ -188,10 +186,7 @@ def read(path: str | os.PathLike[str]) -> Contents:
             else "it has no whole line, so nothing was sent: delete it and start again"
         )
         raise JournalError(f"{os.fspath(path)!r} does not begin as a workflow's journal; {advice}")
-    if begin.get("format") != FORMAT:
-        raise JournalError(
-            f"{os.fspath(path)!r} has format {begin.get('format')!r}; this version reads {FORMAT}"
-        )
+    check_format(begin, path)
     checked(begin, _BEGIN, path)
     contents = Contents(begin["machineid"], begin)
     steps: dict[int, Step] = {}
@@ -236,7 +231,3 @@ def _apply(step: Step, entry: Mapping[str, Any]) -> None:
         step.state, step.ended = event, moment
         if event == "unknown":
             step.message = "no answer says whether it ran"
-
-
-def _who() -> dict[str, Any]:
-    return {"time": time.time(), "pid": os.getpid()}

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from . import clean, web_address
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 Look = Literal["strong", "code", "good", "bad", "busy", "still"]
 
@@ -68,23 +65,6 @@ class Card:
 
     title: Text
     blocks: Sequence[Block]
-
-
-class ShownAsCard:
-    """Base of objects that show themselves as a card in a notebook and in a terminal."""
-
-    def _card(self) -> Card:
-        raise NotImplementedError
-
-    def _repr_html_(self) -> str:
-        from .html import in_notebook
-
-        return in_notebook(self._card())
-
-    def __rich__(self) -> RenderableType:
-        from .terminal import in_terminal
-
-        return in_terminal(self._card())
 
 
 # ---- texts ----

@@ -11,7 +11,8 @@ from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..markup.cards import Card, ShownAsCard
+from ..markup.cards import Card
+from ..markup.shown import ShownAsCard
 from .steps import Steps
 from .totals import Total, as_card, as_text, totals
 

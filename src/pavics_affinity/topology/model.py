@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import PlacementUndetermined, SteeringImpossible, UnknownNode, UnknownService
-from ..markup.cards import Card, ShownAsCard
+from ..markup.cards import Card
+from ..markup.shown import ShownAsCard
 from ..placement import NginxConsistentHash, NginxHash, Rendezvous, name_key
 from .checks import check, some
 from .matching import Coverage, Match

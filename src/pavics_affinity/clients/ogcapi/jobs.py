@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from urllib.parse import urlsplit
 
 from ...errors import ExecutionTimeout, InvalidRequest, UnknownOutput
-from ...markup.cards import Card, ShownAsCard
+from ...markup.cards import Card
+from ...markup.shown import ShownAsCard
 from ...record import Step, StepState, operation
 from ...transport.wire import shown
 from ..http import polling

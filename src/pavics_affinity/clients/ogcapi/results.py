@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeGuard
 from lxml import etree
 
 from ...errors import OutOfScope, UnknownOutput
-from ...markup.cards import Card, ShownAsCard
+from ...markup.cards import Card
+from ...markup.shown import ShownAsCard
 from ..http.answers import Answer
 from ..http.urls import web_url
 from ..outputs.output import Output, names_no_place

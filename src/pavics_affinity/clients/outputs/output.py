@@ -15,7 +15,8 @@ from lxml import etree
 
 from ...errors import OutOfScope, OutputUnavailable
 from ...markup import without_login
-from ...markup.cards import Card, ShownAsCard
+from ...markup.cards import Card
+from ...markup.shown import ShownAsCard
 from ..http import xml
 from ..http.answers import MAX_DOCUMENT
 from ..http.urls import same_host, web_url

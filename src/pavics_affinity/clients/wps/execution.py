@@ -24,7 +24,8 @@ from ...errors import (
     ServiceError,
     UnknownOutput,
 )
-from ...markup.cards import Card, ShownAsCard
+from ...markup.cards import Card
+from ...markup.shown import ShownAsCard
 from ...record import Step
 from ...transport import ambient_session
 from ..http import polling, xml
