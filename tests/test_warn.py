@@ -1,4 +1,4 @@
-"""A warning names the line of the user's that led to it, never one of ours."""
+"""A warning names the user's line that caused it, never one of ours."""
 
 from __future__ import annotations
 
@@ -25,7 +25,15 @@ from pavics_affinity import (
     pin_session,
     read_nginx,
 )
-from pavics_affinity.errors import AffinityWarning
+from pavics_affinity.errors import (
+    AdapterIgnoredWarning,
+    AffinityLostWarning,
+    AffinityWarning,
+    NginxConfigWarning,
+    NothingSentWarning,
+    OutcomeUnknownWarning,
+    UnevenLoadWarning,
+)
 from pavics_affinity.warn import warn
 from support import wpsdocs
 from support.loopback import Answer, Server, free_port
@@ -101,7 +109,7 @@ def a_node_asked_itself(service, tmp_path):
         wf.wps(away)
 
 
-def a_wrong_turn(service, tmp_path):
+def an_answer_of_another_node(service, tmp_path):
     answer = service.answer
 
     def astray(seen):
@@ -131,7 +139,7 @@ def evidence_that_shows_nothing(service, tmp_path):
     read_nginx(tmp_path / "nginx.conf")
 
 
-def results_that_nobody_asks_for(service, tmp_path):
+def results_that_are_never_asked_for(service, tmp_path):
     results = map_workflows(print, [1])
     del results
 
@@ -145,36 +153,37 @@ def ask(wf, item):
     return item
 
 
-KINDS = [
-    a_description_that_the_user_may_not_see,
-    a_value_in_doubt,
-    a_value_in_doubt_given_to_birdy,
-    an_output_elsewhere,
-    a_reference_that_a_service_may_not_reach,
-    an_adapter_of_a_pinned_session,
-    an_adapter_mounted_on_the_workflows_session,
-    a_node_asked_itself,
-    a_wrong_turn,
-    a_job_of_another_day,
-    evidence_that_shows_nothing,
-    results_that_nobody_asks_for,
-    a_batch_without_topology,
-]
+KINDS = {
+    a_description_that_the_user_may_not_see: AffinityWarning,
+    a_value_in_doubt: AffinityWarning,
+    a_value_in_doubt_given_to_birdy: AffinityWarning,
+    an_output_elsewhere: AffinityWarning,
+    a_reference_that_a_service_may_not_reach: AffinityWarning,
+    an_adapter_of_a_pinned_session: AdapterIgnoredWarning,
+    an_adapter_mounted_on_the_workflows_session: AdapterIgnoredWarning,
+    a_node_asked_itself: AffinityWarning,
+    an_answer_of_another_node: AffinityLostWarning,
+    a_job_of_another_day: OutcomeUnknownWarning,
+    evidence_that_shows_nothing: NginxConfigWarning,
+    results_that_are_never_asked_for: NothingSentWarning,
+    a_batch_without_topology: UnevenLoadWarning,
+}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_warning_names_the_users_line(service, tmp_path, kind):
+@pytest.mark.parametrize(("kind", "category"), KINDS.items(), ids=lambda x: x.__name__)
+def test_a_warning_names_the_users_line(service, tmp_path, kind, category):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         kind(service, tmp_path)
     ours = [w for w in caught if issubclass(w.category, AffinityWarning)]
     assert ours
+    assert {w.category for w in ours} == {category}
     first = kind.__code__.co_firstlineno
     lines = range(first, first + 20)
     assert [(w.filename, w.lineno in lines) for w in ours] == [(__file__, True)] * len(ours)
 
 
-# ---- where no line of the user's is ----
+# ---- threads without a line of the user ----
 
 
 def test_in_a_thread_without_the_users_code_the_thread_is_named():
@@ -198,7 +207,7 @@ def test_in_a_thread_that_runs_the_users_code_its_line_is_named():
     assert [w.filename for w in caught] == [__file__]
 
 
-def test_a_line_is_warned_of_once_as_python_has_it():
+def test_a_line_warns_once_as_usual_in_python():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         for _ in range(3):
@@ -215,7 +224,7 @@ def test_a_script_that_is_run_as_main_is_the_users(tmp_path):
     assert [(w.filename, w.lineno) for w in caught] == [(str(script), 3)]
 
 
-def test_an_exception_can_be_made_of_it():
+def test_a_warning_can_be_made_an_error():
     code = """
     import warnings
     from pavics_affinity.warn import warn

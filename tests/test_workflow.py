@@ -8,12 +8,15 @@ import pickle
 import subprocess
 import sys
 import threading
+import weakref
+from datetime import timedelta
 
 import pytest
 
 from pavics_affinity import Node, Service, Topology, Workflow, current_workflow
 from pavics_affinity.errors import (
     InvalidMachineId,
+    InvalidRequest,
     TopologyError,
     UnknownNode,
     WorkflowClosed,
@@ -113,6 +116,30 @@ def test_a_workflow_pickles_as_id_node_and_topology():
     copy = pickle.loads(pickle.dumps(original))
     assert (copy.machineid, copy.node) == ("kept-id", "node2")
     assert copy.session.pin.sites[0].topology == SITE
+
+
+def test_a_session_keeps_its_workflow_while_it_is_used():
+    workflow = Workflow("kept-id")
+    copy, session = pickle.loads(pickle.dumps((workflow, workflow.session)))
+    assert copy.session is session
+    with copy:
+        assert current_workflow() is copy
+    seen = weakref.ref(workflow)
+    del workflow
+    assert seen() is None  # at once: there is no reference cycle
+
+
+def test_a_busy_server_is_asked_again_for_as_long_as_the_workflow_says(tmp_path):
+    assert Workflow().session.busy_patience == 0
+    journal = tmp_path / "run"
+    workflow = Workflow(busy_patience=timedelta(minutes=1), journal=journal)
+    assert workflow.session.busy_patience == 60
+    assert pickle.loads(pickle.dumps(workflow)).session.busy_patience == 60
+    workflow.close()
+    with Workflow.resume(journal, busy_patience=5) as resumed:
+        assert resumed.session.busy_patience == 5
+    with pytest.raises(InvalidRequest):
+        Workflow(busy_patience=-1)
 
 
 def test_a_node_that_the_topology_does_not_know_is_refused():

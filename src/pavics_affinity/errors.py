@@ -1,18 +1,18 @@
 """Every error of pavics-affinity, in one tree.
 
-Each also derives from what OWSLib, requests or Python itself raise in that
-case, so that the ``except`` clauses of an existing script go on working::
+Each also derives from the error that OWSLib, requests or Python itself raise in that
+case, so the ``except`` clauses of an existing script keep working::
 
     AffinityError
-    ├── InvalidMachineId (ValueError)        an id that cannot stand in a header
+    ├── InvalidMachineId (ValueError)        an id that a header cannot contain
     ├── MachineIdConflict (ValueError)       two ids for one workflow
     ├── WorkflowClosed (RuntimeError)        used after its ``with`` block
     ├── MissingExtra (ImportError)           a package of an extra is not installed
-    ├── TopologyError (ValueError)           nodes and services that make no sense
+    ├── TopologyError (ValueError)           nodes and services that contradict each other
     │   ├── UnknownNode (LookupError)
     │   └── UnknownService (LookupError)
     ├── NginxConfigError (ValueError)        nginx files that cannot be used
-    ├── InvalidPlacement (ValueError)        a ``hash`` or ``server`` line that nginx refuses
+    ├── InvalidPlacement (ValueError)        a ``hash`` or ``server`` line that nginx rejects
     ├── PlacementUndetermined (LookupError)  what nginx would do cannot be predicted
     ├── SteeringImpossible (LookupError)     no routing key leads to the node
     ├── InvalidRequest (ValueError)          refused before anything was sent
@@ -20,7 +20,7 @@ case, so that the ``except`` clauses of an existing script go on working::
     │   ├── UnknownInput (LookupError)
     │   ├── UnknownOutput (LookupError)
     │   └── ReferenceRefused                 an input that the service could not fetch
-    ├── ChainFailed                          of `map_workflows`: what could not travel
+    ├── ChainFailed                          a value of `map_workflows` that cannot travel
     ├── JournalError (ValueError)
     │   └── JournalLocked (BlockingIOError)
     ├── TransportError (requests.RequestException)
@@ -35,17 +35,17 @@ case, so that the ``except`` clauses of an existing script go on working::
     │   ├── OutputUnavailable (requests.HTTPError)
     │   └── DownloadFailed (OSError)
     └── ServiceError (owslib.util.ServiceException)
-        ├── NotAService (requests.HTTPError) the URL answers, but not as this kind of service
-        ├── ExecutionFailed                  the process raised; the server's own words
+        ├── NotAService (requests.HTTPError) the URL is not this kind of service
+        ├── ExecutionFailed                  the process failed; the server's own words
         ├── ExecutionTimeout (TimeoutError)
         └── StatusLost                       the status document is gone
 
-``AffinityWarning`` is the one category of our warnings.
+Warnings have a tree of their own, below ``AffinityWarning`` (UserWarning).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 from owslib.util import ServiceException
@@ -54,7 +54,47 @@ from .markup import without_login
 
 
 class AffinityWarning(UserWarning):
-    """Affinity is at risk, and the caller asked to go on (or nothing can be lost yet)."""
+    """Base of every warning of pavics-affinity."""
+
+
+class AffinityLostWarning(AffinityWarning):
+    """Another node answered, and the workflow continues because it is not strict."""
+
+
+class AdapterIgnoredWarning(AffinityWarning):
+    """An adapter that was mounted on a session is not used, because it bypasses the workflow."""
+
+
+class NginxConfigWarning(AffinityWarning):
+    """A line of an nginx file is not understood, or does not do what it is meant to do."""
+
+
+class OutcomeUnknownWarning(AffinityWarning):
+    """An Execute of a resumed workflow may have been executed, or not."""
+
+
+class UnevenLoadWarning(AffinityWarning):
+    """A batch does not know the nodes, so the proxy's hash spreads its chains unevenly."""
+
+
+class NothingSentWarning(AffinityWarning):
+    """The results of `map_workflows` were dropped before they were iterated over."""
+
+
+class JournalWarning(AffinityWarning):
+    """What happened after an Execute was sent could not be written to the journal."""
+
+
+class Pinned(Protocol):
+    """What an error may be about: a workflow, its session or its pin."""
+
+    @property
+    def machineid(self) -> str:
+        """The workflow's identity."""
+
+    @property
+    def node(self) -> str | None:
+        """The workflow's node."""
 
 
 class AffinityError(Exception):
@@ -63,9 +103,9 @@ class AffinityError(Exception):
     Attributes
     ----------
     machineid : str or None
-        The workflow's id, where one is concerned.
+        The workflow's id, if one is concerned.
     node : str or None
-        Name of the node concerned, as the topology has it.
+        Name of the node concerned, as in the topology.
     url : str or None
         The URL concerned, as the caller knows it, without user and password.
     attempts : int or None
@@ -76,14 +116,17 @@ class AffinityError(Exception):
         self,
         message: str,
         *,
+        about: Pinned | None = None,
         machineid: str | None = None,
         node: str | None = None,
         url: str | None = None,
         attempts: int | None = None,
         **details: Any,
     ) -> None:
-        # Every message of ours passes here, on its way to logs and other processes.
+        # Every message passes here, on its way to logs and other processes.
         super().__init__(without_login(message))
+        if about is not None:
+            machineid, node = machineid or about.machineid, node or about.node
         self.machineid = machineid
         self.node = node
         self.url = without_login(url) if isinstance(url, str) else url
@@ -92,7 +135,7 @@ class AffinityError(Exception):
             setattr(self, name, without_login(value) if isinstance(value, str) else value)
 
     def __str__(self) -> str:
-        # LookupError's children would show the repr, OSError's an errno.
+        # A LookupError would show the repr, an OSError an errno.
         return str(self.args[0]) if self.args else type(self).__name__
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -102,7 +145,7 @@ class AffinityError(Exception):
 
 
 def say_also(error: AffinityError, sentence: str) -> None:
-    """Add to an error's message what only its catcher knows."""
+    """Add a sentence to an error's message."""
     said = str(error)
     stop = "" if said.endswith((".", "?", "!")) else "."
     error.args = (f"{said}{stop} {without_login(sentence)}", *error.args[1:])
@@ -119,7 +162,7 @@ class InvalidMachineId(AffinityError, ValueError):
 
 
 class MachineIdConflict(AffinityError, ValueError):
-    """A header names another machineid than the workflow's; only one can be sent."""
+    """A header names another machineid than the workflow's, and only one can be sent."""
 
 
 class WorkflowClosed(AffinityError, RuntimeError):
@@ -127,7 +170,7 @@ class WorkflowClosed(AffinityError, RuntimeError):
 
 
 class MissingExtra(AffinityError, ImportError):
-    """A package is missing that only one of our extras brings.
+    """A package is missing that only one of our extras installs.
 
     Attributes
     ----------
@@ -148,12 +191,12 @@ class MissingExtra(AffinityError, ImportError):
 
 
 class TopologyError(AffinityError, ValueError):
-    """A description of nodes and services that cannot be right.
+    """A description of nodes and services that is invalid.
 
     Attributes
     ----------
     file : str or None
-        The file that holds it.
+        The file that contains it.
     key : str or None
         Dotted path of the offending key.
     line : int or None
@@ -174,7 +217,7 @@ class UnknownService(TopologyError, LookupError):
 
 
 class NginxConfigError(AffinityError, ValueError):
-    """Nginx files that do not parse, or hold nothing that can be used.
+    """Nginx files that do not parse, or contain nothing that can be used.
 
     Attributes
     ----------
@@ -183,7 +226,7 @@ class NginxConfigError(AffinityError, ValueError):
     line : int or None
         The line, from 1.
     missing : str or None
-        The file that an ``include`` asks for and that is not there.
+        The file that an ``include`` names and that does not exist.
     """
 
     file: str | None = None
@@ -192,7 +235,7 @@ class NginxConfigError(AffinityError, ValueError):
 
 
 class InvalidPlacement(AffinityError, ValueError):
-    """A ``hash`` directive, a ``server`` line or a weight that makes no placement."""
+    """A ``hash`` directive, a ``server`` line or a weight that cannot be placed by."""
 
 
 class PlacementUndetermined(AffinityError, LookupError):
@@ -208,23 +251,23 @@ class InvalidRequest(AffinityError, ValueError):
 
 
 class UnknownProcess(InvalidRequest, LookupError, ServiceException):
-    """The service offers no process of this name; the message lists the near ones."""
+    """The service offers no process of this name; the message lists similar ones."""
 
 
 class UnknownInput(InvalidRequest, LookupError):
-    """The process has no input of this name; the message lists the near ones."""
+    """The process has no input of this name; the message lists similar ones."""
 
 
 class UnknownOutput(InvalidRequest, LookupError):
-    """The process has no output of this name; the message lists the near ones."""
+    """The process has no output of this name; the message lists similar ones."""
 
 
 class ReferenceRefused(InvalidRequest):
-    """The service could not be sure to fetch this input from the workflow's node."""
+    """The service might not fetch this input from the workflow's node."""
 
 
 class ChainFailed(AffinityError):
-    """Stands for a chain's error, or value, that cannot travel between processes."""
+    """A chain's error or value cannot travel between processes; this error replaces it."""
 
 
 class JournalError(AffinityError, ValueError):
@@ -236,7 +279,7 @@ class JournalLocked(JournalError, BlockingIOError):
 
 
 class TransportError(AffinityError, requests.RequestException):
-    """A request did not bring what was asked for."""
+    """A request did not return what it asked for."""
 
 
 class ServiceUnreachable(TransportError, requests.ConnectionError):
@@ -247,7 +290,7 @@ class ServiceUnreachable(TransportError, requests.ConnectionError):
 
 
 class BackendUnavailable(TransportError, requests.ConnectionError):
-    """The workflow's node did not answer, and its files are nowhere else.
+    """The workflow's node did not answer, and its files are on no other node.
 
     Raised once the node is pinned. Nothing was sent to another node.
     """
@@ -261,9 +304,9 @@ class NoAnswer(BackendUnavailable, requests.ReadTimeout):
 
 
 class ExecuteOutcomeUnknown(TransportError, requests.ConnectionError):
-    """An Execute was sent, and no whole answer came: it may have run, or not.
+    """An Execute was sent, and no complete answer came: it may have run, or not.
 
-    It was not sent again. The message names what is known.
+    It was not sent again. The message says what is known.
     """
 
 
@@ -276,7 +319,7 @@ class ExecuteRedirected(ExecuteOutcomeUnknown):
     Attributes
     ----------
     location : str
-        Where the answer points to, without user and password; empty if it does not say.
+        The URL that the answer names, without user and password; empty if it names none.
     """
 
     location: str
@@ -298,8 +341,8 @@ class AffinityLost(TransportError):
 class OutOfScope(TransportError, requests.exceptions.InvalidURL):
     """A URL that the workflow's requests must not go to.
 
-    Also where an Execute is answered 307 or 308 by a URL on a host out of scope:
-    it was not sent there, and nothing was executed.
+    Also raised if an Execute is redirected (307 or 308) to a host out of scope: it was
+    not sent there, and nothing was executed.
     """
 
 
@@ -308,19 +351,19 @@ class RedirectLoop(TransportError, requests.TooManyRedirects):
 
 
 class OutputUnavailable(TransportError, requests.HTTPError):
-    """An output cannot be had: its URL answers with an error, or it holds nothing."""
+    """An output cannot be fetched: its URL answers with an error, or it is empty."""
 
 
 class DownloadFailed(TransportError):
-    """A download broke off; nothing stands under the final name."""
+    """A download broke off; there is no file under the final name."""
 
 
 class ServiceError(AffinityError, ServiceException):
-    """A service's answer says that it could not do what was asked."""
+    """A service answered that it could not do what was asked."""
 
 
 class NotAService(ServiceError, requests.HTTPError):
-    """The URL answers, but not as the service that it was taken for."""
+    """The URL answers, but is not the service that was expected."""
 
 
 class ExecutionFailed(ServiceError):
@@ -341,9 +384,9 @@ class ExecutionFailed(ServiceError):
 class ExecutionTimeout(ServiceError, TimeoutError):
     """The execution did not end within the time that ``wait`` was given.
 
-    It goes on at the server: ``wait`` may be called again.
+    It continues at the server: ``wait`` may be called again.
     """
 
 
 class StatusLost(ServiceError):
-    """The status document is gone; the node that wrote it may be, too."""
+    """The status document is gone, and perhaps the node that wrote it."""

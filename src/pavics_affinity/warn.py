@@ -1,4 +1,4 @@
-"""Warnings that name the user's own line, however deep in libraries they arise."""
+"""Warnings that name the user's own line, however deep in libraries they are raised."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 
 from .errors import AffinityWarning
 
-#: What may stand between the user's line and a warning of ours, besides the standard library.
+#: Packages between the user's line and a warning of ours, besides the standard library.
 _BETWEEN = frozenset(
     {
         "pavics_affinity",
@@ -31,27 +31,22 @@ _BETWEEN = frozenset(
 )
 
 
-def warn(message: str) -> None:
-    """Issue an `AffinityWarning` that names the user's line.
+def warn(message: str, category: type[AffinityWarning] = AffinityWarning) -> None:
+    """Issue a warning that names the user's line.
 
-    In a thread where no code of the user's runs there is no such line: the thread is
-    named in its place.
-
-    Parameters
-    ----------
-    message : str
-        What the user should know.
+    A thread that runs no code of the user has no such line: there the warning names the
+    thread.
     """
     frame = inspect.currentframe()
     while frame is not None and _is_between(frame):
         frame = frame.f_back
     if frame is None:
         place = f"<thread {threading.current_thread().name}>"
-        warnings.warn_explicit(message, AffinityWarning, place, 0, module="pavics_affinity")
+        warnings.warn_explicit(message, category, place, 0, module="pavics_affinity")
         return
     warnings.warn_explicit(
         message,
-        AffinityWarning,
+        category,
         frame.f_code.co_filename,
         frame.f_lineno,
         module=frame.f_globals.get("__name__") or "<string>",
@@ -61,9 +56,9 @@ def warn(message: str) -> None:
 
 def _is_between(frame: FrameType) -> bool:
     known = frame.f_globals
-    # Of a module run by `python -m`, only the package shows whose it is.
+    # Only the package names the owner of a module that `python -m` runs.
     name = str(known.get("__package__") or known.get("__name__") or "")
-    if not name:  # code that a library makes up as it runs: birdy's methods
+    if not name:  # code that a library generates: birdy's methods
         return frame.f_code.co_filename.startswith("<")
     root = name.partition(".")[0]
     return root in _BETWEEN or root in sys.stdlib_module_names

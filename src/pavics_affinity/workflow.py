@@ -1,35 +1,38 @@
-"""Workflow: what users hold. One machineid, one node, every request of a chain."""
+"""The public API: `Workflow`, and the workflow of the current context.
+
+It is above 350 lines because of its docstrings, which are the API reference: each method
+checks that the workflow is open and delegates to a client.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
-import time
-from collections.abc import Iterable, Mapping
+import weakref
+from collections.abc import Iterable
 from contextvars import Token
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-from weakref import WeakValueDictionary
 
 from .clients.links import headers_for, link_for
-from .errors import JournalError, WorkflowClosed
+from .errors import WorkflowClosed
 from .journal import Journal
-from .markup.terminal import in_terminal
+from .markup.cards import Card
+from .markup.shown import ShownAsCard
 from .pin import Pin, Route
 from .pin.links import shown_link
 from .protocol import Form
 from .record import NodeKnown, Record, Step
+from .resuming import header_of, options_of, restore
 from .topology import Topology, TopologySource
-from .topology.sources import FileSource, FixedSource, default_sources, sources_of
+from .topology.sources import default_sources, sources_of
 from .transport import DEFAULT_DEADLINE, AffinitySession, Seconds, ambient_session
 from .transport.ambient import reset_session, use_session
-from .transport.times import Timeout
-from .warn import warn
+from .transport.times import Timeout, in_seconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from rich.console import RenderableType
 
     from .clients.birdy.client import WPSClient
     from .clients.ogcapi.jobs import Job
@@ -43,35 +46,37 @@ if TYPE_CHECKING:
 TopologyLike = Topology | TopologySource | str | os.PathLike[str]
 
 _LOCK = threading.Lock()
-_WORKFLOWS: WeakValueDictionary[int, Workflow]
 
 
-class Workflow:
+class Workflow(ShownAsCard):
     """A chain of processes that stays on the machine that holds its files.
 
     Parameters
     ----------
     machineid : str, optional
-        The workflow's identity; by default a fresh one. Give one to come back to
-        the same node, from another process or on another day.
+        The workflow's identity; by default a new one. Give one to come back to the
+        same node, from another process or on another day.
     node : str, optional
         Name of the node to use. By default the one that the machineid leads to,
-        or for a fresh one the least used.
+        or for a new one the least used.
     topology : Topology, path, or several, optional
         What is known of the site. By default ``PAVICS_AFFINITY_TOPOLOGY``, else
         the user's configuration directory, else what the proxy publishes.
     route : {"auto", "proxy", "direct"}, default "auto"
-        ``"auto"`` goes through the proxy, and to the node itself where the proxy
-        is unreachable and the topology names the node's address.
+        ``"auto"`` goes through the proxy, and to the node itself if the proxy is
+        unreachable and the topology names the node's address.
     strict : bool, default True
-        Whether a wrong turn raises `AffinityLost`; else it warns.
+        Whether an answer of another node raises `AffinityLost`; else it warns.
     header : str, default "machineid"
-        The request header that the proxy hashes, where no topology names it.
+        The request header that the proxy hashes, if no topology names it.
     timeout : float, timedelta or (connect, read), optional
         Seconds; by default 10 to connect and 60 of silence, an hour of silence
         after a synchronous Execute.
     deadline : float or timedelta, default 10 s
         For how long a request that may be repeated is repeated.
+    busy_patience : float or timedelta, optional
+        For how long an Execute is sent again that a busy server refuses to run. By
+        default its refusal raises at once.
     journal : str or path, optional
         A new file, in which each Execute is noted before and after it is sent, so
         that `resume` finds the jobs again after a crash.
@@ -99,6 +104,7 @@ class Workflow:
         header: str = "machineid",
         timeout: Timeout = None,
         deadline: Seconds = DEFAULT_DEADLINE,
+        busy_patience: Seconds | None = None,
         journal: str | os.PathLike[str] | None = None,
     ) -> None:
         pin = Pin(
@@ -109,9 +115,15 @@ class Workflow:
             strict=strict,
             header=header,
         )
-        self._hold(AffinitySession(pin, timeout=timeout, deadline=deadline))
+        session = AffinitySession(
+            pin,
+            timeout=timeout,
+            deadline=deadline,
+            busy_patience=0.0 if busy_patience is None else in_seconds(busy_patience),
+        )
+        self._attach(session)
         if journal is not None:
-            self._keep(Journal.create(journal, {**_begin_of(pin), "node": node}))
+            self._write_to(Journal.create(journal, header_of(pin, node)))
 
     @classmethod
     def resume(
@@ -122,13 +134,14 @@ class Workflow:
         topology: TopologyLike | Iterable[TopologyLike] | None = None,
         timeout: Timeout = None,
         deadline: Seconds = DEFAULT_DEADLINE,
+        busy_patience: Seconds | None = None,
     ) -> Self:
-        """Take up the workflow of a journal, after its process has ended.
+        """Resume the workflow of a journal, after its process has ended.
 
-        It has the same machineid, node and `executions`; wait for those, and they are
-        asked how far they are. Nothing is sent here. Credentials are not in a journal:
-        make the services' clients with them again. What may have been sent or not is
-        warned of, and is in `steps` with state ``"unknown"``.
+        It has the same machineid, node and `executions`; wait for those to ask how far
+        they are. Nothing is sent here. Credentials are not in a journal: make the
+        services' clients with them again. A warning lists the Executes that may have
+        been sent or not; in `steps` they have the state ``"unknown"``.
 
         Parameters
         ----------
@@ -136,12 +149,12 @@ class Workflow:
             The file that ``Workflow(journal=...)`` was given; it is continued.
         replay : bool, default False
             Run the same program again: an Execute that is the same as one in the
-            journal, inputs and all, is not sent, but gives what that one came to, each
-            once. One that failed is sent anew; one that may have been sent or not
-            raises `ExecuteOutcomeUnknown`.
+            journal, including its inputs, is not sent, but returns the result of that
+            one, each once. One that failed is sent again; one that may have been sent
+            or not raises `ExecuteOutcomeUnknown`.
         topology : Topology, path, or several, optional
             By default what the workflow was made with.
-        timeout, deadline
+        timeout, deadline, busy_patience
             As for `Workflow`.
 
         Raises
@@ -149,76 +162,56 @@ class Workflow:
         JournalError
             There is no such journal, or it is damaged.
         JournalLocked
-            Its process runs still, or another one has taken it up.
+            Its process still runs, or another one has resumed it.
         TopologyError, UnknownNode
-            The site is not as it was; give `topology`.
+            The site has changed; give `topology`.
         """
-        kept, contents = Journal.go_on(journal)
+        reopened, contents = Journal.reopen(journal)
         try:
-            begin = contents.begin
-            try:
-                sources = _sources_of(begin) if topology is None else topology
-                workflow = cls(
-                    contents.machineid,
-                    node=contents.node,
-                    topology=sources or None,
-                    route=begin["route"],
-                    strict=begin["strict"],
-                    header=begin["header"],
-                    timeout=timeout,
-                    deadline=deadline,
-                )
-            except (KeyError, TypeError) as error:
-                raise JournalError(f"{kept.path} does not begin as a journal: {error!r}") from error
-        except BaseException:
-            kept.close()
-            raise
-        workflow._keep(kept)
-        workflow.record.steps.restore(contents.steps, replay=replay)
-        for step in contents.steps:
-            if step.ran and step.node is not None:
-                workflow.session.pin.restore(step.service, step.node)
-        unknown = [step for step in contents.steps if step.state == "unknown"]
-        if unknown and not replay:
-            listed = ", ".join(f"{step.process!r} at {_clock(step.started)}" for step in unknown)
-            warn(
-                f"of what workflow {workflow.machineid!r} has sent, it is not known whether it was "
-                f"executed: {listed} on node {workflow.node!r}. It will not be sent again by "
-                "itself; look at the service's jobs"
+            options = options_of(contents, reopened.path)
+            if topology is not None:
+                options["topology"] = topology
+            workflow = cls(
+                **options, timeout=timeout, deadline=deadline, busy_patience=busy_patience
             )
+        except BaseException:
+            reopened.close()
+            raise
+        workflow._write_to(reopened)
+        restore(workflow.session, contents, replay=replay)
         return workflow
 
-    def _keep(self, journal: Journal) -> None:
+    def _write_to(self, journal: Journal) -> None:
         self.record.steps.listener = journal.note
         self.session.ends.callback(journal.close)
 
-    def _hold(self, session: AffinitySession) -> None:
+    def _attach(self, session: AffinitySession) -> None:
         self.session = session
         self._tokens: list[Token[AffinitySession | None]] = []
-        _WORKFLOWS[id(session)] = self
+        # Weak: a session and its workflow are freed as soon as nothing uses them.
+        session.workflow = weakref.ref(self)
 
     @classmethod
     def _of(cls, session: AffinitySession) -> Workflow:
+        """Return the workflow on a session, which holds all its state; make one if need be."""
         with _LOCK:
-            found = _WORKFLOWS.get(id(session))
-            if found is not None and found.session is session:
-                return found
+            known: Workflow | None = session.workflow and session.workflow()
+            if known is not None:
+                return known
             workflow = cls.__new__(cls)
-            workflow._hold(session)
-            # The process's own workflow lives as long as its session.
-            session.workflow = workflow  # type: ignore[attr-defined]  # kept alive, never read
+            workflow._attach(session)
             return workflow
 
     # ---- what it is ----
 
     @property
     def machineid(self) -> str:
-        """The workflow's identity, the same from its first request to its last."""
+        """The workflow's identity, the same on every request."""
         return self.session.machineid
 
     @property
     def node(self) -> str | None:
-        """Name of the workflow's node; None while it is not known."""
+        """Name of the workflow's node; None while it is unknown."""
         return self.session.node
 
     @property
@@ -238,9 +231,9 @@ class Workflow:
 
     @property
     def executions(self) -> list[Execution | Job]:
-        """What was executed and can be waited for, also by an earlier process.
+        """What was executed, also by an earlier process, and can be waited for.
 
-        Nothing is asked here; ``wait`` asks.
+        Nothing is sent here; ``wait`` asks the server.
         """
         from .clients.reattach import take_up
 
@@ -255,7 +248,7 @@ class Workflow:
     # ---- clients ----
 
     def wps(self, url: str, **options: Any) -> WebProcessingService:
-        """Make a WPS client whose every request keeps to the workflow's node.
+        """Make a WPS client, all of whose requests go to the workflow's node.
 
         Parameters
         ----------
@@ -268,7 +261,7 @@ class Workflow:
         Raises
         ------
         ServiceUnreachable, NotAService
-            Nothing answers at the URL, or it is no WPS.
+            Nothing answers at the URL, or it is not a WPS.
         """
         from .clients.wps.service import WebProcessingService
 
@@ -276,7 +269,7 @@ class Workflow:
         return WebProcessingService(url, session=self.session, **options)
 
     def birdy(self, url: str, **options: Any) -> WPSClient:
-        """Make a birdy client whose every request keeps to the workflow's node.
+        """Make a birdy client, all of whose requests go to the workflow's node.
 
         Parameters
         ----------
@@ -291,7 +284,7 @@ class Workflow:
         MissingExtra
             birdy is not installed.
         ServiceUnreachable, NotAService
-            Nothing answers at the URL, or it is no WPS.
+            Nothing answers at the URL, or it is not a WPS.
         """
         from .clients.birdy.client import WPSClient
 
@@ -299,7 +292,7 @@ class Workflow:
         return WPSClient(url, session=self.session, **options)
 
     def processes(self, url: str, **options: Any) -> Processes:
-        """Make a client of an OGC API - Processes that keeps to the workflow's node.
+        """Make a client of an OGC API - Processes for the workflow's node.
 
         Parameters
         ----------
@@ -312,7 +305,7 @@ class Workflow:
         Raises
         ------
         ServiceUnreachable, NotAService
-            Nothing answers at the URL, or it is no OGC API.
+            Nothing answers at the URL, or it is not an OGC API.
         """
         from .clients.ogcapi.service import Processes
 
@@ -325,17 +318,18 @@ class Workflow:
         """Return the request headers that lead other HTTP libraries to the workflow's node.
 
         For httpx, aiohttp, or fsspec's ``storage_options={"headers": ...}``. The
-        workflow's node stays from now on. Such libraries may send the headers along
-        on a redirect to another host, and nothing checks there who answered.
+        workflow keeps its node from now on. Such libraries may send the headers along
+        on a redirect to another host, and do not check which node answered.
 
         The URL's host must be in scope, because a service's document may name any
-        host: that of a service that the workflow uses, of its topology, or one given
-        to `add_scope`. Only a workflow that has no host yet takes that of the URL.
+        host. In scope are the hosts of the services that the workflow uses, of its
+        topology, and those given to `add_scope`. A workflow without any host adopts
+        the URL's.
 
         Parameters
         ----------
         url : str
-            What is to be fetched, or the service's URL: they hold for what is below
+            The URL to fetch, or the service's: the headers hold for everything below
             that service's URL or outputs.
 
         Raises
@@ -343,7 +337,7 @@ class Workflow:
         OutOfScope
             It is not an http or https URL, or its host is not in scope.
         InvalidRequest
-            The workflow asks the node itself, so that this URL is not the one to fetch.
+            The workflow sends requests to the node itself, not to this URL.
         BackendUnavailable, SteeringImpossible, TopologyError
             No routing key leads to the node.
         """
@@ -353,11 +347,11 @@ class Workflow:
     def link(self, url: str, *, form: Form = "path") -> str:
         """Return a URL that leads to the workflow's node by itself.
 
-        For wget, a browser, OPeNDAP readers, or a service that is to fetch it. Of a
+        For wget, a browser, OPeNDAP readers, or a service that fetches it. Behind a
         strict proxy it is ``/.affinity/KEY/...`` at the same origin; else the node's
-        own URL. **The routing key stands in it, and so in every log, history and
-        document that the link gets into**: whoever has it can send requests to the
-        node under this machineid. The workflow's node stays from now on. The URL's host
+        own URL. **The link contains the routing key, and so does every log, history
+        and document that contains the link**: it lets others send requests to the node
+        under this machineid. The workflow keeps its node from now on. The URL's host
         must be in scope, as for `headers`.
 
         Parameters
@@ -365,7 +359,7 @@ class Workflow:
         url : str
             An output, a status document, or the service's URL.
         form : {"path", "query"}, default "path"
-            Where a strict proxy finds the key. Many readers replace the query, and
+            Where a strict proxy finds the key. Many readers replace the query but
             keep the path.
 
         Raises
@@ -373,7 +367,7 @@ class Workflow:
         OutOfScope
             It is not an http or https URL, or its host is not in scope.
         SteeringImpossible
-            Behind a plain proxy nothing but a header leads to the node.
+            Behind a plain proxy only a header leads to the node.
         BackendUnavailable, TopologyError
             The node does not offer the service.
         """
@@ -393,10 +387,10 @@ class Workflow:
         Parameters
         ----------
         urls : iterable of str or Output
-            What is fetched.
+            The files to fetch.
         directory : path
-            Made if it is not there. Files get the names that their URLs give,
-            cleaned; of two equal ones the second gets a number.
+            Created if it does not exist. Files are named after their URLs, cleaned; of
+            two equal names the second gets a number.
         parallel : int, default 4
             How many at a time.
         progress : bool, optional
@@ -405,12 +399,12 @@ class Workflow:
         Returns
         -------
         list of Download
-            In the order of `urls`; each stands for its path.
+            In the order of `urls`; each can be used as its path.
 
         Raises
         ------
         InvalidRequest, OutOfScope
-            Something is no URL; nothing was fetched.
+            One is not a URL; nothing was fetched.
         OutputUnavailable, DownloadFailed
             One could not be fetched. Those that are complete stay.
         """
@@ -420,14 +414,14 @@ class Workflow:
         return download_all(self.session, urls, directory, parallel=parallel, progress=progress)
 
     def add_scope(self, *hosts: str) -> None:
-        """Let further hosts be told the machineid.
+        """Send the machineid to further hosts, too.
 
         Parameters
         ----------
         *hosts : str
-            Host names, or URLs of which the host counts; every port is meant. A
-            URL's own origin is taken for a service's: no file there is handed
-            on to a service as it is.
+            Host names, or URLs, whose host is used; every port of it is in scope. The
+            origin of a URL counts as a service's: a file there is not passed on to a
+            service under its plain URL.
         """
         for host in hosts:
             self.session.pin.add_scope(host)
@@ -435,12 +429,12 @@ class Workflow:
     # ---- for people ----
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw what was executed, by node and time.
+        """Draw the executed steps, by node and time.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; by default in a figure of its own.
+            Where to draw; by default in a new figure.
 
         Raises
         ------
@@ -452,11 +446,11 @@ class Workflow:
         return plot_steps(self.steps, ax=ax, title=f"Workflow {self.machineid}")
 
     def report(self) -> str:
-        """Return what somebody who helps needs to know, as plain text.
+        """Return a report for an operator or an issue, as plain text.
 
-        Versions, the options of the workflow, its topology, steps, the last requests,
-        warnings and the last error. User, password and query are taken out of every
-        URL; the machineid is in it.
+        It has the versions, the options of the workflow, its topology, steps, the last
+        requests, warnings and the last error. User, password and query are removed
+        from every URL; the machineid is kept.
 
         Examples
         --------
@@ -474,7 +468,7 @@ class Workflow:
         topologies = [source.current.dumps() for source in pin.sources]
         return Report(self._overview(), options, topologies).as_text()
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         return self._overview().as_card()
 
     def _overview(self) -> Overview:
@@ -490,9 +484,6 @@ class Workflow:
             warned=pin.warned,
             link_to=partial(shown_link, pin),
         )
-
-    def __rich__(self) -> RenderableType:
-        return in_terminal(self._repr_html_())
 
     # ---- its life ----
 
@@ -512,15 +503,15 @@ class Workflow:
             self.close()
 
     def close(self) -> None:
-        """End the workflow: its connections are closed. May be repeated."""
+        """End the workflow and close its connections. May be repeated."""
         self.session.close()
 
     def _check_open(self) -> None:
         if self.closed:
             raise WorkflowClosed(
-                f"workflow {self.machineid!r} is closed; make a new one, with "
+                f"workflow {self.machineid!r} is closed; make a new one, or "
                 f"Workflow({self.machineid!r}) if its files are still needed",
-                machineid=self.machineid,
+                about=self,
             )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -532,49 +523,32 @@ class Workflow:
         return f"<Workflow {self.machineid!r} on node {known}{closed}>"
 
 
-_WORKFLOWS = WeakValueDictionary()
-
-
 def _unpickle(session: AffinitySession) -> Workflow:
     return Workflow._of(session)
 
 
-def _begin_of(pin: Pin) -> dict[str, Any]:
-    """Return what a journal needs to make an equal workflow."""
-    known = []
-    for source in pin.sources:
-        if isinstance(source, FileSource):
-            known.append({"file": os.fspath(source.path.absolute())})
-        elif isinstance(source, FixedSource):
-            known.append({"toml": source.current.dumps()})
-    return {
-        "machineid": pin.machineid,
-        "route": pin.route_policy,
-        "strict": pin.strict,
-        "header": pin.header,
-        "topology": known,
-    }
-
-
-def _sources_of(begin: Mapping[str, Any]) -> list[TopologyLike]:
-    return [
-        known["file"] if "file" in known else Topology.loads(known["toml"], file="the journal")
-        for known in begin["topology"]
-    ]
-
-
-def _clock(moment: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
-
-
 def current_workflow() -> Workflow:
-    """Return the workflow in force.
+    """Return the current workflow.
 
     Returns
     -------
     Workflow
-        That of the innermost ``with`` block of this thread or asyncio task; else
-        the one of this Python process, minted once, or taken from
-        ``PAVICS_AFFINITY_MACHINEID``. A new thread begins outside of any block.
+        The one of the innermost ``with`` block of this thread or asyncio task; else
+        the one of this Python process, whose machineid is taken from
+        ``PAVICS_AFFINITY_MACHINEID`` or minted once. A new thread begins outside of
+        any block.
     """
     return Workflow._of(ambient_session())
+
+
+# ---- for batches ----
+
+
+def stop_sending(workflow: Workflow) -> None:
+    """Have the next request raise; the answer to the last one is still read and noted."""
+    workflow.session.refuse()
+
+
+def known_sources(workflow: Workflow) -> tuple[TopologySource, ...]:
+    """Return what a workflow knows of sites."""
+    return tuple(workflow.session.pin.sources)

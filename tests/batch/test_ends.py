@@ -1,4 +1,4 @@
-"""Errors, Ctrl-C, and batches that are left early: what goes on, and what does not."""
+"""Errors, Ctrl-C, and batches that are left early: what continues, and what does not."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from pavics_affinity import map_workflows
-from pavics_affinity.batch import dispatcher as run
-from pavics_affinity.errors import AffinityWarning, WorkflowClosed
+from pavics_affinity.batch import dispatcher, reporting
+from pavics_affinity.errors import NothingSentWarning, WorkflowClosed
 from support import chains
 
 
@@ -52,13 +52,13 @@ def test_an_error_names_its_item_begins_no_more_and_costs_no_other(cluster, orde
     where, what = caught.value.__notes__
     chain = next(chain for chain in results.chains if chain.number == 8)
     assert f"item 8, 7, in workflow {chain.machineid!r} on node {chain.node}" in where
-    assert "nothing more is begun" in what
+    assert "no more chains are started" in what
     wait_for(lambda: not results.running)
     begun = len(results.chains)
     assert begun < 40
     time.sleep(0.2)
     assert len(results.chains) == begun
-    values.extend(result.value for result in results)  # goes on
+    values.extend(result.value for result in results)  # continues
     assert sorted(values) == [n for n in range(40) if n != 7]
     if order == "input":
         assert values == sorted(values)
@@ -83,7 +83,8 @@ def test_with_errors_returned_every_item_gives_a_result(cluster):
 
 
 def test_an_endless_iterable_is_read_only_as_chains_can_begin(cluster, monkeypatch):
-    monkeypatch.setattr(run, "WINDOW", 20)
+    for module in (dispatcher, reporting):
+        monkeypatch.setattr(module, "WINDOW", 20)
     read = itertools.count()
     results = map_workflows(lambda wf, item: item, read, topology=cluster.topology, per_node=2)
     assert [next(results).value >= 0 for _ in range(3)] == [True] * 3
@@ -199,14 +200,14 @@ def test_the_progress_bar_counts_the_chains(cluster, capsys):
     assert "7/7" in capsys.readouterr().err
 
 
-def test_without_anybody_who_asks_nothing_is_sent(cluster):
+def test_nothing_is_sent_before_the_first_result_is_requested(cluster):
     begun = []
     results = map_workflows(
         lambda wf, item: begun.append(item), range(3), topology=cluster.topology
     )
     time.sleep(0.1)
     assert begun == []
-    with pytest.warns(AffinityWarning, match="never asked for"):
+    with pytest.warns(NothingSentWarning, match="never asked for"):
         del results
 
 

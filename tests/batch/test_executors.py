@@ -83,7 +83,7 @@ def test_a_chain_that_cannot_travel_is_refused_before_anything_is_sent(processes
             map_workflows(chain, [1], executor=processes, topology=[])
 
 
-def test_what_cannot_travel_back_costs_its_own_item_only(processes, cluster):
+def test_a_value_that_cannot_travel_back_fails_its_own_item_only(processes, cluster):
     results = {
         result.item: result
         for result in map_workflows(
@@ -106,7 +106,7 @@ def test_what_cannot_travel_back_costs_its_own_item_only(processes, cluster):
     assert "raise ValueError" in "".join(traceback.format_exception(failed))
 
 
-def test_a_worker_that_dies_is_said_to_have_and_ends_the_batch(cluster):
+def test_a_worker_that_dies_ends_the_batch_and_the_error_says_why(cluster):
     with ProcessPoolExecutor(1, mp_context=SPAWN) as pool:
         results = map_workflows(
             chains.misbehave,
@@ -121,7 +121,7 @@ def test_a_worker_that_dies_is_said_to_have_and_ends_the_batch(cluster):
             errors.extend(result.error for result in results)
     begun = len(results.chains)
     assert 1 <= begun < 9
-    assert "define that in a module" in "".join(caught.value.__notes__)
+    assert "Define that in a module" in "".join(caught.value.__notes__)
     assert {chain.state for chain in results.chains} == {"failed"}
 
 

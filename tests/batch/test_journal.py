@@ -1,4 +1,4 @@
-"""A batch that keeps what is finished, and takes up what runs."""
+"""A batch that keeps what is finished, and resumes what runs."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def nothing_on_its_way(directory: Path) -> bool:
     return True
 
 
-def test_a_client_killed_under_twenty_chains_is_taken_up_and_nothing_runs_twice(
+def test_twenty_chains_of_a_killed_client_are_resumed_and_nothing_runs_twice(
     cluster, start, tmp_path
 ):
     directory, before = tmp_path / "batch", len(cluster.executions(identifier="sleep"))
@@ -104,7 +104,7 @@ def test_a_client_killed_under_twenty_chains_is_taken_up_and_nothing_runs_twice(
     for _ in range(4):
         program.stdout.readline()
     while True:
-        # Killed between an Execute and its answer, nobody could know whether it ran.
+        # Between an Execute and its answer it would be unknown whether it ran.
         program.send_signal(signal.SIGSTOP)
         time.sleep(0.05)
         if nothing_on_its_way(directory):
@@ -202,7 +202,7 @@ def test_a_value_that_json_cannot_hold_is_an_error_that_costs_no_execution(clust
     assert executed(cluster)[result.machineid] == 1
 
 
-def test_an_item_that_cannot_be_known_again_needs_a_key(cluster, tmp_path):
+def test_an_item_that_cannot_be_recognised_needs_a_key(cluster, tmp_path):
     class Model:
         name = "m1"
 
@@ -218,14 +218,14 @@ def test_an_item_that_cannot_be_known_again_needs_a_key(cluster, tmp_path):
         list(map_workflows(lambda wf, item: 1, [1], key=lambda item: item, **arguments))
 
 
-def test_items_are_not_written_down(cluster, tmp_path):
+def test_items_are_not_stored(cluster, tmp_path):
     item = {"url": "http://h/?token=hush"}
     [_] = map_workflows(lambda wf, item: 1, [item], topology=cluster.topology, journal=tmp_path)
     for path in tmp_path.rglob("*.jsonl"):
         assert "hush" not in path.read_text()
 
 
-def test_two_calls_at_a_time_on_one_directory_are_refused(cluster, tmp_path):
+def test_a_second_call_on_the_same_directory_raises(cluster, tmp_path):
     arguments = {"topology": cluster.topology, "journal": tmp_path}
     first = map_workflows(lambda wf, item: 1, [1], **arguments)
     with pytest.raises(JournalLocked, match=f"process {os.getpid()}"):
@@ -234,7 +234,7 @@ def test_two_calls_at_a_time_on_one_directory_are_refused(cluster, tmp_path):
     assert len(list(map_workflows(lambda wf, item: 1, [1], **arguments))) == 1
 
 
-def test_a_directory_is_one_chains(cluster, tmp_path):
+def test_a_directory_belongs_to_one_chain(cluster, tmp_path):
     def one(wf, item):
         return 1
 
@@ -243,7 +243,7 @@ def test_a_directory_is_one_chains(cluster, tmp_path):
 
     arguments = {"topology": cluster.topology, "journal": tmp_path}
     list(map_workflows(partial(one), [1], **arguments))
-    with pytest.raises(JournalError, match="Take another directory"):
+    with pytest.raises(JournalError, match="Use another directory"):
         map_workflows(other, [1], **arguments)
     [result] = map_workflows(one, [1], **arguments)
     assert result.recalled

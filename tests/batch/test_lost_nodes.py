@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from pavics_affinity import map_workflows
-from pavics_affinity.batch import health as watch
+from pavics_affinity.batch import recovery
 from pavics_affinity.errors import BackendUnavailable, TransportError
 from support import chains
 from support.batch_site import STRICT
@@ -36,7 +36,7 @@ def urls_of(cluster):
     return {name: cluster.url(name) for name in cluster.services}
 
 
-def test_a_node_killed_under_sixty_chains_costs_none_that_may_be_repeated(site):
+def test_sixty_repeatable_chains_survive_a_killed_node(site):
     results = map_workflows(
         partial(two_steps, urls=urls_of(site)),
         range(60),
@@ -60,7 +60,7 @@ def test_a_node_killed_under_sixty_chains_costs_none_that_may_be_repeated(site):
     assert after <= {"node1", "node3"}
 
 
-def test_what_had_executed_something_is_an_error_where_it_may_not_be_repeated(site):
+def test_a_chain_that_executed_something_fails_with_its_node_unless_it_may_repeat(site):
     killed = threading.Event()
 
     def kill_after_a_first_step(item, nodes):
@@ -96,7 +96,7 @@ def test_what_had_executed_something_is_an_error_where_it_may_not_be_repeated(si
 
 
 def test_a_lost_node_gets_nothing_until_it_answers_again(site, monkeypatch):
-    monkeypatch.setattr(watch, "LONGEST_PAUSE", 0.5)
+    monkeypatch.setattr(recovery, "LONGEST_PAUSE", 0.5)
     urls = urls_of(site)
     site.kill("node2")
     nodes = []
@@ -112,7 +112,7 @@ def test_a_lost_node_gets_nothing_until_it_answers_again(site, monkeypatch):
     assert nodes[-1] == "node2"
 
 
-def test_a_site_of_which_no_node_answers_is_waited_for(site):
+def test_a_batch_waits_for_a_site_without_a_node_that_answers(site):
     for node in site.nodes:
         site.kill(node)
     back = threading.Timer(3, lambda: [site.start(node) for node in site.nodes])
@@ -147,7 +147,7 @@ def test_a_site_that_stays_away_is_given_up_in_the_end(site):
     assert all(isinstance(error, BackendUnavailable) for error in errors)
 
 
-def test_an_error_of_the_chain_itself_never_begins_it_anew(cluster):
+def test_an_error_of_the_chain_itself_never_restarts_it(cluster):
     begun = []
 
     def chain(wf, item):

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from pavics_affinity import map_workflows
-from pavics_affinity.errors import AffinityWarning, InvalidRequest
+from pavics_affinity.errors import InvalidRequest, NothingSentWarning, UnevenLoadWarning
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def test_results_come_in_the_order_of_the_items_if_that_is_asked_for(cluster, ec
     assert "".join(result.item for result in results) == "abcdefghij"
 
 
-def test_where_no_topology_is_known_the_hash_decides_and_that_is_said(cluster, echo):
+def test_without_a_topology_the_hash_decides_and_a_warning_says_so(cluster, echo):
     results = map_workflows(echo, range(6), topology=[])
-    with pytest.warns(AffinityWarning, match="at most 8 chains at a time"):
+    with pytest.warns(UnevenLoadWarning, match="at most 8 chains at a time"):
         values = [result.value for result in results]
     assert all(first == second for first, second in values)
     assert results.weights == {}
@@ -73,12 +73,12 @@ def test_it_says_what_was_begun(cluster, echo):
         {"machineid": "a1b2"},
     ],
 )
-def test_arguments_that_make_no_sense_are_refused_at_once(arguments):
+def test_invalid_arguments_raise_at_once(arguments):
     with pytest.raises(InvalidRequest, match=next(iter(arguments))):
         map_workflows(print, [1], **arguments)
 
 
-def test_results_that_nobody_asks_for_are_warned_of():
+def test_results_that_are_never_asked_for_warn():
     results = map_workflows(print, [1])
-    with pytest.warns(AffinityWarning, match="nothing was sent"):
+    with pytest.warns(NothingSentWarning, match="nothing was sent"):
         del results

@@ -1,60 +1,68 @@
-"""A batch's journal that something else has changed: read, or refused by an error of ours."""
+"""Nodes that are lost: which chains may start again, and how long nodes are waited for."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-
 import pytest
-from hypothesis import HealthCheck, given, settings
 
-from fuzz.seeds import BATCH
-from pavics_affinity.batch.recovery import Keep
-from pavics_affinity.errors import AffinityError, JournalError
-from support.mutations import json_like
-
-BEGIN, DONE = BATCH
-
-
-def looked_up(path, entries):
-    path.mkdir(exist_ok=True)
-    text = "".join(json.dumps(entry) + "\n" for entry in entries)
-    (path / "results.jsonl").write_text(text)
-    keep = Keep(path, "c", None)
-    try:
-        return keep.look_up(1, "item")
-    finally:
-        keep.close()
-
-
-def test_what_is_done_is_known(tmp_path):
-    assert looked_up(tmp_path, [BEGIN, DONE]).value == 7
-
-
-@settings(
-    max_examples=300,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(document=json_like([BEGIN, DONE]))
-def test_a_changed_value_is_read_or_our_error(tmp_path, document):
-    with contextlib.suppress(AffinityError):
-        repr(looked_up(tmp_path, json.loads(document)))
+from pavics_affinity.batch.intake import Restarts, Work
+from pavics_affinity.batch.journal import Entry
+from pavics_affinity.batch.recovery import LostNodes
+from pavics_affinity.batch.scheduler import CandidateNodes, Scheduler
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("before", "ran", "after"),
     [
-        {"value": None},
-        {"value": "[" * 100_000},
-        {"value": "{"},
-        {"value": "9" * 5000},
-        {"node": 5},
-        {"started": "x"},
-        {"ended": 1e300},
+        (Restarts(0, unexecuted=5), False, Restarts(0, unexecuted=4)),
+        (Restarts(2, unexecuted=5), False, Restarts(2, unexecuted=4)),
+        (Restarts(2, unexecuted=0), False, Restarts(1, unexecuted=0)),
+        (Restarts(2, unexecuted=5), True, Restarts(1, unexecuted=5)),
+        (Restarts(0, unexecuted=0), False, None),
+        (Restarts(0, unexecuted=5), True, None),
     ],
-    ids=lambda change: next(iter(change)),
 )
-def test_a_value_of_another_kind_is_named(tmp_path, change):
-    with pytest.raises(JournalError, match=rf"is damaged: .* {next(iter(change))} is"):
-        looked_up(tmp_path, [BEGIN, DONE | change])
+def test_a_chain_restarts_as_often_as_is_left_for_what_it_did(before, ran, after):
+    assert before.spend(ran=ran) == after
+
+
+@pytest.fixture
+def scheduler():
+    made = Scheduler(None)
+    made.weights = {"a": 1, "b": 1}
+    return made
+
+
+@pytest.fixture
+def lost(scheduler):
+    made = LostNodes(scheduler, patience=0.0, options={}, found=scheduler.lost.discard)
+    yield made
+    made.close()
+
+
+def test_a_node_is_lost_once(lost, scheduler):
+    nodes = CandidateNodes((), direct=False)
+    assert lost.lose("a", nodes)
+    assert not lost.lose("a", nodes)
+    assert scheduler.lost == {"a"}
+
+
+def test_an_outage_begins_when_all_nodes_are_lost_and_no_chain_runs(lost, scheduler):
+    scheduler.lost.add("a")
+    assert lost.outage(busy=False) is None
+    scheduler.lost.add("b")
+    assert lost.outage(busy=True) is None
+    lost.outage(busy=False)
+    error = lost.outage(busy=False)
+    assert error is not None
+    assert "a, b do not answer" in str(error)
+
+
+def test_only_an_item_that_is_resumed_waits_for_its_node(lost, scheduler):
+    scheduler.lost.add("a")
+    fresh = Work(1, "x", Restarts(0))
+    begun = Work(2, "y", Restarts(0), entry=Entry("k", 1, machineid="a1b2", node="a"))
+    lost.overdue(begun)
+    assert lost.overdue(fresh) is None
+    error = lost.overdue(begun)
+    assert error is not None
+    assert (error.node, error.machineid) == ("a", "a1b2")

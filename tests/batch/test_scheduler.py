@@ -7,16 +7,16 @@ from collections import Counter
 
 import pytest
 
-from pavics_affinity.batch.scheduler import Share
+from pavics_affinity.batch.scheduler import Scheduler
 
 
-def share(weights: dict[str, float], per_node: int | None = None) -> Share:
-    made = Share(per_node)
-    made.know(weights)
+def share(weights: dict[str, float], per_node: int | None = None) -> Scheduler:
+    made = Scheduler(per_node)
+    made.weights = weights
     return made
 
 
-def fill(made: Share) -> Counter[str | None]:
+def fill(made: Scheduler) -> Counter[str | None]:
     """Begin chains until one would have to wait."""
     begun: Counter[str | None] = Counter()
     while (place := made.choose()) is not None:
@@ -25,7 +25,7 @@ def fill(made: Share) -> Counter[str | None]:
     return begun
 
 
-def run(made: Share, chains: int, seconds: dict[str, float]) -> Counter[str | None]:
+def run(made: Scheduler, chains: int, seconds: dict[str, float]) -> Counter[str | None]:
     """Run chains that take so long on each node; return how many each had."""
     generator = random.Random(1)
     given: Counter[str | None] = Counter()
@@ -80,16 +80,15 @@ def test_a_slow_node_gets_less():
 
 def test_a_lost_node_gets_nothing_until_it_is_found():
     made = share({"a": 1, "b": 1}, per_node=2)
-    assert made.lose("a")
-    assert not made.lose("a")
+    made.lost.add("a")
     assert fill(made) == {"b": 2}
-    made.find("a")
+    made.lost.discard("a")
     assert fill(made) == {"a": 2}
 
 
 def test_with_every_node_lost_nothing_is_begun():
     made = share({"a": 1})
-    made.lose("a")
+    made.lost.add("a")
     assert made.stranded
     assert made.choose() is None
 
@@ -108,10 +107,10 @@ def test_a_chain_that_belongs_on_a_node_waits_for_room_there():
     made.begin("a")
     assert not made.has_room("a")
     made.end("a")
-    made.lose("a")
+    made.lost.add("a")
     assert not made.has_room("a")
 
 
 def test_where_no_nodes_are_known_a_bounded_number_runs_at_a_time():
-    assert fill(Share(None)) == {None: 8}
-    assert fill(Share(3)) == {None: 3}
+    assert fill(Scheduler(None)) == {None: 8}
+    assert fill(Scheduler(3)) == {None: 3}

@@ -109,7 +109,7 @@ def test_an_output_links_through_a_strict_proxy_by_its_path():
         assert wf.link(OUTPUT) in body(wf)
 
 
-def test_behind_a_plain_proxy_an_output_is_no_link_and_the_page_says_why():
+def test_behind_a_plain_proxy_an_output_is_not_a_link_and_the_card_says_why():
     with Workflow("a1b2") as wf:
         wf.add_scope("http://127.0.0.10")
         step(wf, outputs={"output": OUTPUT})
@@ -140,7 +140,7 @@ def test_showing_a_workflow_decides_nothing():
 
 
 @pytest.mark.parametrize("state", ["failed", "refused", "unknown"])
-def test_what_went_wrong_is_told_in_the_servers_words(state):
+def test_a_failed_step_shows_the_servers_message(state):
     with Workflow() as wf:
         step(wf, state=state, message="the box holds no point")
         assert f"{state}: the box holds no point" in text(body(wf))

@@ -75,7 +75,7 @@ def test_what_is_quickly_done_shows_no_bar(in_kernel):
     assert pages(in_kernel("execution.wait();")) == []
 
 
-def test_ctrl_c_ends_the_wait_at_once_and_the_wait_can_be_taken_up_again(in_kernel):
+def test_ctrl_c_ends_the_wait_at_once_and_the_wait_can_be_repeated(in_kernel):
     with ScriptedWPS() as service:
         succeeded = service.status
         service.status = lambda seen: service.xml(wpsdocs.response(wpsdocs.STARTED))  # for ever

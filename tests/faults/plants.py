@@ -426,14 +426,14 @@ _JOURNAL = (
         "journal/lines.py",
         "                os.fsync(self._descriptor)\n",
         "",
-        ("journal/test_lines.py::test_each_line_is_on_the_disk_before_the_program_goes_on",),
+        ("journal/test_lines.py::test_each_line_is_on_the_disk_before_the_program_continues",),
     ),
     Plant(
         "journal: its lock is gone, and two processes write it",
         "journal/lines.py",
         "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         "pass",
-        ("journal/test_lines.py::test_a_second_writer_is_told_who_the_first_one_is",),
+        ("journal/test_lines.py::test_a_second_writer_learns_which_process_is_the_first",),
     ),
     Plant(
         "journal: tokens are written down",
@@ -477,20 +477,20 @@ _RECORD = (
 
 _BATCH = (
     Plant(
-        "batch: what has executed something is begun anew",
-        "batch/dispatcher.py",
-        "if not outcome.ran and entry.free:",
-        "if entry.free:",
+        "batch: a chain that has executed something starts again",
+        "batch/intake.py",
+        "if not ran and self.unexecuted:",
+        "if self.unexecuted:",
         (
-            "batch/test_lost_nodes.py::test_what_had_executed_something_is_an_error_where_it_may_not_be_repeated",
+            "batch/test_lost_nodes.py::test_a_chain_that_executed_something_fails_with_its_node_unless_it_may_repeat",
         ),
     ),
     Plant(
         "batch: an item that is finished runs a second time",
-        "batch/recovery.py",
-        "entry = self._finished.pop(key, None)",
-        "entry = None",
-        ("batch/test_recovery.py",),
+        "batch/journal.py",
+        "finished = self._finished.pop(key, None)",
+        "finished = None",
+        ("batch/test_damaged.py",),
     ),
     Plant(
         "batch: a node is given more than its share",
@@ -646,9 +646,9 @@ _PEOPLE = (
     ),
     Plant(
         "markup: text is not escaped in HTML",
-        "markup/__init__.py",
-        "words = html.escape(clean(text, limit))",
-        "words = clean(text, limit)",
+        "markup/html.py",
+        "words = escape(part.text)",
+        "words = part.text",
         ("markup/test_html.py::test_text_is_escaped_wherever_it_stands",),
     ),
     Plant(

@@ -24,7 +24,7 @@ from requests.cookies import extract_cookies_to_jar
 from fuzz import seeds
 from fuzz.engine import Target
 from pavics_affinity import Topology, Workflow
-from pavics_affinity.batch.recovery import Keep
+from pavics_affinity.batch.journal import BatchJournal
 from pavics_affinity.clients import references
 from pavics_affinity.clients.http import answers, urls, xml
 from pavics_affinity.clients.http.addresses import wrong_public_url
@@ -49,7 +49,9 @@ from pavics_affinity.discovery import document_text, finder, topology_of
 from pavics_affinity.errors import AffinityError
 from pavics_affinity.journal import read as read_journal
 from pavics_affinity.machineid import derive_machineid, validate_machineid
-from pavics_affinity.markup import LONGEST, card, clean, link, web_address, without_login
+from pavics_affinity.markup import LONGEST, clean, web_address, without_login
+from pavics_affinity.markup.cards import card, link, listing, table
+from pavics_affinity.markup.html import in_notebook
 from pavics_affinity.markup.terminal import in_terminal
 from pavics_affinity.placement import key_for, nginx_placement, split_key
 from pavics_affinity.placement.keys import parse_hash
@@ -488,11 +490,11 @@ def journal(document: bytes) -> None:
 
 def batch_journal(document: bytes) -> None:
     _put("results.jsonl", document)
-    keep = Keep(_folder(), "c", None)
+    opened = BatchJournal(_folder(), "c", None)
     try:
-        repr(keep.look_up(1, "item"))
+        repr(opened.look_up(1, "item"))
     finally:
-        keep.close()
+        opened.close()
 
 
 def _lines(documents: Sequence[Any], random: Random) -> bytes:
@@ -687,9 +689,9 @@ def shown(document: bytes) -> None:
     seen = clean(text)
     assert len(seen) <= LONGEST
     assert not {unicodedata.category(c) for c in seen} & {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-    assert "<script" not in card(text, link(text), text).lower()
-    in_terminal(card(text, link(text)))
-    in_terminal(text)
+    made = card(text, text(link(text), text), table([text], [[text, text]]), listing([text]))
+    assert "<script" not in in_notebook(made).lower()
+    in_terminal(made)
 
 
 SHOWN = [

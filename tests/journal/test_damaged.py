@@ -92,7 +92,7 @@ def test_a_value_of_another_kind_is_named(tmp_path, number, key, value):
 
 
 @pytest.mark.parametrize("answer", ["", "<a", "\ud800", "<!DOCTYPE a [<!ENTITY b 'c'>]><a/>"])
-def test_an_answer_that_is_no_xml_any_more_is_named(tmp_path, answer):
+def test_an_answer_that_is_not_xml_is_named(tmp_path, answer):
     entries = copy.deepcopy(ENTRIES)
     entries[7]["answer"] = answer
     path = put(tmp_path / "run.jsonl", entries)

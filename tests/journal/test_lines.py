@@ -86,7 +86,7 @@ def test_damage_in_the_middle_is_never_passed_over(path, damage):
         read_lines(path)
 
 
-def test_a_second_writer_is_told_who_the_first_one_is(path):
+def test_a_second_writer_learns_which_process_is_the_first(path):
     with Lines(path) as lines:
         lines.append({"event": "begin", "pid": 4711})
         with pytest.raises(JournalLocked, match=r"process 4711, it seems"):
@@ -170,13 +170,13 @@ def test_a_closed_one_is_not_written(path):
         lines.append({"event": "x"})
 
 
-def test_what_json_cannot_hold_is_no_line(path):
+def test_what_json_cannot_store_is_not_written(path):
     with Lines(path) as lines, pytest.raises(ValueError, match="JSON"):
         lines.append({"event": "x", "value": float("nan")})
     assert path.read_bytes() == b""
 
 
-def test_each_line_is_on_the_disk_before_the_program_goes_on(path, monkeypatch):
+def test_each_line_is_on_the_disk_before_the_program_continues(path, monkeypatch):
     synced: list[int] = []
     real = os.fsync
 

@@ -84,7 +84,7 @@ def test_jobs_of_a_killed_program_are_waited_for_by_the_next(cluster, crash, pat
         assert [step.state for step in wf.steps] == ["succeeded"] * 3
 
 
-def test_the_next_program_goes_on_with_the_chain_on_the_same_node(cluster, crash, path):
+def test_the_next_program_continues_the_chain_on_the_same_node(cluster, crash, path):
     machineid, node = crash("sleep(one, 0.1)")
     with Workflow.resume(path) as wf:
         wps = wf.wps(cluster.url("flyingpigeon"), skip_caps=True)
@@ -126,7 +126,7 @@ def test_without_replay_the_same_execute_is_sent(cluster, crash, path):
     assert len(executed(cluster, machineid)) == 2
 
 
-def test_replayed_what_failed_is_sent_anew(cluster, crash, path):
+def test_a_replay_sends_again_what_failed(cluster, crash, path):
     code = """
 try:
     one.execute("fail", [("message", "on purpose")], mode="sync")
@@ -168,7 +168,7 @@ import time; time.sleep(1)
     assert len(executed(cluster, machineid)) == 1
 
 
-def test_a_program_that_runs_still_has_its_journal_for_itself(cluster, path, tmp_path):
+def test_a_running_program_locks_its_journal(cluster, path, tmp_path):
     toml = cluster.dump_topology(tmp_path / "site.toml")
     arguments = [str(path), str(toml), cluster.url("malleefowl"), cluster.url("flyingpigeon")]
     code = BEGIN + "print(os.getpid(), flush=True); import time; time.sleep(100)"
@@ -242,7 +242,7 @@ def oapi(tmp_path_factory):
     made.close()
 
 
-def test_jobs_of_an_ogc_api_are_taken_up_and_replayed(oapi, path, tmp_path):
+def test_jobs_of_an_ogc_api_are_resumed_and_replayed(oapi, path, tmp_path):
     oapi.topology.dump(tmp_path / "site.toml")
     code = """
 import os, signal, sys

@@ -99,7 +99,7 @@ def test_the_node_is_that_of_the_first_step_that_may_have_run(path):
         ('{"event": "begin"}\n', "does not begin as a workflow's journal"),
         ('{"event": "sending", "step": 1}\n', "does not begin as a workflow's journal"),
         ('{"event": "begin", "format": 9, "machineid": "a"}\n', "has format 9"),
-        ('{"event": "begin", "format": 1, "machineid": "a"}\n', "does not begin as a journal"),
+        ('{"event": "begin", "format": 1, "machineid": "a"}\n', "lacks what the workflow was made"),
         (
             '{"event": "begin", "format": 1, "machineid": "a b", "topology": [], "route": "auto", '
             '"strict": true, "header": "machineid"}\n',
@@ -107,7 +107,7 @@ def test_the_node_is_that_of_the_first_step_that_may_have_run(path):
         ),
     ],
 )
-def test_what_is_no_journal_is_refused(path, text, said):
+def test_what_is_not_a_journal_is_refused(path, text, said):
     path.write_text(text)
     with pytest.raises(ValueError, match=said):
         Workflow.resume(path)
@@ -120,14 +120,14 @@ def test_a_journal_that_is_not_there_is_not_made(path):
     assert not path.exists()
 
 
-def test_a_file_that_holds_something_is_not_begun_anew(path):
+def test_a_file_that_is_not_empty_is_not_overwritten(path):
     with Workflow("a1b2", journal=path):
         pass
     with pytest.raises(JournalError, match=r"Workflow\.resume"):
         Workflow("a1b2", journal=path)
 
 
-def test_a_workflow_that_lives_has_its_journal_for_itself(path):
+def test_an_open_workflow_locks_its_journal(path):
     with Workflow("a1b2", journal=path):
         with pytest.raises(JournalLocked):
             Workflow.resume(path)

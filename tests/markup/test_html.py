@@ -1,4 +1,4 @@
-"""What anybody wrote, on a page and in a terminal: cut, cleaned and escaped."""
+"""Texts from anywhere, on a page: cut, cleaned and escaped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 
 import pytest
 
-from pavics_affinity.markup import Html, card, clean, facts, join, link, table, tag, web_address
+from pavics_affinity.markup import clean, web_address
+from pavics_affinity.markup.cards import Span, card, code, facts, join, link, strong, table, text
+from pavics_affinity.markup.html import in_notebook, to_html
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -17,16 +19,18 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_text_is_escaped_wherever_it_stands(text):
-    page = card(
-        text,
-        facts([(text, text)]),
-        table([text], [[text]]),
-        tag("p", text, title=text),
-        link("http://proxy.example/x", text),
-        join([text, text], between=text),
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_text_is_escaped_wherever_it_stands(hostile):
+    shown = card(
+        hostile,
+        facts([(hostile, hostile)]),
+        table([hostile], [[hostile]]),
+        text(code(hostile, title=hostile)),
+        text(link("http://proxy.example/x", hostile)),
+        text(join([hostile, hostile], between=hostile)),
+        text(Span(hostile, title=hostile), Span(hostile, "strong", title=hostile)),
     )
+    page = in_notebook(shown)
     body = page.partition("</style>")[2]
     assert not re.search(r"<(script|img|/style)", body)
     assert not re.search(r"""<[^>]*\s(onerror|onmouseover)=""", re.sub(r'"[^"]*"', '""', body))
@@ -56,19 +60,25 @@ def test_text_is_escaped_wherever_it_stands(text):
 )
 def test_only_plain_web_addresses_become_links(url):
     assert web_address(url) is None
-    assert "href" not in link(url)
-    assert link(url).startswith("<code>")
+    shown = to_html(text(link(url)))
+    assert "href" not in shown
+    assert shown.startswith("<code>")
 
 
 def test_no_password_is_shown():
     url = "http://user:secret@proxy.example/x.nc"
-    shown = [link(url), tag("p", f"see {url}"), clean(url), card(url, facts([("at", url)]))]
-    assert not any("secret" in text for text in shown)
+    shown = [
+        to_html(text(link(url))),
+        in_notebook(card("x", text(f"see {url}"))),
+        clean(url),
+        in_notebook(card(url, facts([("at", url)]))),
+    ]
+    assert not any("secret" in page for page in shown)
     assert clean(url) == "http://proxy.example/x.nc"
 
 
 def test_a_link_hands_nothing_to_the_page_that_it_opens():
-    assert link("https://proxy.example/x.nc?a=1&b=2", "x.nc") == (
+    assert to_html(text(link("https://proxy.example/x.nc?a=1&b=2", "x.nc"))) == (
         '<a href="https://proxy.example/x.nc?a=1&amp;b=2" '
         'title="https://proxy.example/x.nc?a=1&amp;b=2" '
         'target="_blank" rel="noopener noreferrer">x.nc</a>'
@@ -88,12 +98,12 @@ def test_long_texts_are_cut():
     assert clean(" a\n\n b\t", 10) == "a b"
 
 
-def test_text_that_is_html_already_is_left_alone():
-    assert join([Html("<b>x</b>"), " < "]) == "<b>x</b> &lt; "
+def test_texts_of_several_looks_are_joined():
+    assert to_html(join([strong("x"), " < "])) == "<strong>x</strong> &lt; "
 
 
 def test_a_card_says_its_colours_for_light_and_dark():
-    page = card("x")
+    page = in_notebook(card("x"))
     assert "@media (prefers-color-scheme:dark)" in page
     for theme in ("[data-jp-theme-light=false]", "body.vscode-dark", "[data-theme=dark]"):
         assert f"{theme} .paf" in page
@@ -101,6 +111,6 @@ def test_a_card_says_its_colours_for_light_and_dark():
 
 
 def test_a_card_needs_nothing_from_elsewhere():
-    page = card("x", link("http://proxy.example/"))
+    page = in_notebook(card("x", text(link("http://proxy.example/"))))
     assert "<script" not in page
     assert not re.search(r"@import|url\(|src=|<link", page)

@@ -7,13 +7,24 @@ import re
 
 import pytest
 
-from pavics_affinity.markup import card, facts, join, link, listing, table, tag
+from pavics_affinity.markup.cards import (
+    Card,
+    card,
+    code,
+    facts,
+    link,
+    listing,
+    strong,
+    styled,
+    table,
+    text,
+)
 from pavics_affinity.markup.terminal import in_terminal
 
 console = pytest.importorskip("rich.console")
 
 
-def printed(page: str, *, width: int = 100, colour: bool = False) -> str:
+def printed(page: Card, *, width: int = 100, colour: bool = False) -> str:
     file = io.StringIO()
     console.Console(file=file, width=width, force_terminal=colour, no_color=not colour).print(
         in_terminal(page)
@@ -23,7 +34,7 @@ def printed(page: str, *, width: int = 100, colour: bool = False) -> str:
 
 def test_title_facts_table_and_list_stand_one_below_the_other():
     page = card(
-        join((tag("strong", "Workflow"), " ", tag("code", "a1b2"))),
+        text(strong("Workflow"), " ", code("a1b2")),
         facts([("node", "node1"), ("left out", None)]),
         table(("", "process"), [["1", "download"], ["2", "subset"]]),
         listing(["a note"]),
@@ -44,7 +55,7 @@ def test_the_style_sheet_is_not_shown():
 
 
 def test_a_link_is_a_hyperlink_and_a_hostile_one_is_text():
-    page = card("x", tag("p", link("http://proxy.example/x.nc", "out"), link("javascript:x", "no")))
+    page = card("x", text(link("http://proxy.example/x.nc", "out"), link("javascript:x", "no")))
     shown = printed(page, colour=True)
     targets = re.findall(r"\x1b]8;[^;]*;([^\x1b]*)", shown)
     assert set(targets) == {"http://proxy.example/x.nc", ""}
@@ -52,7 +63,7 @@ def test_a_link_is_a_hyperlink_and_a_hostile_one_is_text():
 
 
 def test_states_have_their_colour():
-    shown = printed(card("x", tag("p", tag("span", "failed", class_="paf-bad"))), colour=True)
+    shown = printed(card("x", text(styled("failed", "bad"))), colour=True)
     assert "\x1b[31mfailed" in shown
 
 

@@ -290,7 +290,7 @@ def test_ctrl_c_during_the_first_execute_leaves_the_workflow_on_the_node_that_ha
         with pytest.raises(BackendUnavailable, match=f"node '{nodes.first}'"):
             wf.session.post(MF, data=EXECUTE)
         assert other.seen == []
-    with pytest.warns(match="not known whether it was executed"):
+    with pytest.warns(match="not known whether these steps"):
         resumed = Workflow.resume(journal, deadline=0.3)
     with resumed as wf:
         assert wf.node == nodes.first

@@ -1,4 +1,4 @@
-"""Many workflows: a chain for each of many items, shared among the nodes."""
+"""Run a chain of processes for each of many items, shared among the nodes."""
 
 from __future__ import annotations
 
@@ -14,23 +14,20 @@ from ..topology import TopologySource
 from ..topology.sources import default_sources, sources_of
 from ..transport.times import Seconds, in_seconds
 from ..workflow import TopologyLike, Workflow
-from .chains import ChainRun
-from .dispatcher import Run
-from .events import Plan
-from .nodes import Nodes
-from .recovery import Keep, name_of
-from .result import WorkflowResult
+from .chains import ChainRun, WorkflowResult
+from .dispatcher import Dispatcher, Plan
+from .intake import Restarts
+from .journal import BatchJournal
 from .results import OnError, Order, WorkflowResults
-from .scheduler import Share
-from .task import Chain
-from .threads import Threads
+from .scheduler import CandidateNodes, Scheduler
+from .task import Chain, DaemonThreads
 
 __all__ = ["ChainRun", "WorkflowResult", "WorkflowResults", "map_workflows"]
 
 _OPTIONS = frozenset({"route", "strict", "header", "timeout", "deadline"})
 
 PATIENCE = 3600.0
-"""Seconds for which a busy server, or a site that does not answer, is waited for."""
+"""Seconds to wait for a busy server, or for a site that does not answer."""
 
 
 def map_workflows(
@@ -53,19 +50,19 @@ def map_workflows(
     """Run a chain of processes for each of many items, each in a workflow of its own.
 
     The nodes share the work by weight, and by what is unfinished on each: a node that
-    does not keep up gets less; see `batch.share.Share` for the formula. Drained nodes
-    get none. Where no topology is known, the first chain's proxy is asked for one;
+    does not keep up gets less; see `batch.scheduler.Scheduler` for the formula. Drained
+    nodes get none. If no topology is known, the first chain's proxy is asked for one;
     if it publishes none, the proxy's hash over random machineids decides, and a
     warning says so.
 
     Parameters
     ----------
     chain : callable
-        Called as ``chain(workflow, item)``, inside of ``with workflow``. What it
-        returns is the result's value. For processes, and with `journal`, it is a
-        function of a module.
+        Called as ``chain(workflow, item)``, inside of ``with workflow``. Its return
+        value is the result's value. With processes or `journal`, it must be a function
+        of a module.
     items : iterable
-        Read in a thread of its own, as chains can begin; it may be endless.
+        Read in a thread of its own, as chains can start; it may be endless.
     topology : Topology, path, or several, optional
         As for `Workflow`; of several, the nodes of the first share the work.
     services : collection of str, optional
@@ -77,30 +74,29 @@ def map_workflows(
         shut down.
     per_node : int, optional
         Chains at a time on the node of greatest weight; others have less, in
-        proportion, but one at least. By default 4 for the least weight, in
-        proportion for the greatest, and at most 16. Where no nodes are known, chains
+        proportion, but at least one. By default 4 for the least weight, in
+        proportion for the greatest, and at most 16. If no nodes are known, chains
         at a time in all; by default 8.
     order : {"as_completed", "input"}, default "as_completed"
-        The order of the results. At most 1,000 wait for the caller before nothing
-        more is begun.
+        The order of the results. When 1,000 wait for the caller, no more chains start.
     on_error : {"raise", "return"}, default "raise"
         ``"return"`` gives a failed chain as a result with its `error`. ``"raise"``
-        raises the error and begins no further chain; those that run go on to their
+        raises the error and starts no more chains; those that run continue to their
         end, as long as the program runs, and iterating over the same object again
-        gives their results and goes on with the other items.
+        gives their results and continues with the other items.
     restart : int, default 0
-        How often a chain may be begun anew on another node if its own is lost,
-        although something was executed. A chain that has executed nothing is begun
-        anew in any case. Other errors than a lost node never begin a chain anew.
+        How often a chain may start again on another node if its own is lost,
+        although something was executed. A chain that has executed nothing starts
+        again in any case. Other errors than a lost node never restart a chain.
     journal : str or path, optional
         A directory that keeps what is finished and what runs: a later call with the
-        same one skips the first and takes up the second. Values are then kept as
-        JSON (paths as text), and given as JSON reads them.
+        same one skips the first and resumes the second. Values are then stored as
+        JSON (paths as text), and returned as JSON reads them.
     key : callable, optional
-        Makes the text by which the journal knows an item again. By default its JSON.
+        Returns the text by which the journal recognises an item. By default its JSON.
     patience : float or timedelta, default 3600 s
-        For how long a busy server is asked again, and a site waited for of which no
-        node answers.
+        How long to ask a busy server again, and to wait for a site if none of its
+        nodes answers.
     progress : bool, optional
         Show a progress bar; by default in a notebook only.
     **options
@@ -115,10 +111,10 @@ def map_workflows(
     Raises
     ------
     InvalidRequest, TopologyError
-        Before anything is sent: an argument makes no sense, or the chain cannot
-        travel to the executor's processes.
+        Before anything is sent: an argument is invalid, or the chain cannot travel to
+        the executor's processes.
     JournalError, JournalLocked
-        The journal is another chain's, is damaged, or in use.
+        The journal belongs to another chain, is damaged, or in use.
 
     Examples
     --------
@@ -132,33 +128,39 @@ def map_workflows(
     _check(chain, per_node=per_node, order=order, on_error=on_error, restart=restart)
     if unknown := set(options) - _OPTIONS:
         raise InvalidRequest(
-            f"map_workflows takes no {', '.join(sorted(unknown))}; of a workflow's options it "
-            f"takes {', '.join(sorted(_OPTIONS))}"
+            f"map_workflows does not accept {', '.join(sorted(unknown))}; of a workflow's options "
+            f"it accepts {', '.join(sorted(_OPTIONS))}"
         )
     try:
         iterator = iter(items)
     except TypeError as error:
-        raise InvalidRequest(f"items is {items!r}: expected something iterable") from error
+        raise InvalidRequest(f"items is {items!r}: expected an iterable") from error
     try:
         seconds = in_seconds(patience)
     except ValueError as error:
         raise InvalidRequest(f"patience: {error}") from error
     sources = tuple(default_sources() if topology is None else sources_of(topology))
+    options["busy_patience"] = seconds
     _check_options(sources, options)
     _check_travel(chain, executor)
-    nodes = Nodes(sources, services, direct=options.get("route") == "direct")
-    share = Share(per_node)
-    share.know(nodes.weights)
-    run = Run(
-        Plan(chain, sources, options, seconds, restart, on_error == "raise"),
+    nodes = CandidateNodes(sources, services, direct=options.get("route") == "direct")
+    scheduler = Scheduler(per_node)
+    scheduler.weights = nodes.weights
+    dispatcher = Dispatcher(
+        Plan(chain, options, seconds, Restarts(restart), stops=on_error == "raise"),
         iterator,
-        Threads() if executor is None else executor,
+        DaemonThreads() if executor is None else executor,
         nodes,
-        share,
-        None if journal is None else Keep(journal, name_of(chain), key),
+        scheduler,
+        None if journal is None else BatchJournal(journal, _name_of(chain), key),
     )
-    total = len(items) if isinstance(items, Sized) else None
-    return WorkflowResults(run, total=total, order=order, on_error=on_error, progress=progress)
+    return WorkflowResults(
+        dispatcher,
+        total=len(items) if isinstance(items, Sized) else None,
+        order=order,
+        on_error=on_error,
+        progress=progress,
+    )
 
 
 def _check(chain: object, *, per_node: Any, order: Any, on_error: Any, restart: Any) -> None:
@@ -175,19 +177,24 @@ def _check(chain: object, *, per_node: Any, order: Any, on_error: Any, restart: 
 
 
 def _check_options(sources: Iterable[TopologySource], options: dict[str, Any]) -> None:
-    """Make a workflow as the chains will have it, so that what is wrong is told now."""
+    """Make a workflow as the chains do, so that a wrong option raises now."""
     Workflow(topology=[copy.copy(source) for source in sources], **options).close()
 
 
-def _check_travel(chain: object, executor: Executor | None) -> None:
+def _check_travel(chain: Chain, executor: Executor | None) -> None:
     if not isinstance(executor, ProcessPoolExecutor):
         return
     try:
         pickle.dumps(chain)
     except Exception as problem:
         raise InvalidRequest(
-            f"the chain {name_of(chain)} cannot travel to another process ({problem}): it is a "  # type: ignore[arg-type]
-            "lambda, a function inside of another, or has something in it that cannot be pickled. "
-            "Define it with def at the top of a module, and hand it what it needs by "
+            f"the chain {_name_of(chain)} cannot travel to another process ({problem}): it is a "
+            "lambda, a function inside of another, or holds something that cannot be pickled. "
+            "Define it with def at the top of a module, and pass what it needs with "
             "functools.partial or in the items; or use threads"
         ) from problem
+
+
+def _name_of(chain: Callable[..., Any]) -> str:
+    inner = getattr(chain, "func", chain)  # functools.partial
+    return str(getattr(inner, "__qualname__", type(inner).__qualname__))

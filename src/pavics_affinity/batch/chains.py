@@ -1,18 +1,12 @@
-"""What a batch has begun: plain rows, for tables, plots and whoever looks for a chain."""
+"""What a batch reports: a row for each chain that was started, and a result for each item."""
 
 from __future__ import annotations
 
 import reprlib
-import threading
-from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 ChainState = Literal["running", "succeeded", "failed", "lost"]
-
-KEPT = 10_000
-"""How many chains are kept; the oldest are dropped first."""
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
@@ -25,26 +19,26 @@ class ChainRun:
     Attributes
     ----------
     number : int
-        The item's, from 1, in the order of the items.
+        Number of the item, from 1, in the order of the items.
     item : str
         The item's repr, shortened.
     machineid : str
-        The chain's workflow's.
+        The machineid of the chain's workflow.
     node : str or None
-        Where it runs; None while that is not known.
+        The node that runs it; None while it is not known.
     attempt : int
-        From 1; more after a node was lost.
+        1 for the first attempt; more after a node was lost.
     started : float
         Seconds since the epoch.
     ended : float or None
-        None while it runs.
+        Seconds since the epoch; None while it runs.
     state : str
-        ``"running"``, ``"succeeded"``, ``"failed"``, or ``"lost"`` with its node and
-        begun anew.
+        ``"running"``, ``"succeeded"``, ``"failed"``, or ``"lost"`` if its node was lost
+        and the chain was started again.
     error : str or None
-        The error's type and message.
+        Type and message of the error.
     recalled : bool
-        Whether a journal had it finished already.
+        Whether the result came from a journal and nothing was run.
     """
 
     number: int
@@ -59,45 +53,77 @@ class ChainRun:
     recalled: bool = False
 
     def row(self) -> dict[str, Any]:
-        """Return it as a plain dict."""
+        """Return the fields as a plain dict."""
         return asdict(self)
 
 
-class Ledger:
-    """The chains begun so far, in order of their start, in bounded memory."""
+@dataclass(frozen=True, eq=False)
+class WorkflowResult:
+    """The result of one chain.
 
-    def __init__(self) -> None:
-        self._rows: OrderedDict[tuple[int, int], ChainRun] = OrderedDict()
-        self._lock = threading.Lock()
+    Attributes
+    ----------
+    item : object
+        The item.
+    value : object
+        What the chain returned; None if it failed.
+    error : BaseException or None
+        What the chain raised; its notes name the item, node and machineid.
+    node : str or None
+        Name of the workflow's node; None if it is not known.
+    machineid : str
+        The machineid of the workflow.
+    started, ended : float
+        Seconds since the epoch.
+    number : int
+        Number of the item, from 1, in the order of the items.
+    attempts : int
+        How often the chain was started; more than once after a node was lost.
+    recalled : bool
+        Whether the result came from the journal and nothing was run.
+    """
 
-    def __iter__(self) -> Iterator[ChainRun]:
-        with self._lock:
-            return iter(list(self._rows.values()))
+    item: Any
+    value: Any = None
+    error: BaseException | None = None
+    node: str | None = None
+    machineid: str = ""
+    started: float = 0.0
+    ended: float = 0.0
+    number: int = 0
+    attempts: int = 1
+    recalled: bool = False
 
-    def put(self, run: ChainRun) -> None:
-        """Add a chain, or put it in place of what was known of it."""
-        with self._lock:
-            self._rows[run.number, run.attempt] = run
-            if len(self._rows) > KEPT:
-                self._rows.popitem(last=False)
+    @property
+    def seconds(self) -> float:
+        """How long the chain took."""
+        return self.ended - self.started
 
-    def end(self, number: int, attempt: int, **changes: Any) -> None:
-        """Note what a chain came to; one that was dropped stays so."""
-        with self._lock:
-            known = self._rows.get((number, attempt))
-            if known is not None:
-                self._rows[number, attempt] = replace(known, **changes)
+    def get(self) -> Any:
+        """Return the value, or raise the error."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+    def __repr__(self) -> str:
+        on = f" on {self.node}" if self.node else ""
+        if self.error is None:
+            outcome = f"{short_repr(self.value)}{on}"
+        else:
+            outcome = f"failed{on}: {describe_error(self.error)}"
+        how = "from the journal" if self.recalled else f"in {self.seconds:.1f} s"
+        return f"<{type(self).__name__} {short_repr(self.item)} -> {outcome}, {how}>"
 
 
-def short(item: object) -> str:
-    """Return an item's repr, shortened; an item whose repr fails is named by its type."""
+def short_repr(item: object) -> str:
+    """Return an item's repr, shortened; if the repr fails, the name of its type."""
     try:
         return _SHORT.repr(item)
     except Exception:  # noqa: BLE001  # the repr is the user's, and only shown
         return f"<{type(item).__name__}>"
 
 
-def in_words(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return an error's type and message in one line of bounded length."""
     words = " ".join(str(error).split())
     return f"{type(error).__name__}: {words}"[:500] if words else type(error).__name__

@@ -1,262 +1,152 @@
-"""The journal of a batch: a directory in which nothing that is finished gets lost.
-
-``results.jsonl`` has a line per item that came to an end: its key, and the value as
-JSON text. Below ``chains`` each chain has the journal of its workflow, from which a
-later call takes up what ran. The items themselves are not in it: an item is known by
-the SHA-256 of its JSON text, or of what the caller's ``key`` makes of it.
-"""
+"""Nodes that are lost: how long they are waited for, and when they answer again."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
+import copy
+import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..errors import InvalidRequest, JournalError
-from ..journal import Lines, checked, is_moment, is_text, read, read_lines
-from .chains import in_words, short
-from .result import WorkflowResult
-from .task import Outcome
+from ..errors import AffinityError, AffinityWarning, BackendUnavailable
+from ..record import operation
+from ..topology import TopologySource
+from ..workflow import Workflow
+from .intake import Work
+from .scheduler import CandidateNodes, Scheduler
 
-FORMAT = 1
-
-Key = Callable[[Any], str]
-
-
-def _is_json(value: Any) -> bool:
-    try:
-        json.loads(value)
-    except (ValueError, TypeError, RecursionError):
-        return False
-    return True
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+TIMEOUT = 5.0
 
 
-_DONE: Mapping[str, Callable[[Any], bool]] = {
-    "value": _is_json,
-    "node": is_text,
-    "machineid": is_text,
-    "started": is_moment,
-    "ended": is_moment,
-}
-
-
-@dataclass(frozen=True)
-class Known:
-    """A chain that an earlier call began.
-
-    Attributes
-    ----------
-    machineid : str
-        Its workflow's.
-    node : str or None
-        Where its files are.
-    """
-
-    machineid: str
-    node: str | None
-
-
-@dataclass
-class _Place:
-    """Where an item's chain keeps its journal."""
-
-    key: str
-    attempt: int
-
-
-class Keep:
-    """The journal of one batch.
+class LostNodes:
+    """The nodes that do not answer, and how long that may take.
 
     Parameters
     ----------
-    directory : str or path
-        Made if it is not there.
-    chain : str
-        The name of the chain function; a directory is one chain's.
-    key : callable, optional
-        Makes the text by which an item is known again.
-
-    Raises
-    ------
-    JournalLocked
-        Another process works on it.
-    JournalError
-        It belongs to another chain, is damaged, or cannot be written.
+    scheduler : Scheduler
+        Gives lost nodes nothing.
+    patience : float
+        Seconds to wait for a site, or for a node that has an item's files.
+    options : mapping
+        Of every workflow.
+    found : callable
+        Called with the name of a lost node that answers again, in another thread.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], chain: str, key: Key | None) -> None:
-        self.directory = Path(directory).absolute()
-        self.path = self.directory / "results.jsonl"
-        self._key = key
-        self._seen: Counter[str] = Counter()
-        self._places: dict[int, _Place] = {}
-        self._finished: dict[str, dict[str, Any]] = {}
-        self._lines = Lines(self.path)
-        try:
-            self._begin(chain)
-        except BaseException:
-            self._lines.close()
-            raise
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        patience: float,
+        options: Mapping[str, Any],
+        found: Callable[[str], None],
+    ) -> None:
+        self._scheduler = scheduler
+        self._patience = patience
+        self._health = HealthWatch(options, found)
+        self._stranded_since: float | None = None
 
-    def _begin(self, chain: str) -> None:
-        who = {"time": time.time(), "pid": os.getpid()}
-        if self._lines.empty:
-            self._lines.append({"event": "begin", "format": FORMAT, "chain": chain, **who})
-            return
-        entries = read_lines(self.path)
-        begin = entries[0] if entries else {}
-        if begin.get("event") != "begin" or "chain" not in begin:
-            raise JournalError(f"{self.path} does not begin as a batch's journal; take another")
-        if begin.get("format") != FORMAT:
-            raise JournalError(
-                f"{self.path} has format {begin.get('format')!r}; this version reads {FORMAT}"
-            )
-        if begin["chain"] != chain:
-            raise JournalError(
-                f"{self.directory} is the journal of chain {begin['chain']!r}, and this is "
-                f"{chain!r}: its values would be taken for this one's. Take another directory"
-            )
-        for entry in entries:
-            if entry["event"] == "done" and isinstance(entry.get("key"), str):
-                checked({"value": None, **entry}, _DONE, self.path)
-                self._finished[entry["key"]] = entry
-        self._lines.append({"event": "resume", **who})
+    def lose(self, node: str, nodes: CandidateNodes) -> bool:
+        """Give a node nothing until it answers again; return whether it was lost just now."""
+        if node in self._scheduler.lost:
+            return False
+        self._scheduler.lost.add(node)
+        self._health.watch(node, nodes.sources, nodes.urls)
+        return True
 
-    def look_up(self, number: int, item: Any) -> WorkflowResult | Known | None:
-        """Return what is known of an item: its result, that it was begun, or nothing.
-
-        Raises
-        ------
-        InvalidRequest
-            The item cannot be told from others.
-        """
-        name = self._name(item)
-        self._seen[name] += 1
-        # Equal items are told apart by their order.
-        text = f"{name}\0{self._seen[name]}"
-        key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        entry = self._finished.pop(key, None)
-        if entry is not None:
-            return WorkflowResult(
-                item=item,
-                value=json.loads(entry["value"]),
-                node=entry.get("node"),
-                machineid=str(entry.get("machineid")),
-                started=entry.get("started") or 0.0,
-                ended=entry.get("ended") or 0.0,
-                number=number,
-                recalled=True,
-            )
-        place = self._places[number] = _Place(key, self._last_attempt(key))
-        path = self._path(place)
-        if not place.attempt or b"\n" not in path.read_bytes():
-            return None  # not even its first line is whole: nothing was sent
-        contents = read(path)
-        if not any(step.ran for step in contents.steps):
-            return None  # nothing is lost by beginning anew, on whatever node
-        return Known(contents.machineid, contents.node)
-
-    def journal(self, number: int, *, fresh: bool) -> Path:
-        """Return the file for the journal of a chain's next attempt.
+    def outage(self, *, busy: bool) -> BackendUnavailable | None:
+        """Return the error that ends the batch, once no node has answered for too long.
 
         Parameters
         ----------
-        number : int
-            The item's.
-        fresh : bool
-            Whether it begins anew, rather than to go on with what is there.
+        busy : bool
+            Whether chains are still running.
         """
-        place = self._places[number]
-        if fresh:
-            place.attempt += 1
-        return self._path(place)
+        if busy or not self._scheduler.stranded:
+            self._stranded_since = None
+            return None
+        self._stranded_since = self._stranded_since or time.monotonic()
+        if time.monotonic() - self._stranded_since <= self._patience:
+            return None
+        lost = ", ".join(sorted(self._scheduler.lost))
+        return BackendUnavailable(
+            f"no node takes any chain for {self._patience:.0f} s: {lost} do not answer, and other "
+            "nodes are drained. Call map_workflows again when they answer"
+        )
 
-    def end(self, number: int, outcome: Outcome) -> Outcome:
-        """Write what an item came to, and return it as it will be read again.
-
-        Parameters
-        ----------
-        number : int
-            The item's.
-        outcome : Outcome
-            Its value becomes what JSON makes of it; or an error, if JSON cannot.
-        """
-        place = self._places.pop(number, None)
-        if place is None:
-            return outcome  # it could not be told from others
-        common = {
-            "key": place.key,
-            "node": outcome.node,
-            "machineid": outcome.machineid,
-            "started": outcome.started,
-            "ended": outcome.ended,
-        }
-        if outcome.error is None:
-            try:
-                text = json.dumps(outcome.value, default=_plain)
-            except (TypeError, ValueError, RecursionError) as problem:
-                outcome = replace(outcome, value=None, error=_unkeepable(outcome.value, problem))
-            else:
-                self._lines.append({"event": "done", **common, "value": text})
-                return replace(outcome, value=json.loads(text))
-        said = type(outcome.error).__name__
-        self._lines.append({"event": "failed", **common, "error": said})
-        return outcome
+    def overdue(self, work: Work) -> BackendUnavailable | None:
+        """Return the error of an item that has waited too long for the node with its files."""
+        if not work.is_resumed or work.node not in self._scheduler.lost:
+            work.waiting_since = None
+            return None
+        work.waiting_since = work.waiting_since or time.monotonic()
+        if time.monotonic() - work.waiting_since <= self._patience:
+            return None
+        return BackendUnavailable(
+            f"node {work.node!r}, where an earlier call began this item, does not answer. Start it "
+            "again, or declare the chain repeatable with restart=1",
+            node=work.node,
+            machineid=None if work.entry is None else work.entry.machineid,
+        )
 
     def close(self) -> None:
-        """Let others have the directory. May be repeated."""
-        self._lines.close()
+        """Stop asking lost nodes."""
+        self._health.close()
 
-    def _name(self, item: Any) -> str:
-        if self._key is not None:
-            name = self._key(item)
-            if not isinstance(name, str) or not name:
-                raise InvalidRequest(
-                    f"key({short(item)}) gave {name!r}: expected a text that is not empty"
-                )
-            return name
+
+class HealthWatch:
+    """Asks each lost node for its capabilities, less and less often, until it answers.
+
+    `found` is called with the node's name, in a thread of the watch.
+    """
+
+    def __init__(self, options: Mapping[str, Any], found: Callable[[str], None]) -> None:
+        self._options = {**options, "deadline": TIMEOUT, "timeout": TIMEOUT}
+        self._found = found
+        self._closed = threading.Event()
+        self._asking: set[Workflow] = set()
+
+    def watch(self, node: str, sources: Sequence[TopologySource], urls: Sequence[str]) -> None:
+        """Ask a node at these URLs until it answers."""
+        threading.Thread(
+            target=self._watch,
+            args=(node, sources, urls),
+            name=f"pavics-affinity-watch-{node}",
+            daemon=True,
+        ).start()
+
+    def close(self) -> None:
+        """Stop asking."""
+        self._closed.set()
+        for workflow in list(self._asking):
+            workflow.close()
+
+    def _watch(self, node: str, sources: Sequence[TopologySource], urls: Sequence[str]) -> None:
+        pause = FIRST_PAUSE
+        while not self._closed.wait(pause):
+            if self._answers(node, sources, urls):
+                self._found(node)
+                return
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _answers(self, node: str, sources: Sequence[TopologySource], urls: Sequence[str]) -> bool:
+        topology = [copy.copy(source) for source in sources]
         try:
-            return json.dumps(item, sort_keys=True, ensure_ascii=True, default=_plain)
-        except (TypeError, ValueError, RecursionError) as problem:
-            raise InvalidRequest(
-                f"item {short(item)} cannot be known again in a later call ({problem}): with a "
-                "journal, items are what JSON can hold, or paths; or give key=, a function that "
-                "makes a text of an item"
-            ) from problem
-
-    def _path(self, place: _Place) -> Path:
-        suffix = f".{place.attempt}" if place.attempt > 1 else ""
-        return self.directory / "chains" / place.key[:2] / f"{place.key}{suffix}.jsonl"
-
-    def _last_attempt(self, key: str) -> int:
-        attempt = 0
-        while self._path(_Place(key, attempt + 1)).is_file():
-            attempt += 1
-        return attempt
+            workflow = Workflow(node=node, topology=topology, **self._options)
+            self._asking.add(workflow)
+            try:
+                return all(_is_healthy(workflow, url) for url in urls)
+            finally:
+                self._asking.discard(workflow)
+                workflow.close()
+        except (AffinityError, AffinityWarning, OSError):  # a warning that is made an error, too
+            return False
 
 
-def name_of(chain: Callable[..., Any]) -> str:
-    """Return the name by which a chain function is known."""
-    inner = getattr(chain, "func", chain)  # functools.partial
-    return str(getattr(inner, "__qualname__", type(inner).__qualname__))
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, os.PathLike):
-        return os.fsdecode(value)
-    raise TypeError(f"a {type(value).__name__} is nothing that JSON can hold")
-
-
-def _unkeepable(value: object, problem: Exception) -> JournalError:
-    return JournalError(
-        f"the chain ran, and its value {short(value)} cannot be kept ({in_words(problem)}); have "
-        "it return what JSON can hold (text, numbers, lists, dicts) or a path, such as that of a "
-        "file that it wrote. Called again with the same journal, it does not execute again what "
-        "has succeeded"
-    )
+def _is_healthy(workflow: Workflow, url: str) -> bool:
+    query = {"service": "WPS", "request": "GetCapabilities"}
+    with (
+        operation("health check"),
+        workflow.session.get(url, params=query, stream=True) as answer,
+    ):
+        return answer.status_code < 500

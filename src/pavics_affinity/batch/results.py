@@ -1,49 +1,53 @@
-"""What a batch gives: a result per item, as the chains end or in the order of the items."""
+"""The results of a batch: one per item, as the chains end or in the order of the items."""
 
 from __future__ import annotations
 
 import contextlib
-import queue
+import time
 import weakref
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..clients.progress import Move, bar
-from ..errors import WorkflowClosed
-from ..markup.terminal import in_terminal
+from ..errors import AffinityWarning, NothingSentWarning, WorkflowClosed
+from ..markup.cards import Card
+from ..markup.shown import ShownAsCard
+from ..record.steps import ENDED
 from ..warn import warn
-from .chains import ChainRun
-from .dispatcher import Run
-from .events import Broken, End, Remark
-from .result import WorkflowResult
+from ..workflow import Workflow
+from .chains import ChainRun, WorkflowResult, short_repr
+from .dispatcher import GRACE, Dispatcher
+from .reporting import End
+from .task import running_here
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from rich.console import RenderableType
 
 Order = Literal["as_completed", "input"]
 OnError = Literal["raise", "return"]
 
+LISTED = 20
+"""Chains that an interrupted batch lists."""
+
 _TICK = 1.0
-"""Seconds after which a waiting main thread looks for Ctrl-C where a lock hides it."""
+"""Seconds after which a waiting main thread looks for Ctrl-C, which a lock may hide."""
 
 
-class WorkflowResults(Iterator[WorkflowResult]):
+class WorkflowResults(ShownAsCard, Iterator[WorkflowResult]):
     """The results of `map_workflows`: iterate over them, once.
 
-    Nothing is sent before the first one is asked for. Chains go on while the caller
-    is busy with a result. In a ``with`` block, or after `close`, nothing is left
-    running here.
+    Nothing is sent before the first one is requested. Chains continue while the caller
+    handles a result. After a ``with`` block, or `close`, nothing is left running here.
 
     Attributes
     ----------
     total : int or None
-        How many items there are, where that can be known.
+        How many items there are, if that is known.
     """
 
     def __init__(
         self,
-        run: Run,
+        dispatcher: Dispatcher,
         *,
         total: int | None,
         order: Order,
@@ -51,7 +55,8 @@ class WorkflowResults(Iterator[WorkflowResult]):
         progress: bool | None,
     ) -> None:
         self.total = total
-        self._run = run
+        self._dispatcher = dispatcher
+        self._reporter = dispatcher.reporter
         self._in_order = order == "input"
         self._raises = on_error == "raise"
         self._raised = False
@@ -62,36 +67,36 @@ class WorkflowResults(Iterator[WorkflowResult]):
         self._bar = contextlib.ExitStack()
         self._move: Move = lambda position, words: None
         self._state: Literal["new", "running", "ended", "closed"] = "new"
-        self._finish = weakref.finalize(self, _finish, run)
+        self._finish = weakref.finalize(self, _finish, dispatcher)
 
     # ---- what people look at ----
 
     @property
     def chains(self) -> list[ChainRun]:
-        """The chains begun so far, running ones included, in the order of their start."""
-        return list(self._run.ledger)
+        """The chains started so far, including running ones, in the order of their start."""
+        return self._reporter.chains
 
     @property
     def running(self) -> list[ChainRun]:
         """The chains that run now."""
-        return [chain for chain in self._run.ledger if chain.ended is None]
+        return [chain for chain in self.chains if chain.ended is None]
 
     @property
     def weights(self) -> Mapping[str, float]:
-        """The nodes that take new chains, with their weights; empty where none is known."""
-        return dict(self._run.share.weights)
+        """The nodes that take new chains, with their weights; empty if none is known."""
+        return dict(self._dispatcher.scheduler.weights)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the chains as plain dicts, for pandas or JSON."""
         return [chain.row() for chain in self.chains]
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the chains begun so far over time, by node; nothing is waited for.
+        """Draw the chains started so far over time, by node, without waiting for any.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; by default in a figure of its own.
+            Where to draw; by default in a new figure.
 
         Raises
         ------
@@ -102,13 +107,20 @@ class WorkflowResults(Iterator[WorkflowResult]):
 
         return plot_chains(self, ax=ax)
 
-    def _repr_html_(self) -> str:
-        from ..display.chains import batch_card
+    def _card(self) -> Card:
+        from ..display.results import batch_card
 
         return batch_card(self.chains, self.total)
 
-    def __rich__(self) -> RenderableType:
-        return in_terminal(self._repr_html_())
+    def __repr__(self) -> str:
+        of = "" if self.total is None else f" of {self.total}"
+        states = [chain.state for chain in self.chains]
+        counts = ", ".join(
+            f"{states.count(state)} {state}"
+            for state in ("running", "failed", "lost")
+            if state in states
+        )
+        return f"<{type(self).__name__} {self._given}{of} given{', ' * bool(counts)}{counts}>"
 
     # ---- iteration ----
 
@@ -126,34 +138,38 @@ class WorkflowResults(Iterator[WorkflowResult]):
         try:
             result = self._next()
         except (KeyboardInterrupt, SystemExit) as interrupt:
-            interrupt.add_note(self._run.interrupt())
+            interrupt.add_note(_interrupt(self._dispatcher))
             self.close()
             raise
-        self._run.taken()
+        self._dispatcher.taken()
         if result.error is not None and self._raises:
             self._raised = True
-            result.error.add_note(self._run.what_goes_on())
+            result.error.add_note(
+                "map_workflows: no more chains are started; "
+                f"{len(self._dispatcher.attempts)} continue, and none is lost. Iterate over the "
+                "same results again to get the others, or use on_error='return'"
+            )
             try:
                 raise result.error
             finally:
-                # The error's traceback holds this frame: without a circle through the
-                # result a batch that nobody has any more ends, and its journal is free.
+                # The error's traceback holds this frame. Without a reference cycle through
+                # the result, a batch that is dropped ends at once and frees its journal.
                 del result
         return result
 
     def close(self) -> None:
         """Send nothing more. May be repeated.
 
-        Chains that run in this process end at their next request; those that another
-        process runs go on to their end, and what they came to is in the journal if
-        there is one. The jobs go on at the services.
+        Chains that run in this process end at their next request. Those of another
+        process continue to their end, and their results are in the journal if there is
+        one. The jobs continue at the services.
         """
         if self._state != "ended":
             self._state = "closed"
         self._bar.close()
         self._finish.detach()
-        self._run.close()
-        self._run.join()
+        self._dispatcher.close()
+        self._dispatcher.join()
 
     def __enter__(self) -> Self:
         return self
@@ -161,31 +177,19 @@ class WorkflowResults(Iterator[WorkflowResult]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        of = "" if self.total is None else f" of {self.total}"
-        states = [chain.state for chain in self._run.ledger]
-        counts = ", ".join(
-            f"{states.count(state)} {state}"
-            for state in ("running", "failed", "lost")
-            if state in states
-        )
-        return f"<{type(self).__name__} {self._given}{of} given{', ' * bool(counts)}{counts}>"
-
-    # ---- how ----
-
     def _next(self) -> WorkflowResult:
         if self._state == "new":
             self._state = "running"
             self._move = self._bar.enter_context(
                 bar(self._progress, total=self.total, desc="chains", unit="chain")
             )
-            self._run.begin()
+            self._dispatcher.start()
         if self._raised:
-            # The caller has heard of the error, and wants the others.
+            # The caller has seen the error, and wants the others.
             self._raised = False
-            self._run.go_on()
+            self._dispatcher.proceed()
         while True:
-            result = self._early.pop(self._turn, None) or self._hear()
+            result = self._early.pop(self._turn, None) or self._receive()
             if self._in_order and result.number != self._turn:
                 self._early[result.number] = result
                 continue
@@ -194,36 +198,68 @@ class WorkflowResults(Iterator[WorkflowResult]):
             self._move(self._given, None)
             return result
 
-    def _hear(self) -> WorkflowResult:
+    def _receive(self) -> WorkflowResult:
         while True:
-            try:
-                heard = self._run.outbox.get(timeout=_TICK)
-            except queue.Empty:
-                continue
-            match heard:
-                case WorkflowResult():
-                    return heard
-                case Remark():
-                    warn(heard.text)
-                case Broken():
-                    self._end()
-                    raise heard.error
-                case End():
-                    self._end()
-                    raise StopIteration
-
-    def _end(self) -> None:
-        self._state = "ended"
-        self._bar.close()
-        self._finish.detach()
+            match self._reporter.receive(_TICK):
+                case WorkflowResult() as result:
+                    return result
+                case AffinityWarning() as warning:
+                    warn(str(warning), type(warning))
+                case End(error):
+                    self._state = "ended"
+                    self._bar.close()
+                    self._finish.detach()
+                    raise StopIteration if error is None else error
 
 
-def _finish(run: Run) -> None:
-    """End what nobody can ask any more."""
-    if not run.begun:
+def _finish(dispatcher: Dispatcher) -> None:
+    """End a batch that was dropped."""
+    if not dispatcher.started:
         warn(
-            "the results of map_workflows were never asked for, so nothing was sent; iterate over "
-            "them, as in: for result in map_workflows(...)"
+            "nothing was sent: the results of map_workflows were never asked for. Iterate over "
+            "them: for result in map_workflows(...)",
+            NothingSentWarning,
         )
-    run.close()
-    run.join()
+    dispatcher.close()
+    dispatcher.join()
+
+
+# ---- after Ctrl-C ----
+
+
+def _interrupt(dispatcher: Dispatcher) -> str:
+    """Close a batch; say where the chains that were running can be found again."""
+    attempts = dispatcher.attempts
+    workflows = [running_here(attempt.machineid) for attempt in attempts]
+    dispatcher.close()
+    # Answers to Executes that are on their way name the jobs.
+    end = time.monotonic() + GRACE
+    while any(_is_sending(workflow) for workflow in workflows) and time.monotonic() < end:
+        time.sleep(0.05)
+    if not attempts:
+        return "map_workflows: nothing was running"
+    lines = [f"map_workflows: nothing more is sent; {len(attempts)} chains were running:"]
+    for attempt, workflow in list(zip(attempts, workflows, strict=True))[:LISTED]:
+        node = f", node={attempt.node!r}" if attempt.node else ""
+        jobs = "".join(f", job {url}" for url in _jobs(workflow))
+        lines.append(
+            f"  {short_repr(attempt.work.item)}: Workflow({attempt.machineid!r}{node}){jobs}"
+        )
+    if len(attempts) > LISTED:
+        lines.append(f"  and {len(attempts) - LISTED} more: see .running")
+    lines.append(
+        "Call map_workflows again with the same journal to continue."
+        if dispatcher.reporter.journal is not None
+        else "Their jobs continue at the services: wf.wps(url).attach(job) finds one again. With "
+        "journal=DIRECTORY a later call resumes them by itself."
+    )
+    return "\n".join(lines)
+
+
+def _is_sending(workflow: Workflow | None) -> bool:
+    return workflow is not None and any(step.state == "sending" for step in workflow.steps)
+
+
+def _jobs(workflow: Workflow | None) -> list[str]:
+    steps = () if workflow is None else workflow.steps
+    return [step.location for step in steps if step.location and step.state not in ENDED]

@@ -1,134 +1,218 @@
-"""Which node takes the next chain: the one with the least unfinished work per weight."""
+"""Which nodes take new chains, and which of them takes the next one."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from math import ceil, floor
 
+from ..errors import PlacementUndetermined, SteeringImpossible, TopologyError
+from ..topology import Backend, Node, Service, Topology, TopologySource
+
 AT_ONCE = 4
-"""Chains at a time on the node of least weight, where the caller does not say."""
+"""Chains at a time on the node of least weight, by default."""
 
 MOST_AT_ONCE = 16
-"""Chains at a time on any node, where the caller does not say."""
+"""Chains at a time on any node, by default."""
 
 PLAIN_AT_ONCE = 8
-"""Chains at a time in all, where the nodes are not known and the caller does not say."""
+"""Chains at a time in all if the nodes are not known, by default."""
+
+LOOK_AGAIN = 5.0
+"""Seconds after which what a proxy publishes is read again."""
 
 
-class Share:
-    """Counts what is unfinished on each node.
+class Scheduler:
+    """Counts the unfinished chains of each node, and chooses the node of the next chain.
 
     The next chain goes to a node that has less unfinished than any other would have
-    with one more: ``unfinished / weight <= min((unfinished + 1) / weight)``; of these to
-    the one that was given the least so far, by ``(given + 1) / weight``. So the shares
-    are by weight where the nodes keep up, and a node that does not gets less. No node
-    has more than `per_node` at a time, and all together no more than
-    ``per_node * sum(weights) / max(weights)``: what may be unfinished is by weight, too.
-
-    Parameters
-    ----------
-    per_node : int, optional
-        Chains at a time on the node of greatest weight. By default 4 for the least
-        weight, in proportion for the greatest, and at most 16; or 8 in all where the
-        nodes are not known.
+    with one more: ``unfinished / weight <= min((unfinished + 1) / weight)``; among these
+    to the one that was given the least so far, by ``(given + 1) / weight``. So the nodes
+    share the work by weight while they keep up, and a node that does not gets less. No
+    node has more than `per_node` at a time, and all together no more than
+    ``per_node * sum(weights) / max(weights)``: the unfinished work is by weight, too.
     """
 
     def __init__(self, per_node: int | None) -> None:
         self._limit = per_node
-        self._weights: dict[str, float] = {}
         self._unfinished: Counter[str | None] = Counter()
         self._given: Counter[str | None] = Counter()
-        self._lost: set[str] = set()
-
-    @property
-    def known(self) -> bool:
-        """Whether nodes are known."""
-        return bool(self._weights)
-
-    @property
-    def weights(self) -> Mapping[str, float]:
-        """The nodes that take new chains, those that are lost included."""
-        return self._weights
-
-    @property
-    def lost(self) -> frozenset[str]:
+        self.weights: Mapping[str, float] = {}
+        """The nodes that take new chains, including lost ones."""
+        self.lost: set[str] = set()
         """The nodes that do not answer."""
-        return frozenset(self._lost)
 
     @property
     def stranded(self) -> bool:
-        """Whether nodes are known, and none takes anything."""
-        return self.known and not self._open()
+        """Whether nodes are known and all are lost."""
+        return bool(self.weights) and not self._available()
 
     @property
     def per_node(self) -> int:
-        """Chains at a time on one node."""
+        """Chains at a time on the node of greatest weight."""
         if self._limit is not None:
             return self._limit
-        if not self._weights:
+        if not self.weights:
             return PLAIN_AT_ONCE
-        ratio = max(self._weights.values()) / min(self._weights.values())
+        ratio = max(self.weights.values()) / min(self.weights.values())
         return max(AT_ONCE, min(MOST_AT_ONCE, ceil(AT_ONCE * ratio)))
 
     @property
     def in_all(self) -> int:
         """Chains at a time on all nodes together."""
-        weights = self._open()
+        if not self.weights:
+            return self.per_node
+        weights = self._available()
         if not weights:
-            return 0 if self.known else self.per_node
+            return 0
         proportion = sum(weights.values()) / max(weights.values())
         return max(len(weights), floor(self.per_node * proportion + 1e-9))
 
-    def know(self, weights: Mapping[str, float]) -> None:
-        """Take these as the nodes that take new chains, with their weights."""
-        self._weights = dict(weights)
-
     def choose(self, avoid: Collection[str] = ()) -> tuple[str | None] | None:
-        """Return the node for a new chain, as a tuple of one; None if it has to wait.
+        """Return the node for a new chain as a tuple of one; None if the chain has to wait.
 
-        Parameters
-        ----------
-        avoid : collection of str
-            Nodes to leave out, unless there are no others.
+        The node in the tuple is None if no nodes are known. Nodes in `avoid` are left
+        out unless there are no others.
         """
         if self._unfinished.total() >= self.in_all:
             return None
-        if not self.known:
+        if not self.weights:
             return (None,)
-        weights = self._open()
+        weights = self._available()
         free = [node for node in weights if self._unfinished[node] < self.per_node]
-        free = [node for node in free if node not in avoid] or (
-            free if set(weights) <= set(avoid) else []
-        )
-        if not free:
+        others = [node for node in free if node not in avoid]
+        if not others and set(weights) <= set(avoid):
+            others = free
+        if not others:
             return None
-        lightest = min((self._unfinished[node] + 1) / weights[node] for node in free)
-        light = [node for node in free if self._unfinished[node] / weights[node] <= lightest]
+        lightest = min((self._unfinished[node] + 1) / weights[node] for node in others)
+        light = [node for node in others if self._unfinished[node] / weights[node] <= lightest]
         return (min(light, key=lambda node: (self._given[node] + 1) / weights[node]),)
 
     def has_room(self, node: str | None) -> bool:
-        """Tell whether a chain that belongs on this node may go on there now."""
-        return node not in self._lost and self._unfinished[node] < self.per_node
+        """Return whether a chain that belongs on this node may continue there now."""
+        return node not in self.lost and self._unfinished[node] < self.per_node
 
     def begin(self, node: str | None) -> None:
-        """Count a chain more on the node."""
+        """Count a chain that starts on the node."""
         self._unfinished[node] += 1
         self._given[node] += 1
 
     def end(self, node: str | None) -> None:
-        """Count a chain less on the node."""
+        """Count a chain that ended on the node."""
         self._unfinished[node] -= 1
 
-    def lose(self, node: str) -> bool:
-        """Give the node nothing until it is found; return whether that is news."""
-        news = node not in self._lost
-        self._lost.add(node)
-        return news
+    def _available(self) -> dict[str, float]:
+        return {node: weight for node, weight in self.weights.items() if node not in self.lost}
 
-    def find(self, node: str) -> None:
-        """Take the node in again."""
-        self._lost.discard(node)
 
-    def _open(self) -> dict[str, float]:
-        return {node: weight for node, weight in self._weights.items() if node not in self._lost}
+class CandidateNodes:
+    """The nodes that may take new chains, as the topology names them now.
+
+    A node may if it is not drained, offers all the services that the chain uses, and
+    can be reached: the proxies can be steered to it, or `direct` requests are used.
+
+    Attributes
+    ----------
+    sources : tuple of TopologySource
+        What is known of sites; the nodes of the first one share the work.
+    weights : dict of str to float
+        The nodes; empty if none is known.
+    reason : str
+        Why none is known.
+
+    Raises
+    ------
+    UnknownService
+        The topology has no service of such a name.
+    TopologyError
+        No node offers all the services, or all are drained.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[TopologySource],
+        services: Collection[str] | None = None,
+        *,
+        direct: bool,
+    ) -> None:
+        self.sources = tuple(sources)
+        self.weights: dict[str, float] = {}
+        self.reason = "no topology is known"
+        self._services = services
+        self._direct = direct
+        self._looked = time.monotonic()
+        if self.sources:
+            topology = self.sources[0].current
+            self._read(topology)
+            if not self.weights and not self.reason:
+                names = ", ".join(service.name for service in self._used(topology))
+                raise TopologyError(
+                    f"no node takes new workflows for all of: {names}. The nodes are drained, "
+                    "marked down, or do not offer some of these services. Name the services that "
+                    "the chain uses with services=, or correct the topology"
+                )
+
+    def renew(self) -> bool:
+        """Read the topology again if it has changed; return whether it has."""
+        if not self.sources:
+            return False
+        now = time.monotonic()
+        thorough = now - self._looked > LOOK_AGAIN
+        if thorough:
+            self._looked = now
+        source = self.sources[0]
+        if not source.renew(thorough=thorough):
+            return False
+        self._read(source.current)
+        return True
+
+    @property
+    def urls(self) -> list[str]:
+        """URLs of the services, to ask whether a node answers."""
+        if not self.sources:
+            return []
+        return [service.url for service in self._used(self.sources[0].current) if service.url]
+
+    def _used(self, topology: Topology) -> list[Service]:
+        if self._services is None:
+            return list(topology.services)
+        return [topology.service(name) for name in self._services]
+
+    def _read(self, topology: Topology) -> None:
+        services = self._used(topology)
+        self.weights, self.reason = {}, ""
+        if not services:
+            self.reason = "the topology names no service"
+            return
+        for node in topology.nodes:
+            weight = None if node.drain else self._weight(topology, services, node)
+            if weight is not None:
+                self.weights[node.name] = weight
+
+    def _weight(self, topology: Topology, services: Sequence[Service], node: Node) -> float | None:
+        """Return the node's mean weight over the services; None if it cannot run them all."""
+        whole = 0.0
+        for service in services:
+            mine = [b for b in topology.backends(service) if b.node == node.name and _takes(b)]
+            if not mine or not self._is_reachable(topology, service, node):
+                return None
+            whole += sum(backend.weight or 1 for backend in mine)
+        return whole / len(services)
+
+    def _is_reachable(self, topology: Topology, service: Service, node: Node) -> bool:
+        if self._direct:
+            return True
+        try:
+            topology.routing_key(service, "a1b2", node.name)
+        except SteeringImpossible:
+            return False
+        except PlacementUndetermined as unknown:
+            self.reason = str(unknown)
+            return False
+        return True
+
+
+def _takes(backend: Backend) -> bool:
+    return not backend.down and not backend.backup

@@ -1,8 +1,8 @@
-"""One chain, as it travels to where it runs, and what comes back.
+"""One attempt at one item, as it travels to where it runs, and its outcome on the way back.
 
-Whatever runs it needs nothing but this package: a thread, another process, a worker
-of a Dask cluster. To another process a result goes as bytes that were pickled here, so
-that one that cannot be read again costs its own item only, and not the whole pool.
+It may run in a thread, in another process or on a Dask worker, and needs nothing there
+but this package. The outcome of another process travels as bytes that were pickled and
+read there, so that one that cannot be read costs its own item and not the whole pool.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,13 +33,15 @@ from ..errors import (
     UnknownNode,
 )
 from ..topology import TopologySource
-from ..workflow import Workflow
+from ..workflow import Workflow, known_sources, stop_sending
 
 Chain = Callable[[Workflow, Any], Any]
 
-_LOST = (AffinityLost, BackendUnavailable, ExecuteOutcomeUnknown, StatusLost, UnknownNode)
 LOCKED_FOR = 15.0
-"""Seconds for which a chain's journal is waited for that another writes still."""
+"""Seconds to wait for the journal of an interrupted chain, which ends at its next request."""
+
+_LOST = (AffinityLost, BackendUnavailable, ExecuteOutcomeUnknown, StatusLost, UnknownNode)
+_RESUMED = ("topology", "timeout", "deadline", "busy_patience")
 
 _TOKEN = secrets.token_hex(8)
 _LOCK = threading.Lock()
@@ -51,31 +55,7 @@ def _here() -> str:
 
 @dataclass(frozen=True)
 class Task:
-    """One attempt at one item.
-
-    Attributes
-    ----------
-    chain : callable
-        The user's.
-    item : object
-        Its item.
-    machineid : str
-        The workflow's.
-    node : str or None
-        The node that was chosen.
-    sources : tuple of TopologySource
-        What is known of the sites.
-    options : mapping
-        The workflow's further options.
-    patience : float
-        Seconds for which a busy server is waited out.
-    journal : str or None
-        The workflow's journal; a file that is there is gone on with.
-    keeper : str or None
-        A file beside the journals, which has to be there.
-    home : str
-        Names the process that waits for the result.
-    """
+    """One attempt at one item."""
 
     chain: Chain
     item: Any
@@ -83,112 +63,36 @@ class Task:
     node: str | None
     sources: tuple[TopologySource, ...]
     options: Mapping[str, Any]
-    patience: float
     journal: str | None = None
-    keeper: str | None = None
+    """The workflow's journal; a file that has lines is continued."""
+    batch_journal: str | None = None
+    """A file that exists if the journal's directory is the same one here."""
     home: str = field(default_factory=_here)
+    """The process that waits for the outcome."""
 
     def open(self) -> Workflow:
-        """Make the chain's workflow, or take up the one of its journal."""
-        # Of one source that many shared, only the first would hear of a change.
+        """Make the chain's workflow, or resume the one of its journal."""
+        # If workflows shared a source, only the first would notice a change of the topology.
         options = {**self.options, "topology": [copy.copy(source) for source in self.sources]}
-        if self.journal is None:
-            workflow = Workflow(self.machineid, node=self.node, **options)
-        elif _holds_something(self.journal, self.keeper):
-            taken = {name: options[name] for name in _RESUMED if name in options}
-            workflow = _resumed(self.journal, taken)
-        else:
-            workflow = Workflow(self.machineid, node=self.node, journal=self.journal, **options)
-        workflow.session.busy_patience = self.patience
-        return workflow
+        if self.journal is not None and self._is_begun(self.journal):
+            kept = {name: options[name] for name in _RESUMED if name in options}
+            return _resume(self.journal, kept)
+        return Workflow(self.machineid, node=self.node, journal=self.journal, **options)
+
+    def _is_begun(self, journal: str) -> bool:
+        if self.batch_journal is not None and not Path(self.batch_journal).is_file():
+            raise JournalError(
+                f"process {os.getpid()}, which is to run the chain, does not see the journal's "
+                f"directory {os.fspath(Path(self.batch_journal).parent)!r}. Use a directory that "
+                "every worker sees under the same name, or use threads"
+            )
+        try:
+            return Path(journal).stat().st_size > 0
+        except OSError:
+            return False
 
 
-_RESUMED = ("topology", "timeout", "deadline")
-
-
-@dataclass
-class Outcome:
-    """What became of a task.
-
-    Attributes
-    ----------
-    value, error : object
-        What the chain returned or raised.
-    ran : bool
-        Whether anything may have been executed.
-    lost : bool
-        Whether it ended because its node did not answer.
-    node : str or None
-        The workflow's, as far as is known.
-    machineid : str
-        The workflow's.
-    started, ended : float
-        Seconds since the epoch, by the clock of where it ran.
-    sources : tuple of TopologySource
-        What the workflow learned of sites, where nothing was known.
-    trace : str
-        The traceback of an error, which does not travel by itself.
-    """
-
-    value: Any = None
-    error: BaseException | None = None
-    ran: bool = False
-    lost: bool = False
-    node: str | None = None
-    machineid: str = ""
-    started: float = 0.0
-    ended: float = 0.0
-    sources: tuple[TopologySource, ...] = ()
-    trace: str = ""
-
-
-class RemoteTraceback(Exception):
-    """Where a chain failed in another process: the cause of the error that came from there."""
-
-    def __str__(self) -> str:
-        return f'\n"""\n{self.args[0]}"""'
-
-
-def run(task: Task) -> Outcome | bytes:
-    """Run a chain; to another process the outcome goes as bytes."""
-    outcome = _run(task)
-    return outcome if task.home == _here() else _packed(outcome)
-
-
-def outcome_of(result: Outcome | bytes) -> Outcome:
-    """Return the outcome that `run` gave here or in another process."""
-    if isinstance(result, Outcome):
-        return result
-    outcome: Outcome = pickle.loads(result)  # noqa: S301  # our own worker made it
-    if outcome.error is not None and outcome.trace:
-        outcome.error.__cause__ = RemoteTraceback(outcome.trace)
-    return outcome
-
-
-def end_here(machineid: str) -> None:
-    """Close a chain's workflow, if it runs in this process: its next request raises."""
-    with _LOCK:
-        workflow = _RUNNING.get(machineid)
-        if workflow is None:
-            _UNWANTED.add(machineid)  # it may be about to begin
-    if workflow is not None:
-        _refuse(workflow)
-
-
-def ended_here(machineid: str) -> None:
-    """Forget a chain that has ended."""
-    with _LOCK:
-        _UNWANTED.discard(machineid)
-
-
-def running_here(machineid: str) -> Workflow | None:
-    """Return a chain's workflow, if it runs in this process."""
-    with _LOCK:
-        return _RUNNING.get(machineid)
-
-
-def _resumed(journal: str, options: Mapping[str, Any]) -> Workflow:
-    """Take up a workflow; wait for a chain that was interrupted, and ends at its next request."""
+def _resume(journal: str, options: Mapping[str, Any]) -> Workflow:
     end = time.monotonic() + LOCKED_FOR
     while True:
         try:
@@ -199,23 +103,53 @@ def _resumed(journal: str, options: Mapping[str, Any]) -> Workflow:
             time.sleep(0.2)
 
 
-def _refuse(workflow: Workflow) -> None:
-    """Have the next request raise; the answer to the last one is still read, and noted."""
-    workflow.session.affinity.closed = True
+@dataclass
+class Outcome:
+    """What became of a task."""
+
+    value: Any = None
+    error: BaseException | None = None
+    ran: bool = False
+    """Whether anything may have been executed."""
+    lost: bool = False
+    """Whether it ended because its node did not answer."""
+    node: str | None = None
+    machineid: str = ""
+    started: float = 0.0
+    """Seconds since the epoch, by the clock of where it ran; so is `ended`."""
+    ended: float = 0.0
+    sources: tuple[TopologySource, ...] = ()
+    """What the workflow learned of sites, if nothing was known before."""
+    trace: str = ""
+    """The traceback of an error, which pickle leaves out."""
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """Where and when it ran."""
+        return {name: getattr(self, name) for name in ("machineid", "node", "started", "ended")}
 
 
-def _holds_something(journal: str, keeper: str | None) -> bool:
-    """Tell whether a journal was begun; raise if its directory is not the one meant."""
-    if keeper is not None and not Path(keeper).is_file():
-        raise JournalError(
-            f"process {os.getpid()}, which is to run the chain, does not see the journal's "
-            f"directory {os.fspath(Path(keeper).parent)!r}; give one that every worker sees under "
-            "that name, or use threads"
-        )
-    try:
-        return Path(journal).stat().st_size > 0
-    except OSError:
-        return False
+class RemoteTraceback(Exception):
+    """Where a chain failed in another process: the cause of the error that came from there."""
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.args[0]}"""'
+
+
+def run(task: Task) -> Outcome | bytes:
+    """Run a chain; the outcome is bytes if another process waits for it."""
+    outcome = _run(task)
+    return outcome if task.home == _here() else _packed(outcome)
+
+
+def outcome_of(result: Outcome | bytes) -> Outcome:
+    """Return the outcome that `run` returned here or in another process."""
+    if isinstance(result, Outcome):
+        return result
+    outcome: Outcome = pickle.loads(result)  # noqa: S301  # our own worker made it
+    if outcome.error is not None and outcome.trace:
+        outcome.error.__cause__ = RemoteTraceback(outcome.trace)
+    return outcome
 
 
 def _run(task: Task) -> Outcome:
@@ -229,7 +163,7 @@ def _run(task: Task) -> Outcome:
         _RUNNING[task.machineid] = workflow
         unwanted = task.machineid in _UNWANTED
     if unwanted:
-        _refuse(workflow)
+        stop_sending(workflow)
     try:
         with workflow:
             outcome.value = task.chain(workflow, task.item)
@@ -242,7 +176,7 @@ def _run(task: Task) -> Outcome:
         outcome.ran = any(step.ran for step in workflow.steps)
         outcome.ended = time.time()
         if not task.sources:
-            outcome.sources = workflow.session.pin.sources
+            outcome.sources = known_sources(workflow)
     return outcome
 
 
@@ -253,15 +187,7 @@ def _failed(outcome: Outcome, error: Exception, task: Task) -> Outcome:
 
 
 def is_loss(error: BaseException, node: str | None) -> bool:
-    """Tell whether an error, or what caused it, says that the node did not answer.
-
-    Parameters
-    ----------
-    error : BaseException
-        What a chain raised.
-    node : str or None
-        The chain's; None where nodes are not known.
-    """
+    """Return whether an error, or what caused it, says that the chain's node did not answer."""
     for cause in _causes(error):
         if isinstance(cause, _LOST) and getattr(cause, "node", None) in (node, None):
             return True
@@ -279,21 +205,94 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _packed(outcome: Outcome) -> bytes:
-    """Pickle an outcome so that it can be read where it is waited for."""
+    """Pickle an outcome so that the process that waits for it can read it."""
     if outcome.error is not None:
         outcome.trace = "".join(traceback.format_exception(outcome.error))
     try:
         packed = pickle.dumps(outcome)
         pickle.loads(packed)  # noqa: S301  # made one line above
     except Exception as problem:  # noqa: BLE001  # whatever the user's classes raise
-        what = outcome.value if outcome.error is None else outcome.error
-        said = f"{type(what).__name__}: {what}" if outcome.error is not None else repr(type(what))
-        outcome.value, outcome.error = (
-            None,
-            ChainFailed(
-                f"{said[:2000]} cannot travel between processes ({problem}); have the chain "
-                "return, or raise, what pickle can hold: text, numbers, paths"
-            ),
+        if outcome.error is None:
+            what = repr(type(outcome.value))
+        else:
+            what = f"{type(outcome.error).__name__}: {outcome.error}"
+        outcome.value = None
+        outcome.error = ChainFailed(
+            f"{what[:2000]} cannot travel between processes ({problem}); have the chain return, or "
+            "raise, what pickle can hold: text, numbers, paths"
         )
         packed = pickle.dumps(outcome)
     return packed
+
+
+def with_advice(error: BaseException) -> BaseException:
+    """Add to an error of the pool's own what to do about it."""
+    if isinstance(error, BrokenProcessPool):
+        # All its futures have the same error: each item gets a copy, for its own notes.
+        error = BrokenProcessPool(*error.args).with_traceback(error.__traceback__)
+        error.add_note(
+            "a worker process ended abruptly: it was killed, or it cannot import the chain "
+            "function. Define that in a module, not in a notebook or at the prompt, and guard a "
+            "script's start with if __name__ == '__main__'"
+        )
+    elif isinstance(error, pickle.PicklingError | TypeError | AttributeError):
+        error.add_note(
+            "an item, the chain or its value could not travel to another process; use what pickle "
+            "can hold: text, numbers, paths, functions of a module"
+        )
+    return error
+
+
+# ---- the chains that run in this process ----
+
+
+def running_here(machineid: str) -> Workflow | None:
+    """Return a chain's workflow, if it runs in this process."""
+    with _LOCK:
+        return _RUNNING.get(machineid)
+
+
+def end_here(machineid: str) -> None:
+    """Have the next request of a chain raise, if it runs in this process."""
+    with _LOCK:
+        workflow = _RUNNING.get(machineid)
+        if workflow is None:
+            _UNWANTED.add(machineid)  # it may be about to start
+    if workflow is not None:
+        stop_sending(workflow)
+
+
+def ended_here(machineid: str) -> None:
+    """Forget a chain that has ended."""
+    with _LOCK:
+        _UNWANTED.discard(machineid)
+
+
+class DaemonThreads(Executor):
+    """The default executor: starts each call at once, in a daemon thread of its own.
+
+    The batch bounds how many run at a time. Unlike the threads of a
+    `concurrent.futures.ThreadPoolExecutor`, these do not keep an interrupted program
+    from ending.
+    """
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Start a call, and return its future."""
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
+        threading.Thread(
+            target=_run_call,
+            args=(future, fn, args, kwargs),
+            name="pavics-affinity-chain",
+            daemon=True,
+        ).start()
+        return future
+
+
+def _run_call(future: Future[Any], fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    try:
+        result = fn(*args, **kwargs)
+    except BaseException as error:  # noqa: BLE001  # as any executor does
+        future.set_exception(error)
+    else:
+        future.set_result(result)

@@ -9,7 +9,7 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from ..discovery import introduce
-from ..errors import InvalidRequest
+from ..errors import AdapterIgnoredWarning, InvalidRequest
 from ..transport import AffinitySession, ambient_session
 from ..warn import warn
 
@@ -100,5 +100,6 @@ def _warn_of_loss(prefix: str, adapter: Any) -> None:
         warn(
             f"the session's {type(adapter).__name__} for {prefix!r} is replaced: its retries and "
             "TLS context do not apply to a pinned session; use verify and cert, and the "
-            "workflow's deadline"
+            "workflow's deadline",
+            AdapterIgnoredWarning,
         )

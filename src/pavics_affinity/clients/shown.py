@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..display.overview import LinkTo
 from ..display.results import Result, execution_card, result_card
 from ..errors import OutOfScope
+from ..markup.cards import Card
 from ..pin.links import shown_link
 from .http.urls import web_url
 
@@ -24,13 +25,13 @@ _MOST_VALUES = 20  # of an output that the response holds
 _LONGEST = 1000  # characters of each that are looked at
 
 
-def show_output(output: Output) -> str:
-    """Return HTML."""
+def show_output(output: Output) -> Card:
+    """Return its card."""
     return result_card(_result(output), _link_to(output.session))
 
 
-def show_execution(execution: Execution) -> str:
-    """Return HTML."""
+def show_execution(execution: Execution) -> Card:
+    """Return its card."""
     errors = "; ".join(e.text.strip() for e in execution.errors if e.text)
     return execution_card(
         str(getattr(execution.process, "identifier", None) or "a process"),
@@ -43,8 +44,8 @@ def show_execution(execution: Execution) -> str:
     )
 
 
-def show_job(job: Job) -> str:
-    """Return HTML."""
+def show_job(job: Job) -> Card:
+    """Return its card."""
     return execution_card(
         job.step.process or "a process",
         job.status or "submitted",
@@ -56,8 +57,8 @@ def show_job(job: Job) -> str:
     )
 
 
-def show_results(results: Results) -> str:
-    """Return HTML."""
+def show_results(results: Results) -> Card:
+    """Return its card."""
     shown = [_value(results.url, name, value) for name, value in results.values_by_name().items()]
     link_to = _link_to(results.session)
     return execution_card("a process", "successful", 100, None, None, shown, link_to)

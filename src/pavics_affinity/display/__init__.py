@@ -1,6 +1,6 @@
-"""What people look at: workflows, topologies and batches, as tables and as pictures.
+"""Workflows, topologies and batches as cards and as plots.
 
-The pictures need matplotlib, the extra ``plot``, which is loaded when one is drawn.
+The plots need matplotlib (the extra ``plot``), which is imported when one is drawn.
 """
 
 from .plots import plot_chains, plot_spread, plot_steps

@@ -1,4 +1,4 @@
-"""Pictures of what ran where, and of how a site's load is spread, with matplotlib."""
+"""Plots of what ran on which node, and of how a site spreads its load, with matplotlib."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ from ..topology.spread import measure_spread
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's: told apart with every kind of sight.
+# Okabe and Ito's palette, distinct for every kind of colour vision.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 _UNKNOWN = "unknown"
 _OTHERS = "others"
 _MOST_NAMES = len(_COLOURS) - 1
-_NARROWEST = 0.002  # of the whole time; a bar must be seen
+_NARROWEST = 0.002  # of the whole time, so that each bar is visible
 
 
 class Chain(Protocol):
-    """What is drawn of one chain of a batch."""
+    """One chain of a batch; see `batch.ChainRun` and `batch.WorkflowResult`."""
 
     @property
     def node(self) -> str | None:
-        """Where it ran."""
+        """The node that ran it."""
 
     @property
     def started(self) -> float:
-        """Seconds since the epoch; 0 if it never began."""
+        """Seconds since the epoch; 0 if it never started."""
 
     @property
     def ended(self) -> float | None:
-        """Seconds since the epoch; None if it runs still."""
+        """Seconds since the epoch; None while it runs."""
 
     @property
     def error(self) -> object | None:
-        """What it failed with."""
+        """The error that it failed with."""
 
     @property
     def recalled(self) -> bool:
-        """Whether nothing was run, for a journal had it."""
+        """Whether the result came from a journal and nothing was run."""
 
 
 class Batch(Protocol):
-    """A batch that knows its chains, also those that run still."""
+    """A batch; see `batch.WorkflowResults`."""
 
     @property
     def chains(self) -> Iterable[Chain]:
-        """The chains begun so far."""
+        """The chains started so far, including running ones."""
 
 
 @dataclass(frozen=True)
@@ -70,17 +70,17 @@ class _Bar:
 def plot_steps(steps: Iterable[Step], *, ax: Axes | None = None, title: str | None = None) -> Axes:
     """Draw steps of a chain as a time line, a row for each node.
 
-    Steps that overlap lie one below the other. What failed is hatched; what runs
-    still reaches to now.
+    Steps that overlap are drawn below each other. Failed steps are hatched; running ones
+    extend to now.
 
     Parameters
     ----------
     steps : iterable of Step
-        As `Workflow.steps` has them; also of several workflows.
+        The `steps` of one workflow, or of several.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default in a figure of its own.
+        Where to draw; by default in a new figure.
     title : str, optional
-        Above it.
+        The title of the axes.
 
     Returns
     -------
@@ -114,12 +114,12 @@ def plot_chains(
     Parameters
     ----------
     results : WorkflowResults, or iterable of WorkflowResult
-        What `map_workflows` has returned, of which the chains begun so far are
-        drawn, those that run still included; or the results that it gave.
+        The return value of `map_workflows`, for the chains started so far, including
+        running ones; or the results that it yielded.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default in a figure of its own.
+        Where to draw; by default in a new figure.
     title : str, optional
-        Above it.
+        The title of the axes.
 
     Returns
     -------
@@ -130,13 +130,13 @@ def plot_chains(
     MissingExtra
         matplotlib is not installed.
     """
-    given: Any = results  # iterating over a batch would begin chains
+    given: Any = results  # iterating over a batch would start chains
     chains: Iterable[Chain] = getattr(given, "chains", given)
     now = time.time()
     bars = [
         _Bar(
             node=chain.node or _UNKNOWN,
-            name=_came_to(chain),
+            name=_state_of(chain),
             start=chain.started,
             end=now if chain.ended is None else chain.ended,
             failed=chain.error is not None,
@@ -144,7 +144,7 @@ def plot_chains(
         for chain in chains
         if chain.started and not chain.recalled
     ]
-    return _timeline(bars, ax, title or f"{len(bars):,} chains by node", "no chain has begun")
+    return _timeline(bars, ax, title or f"{len(bars):,} chains by node", "no chain has started")
 
 
 def plot_spread(
@@ -155,23 +155,23 @@ def plot_spread(
     keys: int = 10_000,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw which share of bare machineids each node gets, before and after a change.
+    """Draw the share of bare machineids that each node gets, before and after a change.
 
-    Beside each node a line marks the share that its weight asks for. The title
-    says how many ids the change moves to another node.
+    A dotted line marks the share that the node's weight asks for. The title says how many
+    ids the change moves to another node.
 
     Parameters
     ----------
     before : Topology
-        As the site is.
+        The site as it is.
     after : Topology, optional
-        As it would be.
+        The site after the change.
     service : str, optional
-        Name of a service that both have; by default the first.
+        Name of a service of both; by default the first.
     keys : int, default 10_000
-        Machineids to try; always the same ones.
+        Number of machineids to try; always the same ones.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default in a figure of its own.
+        Where to draw; by default in a new figure.
 
     Returns
     -------
@@ -182,14 +182,14 @@ def plot_spread(
     MissingExtra
         matplotlib is not installed.
     TopologyError, UnknownService
-        There is no service, or none of this name.
+        The site has no service, or not this one.
     PlacementUndetermined
-        What its proxy does cannot be predicted.
+        The choice of its proxy cannot be predicted.
     """
     sites = [before] if after is None else [before, after]
     name = service or next((s.name for s in before.services), None)
     if name is None:
-        raise TopologyError("the site has no service, so that nothing spreads")
+        raise TopologyError("the site has no service, so there is no load to draw")
     tried = [derive_machineid("spread", number) for number in range(keys)]
     spreads = [_shares(site, name, tried) for site in sites]
     nodes = list(dict.fromkeys(node for shares in spreads for node in shares))
@@ -259,14 +259,14 @@ def _timeline(bars: Sequence[_Bar], ax: Axes | None, title: str, nothing: str) -
     return ax
 
 
-def _came_to(chain: Chain) -> str:
+def _state_of(chain: Chain) -> str:
     if chain.error is not None:
         return "failed"
     return "running" if chain.ended is None else "succeeded"
 
 
 def _draw(ax: Axes, placed: Sequence[tuple[_Bar, int]], origin: float) -> None:
-    """Add one collection for each name, however many bars there are."""
+    """Draw the bars, with one collection for each name, because there may be many."""
     from matplotlib.collections import PolyCollection
 
     least = _NARROWEST * max(1e-3, max(bar.end for bar, _ in placed) - origin)
@@ -297,14 +297,14 @@ def _draw(ax: Axes, placed: Sequence[tuple[_Bar, int]], origin: float) -> None:
 
 
 def _label(name: str, failed: bool) -> str:
-    # Between two dollar signs matplotlib reads mathematics.
+    # Matplotlib reads text between two dollar signs as mathematics.
     words = f"{name} (failed)" if failed and name != "failed" else name
     return words.replace("$", r"\$")
 
 
 def _lanes(bars: Sequence[_Bar]) -> list[int]:
-    """Give each bar a row, so that none overlap; they come by their start."""
-    free: list[tuple[float, int]] = []  # when a row becomes free, and which
+    """Return a row for each bar, so that none overlap; the bars are sorted by start."""
+    free: list[tuple[float, int]] = []  # when a row is free, and its number
     found = []
     for bar in bars:
         if free and free[0][0] <= bar.start:
@@ -333,7 +333,7 @@ def _axes(ax: Axes | None, height: float) -> Axes:
 
 
 def _shares(site: Topology, service: str, keys: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """Return by node the share that it gets and the one that its weight asks for."""
+    """Return the share of each node, and the share that its weight asks for."""
     [spread] = measure_spread(site.with_services([site.service(service)]), keys).services
     return {name: (node.share, node.expected) for name, node in spread.nodes.items()}
 

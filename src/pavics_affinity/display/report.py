@@ -1,4 +1,4 @@
-"""A workflow as plain text for somebody who helps: versions, site, steps, requests, no secrets."""
+"""A workflow as plain text for an operator or an issue, without secrets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from importlib import metadata
 from ..markup import clean
 from ..record import Step
 from ..record.totals import in_units
-from .overview import Overview, clock, state_in_words
+from .overview import Overview, clock, describe_state
 
 MOST_REQUESTS = 30
 """The last requests that are shown."""
@@ -37,7 +37,7 @@ _PACKAGES = (
 
 
 def versions() -> list[tuple[str, str]]:
-    """Return the versions of Python, the system and the packages that requests pass through."""
+    """Return the versions of Python, the system and the packages that send requests."""
     found = [("python", sys.version.split()[0]), ("platform", platform.platform())]
     for name in _PACKAGES:
         try:
@@ -49,21 +49,12 @@ def versions() -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Report:
-    """A workflow as text that its user can send to an operator.
-
-    Parameters
-    ----------
-    overview : Overview
-        What a card shows of it.
-    options : sequence of (str, str)
-        How it was made.
-    topologies : sequence of str
-        What is known of its sites, as TOML.
-    """
+    """A workflow as text that its user can send to an operator."""
 
     overview: Overview
     options: Sequence[tuple[str, str]]
     topologies: Sequence[str]
+    """What is known of its sites, as TOML."""
 
     def as_text(self) -> str:
         """Return the report, section by section."""
@@ -100,7 +91,7 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> list[str]:
 def _step(step: Step) -> str:
     return (
         f"{step.number}. {step.process or '?'} at {step.service} on {step.node or 'unknown'}, "
-        f"{clock(step.started)}: {state_in_words(step)}"
+        f"{clock(step.started)}: {describe_state(step)}"
     )
 
 

@@ -1,15 +1,19 @@
-"""An execution and its outputs, as a notebook shows them."""
+"""Executions, outputs and batches, as notebooks and terminals show them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from ..markup import Html, card, clean, facts, join, link, table, tag
+from ..markup import cards, clean
 from ..record import Step
 from .overview import LinkTo, clock, spent
+from .plots import Chain
 
 MOST = 100
+MOST_CHAINS = 50
 
 _GOOD = frozenset({"ProcessSucceeded", "successful"})
 _BAD = frozenset({"ProcessFailed", "Exception", "failed", "dismissed"})
@@ -17,44 +21,33 @@ _BAD = frozenset({"ProcessFailed", "Exception", "failed", "dismissed"})
 
 @dataclass(frozen=True)
 class Result:
-    """One output.
-
-    Parameters
-    ----------
-    identifier : str
-        Its name.
-    title : str or None
-        As the service has it.
-    kind : str or None
-        Its media type, or the type of a literal.
-    url : str or None
-        Where it is; None for one that the response holds.
-    value : str
-        What the response holds, or its beginning.
-    """
+    """One output."""
 
     identifier: str
     title: str | None
     kind: str | None
+    """The media type, or the type of a literal."""
     url: str | None
+    """None if the response contains the output."""
     value: str = ""
+    """The beginning of what the response contains."""
 
-    def place(self, link_to: LinkTo) -> Html:
-        """Return a link that leads to it, or its value."""
+    def place(self, link_to: LinkTo) -> cards.Text:
+        """Return a link to the output, or its value."""
         if self.url is None:
-            return tag("code", self.value)
+            return cards.text(cards.code(self.value))
         to = link_to(self.url)
         if to is not None:
-            return link(to, self.url)
-        how = tag("span", " (no link: only a request header leads there)", class_="paf-still")
-        return join((tag("code", self.url), how))
+            return cards.text(cards.link(to, self.url))
+        how = cards.styled(" (no link: only a request header leads there)", "still")
+        return cards.text(cards.code(self.url), how)
 
 
-def result_card(result: Result, link_to: LinkTo) -> str:
-    """Return what is shown of one output."""
-    return card(
-        join(("Output ", tag("strong", result.identifier))),
-        facts(
+def result_card(result: Result, link_to: LinkTo) -> cards.Card:
+    """Return the card of one output."""
+    return cards.card(
+        cards.text("Output ", cards.strong(result.identifier)),
+        cards.facts(
             (
                 ("title", result.title or None),
                 ("type", result.kind or None),
@@ -72,41 +65,27 @@ def execution_card(
     step: Step | None,
     results: Sequence[Result],
     link_to: LinkTo,
-) -> str:
-    """Return what is shown of an execution.
+) -> cards.Card:
+    """Return the card of an execution or a job.
 
-    Parameters
-    ----------
-    name : str
-        Identifier of the process.
-    status : str or None
-        In the words of the service's standard; None before it was sent.
-    percent : int
-        As the server says.
-    message : str or None
-        The server's last words.
-    step : Step or None
-        Its entry in the workflow's record.
-    results : sequence of Result
-        The outputs, once there are any.
-    link_to : callable
-        See `LinkTo`.
+    `name` is the identifier of the process, `status` in the words of the service's
+    standard, or None before the Execute was sent, `message` the server's last one.
     """
-    look = "good" if status in _GOOD else "bad" if status in _BAD else "busy"
+    look: cards.Look = "good" if status in _GOOD else "bad" if status in _BAD else "busy"
     state = clean(status or "not sent")
     if look == "busy" and percent:
         state += f", {percent} %"
     shown = list(results[:MOST])
     rows: list[list[object]] = [
-        [tag("strong", r.identifier), r.title or "", r.kind or "", r.place(link_to)] for r in shown
+        [cards.strong(r.identifier), r.title or "", r.kind or "", r.place(link_to)] for r in shown
     ]
     if len(results) > len(shown):
         rows.append([f"{len(results) - len(shown):,} more"])
-    return card(
-        join(("Execution of ", tag("strong", name))),
-        facts(
+    return cards.card(
+        cards.text("Execution of ", cards.strong(name)),
+        cards.facts(
             (
-                ("state", tag("span", state, class_=f"paf-{look}")),
+                ("state", cards.styled(state, look)),
                 ("message", message or None),
                 ("node", None if step is None else step.node or "unknown"),
                 ("service", None if step is None else step.service),
@@ -114,5 +93,76 @@ def execution_card(
                 ("seconds", spent(step) or None if step else None),
             )
         ),
-        table(("output", "title", "type", "where"), rows) if rows else "",
+        cards.table(("output", "title", "type", "where"), rows) if rows else None,
     )
+
+
+# ---- batches ----
+
+
+class Row(Chain, Protocol):
+    """What is shown of one chain; see `batch.ChainRun`."""
+
+    @property
+    def number(self) -> int:
+        """The number of the item, from 1."""
+
+    @property
+    def item(self) -> str:
+        """The item, shortened."""
+
+    @property
+    def attempt(self) -> int:
+        """From 1."""
+
+    @property
+    def state(self) -> str:
+        """``"running"``, ``"succeeded"``, ``"failed"`` or ``"lost"``."""
+
+
+_LOOKS: dict[str, cards.Look] = {
+    "running": "busy",
+    "succeeded": "good",
+    "failed": "bad",
+    "lost": "bad",
+}
+
+
+def batch_card(chains: Sequence[Row], total: int | None) -> cards.Card:
+    """Return the card of a batch: the chains of each node, and the last ones started.
+
+    `total` is the number of items, if it is known.
+    """
+    nodes = sorted({chain.node or "" for chain in chains})
+    states = [state for state in _LOOKS if any(chain.state == state for chain in chains)]
+    counts = Counter((chain.node or "", chain.state) for chain in chains)
+    by_node = [
+        [cards.strong(node or "unknown"), *(f"{counts[node, state]:,}" for state in states)]
+        for node in nodes
+    ]
+    of = "" if total is None else f" of {total:,} items"
+    columns = ("", "item", "node", "state", "started", "seconds")
+    return cards.card(
+        cards.text(cards.strong("Batch"), f" of workflows: {len(chains):,} chains started{of}"),
+        cards.table(("node", *states), by_node) if chains else None,
+        cards.table(columns, _rows(chains)) if chains else None,
+    )
+
+
+def _rows(chains: Sequence[Row]) -> list[list[object]]:
+    rows: list[list[object]] = []
+    if len(chains) > MOST_CHAINS:
+        earlier = f"{len(chains) - MOST_CHAINS:,} earlier chains; .chains has them all"
+        rows.append([cards.styled(earlier, "still")])
+    for chain in chains[-MOST_CHAINS:]:
+        seconds = "" if chain.ended is None else f"{chain.ended - chain.started:.2f}"
+        node, started = chain.node or "unknown", clock(chain.started)
+        rows.append([str(chain.number), chain.item, node, _chain_state(chain), started, seconds])
+    return rows
+
+
+def _chain_state(chain: Row) -> cards.Span:
+    words = chain.state if chain.error is None else f"{chain.state}: {chain.error}"
+    words += " (from the journal)" if chain.recalled else ""
+    words += f" (attempt {chain.attempt})" if chain.attempt > 1 else ""
+    return cards.styled(words, _LOOKS.get(chain.state, "busy"))

@@ -1,4 +1,4 @@
-"""A file of JSON lines that one process at a time appends to, and a power cut does not spoil."""
+"""A file of JSON lines that survives a power cut."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -19,10 +20,13 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+FORMAT = 1
+"""Of the journals of workflows and of batches."""
+
 _OPEN: WeakSet[Lines] = WeakSet()
 _LEVELS = 16
-_GOES_ON = b'\n{"event": "resume", "after": "a write that failed"}\n'
-"""Stands before what follows a line that a full disk left torn."""
+_AFTER_FAILURE = b'\n{"event": "resume", "after": "a write that failed"}\n'
+"""Precedes the next line after a full disk left one torn."""
 
 
 def _after_fork() -> None:
@@ -40,12 +44,12 @@ class Lines:
     Parameters
     ----------
     path : str or path
-        The file; made, with its directory, where it is missing.
+        The file; created, with its directory, if it does not exist.
 
     Raises
     ------
     JournalLocked
-        Another process, or another object of this one, writes it.
+        Another process, or another object of this one, has it open.
     JournalError
         It cannot be opened.
     """
@@ -64,11 +68,11 @@ class Lines:
             self._descriptor = None
             raise JournalLocked(
                 f"another process writes the journal {self.path}{_writer(self.path)}; wait until "
-                "it has ended, or take another file"
+                "it has ended, or use another file"
             )
         size = os.fstat(self._descriptor).st_size
         self.empty = size == 0
-        # A line that a power cut left torn stays, and is told apart by what follows.
+        # A line that a power cut left torn stays; `read_lines` knows it by what follows.
         os.lseek(self._descriptor, max(0, size - 1), os.SEEK_SET)
         torn = not self.empty and os.read(self._descriptor, 1) != b"\n"
         self._before = b"\n" if torn else b""
@@ -76,14 +80,16 @@ class Lines:
             _sync_directory(self.path.parent)
         _OPEN.add(self)
 
-    def append(self, entry: Mapping[str, Any]) -> None:
-        """Write an entry, and return when it is on the disk.
+    def begin(self, **header: Any) -> None:
+        """Write the first line of a journal."""
+        self.append({"event": "begin", "format": FORMAT, **header, **_writer_now()})
 
-        Raises
-        ------
-        JournalError
-            It cannot be written, or the journal is closed.
-        """
+    def resume(self) -> None:
+        """Write that this process continues a journal."""
+        self.append({"event": "resume", **_writer_now()})
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Write an entry, and return when it is on the disk."""
         line = json.dumps(dict(entry), ensure_ascii=False, allow_nan=False, default=str)
         data = self._before + line.encode("utf-8", "backslashreplace") + b"\n"
         with self._lock:
@@ -97,19 +103,19 @@ class Lines:
                     data = data[os.write(self._descriptor, data) :]
                 os.fsync(self._descriptor)
             except OSError as error:
-                self._before = _GOES_ON
+                self._before = _AFTER_FAILURE
                 raise JournalError(f"the journal {self.path} cannot be written: {error}") from error
             self._before = b""
 
     def close(self) -> None:
-        """Let others have the file. May be repeated."""
+        """Release the file. May be repeated."""
         with self._lock:
             descriptor, self._descriptor = self._descriptor, None
             if descriptor is not None:
                 os.close(descriptor)
 
     def leave_to_parent(self) -> None:
-        """Close a forked child's copy, which would hold the lock longer than the parent lives."""
+        """Close a forked child's copy, which would hold the lock longer than the parent."""
         self._lock = threading.Lock()
         self.close()
 
@@ -123,8 +129,8 @@ class Lines:
 def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Read the entries of a file of JSON lines.
 
-    A line that a crash or a full disk left torn is passed over where it is the last,
-    and where it was gone on after (the next entry is a ``resume``).
+    A line that a crash or a full disk left torn is skipped if it is the last one, or if
+    the next entry is a ``resume``.
 
     Raises
     ------
@@ -154,49 +160,51 @@ def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     return entries
 
 
+def check_format(header: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Raise `JournalError` if a journal's first line is of another format."""
+    if header.get("format") != FORMAT:
+        raise JournalError(
+            f"{os.fspath(path)!r} has format {header.get('format')!r}; this version reads {FORMAT}"
+        )
+
+
 def checked(
     entry: Mapping[str, Any],
     kinds: Mapping[str, Callable[[Any], bool]],
     path: str | os.PathLike[str],
 ) -> None:
-    """Raise `JournalError` if a value of an entry cannot be one that was written.
+    """Raise `JournalError` if a value of an entry cannot have been written by us.
 
-    Parameters
-    ----------
-    entry : mapping
-        The entry.
-    kinds : mapping of str to callable
-        What tells whether a value is possible, by key; other keys are not looked at.
-    path : str or path
-        The file, for the message.
+    `kinds` has a function for each key that is checked, which returns whether a value is
+    possible.
     """
     for key, possible in kinds.items():
         if key in entry and not possible(entry[key]):
             raise JournalError(
                 f"the journal {os.fspath(path)!r} is damaged: in an entry {entry['event'][:40]!r}, "
-                f"{key} is {str(entry[key])[:80]!r}. Something else has changed the file; take a "
-                "copy that is whole"
+                f"{key} is {str(entry[key])[:80]!r}. Something else has changed the file; restore "
+                "it from a copy"
             )
 
 
 def is_text(value: Any) -> bool:
-    """Tell whether a value is a text, or none."""
+    """Return whether a value is a text or None."""
     return value is None or isinstance(value, str)
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether a value is a whole number from 1 that something can be counted with."""
+    """Return whether a value is a whole number above 0, and not absurdly large."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53
 
 
 def is_moment(value: Any) -> bool:
-    """Tell whether a value is seconds since the epoch, up to the year 9999."""
+    """Return whether a value is None, or seconds since the epoch up to the year 9999."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return value is None or (number and 0 <= value < 253_402_300_800)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """Return the object that a line holds; None if it holds none, or one that is too deep."""
+    """Return the object on a line; None if there is none, or it is nested too deeply."""
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):
@@ -211,8 +219,12 @@ def _is_shallow(value: Any, levels: int) -> bool:
     return levels > 0 and all(_is_shallow(each, levels - 1) for each in inner)
 
 
+def _writer_now() -> dict[str, Any]:
+    return {"time": time.time(), "pid": os.getpid()}
+
+
 def _writer(path: Path) -> str:
-    """Say who seems to hold a journal."""
+    """Name the process that wrote a journal last."""
     with contextlib.suppress(JournalError):
         for entry in reversed(read_lines(path)):
             if "pid" in entry:
@@ -221,7 +233,7 @@ def _writer(path: Path) -> str:
 
 
 def _lock(descriptor: int) -> bool:
-    """Take the file's lock, which ends with the descriptor or the process."""
+    """Lock the file until the descriptor is closed or the process ends."""
     try:
         if sys.platform == "win32":
             # Far behind the end, so that others can read what is there.
@@ -235,7 +247,7 @@ def _lock(descriptor: int) -> bool:
 
 
 def _sync_directory(path: Path) -> None:
-    """Have the file's name on the disk, too, where a directory can be synced."""
+    """Sync the file's name to the disk, too, on systems that can."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""What must not get into a journal: tokens in URLs, and the inputs that an answer repeats."""
+"""Keeps secrets out of a journal: tokens in URLs, and the inputs that an answer repeats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from ..markup import without_login
 
 LARGEST_ANSWER = 64 * 1024
-"""Bytes; a larger answer of a synchronous execution is not kept."""
+"""Bytes; a larger answer of a synchronous execution is not stored."""
 
 _SECRET = re.compile(
     r"token|secret|passw|pwd|sig|auth|cred|key|session|jwt|policy|x-amz-|access", re.IGNORECASE
@@ -20,18 +20,7 @@ _INPUTS = re.compile(rb"<(?:\w+:)?DataInputs\b")
 
 
 def without_tokens(url: str) -> tuple[str, bool]:
-    """Return a URL without user information and what looks like a secret in its query.
-
-    Parameters
-    ----------
-    url : str
-        A status location or an output.
-
-    Returns
-    -------
-    (str, bool)
-        The URL, and whether its query lost something.
-    """
+    """Return a URL without user information and secrets, and whether its query had any."""
     try:
         parts = urlsplit(url)
         given = parse_qsl(parts.query, keep_blank_values=True)
@@ -45,7 +34,7 @@ def without_tokens(url: str) -> tuple[str, bool]:
 
 
 def keepable(answer: bytes) -> str | None:
-    """Return an answer as text, if it is small and holds neither inputs nor tokens."""
+    """Return an answer as text if it is small and has neither inputs nor tokens."""
     if len(answer) > LARGEST_ANSWER or _INPUTS.search(answer):
         return None
     text = answer.decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""The journal of one workflow: what is written of each Execute, and what it says afterwards."""
+"""The journal of one workflow: what is written about each Execute, and how it is read."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..errors import JournalError
+from ..errors import JournalError, JournalWarning
 from ..record import Step
 from ..warn import warn
-from .lines import Lines, checked, is_moment, is_number, is_text, read_lines
+from .lines import Lines, check_format, checked, is_moment, is_number, is_text, read_lines
 from .secrets import keepable, without_tokens
-
-FORMAT = 1
 
 
 def _is_url(value: Any) -> bool:
@@ -61,26 +59,17 @@ _STEP: Mapping[str, Callable[[Any], bool]] = {
 
 @dataclass
 class Contents:
-    """What a journal says.
-
-    Attributes
-    ----------
-    machineid : str
-        The workflow's.
-    begin : mapping
-        The first line: what the workflow was made with.
-    steps : list of Step
-        What was executed, in order of sending; a step whose fate the journal
-        does not tell is ``"unknown"``.
-    """
+    """What a journal says about its workflow."""
 
     machineid: str
     begin: Mapping[str, Any]
+    """The first line: what the workflow was made with."""
     steps: list[Step] = field(default_factory=list)
+    """In the order of sending; ``"unknown"`` if the journal does not say how one ended."""
 
     @property
     def node(self) -> str | None:
-        """Node of the first step that may have run; else that the workflow was given."""
+        """Node of the first step that may have run; else the one that the workflow was given."""
         for step in self.steps:
             if step.ran and step.node is not None:
                 return step.node
@@ -88,29 +77,23 @@ class Contents:
 
 
 class Journal(Lines):
-    """The journal of one workflow.
-
-    Parameters
-    ----------
-    path : str or path
-        The file.
-    """
+    """The journal of one workflow."""
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], begin: Mapping[str, Any]) -> Journal:
-        """Begin a journal.
+        """Create a journal in a new or empty file.
 
         Parameters
         ----------
         path : str or path
-            A file that is missing or empty.
+            The file.
         begin : mapping
-            What the workflow is made with; what JSON can hold.
+            What the workflow is made with; anything that JSON can store.
 
         Raises
         ------
         JournalError
-            There is something in the file.
+            The file is not empty.
         JournalLocked
             Another process writes it.
         """
@@ -118,20 +101,20 @@ class Journal(Lines):
         if not journal.empty:
             journal.close()
             raise JournalError(
-                f"there is something in {journal.path} already; go on with it by "
-                f"Workflow.resume({os.fspath(path)!r}), or take another file"
+                f"{journal.path} already exists; continue it with "
+                f"Workflow.resume({os.fspath(path)!r}), or use another file"
             )
-        journal.append({"event": "begin", "format": FORMAT, **begin, **_who()})
+        journal.begin(**begin)
         return journal
 
     @classmethod
-    def go_on(cls, path: str | os.PathLike[str]) -> tuple[Journal, Contents]:
+    def reopen(cls, path: str | os.PathLike[str]) -> tuple[Journal, Contents]:
         """Open an existing journal and read it.
 
         Raises
         ------
         JournalError
-            It is missing, or no journal.
+            It does not exist, or is not a journal.
         JournalLocked
             Another process writes it.
         """
@@ -140,42 +123,23 @@ class Journal(Lines):
         journal = cls(path)
         try:
             contents = read(path)
-            journal.append({"event": "resume", **_who()})
+            journal.resume()
         except BaseException:
             journal.close()
             raise
         return journal, contents
 
     def note(self, event: str, step: Step, answer: bytes | None = None) -> None:
-        """Write what happened to a step; what `Steps.listener` takes.
+        """Write what happened to a step; this is the listener of `Steps`.
 
         Raises
         ------
         JournalError
-            What is about to be sent cannot be noted. Later events are warned of
-            only: their job runs.
+            A step that is about to be sent cannot be written. For later events, whose
+            job already runs, there is a warning only.
         """
-        entry: dict[str, Any] = {"event": event, "step": step.number, "time": time.time()}
-        if event == "sending":
-            entry |= {
-                "api": step.api,
-                "process": step.process,
-                "service": step.service,
-                "node": step.node,
-                "machineid": step.machineid,
-                "digest": step.digest,
-            }
-        elif event == "accepted":
-            location, cut = without_tokens(step.location or "")
-            entry |= {"node": step.node, "location": location} | ({"cut": True} if cut else {})
-        elif event == "ended":
-            kept = None if answer is None else keepable(answer)
-            references = {name: without_tokens(url) for name, url in step.outputs.items()}
-            entry |= {
-                "node": step.node,
-                "state": step.state,
-                "outputs": {name: url for name, (url, cut) in references.items() if not cut},
-            } | ({} if kept is None else {"answer": kept})
+        entry = {"event": event, "step": step.number, "time": time.time()}
+        entry |= _details(event, step, answer)
         try:
             self.append(entry)
         except JournalError as error:
@@ -183,7 +147,26 @@ class Journal(Lines):
                 raise JournalError(
                     f"{error}; nothing was sent", machineid=step.machineid, node=step.node
                 ) from error
-            warn(f"{error}; what became of {step.process!r} is not in it")
+            warn(f"{error}; it does not say how {step.process!r} ended", JournalWarning)
+
+
+def _details(event: str, step: Step, answer: bytes | None) -> dict[str, Any]:
+    """Return what the line of an event says besides step and time."""
+    if event == "sending":
+        names = ("api", "process", "service", "node", "machineid", "digest")
+        return {name: getattr(step, name) for name in names}
+    if event == "accepted":
+        location, cut = without_tokens(step.location or "")
+        return {"node": step.node, "location": location} | ({"cut": True} if cut else {})
+    if event == "ended":
+        stored = None if answer is None else keepable(answer)
+        references = {name: without_tokens(url) for name, url in step.outputs.items()}
+        return {
+            "node": step.node,
+            "state": step.state,
+            "outputs": {name: url for name, (url, cut) in references.items() if not cut},
+        } | ({} if stored is None else {"answer": stored})
+    return {}
 
 
 def read(path: str | os.PathLike[str]) -> Contents:
@@ -203,10 +186,7 @@ def read(path: str | os.PathLike[str]) -> Contents:
             else "it has no whole line, so nothing was sent: delete it and start again"
         )
         raise JournalError(f"{os.fspath(path)!r} does not begin as a workflow's journal; {advice}")
-    if begin.get("format") != FORMAT:
-        raise JournalError(
-            f"{os.fspath(path)!r} has format {begin.get('format')!r}; this version reads {FORMAT}"
-        )
+    check_format(begin, path)
     checked(begin, _BEGIN, path)
     contents = Contents(begin["machineid"], begin)
     steps: dict[int, Step] = {}
@@ -224,7 +204,7 @@ def read(path: str | os.PathLike[str]) -> Contents:
     for step in contents.steps:
         if step.state == "sending":
             step.state = "unknown"
-            step.message = "the program ended before it heard of an answer"
+            step.message = "the program ended before the answer arrived"
     return contents
 
 
@@ -239,7 +219,7 @@ def _apply(step: Step, entry: Mapping[str, Any]) -> None:
     elif event == "accepted":
         step.state = "accepted"
         if entry.get("cut"):
-            step.message = "its status location held a token, which was not kept"
+            step.message = "its status location has a token, which is not stored"
         else:
             step.location = entry.get("location")
     elif event == "ended":
@@ -247,14 +227,7 @@ def _apply(step: Step, entry: Mapping[str, Any]) -> None:
         step.ended, step.outputs = moment, dict(entry.get("outputs") or {})
         answer = entry.get("answer")
         step.answer = answer.encode("utf-8", "surrogatepass") if isinstance(answer, str) else None
-    elif event == "not sent":
-        step.state, step.ended = "not sent", moment
-    elif event == "refused":
-        step.state, step.ended = "refused", moment
-    elif event == "unknown":
-        step.state, step.ended = "unknown", moment
-        step.message = "no answer came that says whether it ran"
-
-
-def _who() -> dict[str, Any]:
-    return {"time": time.time(), "pid": os.getpid()}
+    elif event in ("not sent", "refused", "unknown"):
+        step.state, step.ended = event, moment
+        if event == "unknown":
+            step.message = "no answer says whether it ran"

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from ..errors import AffinityLost
+from ..errors import AffinityLost, AffinityLostWarning, AffinityWarning
 from ..markup import without_login
 from ..warn import warn
 from .policy import GATEWAY, Evidence, Verdict, weigh, weigh_reference
@@ -26,12 +26,14 @@ class WarningsLog:
         with self._lock:
             return list(self._texts.values())
 
-    def warn(self, topic: str, message: str) -> None:
+    def warn(
+        self, topic: str, message: str, category: type[AffinityWarning] = AffinityWarning
+    ) -> None:
         """Warn, each time."""
         text = without_login(message)
         with self._lock:
             self._texts[topic] = text
-        warn(text)
+        warn(text, category)
 
     def once(self, topic: str, message: str) -> None:
         """Warn, but only once per topic."""
@@ -161,7 +163,7 @@ class EvidenceCheck:
             raise AffinityLost(
                 message, machineid=site.machineid, node=site.node, url=url, answered_by=answered
             )
-        self._log.warn("lost", message)
+        self._log.warn("lost", message, AffinityLostWarning)
 
 
 def _node_of(site: Site, value: str) -> str | None:

@@ -9,6 +9,7 @@ from ipaddress import IPv6Address, ip_address
 from itertools import count
 from pathlib import PurePosixPath
 
+from ..errors import NginxConfigWarning
 from ..placement.servers import Resolve, Server, peers_of
 from ..protocol import is_node_name
 from ..topology import Node
@@ -110,7 +111,10 @@ def find_evidence(
         else:
             usable.append((shown[0][header] == UPSTREAM_ADDR, header))
             continue
-        warn(f"the header {header} cannot be used as evidence of the node: {reason}")
+        warn(
+            f"the header {header} cannot be used as evidence of the node: {reason}",
+            NginxConfigWarning,
+        )
     return min(usable)[1] if usable else None
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from ..errors import NginxConfigError, UnknownService
+from ..errors import NginxConfigError, NginxConfigWarning, UnknownService
 from ..placement.servers import Resolve, Server
 from ..topology import Backend, Outputs, Service, Topology
 from ..topology.urls import origin_of
@@ -64,7 +64,7 @@ def read_nginx(
 
     Warns
     -----
-    AffinityWarning
+    NginxConfigWarning
         An evidence header cannot be used, or a directive beside a hash is not known here.
     """
     files = _read_strictly(paths)
@@ -76,7 +76,8 @@ def read_nginx(
         for line in service.of_other_modules:
             warn(
                 f"{line.where}: '{line.name}' in upstream {service.name!r} is not known; if it "
-                "chooses servers, the topology read from this file is wrong"
+                "chooses servers, the topology read from this file is wrong",
+                NginxConfigWarning,
             )
     site = _Reading(config)
     return Topology(

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..markup.terminal import in_terminal
+from ..markup.cards import Card
+from ..markup.shown import ShownAsCard
 from .steps import Steps
 from .totals import Total, as_card, as_text, totals
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    pass
 
 LOGGER = logging.getLogger("pavics_affinity")
 LOGGER.addHandler(logging.NullHandler())
@@ -75,7 +76,7 @@ class Request:
     error: str | None
 
 
-class Record:
+class Record(ShownAsCard):
     """The requests of one workflow, oldest first.
 
     Parameters
@@ -169,8 +170,5 @@ class Record:
     def __str__(self) -> str:
         return as_text(self.totals(), self.dropped)
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         return as_card(self.totals(), self.dropped)
-
-    def __rich__(self) -> RenderableType:
-        return in_terminal(self._repr_html_())

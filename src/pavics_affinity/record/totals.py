@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ..markup import Html, as_html, card, clean, table, tag
+from ..markup import clean
+from ..markup.cards import Card, card, strong, table, text
 
 if TYPE_CHECKING:
     from .requests import Request
@@ -107,13 +108,12 @@ def as_text(lines: Sequence[Total], dropped: int) -> str:
     return "\n".join([*written, *_left_out(lines, dropped)])
 
 
-def as_card(lines: Sequence[Total], dropped: int) -> str:
-    """Return the same for a notebook."""
+def as_card(lines: Sequence[Total], dropped: int) -> Card:
+    """Return the same as a card."""
     rows = [line.cells() for line in lines[:MOST]]
-    notes: list[Html] = [tag("p", note) for note in _left_out(lines, dropped)]
+    notes = [text(note) for note in _left_out(lines, dropped)]
     count = sum(line.requests for line in lines)
-    title = as_html(f"{count:,} requests")
-    return card(tag("strong", title), table(_HEADINGS, rows), *notes)
+    return card(strong(f"{count:,} requests"), table(_HEADINGS, rows), *notes)
 
 
 def _left_out(lines: Sequence[Total], dropped: int) -> list[str]:

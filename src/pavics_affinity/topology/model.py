@@ -15,7 +15,8 @@ from ..errors import (
     UnknownNode,
     UnknownService,
 )
-from ..markup.terminal import in_terminal
+from ..markup.cards import Card
+from ..markup.shown import ShownAsCard
 from ..placement import NginxConsistentHash, NginxHash, Rendezvous
 from ..protocol import DEFAULT_HEADER, name_key
 from . import toml
@@ -35,7 +36,7 @@ from .schema import COUNT, COUNT_OR_AUTO, EVIDENCE, FLAG, HEADER, TEXT, changed,
 from .show import as_card
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    pass
 
 ProxyStyle = Literal["plain", "strict"]
 
@@ -51,7 +52,7 @@ TOPOLOGY = {
 
 
 @dataclass(frozen=True)
-class Topology:
+class Topology(ShownAsCard):
     """The nodes and services behind one proxy, or of one site without a proxy.
 
     Parameters
@@ -345,16 +346,13 @@ class Topology:
 
     # ---- for people ----
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         facts = {
             "proxy": self.proxy,
             "header": self.header,
             "evidence": self.evidence or "none: no header shows which node answered",
         }
         return as_card(self.site, facts, self.nodes, self.services, self._backends)
-
-    def __rich__(self) -> RenderableType:
-        return in_terminal(self._repr_html_())
 
     # ---- inside ----
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..markup import card, facts, join, table, tag
+from ..markup.cards import Block, Card, card, code, facts, strong, table, text
 from .parts import Backend, Node, Service
 
 MOST = 50
@@ -20,25 +20,25 @@ def as_card(
     nodes: Sequence[Node],
     services: Sequence[Service],
     backends: Mapping[str, Sequence[Backend]],
-) -> str:
-    """Return HTML for a notebook; a terminal shows the same."""
+) -> Card:
+    """Return what a notebook and a terminal show."""
     rows: list[list[object]] = [
         [n.name, n.host or "", f"{n.weight:g}", "no, drained" if n.drain else "yes"]
         for n in nodes[:MOST]
     ]
-    parts: list[object] = [facts(list(settings.items())), table(_NODES, _with_rest(rows, nodes))]
+    parts: list[Block] = [facts(list(settings.items())), table(_NODES, _with_rest(rows, nodes))]
     if services:
         rows = [
             [
                 s.name,
-                tag("code", s.url or (f"port {s.port}" if s.port else "")),
+                code(s.url or (f"port {s.port}" if s.port else "")),
                 s.method,
                 _places(backends[s.name], len(nodes)),
             ]
             for s in services[:MOST]
         ]
         parts.append(table(_SERVICES, _with_rest(rows, services)))
-    title = join((tag("strong", "Topology"), f" {site}" if site else ""))
+    title = text(strong("Topology"), f" {site}" if site else "")
     return card(title, *parts)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +13,14 @@ import requests
 from requests.auth import HTTPBasicAuth
 from requests.utils import get_auth_from_url
 
-from ..errors import AffinityError, InvalidRequest, MachineIdConflict, OutOfScope, RedirectLoop
+from ..errors import (
+    AdapterIgnoredWarning,
+    AffinityError,
+    InvalidRequest,
+    MachineIdConflict,
+    OutOfScope,
+    RedirectLoop,
+)
 from ..machineid import validate_machineid
 from ..pin import Pin
 from ..protocol import split_key
@@ -52,6 +59,8 @@ class AffinitySession(requests.Session):
         In seconds, for requests that come without one.
     deadline : float or timedelta, default 10 s
         For how long a request that may be repeated is repeated.
+    busy_patience : float
+        Seconds for which an Execute that a busy server refuses is sent again.
     """
 
     def __init__(
@@ -61,6 +70,7 @@ class AffinitySession(requests.Session):
         record: Record | None = None,
         timeout: Timeout = None,
         deadline: Seconds = DEFAULT_DEADLINE,
+        busy_patience: float = 0.0,
     ) -> None:
         super().__init__()
         self.cookies.set_policy(CookiePolicy())
@@ -75,8 +85,9 @@ class AffinitySession(requests.Session):
         self.adapters.clear()
         for scheme in ("http://", "https://"):
             self.mount(scheme, self.affinity)
-        #: Seconds for which an Execute that a busy server refuses is sent again.
-        self.busy_patience = 0.0
+        self.busy_patience = busy_patience
+        #: Weak reference to the `Workflow` on this session, while there is one.
+        self.workflow: Callable[[], Any] | None = None
         #: Undone when the session is closed: temporary files, above all.
         self.ends = contextlib.ExitStack()
         weakref.finalize(self, self.ends.close)
@@ -373,8 +384,13 @@ class AffinitySession(requests.Session):
         warn(
             f"a {type(adapter).__name__} for {text!r} is left out of workflow {self.machineid!r}: "
             "by it, requests would go out without the machineid. What may be repeated is repeated "
-            "until the workflow's deadline"
+            "until the workflow's deadline",
+            AdapterIgnoredWarning,
         )
+
+    def refuse(self) -> None:
+        """Have further requests raise `WorkflowClosed`; the last one's answer is still read."""
+        self.affinity.closed = True
 
     def close(self) -> None:
         """Close the connections; further requests raise `WorkflowClosed`. May be repeated."""
@@ -383,7 +399,8 @@ class AffinitySession(requests.Session):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A session's locks and connections do not travel; what it stands for does.
-        return _rebuild, (self.pin.state(), self.affinity.timeout, self.affinity.deadline)
+        own = (self.affinity.timeout, self.affinity.deadline, self.busy_patience)
+        return _rebuild, (self.pin.state(), *own)
 
 
 def _checked(url: Any) -> str:
@@ -396,5 +413,9 @@ def _checked(url: Any) -> str:
     return checked_url(text, "the request")
 
 
-def _rebuild(state: Mapping[str, Any], timeout: Any, deadline: float) -> AffinitySession:
-    return AffinitySession(Pin.of(state), timeout=timeout, deadline=deadline)
+def _rebuild(
+    state: Mapping[str, Any], timeout: Any, deadline: float, busy_patience: float = 0.0
+) -> AffinitySession:
+    return AffinitySession(
+        Pin.of(state), timeout=timeout, deadline=deadline, busy_patience=busy_patience
+    )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from urllib.parse import urlsplit
 
 from ...errors import ExecutionTimeout, InvalidRequest, UnknownOutput
-from ...markup.terminal import in_terminal
+from ...markup.cards import Card
+from ...markup.shown import ShownAsCard
 from ...record import Step, StepState, operation
 from ...transport.wire import shown
 from ..http import polling
@@ -27,8 +28,6 @@ from .results import Results, output_of, text_of
 from .states import ENDED, state_of
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from ...transport import AffinitySession
 
 T = TypeVar("T")
@@ -40,7 +39,7 @@ _STATES: dict[str, StepState] = {
 }
 
 
-class Job(StaysHere, dict[str, Any]):
+class Job(ShownAsCard, StaysHere, dict[str, Any]):
     """A job: its status document, and what can be done with it.
 
     Made by `Processes.execute` and `.attach`.
@@ -95,13 +94,10 @@ class Job(StaysHere, dict[str, Any]):
         node = f" on {self.session.node}" if self.session.node else ""
         return f"<{type(self).__name__} {self._name}: {self.status or 'submitted'}{node}>"
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         from ..shown import show_job
 
         return show_job(self)
-
-    def __rich__(self) -> RenderableType:
-        return in_terminal(self._repr_html_())
 
     @property
     def status(self) -> str | None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeGuard
 from lxml import etree
 
 from ...errors import OutOfScope, UnknownOutput
-from ...markup.terminal import in_terminal
+from ...markup.cards import Card
+from ...markup.shown import ShownAsCard
 from ..http.answers import Answer
 from ..http.urls import web_url
 from ..outputs.output import Output, names_no_place
@@ -21,8 +22,6 @@ from ..wps.descriptions import near
 from .problems import expect_json, is_json
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from ...transport import AffinitySession
 
 _QUALIFIED = frozenset({"value", "mediaType", "encoding", "schema"})
@@ -33,7 +32,7 @@ _OWS = "http://www.opengis.net/ows/1.1"
 _XLINK = "http://www.w3.org/1999/xlink"
 
 
-class Results(dict[str, Any]):
+class Results(ShownAsCard, dict[str, Any]):
     """The results of a process, as the server's document has them.
 
     Parameters
@@ -68,13 +67,10 @@ class Results(dict[str, Any]):
         """Return these."""
         return self
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         from ..shown import show_results
 
         return show_results(self)
-
-    def __rich__(self) -> RenderableType:
-        return in_terminal(self._repr_html_())
 
     def values_by_name(self) -> dict[str, Any]:
         """Return the outputs by identifier.

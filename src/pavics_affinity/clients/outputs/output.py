@@ -15,7 +15,8 @@ from lxml import etree
 
 from ...errors import OutOfScope, OutputUnavailable
 from ...markup import without_login
-from ...markup.terminal import in_terminal
+from ...markup.cards import Card
+from ...markup.shown import ShownAsCard
 from ..http import xml
 from ..http.answers import MAX_DOCUMENT
 from ..http.urls import same_host, web_url
@@ -31,7 +32,6 @@ from .transfer import Expected
 
 if TYPE_CHECKING:
     import xarray
-    from rich.console import RenderableType
 
     from ...transport import AffinitySession
 
@@ -63,7 +63,7 @@ class _Held:
     _unpack: bool
 
 
-class Output(owslib.wps.Output, _Held):
+class Output(ShownAsCard, owslib.wps.Output, _Held):
     """One output of an execution, as OWSLib has it, and what is behind its reference.
 
     Parameters
@@ -133,13 +133,10 @@ class Output(owslib.wps.Output, _Held):
         where = without_login(self.reference or "") or f"{len(self.data)} values"
         return f"<{type(self).__name__} {self._name}: {where}>"
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         from ..shown import show_output
 
         return show_output(self)
-
-    def __rich__(self) -> RenderableType:
-        return in_terminal(self._repr_html_())
 
     # ---- what it holds ----
 

@@ -24,7 +24,8 @@ from ...errors import (
     ServiceError,
     UnknownOutput,
 )
-from ...markup.terminal import in_terminal
+from ...markup.cards import Card
+from ...markup.shown import ShownAsCard
 from ...record import Step
 from ...transport import ambient_session
 from ..http import polling, xml
@@ -41,8 +42,6 @@ from .raw import RawOutput
 from .status import LEAST_PAUSE, StatusDocument
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from ...transport import AffinitySession
 
 _ASYNC_TIMEOUT = (10.0, 60.0)
@@ -51,7 +50,7 @@ _FILE_MISSING = re.compile(
 )
 
 
-class Execution(KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
+class Execution(ShownAsCard, KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
     """One execution, with OWSLib's attributes and methods, and without their traps.
 
     Made by `WebProcessingService.execute` and `.attach`. Parameters are OWSLib's.
@@ -123,13 +122,10 @@ class Execution(KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
         node = f" on {self.session.node}" if self.session.node else ""
         return f"<{type(self).__name__} {self._name}: {self.status}{node}>"
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         from ..shown import show_execution
 
         return show_execution(self)
-
-    def __rich__(self) -> RenderableType:
-        return in_terminal(self._repr_html_())
 
     # ---- what it came to ----
 

@@ -1,0 +1,84 @@
+"""What a journal keeps of a workflow's options, and how a workflow is made from it again."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import JournalError, OutcomeUnknownWarning
+from .journal import Contents
+from .pin import Pin
+from .topology import Topology, TopologySource
+from .topology.sources import FileSource, FixedSource
+from .transport import AffinitySession
+from .warn import warn
+
+
+def header_of(pin: Pin, node: str | None) -> dict[str, Any]:
+    """Return what the first line of a journal keeps."""
+    known = []
+    for source in pin.sources:
+        if isinstance(source, FileSource):
+            known.append({"file": os.fspath(source.path.absolute())})
+        elif isinstance(source, FixedSource):
+            known.append({"toml": source.current.dumps()})
+    return {
+        "machineid": pin.machineid,
+        "route": pin.route_policy,
+        "strict": pin.strict,
+        "header": pin.header,
+        "topology": known,
+        "node": node,
+    }
+
+
+def options_of(contents: Contents, path: object) -> dict[str, Any]:
+    """Return the arguments of `Workflow` that make an equal one.
+
+    Raises
+    ------
+    JournalError
+        One is missing.
+    TopologyError
+        What was known of the site cannot be read.
+    """
+    header = contents.begin
+    try:
+        return {
+            "machineid": contents.machineid,
+            "node": contents.node,
+            "topology": _topology_of(header) or None,
+            **{name: header[name] for name in ("route", "strict", "header")},
+        }
+    except (KeyError, TypeError) as error:
+        raise JournalError(f"{path} lacks what the workflow was made with: {error!r}") from error
+
+
+def restore(session: AffinitySession, contents: Contents, *, replay: bool) -> None:
+    """Give a session the steps of its journal; warn of those that may have run."""
+    session.record.steps.restore(contents.steps, replay=replay)
+    for step in contents.steps:
+        if step.ran and step.node is not None:
+            session.pin.restore(step.service, step.node)
+    unknown = [step for step in contents.steps if step.state == "unknown"]
+    if unknown and not replay:
+        listed = ", ".join(f"{step.process!r} at {_clock(step.started)}" for step in unknown)
+        warn(
+            f"it is not known whether these steps of workflow {session.machineid!r} were executed "
+            f"on node {session.node!r}: {listed}. They are not sent again by themselves; look at "
+            "the service's jobs",
+            OutcomeUnknownWarning,
+        )
+
+
+def _topology_of(header: Mapping[str, Any]) -> list[Topology | TopologySource | str]:
+    return [
+        known["file"] if "file" in known else Topology.loads(known["toml"], file="the journal")
+        for known in header["topology"]
+    ]
+
+
+def _clock(moment: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
