@@ -344,7 +344,7 @@ _CLIENTS = (
     ),
     Plant(
         "outputs: a partial file is kept under the final name",
-        "clients/outputs/files.py",
+        "clients/outputs/download.py",
         "        beside.unlink(missing_ok=True)\n",
         "        if beside.exists():\n            beside.replace(path)\n",
         ("clients/outputs/test_output.py::test_a_download_that_breaks_every_time_leaves_nothing",),
@@ -372,7 +372,7 @@ _CLIENTS = (
     ),
     Plant(
         "metalink: a file of another checksum is accepted",
-        "clients/outputs/transfer.py",
+        "clients/outputs/resource.py",
         "if hashed is not None and hashed.hexdigest() != self.digest:",
         "if False:",
         (

@@ -17,7 +17,7 @@ import pytest
 
 from pavics_affinity import Workflow
 from pavics_affinity.clients.outputs import codings
-from pavics_affinity.clients.outputs.downloads import download_all
+from pavics_affinity.clients.outputs.output import download_all
 from pavics_affinity.errors import DownloadFailed, OutputUnavailable
 from pavics_affinity.testing.nginx import find_nginx
 from support import wpsdocs
@@ -150,7 +150,7 @@ def test_text_json_and_metalink_are_read_unpacked(named, service):
 
 def test_a_packed_file_whose_server_says_nothing_of_it_is_no_text(named, service):
     serve(service, PACKED)
-    with pytest.raises(OutputUnavailable, match="is no text"):
+    with pytest.raises(OutputUnavailable, match="is not text"):
         named("/a.csv.gz").text()
 
 
@@ -207,7 +207,7 @@ def test_a_metalink_decides_which_bytes_are_the_file(listed, tmp_path, content, 
 @pytest.mark.parametrize("name", ["a.nc.gz", "a.nc"])
 def test_a_file_that_is_another_either_way_is_no_result(listed, tmp_path, name):
     file = listed(PLAIN[:-1] + b"!", name)
-    with pytest.raises(DownloadFailed, match="as the metalink has it"):
+    with pytest.raises(DownloadFailed, match="as the metalink states"):
         file.download(tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
 

@@ -290,7 +290,7 @@ class Execution(KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
         if xml.local_name(response) == "ExecuteResponse":
             wps = f"{{{xml.namespace(response)}}}"
             self.processOutputs[:] = [
-                Output(element, session=self.session, service=self.url or "", own=True)
+                Output.of_element(element, session=self.session, service=self.url or "")
                 for element in response.iterfind(f"{wps}ProcessOutputs/{wps}Output")
             ]
             self._note_places(response.get("serviceInstance"))

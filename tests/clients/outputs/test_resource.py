@@ -120,8 +120,8 @@ def test_base64_is_decoded_however_it_is_wrapped(held, encoding, wrap):
 
 
 @pytest.mark.parametrize("text", ["a", "aGVs!bG8=", "aGVsbG8", "a-_=", "<a/>", "aGVsbG8=é"])
-def test_what_is_no_base64_is_named(held, text):
-    with pytest.raises(OutputUnavailable, match="no base64"):
+def test_what_is_not_base64_is_named(held, text):
+    with pytest.raises(OutputUnavailable, match="is not base64"):
         held(complex_(text, 'encoding="base64"')).read_bytes()
 
 
