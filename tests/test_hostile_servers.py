@@ -669,7 +669,7 @@ def test_json_that_is_none_of_ours_is_named(server, wf, client, body):
 
 def test_text_in_a_charset_of_nothing_is_named(server, wf):
     server.answer = lambda asked: [head("Content-Type: text/plain; charset=\x00"), b"x"]
-    with pytest.raises(OutputUnavailable, match="no text"):
+    with pytest.raises(OutputUnavailable, match="not text"):
         text(wf, server)
 
 

@@ -31,14 +31,14 @@ _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Results(dict[str, Any]):
-    """The results of a process, as the server's document has them.
+    """The results of a process: the server's document as a dict, and its values as outputs.
 
     Parameters
     ----------
     document : mapping
         The document.
     session : AffinitySession
-        Fetches what it refers to.
+        Fetches what the document refers to.
     url : str
         Where it came from.
     """
@@ -58,11 +58,11 @@ class Results(dict[str, Any]):
         return f"<{type(self).__name__} {', '.join(self.values_by_name()) or 'none'}>"
 
     def wait(self, timeout: float | timedelta | None = None, progress: bool | None = None) -> Self:
-        """Return at once: these are here. So a chain reads the same either way."""
+        """Return these results at once, so that code for a `Job` works for them as well."""
         return self
 
     def results(self) -> Self:
-        """Return these."""
+        """Return these results."""
         return self
 
     def _repr_html_(self) -> str:
@@ -76,8 +76,8 @@ class Results(dict[str, Any]):
     def values_by_name(self) -> dict[str, Any]:
         """Return the outputs by identifier.
 
-        The standard has them so; pygeoapi has a list of ``{"id", "value"}`` below
-        ``outputs``, or one such entry alone; Weaver has them by name below ``outputs``.
+        The standard defines it so. pygeoapi sends a list of ``{"id", "value"}`` below
+        ``outputs``, or one such entry alone; Weaver sends them by name below ``outputs``.
         """
         listed = self.get("outputs")
         if _are_named(listed) and self.keys() <= _BESIDE_OUTPUTS:
@@ -94,7 +94,7 @@ class Results(dict[str, Any]):
         Raises
         ------
         UnknownOutput
-            There is none; the message lists those that there are.
+            It does not exist; the message lists those that do.
         """
         found = self.outputs()
         if identifier not in found:
@@ -114,12 +114,9 @@ class Results(dict[str, Any]):
 
 
 def raw_results(answer: Answer, identifier: str, session: AffinitySession) -> Results:
-    """Return an output that came as it is, in answer to an Execute.
+    """Return an output that came in answer to an Execute, without a document around it.
 
-    Raises
-    ------
-    NotAService
-        It says that it is JSON, and is none.
+    Raise NotAService if its media type is JSON, and it is not.
     """
     value: Any
     if is_json(answer):
@@ -178,12 +175,12 @@ def _links(value: Any) -> list[Mapping[str, Any]]:
 
 
 def _are_named(value: Any) -> TypeGuard[Mapping[str, Any]]:
-    """Tell whether it holds links and qualified values by name, rather than being one output."""
+    """Tell whether a value holds links and qualified values by name, and is not one output."""
     entries = value.values() if isinstance(value, Mapping) else ()
     named = [isinstance(e, Mapping) and ("href" in e or "value" in e) for e in entries]
     return bool(named) and all(named)
 
 
 def text_of(value: Any) -> str | None:
-    """Return a text that is one and not empty, else None."""
+    """Return the value if it is a text, and not empty; else None."""
     return value if isinstance(value, str) and value else None

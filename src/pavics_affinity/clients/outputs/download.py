@@ -31,7 +31,7 @@ from .transfer import Remote, Transfer, file_name, writing
 
 @dataclass(frozen=True)
 class Download(os.PathLike[str]):
-    """A file that was fetched; it stands for its path wherever one is taken.
+    """A file that was fetched; it can be used wherever a path can.
 
     Attributes
     ----------

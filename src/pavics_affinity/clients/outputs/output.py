@@ -1,7 +1,8 @@
 """Outputs of an execution, fetched from the node that wrote them.
 
 An `Output` is a `Resource` with what OWSLib's users expect of one, and with what reads it:
-`download` writes files, `opendap` and `datasets` open datasets, `metalink` lists files.
+`download` writes files, `opendap` and `datasets` open datasets, `metalink` lists files. The
+module is long because a user sees one class, documented for the API reference.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import owslib.wps
 from lxml import etree
 
 from ...errors import InvalidRequest, OutOfScope, OutputUnavailable
-from ...markup import without_login
+from ...markup import clean, without_login
 from ...markup.terminal import in_terminal
 from ..http.answers import MAX_DOCUMENT
 from ..http.urls import same_host, web_url
@@ -137,7 +138,7 @@ class Output(owslib.wps.Output):
 
     def __repr__(self) -> str:
         where = without_login(self.reference or "") or f"{len(self.data)} values"
-        return f"<{type(self).__name__} {self._name}: {where}>"
+        return f"<{type(self).__name__} {clean(self._name)}: {where}>"
 
     def _repr_html_(self) -> str:
         from ..shown import show_output
@@ -153,14 +154,8 @@ class Output(owslib.wps.Output):
         """Return the content, fetched or as the response holds it, base64 decoded.
 
         A file that is stored packed, as ``a.nc.gz``, is returned as it is stored. For a
-        bounding box it is what `text` returns.
-
-        Raises
-        ------
-        OutputUnavailable
-            Its URL answers with an error.
-        DownloadFailed
-            It broke off too often, or is larger than 256 MB.
+        bounding box it is what `text` returns. Raises the errors of `download`, also for
+        more than 256 MB.
         """
         return self._content()[0]
 
@@ -168,14 +163,8 @@ class Output(owslib.wps.Output):
         """Return the content as text, unpacked where its server says that it is packed.
 
         A bounding box is the numbers of its lower and upper corner, in the document's
-        order, between commas; its CRS is in ``output.data[0].crs_name``.
-
-        Raises
-        ------
-        OutputUnavailable
-            Its URL answers with an error, or the content is not text.
-        DownloadFailed
-            It broke off too often, or is larger than 256 MB.
+        order, between commas; its CRS is in ``output.data[0].crs_name``. Raises the errors
+        of `download`, also for content that is not text, and for more than 256 MB.
         """
         content, charset = self._unpacked()._content()
         try:
@@ -186,12 +175,8 @@ class Output(owslib.wps.Output):
     def json(self) -> Any:
         """Return the value of JSON content.
 
-        Raises
-        ------
-        OutputUnavailable
-            Its URL answers with an error, or the content is not JSON.
-        DownloadFailed
-            It broke off too often, or is larger than 256 MB.
+        Raises the errors of `download`, also for content that is not JSON, and for more than
+        256 MB.
         """
         text = self.text()
         try:
@@ -202,12 +187,8 @@ class Output(owslib.wps.Output):
     def open(self) -> BinaryIO:
         """Return the content as a binary file to read from, seekable and whole.
 
-        It is fetched into a temporary file, which is removed when it is closed.
-
-        Raises
-        ------
-        OutputUnavailable, DownloadFailed
-            See `download`.
+        It is fetched into a temporary file, which is removed when it is closed. Raises the
+        errors of `download`.
         """
         file = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - it is handed over
         try:
@@ -267,7 +248,7 @@ class Output(owslib.wps.Output):
         ------
         MissingExtra
             xarray is not installed, or pydap for an OPeNDAP resource.
-        OutputUnavailable, DownloadFailed
+        OutputUnavailable, DownloadFailed, OutOfScope
             See `download`.
         """
         if opendap.is_opendap(self):
@@ -277,14 +258,10 @@ class Output(owslib.wps.Output):
     def files(self) -> list[Output]:
         """Return the files that a metalink, or an array of links, lists, each as an output.
 
-        Versions 3 and 4 of metalink are read. Where they state size and checksum, a file
-        that is another raises `DownloadFailed` when it is fetched. Any other output is
-        returned as the one file that it is.
-
-        Raises
-        ------
-        OutputUnavailable
-            The metalink cannot be fetched or read.
+        Versions 3 and 4 of metalink are read. If they state size and checksum, a file that
+        differs raises `DownloadFailed` when it is fetched. Any other output is returned as
+        the one file that it is. Raises the errors of `download`, also for a metalink that
+        cannot be read.
         """
         if self._files is not None:
             return list(self._files)

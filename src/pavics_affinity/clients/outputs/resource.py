@@ -50,37 +50,17 @@ class Expected:
 
 @dataclass(frozen=True)
 class Resource:
-    """A URL, or content.
+    """A URL, or content, as a document states it."""
 
-    Attributes
-    ----------
-    url : str or None
-        As the document states it: it may be relative, and may lead nowhere.
-    content : bytes or None
-        As the document holds it, in its `encoding`.
-    media_type, encoding : str or None
-        As the document states them.
-    data_type : str or None
-        OWSLib's word for the kind of content.
-    name : str
-        File name that the document states; hostile until cleaned.
-    expected : Expected
-        Size and checksum.
-    box : Box or None
-        The bounding box that the content is.
-    problem : str
-        Why there is neither URL nor content.
-    """
-
-    url: str | None = None
-    content: bytes | None = None
+    url: str | None = None  # may be relative, and may lead nowhere
+    content: bytes | None = None  # in its encoding
     media_type: str | None = None
     encoding: str | None = None
-    data_type: str | None = None
-    name: str = ""
+    data_type: str | None = None  # OWSLib's word for the kind of content
+    name: str = ""  # file name, hostile until cleaned
     expected: Expected = field(default_factory=Expected)
-    box: Box | None = None
-    problem: str = ""
+    box: Box | None = None  # which the content is
+    problem: str = ""  # why there is neither URL nor content
 
     @classmethod
     def of_element(cls, output: etree._Element) -> Self:
@@ -91,6 +71,7 @@ class Resource:
                 url=reference.get(_HREF) or reference.get("href") or "",  # "" leads nowhere
                 media_type=reference.get("mimeType"),
                 encoding=reference.get("encoding"),
+                name=output.get("fileName") or "",
             )
         if data is None:
             return cls(problem="the response holds neither data nor a reference")
@@ -107,6 +88,7 @@ class Resource:
             media_type=held.get("mimeType") if is_complex else None,
             encoding=held.get("encoding"),
             data_type="ComplexData" if is_complex else held.get("dataType"),
+            name=output.get("fileName") or "",
         )
 
     @classmethod
@@ -139,21 +121,11 @@ class Resource:
 
 @dataclass(frozen=True)
 class Source:
-    """A resource that a workflow reads, and what its errors say.
-
-    Attributes
-    ----------
-    session : AffinitySession
-        The workflow's.
-    resource : Resource
-        Its URL, if it has one, is absolute.
-    label : str
-        What it is, in the record and in messages: ``"output 'output'"``.
-    """
+    """A resource that a workflow reads, and what its errors say."""
 
     session: AffinitySession
-    resource: Resource
-    label: str
+    resource: Resource  # its URL, if it has one, is absolute
+    label: str  # in the record and in messages: "output 'output'"
 
     @property
     def url(self) -> str:

@@ -41,21 +41,11 @@ _PLAIN = {"Accept-Encoding": "identity"}
 
 @dataclass(frozen=True)
 class Remote(Source):
-    """A URL, and how it is asked for.
+    """A URL, and how it is asked for."""
 
-    Attributes
-    ----------
-    options : mapping
-        Further arguments of ``session.get``.
-    service : str
-        URL of the service whose document named it.
-    unpack : bool
-        Take off every content coding, also one with which the file is stored.
-    """
-
-    options: Mapping[str, Any] = field(default_factory=dict)
-    service: str = ""
-    unpack: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)  # of `session.get`
+    service: str = ""  # URL of the service whose document named it
+    unpack: bool = False  # take off also a content coding with which the file is stored
 
     def get(self, headers: Mapping[str, str]) -> requests.Response:
         """Ask for it, and return the answer unread; raise OutputUnavailable if it is an error."""

@@ -289,6 +289,7 @@ class Execution(KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
             ) from error
         if xml.local_name(response) == "ExecuteResponse":
             wps = f"{{{xml.namespace(response)}}}"
+            self.processOutputs.clear()  # OWSLib's own, whose data may be large
             self.processOutputs[:] = [
                 Output.of_element(element, session=self.session, service=self.url or "")
                 for element in response.iterfind(f"{wps}ProcessOutputs/{wps}Output")
