@@ -43,7 +43,7 @@ def test_more_than_the_limit_is_refused_before_there_is_a_tree(what, read):
     assert spent.megabytes < 2 * MARGIN
 
 
-def test_a_metalink_is_held_to_it_too():
+def test_a_metalink_is_held_to_the_limit_as_well():
     with pytest.raises(ServiceError, match="has more than"):
         read_metalink(b"<metalink>" + b"<file/>" * MANY + b"</metalink>")
 
