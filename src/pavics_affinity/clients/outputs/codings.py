@@ -21,7 +21,7 @@ from . import names
 if TYPE_CHECKING:
     import requests
 
-    from .resource import Resource
+    from .resource import Source
 
 _ALIASES = {"x-gzip": "gzip", "x-compress": "compress", "x-bzip2": "bzip2"}
 #: By coding: suffixes and media types of files that are stored so.
@@ -91,9 +91,9 @@ class Decoder:
     that the guess was wrong; the file is then asked for again, and read the other way.
     """
 
-    def __init__(self, resource: Resource, *, unpack: bool) -> None:
+    def __init__(self, source: Source, *, unpack: bool) -> None:
         self.stored: list[str] = []  # the file's own
-        self._resource = resource
+        self._source = source
         self._unpack = unpack
         self._keep: bool | None = None  # once the bytes have shown it
         self._guessed = False
@@ -110,27 +110,27 @@ class Decoder:
         obstacle = unreadable(taken)
         if obstacle is not None:
             response.close()
-            raise DownloadFailed(
-                f"{self._resource.url} came packed as {obstacle!r}, although no coding was asked "
-                "for, and that cannot be unpacked here. Install urllib3[brotli,zstd] if it is one "
-                "of these; else ask the site's operator",
-                url=self._resource.url,
+            raise self._source.error(
+                DownloadFailed,
+                f"came packed as {obstacle!r}, although no coding was asked for, and that cannot "
+                "be unpacked here. Install urllib3[brotli,zstd] if it is one of these; else ask "
+                "the site's operator",
             )
         if keep:
             leave_coded(response, taken)
         return taken
 
-    def check(self, piece: bytes) -> None:
+    def look_at(self, piece: bytes) -> None:
         """Look at the next bytes of the body; raise `WrongGuess` if they contradict the guess."""
         if self._twice is not None and self._twice.seen_in(piece):
             raise WrongGuess
 
-    def differs(self) -> None:
+    def check_guess(self) -> None:
         """Raise `WrongGuess` if the file may differ from what is expected by a wrong guess."""
         if self._guessed:
             raise WrongGuess
 
-    def turn_round(self) -> None:
+    def reverse(self) -> None:
         """Read the next answer the other way."""
         self._keep = not self.stored
 
@@ -139,7 +139,7 @@ class Decoder:
             return self._keep
         if self._unpack:
             return False
-        headers, resource = response.headers, self._resource
+        headers, resource = response.headers, self._source.resource
         if len(applied) == 1 and headers.get("Content-Length") == str(resource.expected.size):
             return True
         given = names.from_disposition(headers.get("Content-Disposition"))

@@ -107,7 +107,7 @@ class Resource:
     def read(self) -> bytes:
         """Return the content, decoded; raise ValueError if there is none, or it is damaged."""
         if self.content is None:
-            raise ValueError(self.problem)
+            raise ValueError(self.problem or "the response does not hold it")
         if not self.is_base64:
             return self.content
         try:

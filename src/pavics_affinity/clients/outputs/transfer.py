@@ -89,7 +89,7 @@ class Transfer:
         self._validator: str | None = None
         self._expected = source.resource.expected
         self._hash = self._expected.hasher()
-        self._decoder = codings.Decoder(source.resource, unpack=source.unpack)
+        self._decoder = codings.Decoder(source, unpack=source.unpack)
 
     def open(self) -> requests.Response:
         """Ask for the whole file."""
@@ -106,7 +106,7 @@ class Transfer:
                 self._copy(response, file, move)
                 return self._compare()
             except codings.WrongGuess:
-                self._decoder.turn_round()
+                self._decoder.reverse()
             except BodyBroken as error:
                 broken = error
             finally:
@@ -123,7 +123,7 @@ class Transfer:
 
     def _copy(self, response: requests.Response, file: BinaryIO, move: Move) -> None:
         for piece in chunks(response):
-            self._decoder.check(piece)
+            self._decoder.look_at(piece)
             with writing(self.source.label):
                 file.write(piece)
             if self._hash is not None:
@@ -193,7 +193,7 @@ class Transfer:
         """Raise if what came is not what the metalink states."""
         difference = self._expected.difference(self.offset, self._hash)
         if difference is not None:
-            self._decoder.differs()
+            self._decoder.check_guess()
             raise not_expected(self.source, difference, attempts=self.attempts)
 
     def _given_up(self, broken: BodyBroken) -> DownloadFailed:
