@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 
 import pytest
+import tblib.pickling_support
+from lxml import etree
 
 from pavics_affinity import errors
 
@@ -56,3 +58,23 @@ def test_an_error_is_about_a_workflow():
     error = errors.AffinityLost("what happened", about=Workflow(), url="http://h/wps")
     assert (error.machineid, error.node, error.url) == ("a1b2", "node2", "http://h/wps")
     assert errors.AffinityLost("what happened", about=Workflow(), node="node3").node == "node3"
+
+
+@pytest.mark.parametrize("by", ["cause", "context", "suppressed context"])
+def test_an_error_that_comes_from_lxml_travels_where_tblib_sends_its_cause(by):
+    try:
+        try:
+            etree.fromstring("<a>")
+        except etree.XMLSyntaxError as error:
+            if by == "context":
+                raise errors.OutputUnavailable("not XML")  # noqa: B904 - what is tested
+            raise errors.OutputUnavailable("not XML") from (error if by == "cause" else None)
+    except errors.OutputUnavailable as error:
+        made = error
+    tblib.pickling_support.install(made, ValueError())
+    found = pickle.loads(pickle.dumps(made))
+    assert str(found) == "not XML"
+    assert (found.__cause__ is not None) == (by == "cause")
+    assert isinstance(found.__context__, ValueError)
+    assert "Premature end of data in tag a" in str(found.__context__)
+    assert found.__suppress_context__ == (by != "context")

@@ -167,13 +167,11 @@ def test_a_flood_is_not_let_in(server, wf, monkeypatch, client, flood):
 @pytest.mark.parametrize("how", ["download", "open"])
 def test_a_file_of_a_metalink_is_read_no_further_than_it_says(server, wf, tmp_path, how):
     server.answer = lambda asked: FLOODS["an endless body"]()
-    [listed] = metalink.references(
+    [listed] = metalink.read_metalink(
         f"<metalink><file name='x'><size>1000</size><url>{server.url('/x')}</url></file>"
         "</metalink>".encode()
     )
-    file = outputs.Output(
-        listed.as_output(), session=wf.session, service=server.url(), expected=listed.expected
-    )
+    file = outputs.Output(listed, session=wf.session, service=server.url())
     fetch = file.open if how == "open" else functools.partial(file.download, tmp_path)
     with pytest.raises(DownloadFailed, match="1000"):
         fetch()
@@ -671,7 +669,7 @@ def test_json_that_is_none_of_ours_is_named(server, wf, client, body):
 
 def test_text_in_a_charset_of_nothing_is_named(server, wf):
     server.answer = lambda asked: [head("Content-Type: text/plain; charset=\x00"), b"x"]
-    with pytest.raises(OutputUnavailable, match="no text"):
+    with pytest.raises(OutputUnavailable, match="not text"):
         text(wf, server)
 
 

@@ -24,6 +24,7 @@ from pavics_affinity import Workflow
 from pavics_affinity.clients.ogcapi.jobs import Job
 from pavics_affinity.clients.ogcapi.results import Results
 from pavics_affinity.clients.outputs import metalink
+from pavics_affinity.clients.outputs.output import Output
 from pavics_affinity.clients.wps import status
 from pavics_affinity.clients.wps.descriptions import Description
 from pavics_affinity.clients.wps.execution import Execution
@@ -112,8 +113,8 @@ def parsed(document: bytes):
 @given(document=xml_like(METALINK.encode()))
 def test_metalinks(document):
     with contextlib.suppress(AffinityError, ValueError, SyntaxError):  # which its callers expect
-        for file in metalink.references(document):
-            file.as_output()
+        for file in metalink.read_metalink(document):
+            repr(Output(file, identifier=file.name, session=None, service="http://h/wps"))
 
 
 # ---- asked of a server ----

@@ -48,6 +48,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import requests
+from lxml.etree import LxmlError
 from owslib.util import ServiceException
 
 from .markup import without_login
@@ -139,7 +140,12 @@ class AffinityError(Exception):
         return str(self.args[0]) if self.args else type(self).__name__
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Batches hand errors from process to process; a response does not travel.
+        # Batches hand errors from process to process; a response does not travel. tblib, which
+        # Dask users install, also pickles what an error comes from, and cannot pickle lxml's.
+        for link in ("__cause__", "__context__"):
+            source = getattr(self, link)
+            if isinstance(source, LxmlError):
+                setattr(self, link, ValueError(str(source)).with_traceback(source.__traceback__))
         state = {k: v for k, v in self.__dict__.items() if k not in ("request", "response")}
         return _rebuild, (type(self), str(self), state)
 

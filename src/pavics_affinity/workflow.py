@@ -408,7 +408,7 @@ class Workflow(ShownAsCard):
         OutputUnavailable, DownloadFailed
             One could not be fetched. Those that are complete stay.
         """
-        from .clients.outputs.downloads import download_all
+        from .clients.outputs.output import download_all
 
         self._check_open()
         return download_all(self.session, urls, directory, parallel=parallel, progress=progress)

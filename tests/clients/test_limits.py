@@ -6,7 +6,7 @@ import pytest
 
 from pavics_affinity.clients.http import xml
 from pavics_affinity.clients.limits import LIMITS, read_json, read_yaml
-from pavics_affinity.clients.outputs.metalink import references
+from pavics_affinity.clients.outputs.metalink import read_metalink
 from pavics_affinity.errors import NotAService, ServiceError
 from support import wpsdocs
 from support.rawserver import cost
@@ -43,9 +43,9 @@ def test_more_than_the_limit_is_refused_before_there_is_a_tree(what, read):
     assert spent.megabytes < 2 * MARGIN
 
 
-def test_a_metalink_is_held_to_it_too():
+def test_a_metalink_is_held_to_the_limit_as_well():
     with pytest.raises(ServiceError, match="has more than"):
-        references(b"<metalink>" + b"<file/>" * MANY + b"</metalink>")
+        read_metalink(b"<metalink>" + b"<file/>" * MANY + b"</metalink>")
 
 
 TEXT = "x < y, a = b; " * 1_000_000

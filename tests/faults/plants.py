@@ -342,7 +342,7 @@ _CLIENTS = (
     ),
     Plant(
         "outputs: a partial file is kept under the final name",
-        "clients/outputs/files.py",
+        "clients/outputs/download.py",
         "        beside.unlink(missing_ok=True)\n",
         "        if beside.exists():\n            beside.replace(path)\n",
         ("clients/outputs/test_output.py::test_a_download_that_breaks_every_time_leaves_nothing",),
@@ -366,16 +366,14 @@ _CLIENTS = (
         "clients/outputs/transfer.py",
         "if response.status_code not in (200, 203) and not partial:",
         "if False:",
-        ("clients/outputs/test_output.py::test_an_error_in_place_of_an_output_is_no_output",),
+        ("clients/outputs/test_output.py::test_an_error_page_is_not_taken_for_an_output",),
     ),
     Plant(
         "metalink: a file of another checksum is accepted",
-        "clients/outputs/transfer.py",
+        "clients/outputs/resource.py",
         "if hashed is not None and hashed.hexdigest() != self.digest:",
         "if False:",
-        (
-            "clients/outputs/test_output.py::test_a_file_that_is_not_what_its_metalink_says_is_no_result",
-        ),
+        ("clients/outputs/test_output.py::test_a_file_that_differs_from_its_metalink_is_refused",),
     ),
     Plant(
         "metalink: the weakest of the checksums is compared",
@@ -416,7 +414,9 @@ _CLIENTS = (
         "clients/outputs/local.py",
         'if scheme.lower() != "file" or not _is_this_machine(service):',
         'if scheme.lower() != "file":',
-        ("clients/outputs/test_local.py::test_a_service_elsewhere_names_no_file_of_this_machine",),
+        (
+            "clients/outputs/test_local.py::test_a_service_elsewhere_cannot_name_a_file_of_this_machine",
+        ),
     ),
 )
 

@@ -40,7 +40,8 @@ from pavics_affinity.clients.outputs import codings, names
 from pavics_affinity.clients.outputs.boxes import Box
 from pavics_affinity.clients.outputs.local import local_path
 from pavics_affinity.clients.outputs.output import Output
-from pavics_affinity.clients.outputs.transfer import Source, Transfer
+from pavics_affinity.clients.outputs.resource import Resource
+from pavics_affinity.clients.outputs.transfer import Remote, Transfer
 from pavics_affinity.clients.wps.descriptions import Description
 from pavics_affinity.clients.wps.execution import Execution
 from pavics_affinity.clients.wps.literals import LiteralRule
@@ -612,7 +613,7 @@ def download(document: bytes) -> None:
     """Headers of a file and of its rest."""
     first, _, rest = document.partition(b"\n\n")
     with _workflow() as wf:
-        moved = Transfer(Source(wf.session, FILE, "output", {}))
+        moved = Transfer(Remote(wf.session, Resource(FILE), "output"))
         _each(
             lambda: moved._begin(_response(b"abc", "", 200, _headers(first))),
             lambda: moved._fits(_response(b"bc", "", 206, _headers(rest))),

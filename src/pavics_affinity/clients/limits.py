@@ -1,9 +1,8 @@
-"""How much of a server's document is taken: the figures, and how a document is held against them.
+"""How large a server's document may be, and how documents are checked.
 
-Bytes alone bound nothing: 15 kB of gzip unpack to four million empty elements, and each
-becomes an object. So what is in a document is counted before a tree of it is built: first
-by the bytes that each of them needs, which takes no time, and exactly where that is too
-many.
+Bytes alone are not a limit: 15 kB of gzip unpack to four million empty elements, and each
+becomes an object. So the content of a document is counted before a tree of it is built: first
+by the bytes that each element needs, which takes no time, and exactly only if that is too many.
 """
 
 from __future__ import annotations
@@ -23,43 +22,28 @@ from ..errors import NotAService, ServiceError
 
 @dataclass(frozen=True)
 class Limits:
-    """What a server may send as one document.
-
-    Attributes
-    ----------
-    document : int
-        Bytes, unpacked; embedded outputs are part of it.
-    metadata : int
-        Bytes of capabilities and descriptions: OWSLib makes ten times of it.
-    seconds : float
-        In which a document must be complete once its headers have come.
-    elements : int
-        Elements, comments and processing instructions of XML; as many attributes and
-        namespace declarations.
-    text : int
-        Bytes from which one text of XML is longer than libxml2 takes by itself.
-    values : int
-        Values of JSON: numbers, texts, lists, objects.
-    data : int
-        Values of an output that is read as JSON.
-    depth : int
-        Levels of JSON and YAML.
-    nodes : int
-        Values of YAML, which takes a kilobyte for each; aliases written out count, too.
-    names : int
-        Names that are looked through for one that is near.
-    """
+    """How much a server may send as one document."""
 
     document: int = 64 * 2**20
+    """Bytes, unpacked; embedded outputs are part of it."""
     metadata: int = 16 * 2**20
+    """Bytes of capabilities and descriptions: OWSLib makes ten times of it."""
     seconds: float = 300.0
+    """Time for a document to be complete once its headers have come."""
     elements: int = 300_000
+    """Elements, comments and processing instructions of XML; as many attributes and namespaces."""
     text: int = 10_000_000
+    """Bytes of one text of XML that libxml2 accepts by default."""
     values: int = 1_000_000
+    """Values of JSON: numbers, texts, lists, objects."""
     data: int = 10_000_000
+    """Values of an output that is read as JSON."""
     depth: int = 256
+    """Levels of JSON and YAML."""
     nodes: int = 200_000
+    """Values of YAML, each of which takes a kilobyte; with aliases written out."""
     names: int = 100_000
+    """Names that are compared with a misspelt one."""
 
 
 LIMITS = Limits()
@@ -75,21 +59,10 @@ _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 def check_xml(document: bytes, options: dict[str, Any]) -> None:
-    """Raise if a document has more in it than `LIMITS`, or cannot be counted.
+    """Raise ServiceError if a document has more in it than `LIMITS`.
 
-    Parameters
-    ----------
-    document : bytes
-        The document.
-    options : dict
-        With which it will be parsed.
-
-    Raises
-    ------
-    ServiceError
-        It has too much in it.
-    NotAService
-        It is in an encoding in which XML does not look like XML.
+    Raise NotAService if its encoding is one in which XML does not look like XML. `options` are
+    those with which it will be parsed.
     """
     head = document[:400].replace(b"\0", b"")
     declared = _DECLARED.match(head)
@@ -139,11 +112,11 @@ def _is_within(document: bytes, options: dict[str, Any]) -> bool:
 
 
 class _TooMany(Exception):
-    """There is more in it than the limit."""
+    """A document has more in it than the limit."""
 
 
 class _Counter:
-    """A parser's target that counts, and keeps nothing."""
+    """A parser's target that counts and builds nothing."""
 
     def __init__(self) -> None:
         self._nodes = self._attributes = 0
@@ -157,10 +130,10 @@ class _Counter:
         self._count(0, 1)
 
     def end(self, tag: str | bytes) -> None:
-        """Look at no end."""
+        """Do nothing."""
 
     def data(self, data: str | bytes) -> None:
-        """Look at no text."""
+        """Do nothing."""
 
     def comment(self, text: str | bytes) -> None:
         """Count a comment."""
@@ -171,7 +144,7 @@ class _Counter:
         self._count(1, 0)
 
     def close(self) -> None:
-        """Return nothing."""
+        """Do nothing."""
 
     def _count(self, nodes: int, attributes: int) -> None:
         self._nodes += nodes
@@ -184,19 +157,9 @@ class _Counter:
 
 
 def read_json(document: str | bytes, *, most: int = LIMITS.values) -> Any:
-    """Return the value of a JSON document.
+    """Return the value of a JSON document of at most so many values.
 
-    Parameters
-    ----------
-    document : str or bytes
-        The document.
-    most : int
-        Values that it may have.
-
-    Raises
-    ------
-    ValueError
-        It is not JSON, or has more values or levels than the limits.
+    Raise ValueError if it is not JSON, or has more values or levels than the limits.
     """
     if _values(document, most) > most:
         raise ValueError(f"it has more than {most:,} values")
@@ -211,10 +174,7 @@ def read_json(document: str | bytes, *, most: int = LIMITS.values) -> Any:
 def read_yaml(document: bytes) -> Any:
     """Return the value of a YAML document.
 
-    Raises
-    ------
-    ValueError
-        It is not YAML, or has more values or levels than the limits.
+    Raise ValueError if it is not YAML, or has more values or levels than the limits.
     """
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
@@ -233,7 +193,7 @@ def read_yaml(document: bytes) -> Any:
 
 
 def _written_out(node: Any, known: dict[int, float]) -> float:
-    """Return how many nodes there are if each alias is written out; endless for a cycle."""
+    """Return how many nodes there are if each alias is written out; infinite for a cycle."""
     if not isinstance(node, yaml.CollectionNode):
         return 1
     if id(node) not in known:
@@ -246,7 +206,7 @@ def _written_out(node: Any, known: dict[int, float]) -> float:
 
 
 def check_depth(value: Any) -> None:
-    """Raise ValueError where lists and objects stand in each other too deeply."""
+    """Raise ValueError if lists and objects are nested too deeply."""
     level: list[Any] = [value]
     for _ in range(LIMITS.depth):
         level = [inner for each in level for inner in _inside(each)]
@@ -263,7 +223,7 @@ def _inside(value: Any) -> Iterable[Any]:
 
 
 def _values(document: str | bytes, most: int) -> int:
-    """Return how many values a document has at most; none of its texts counts if they are many."""
+    """Return how many values a document has at most; if that is too many, without its texts."""
     if isinstance(document, bytes):
         rough = sum(map(document.count, (b"[", b"{", b",")))
         if rough <= most:

@@ -1,4 +1,4 @@
-"""Progress bars, when asked for or in a notebook: HTML there, tqdm's elsewhere."""
+"""Progress bars: HTML in a notebook, tqdm's elsewhere if asked for."""
 
 from __future__ import annotations
 
@@ -25,30 +25,15 @@ def in_notebook() -> bool:
 def _is_wanted(wanted: bool | None) -> bool:
     if wanted is not None:
         return wanted
-    # The chains of a batch, in threads, are waited for as a whole.
+    # A batch, whose chains run in threads, shows one bar for all.
     return in_notebook() and threading.current_thread() is threading.main_thread()
 
 
 @contextlib.contextmanager
 def bar(wanted: bool | None, **options: Any) -> Iterator[Move]:
-    """Show a bar while the block runs.
+    """Show a bar while the block runs, and yield what moves it; None shows it in a notebook only.
 
-    Parameters
-    ----------
-    wanted : bool or None
-        None shows it in a notebook only.
-    **options
-        tqdm's: ``total``, ``desc``, ``unit`` ...
-
-    Yields
-    ------
-    callable
-        ``move(position, words=None)``; it does nothing where no bar is shown.
-
-    Raises
-    ------
-    MissingExtra
-        A bar was asked for outside a notebook, and tqdm is not installed.
+    The options are tqdm's. MissingExtra is raised outside a notebook if tqdm is not installed.
     """
     if not _is_wanted(wanted):
         yield lambda position, words: None

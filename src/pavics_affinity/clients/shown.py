@@ -1,4 +1,4 @@
-"""How executions and outputs show themselves in a notebook; nothing is asked for it."""
+"""HTML of executions, jobs and outputs for a notebook; showing them sends no request."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _LONGEST = 1000  # characters of each that are looked at
 
 
 def show_output(output: Output) -> Card:
-    """Return its card."""
+    """Return an output as a card."""
     return result_card(_result(output), _link_to(output.session))
 
 
 def show_execution(execution: Execution) -> Card:
-    """Return its card."""
+    """Return a WPS execution as a card."""
     errors = "; ".join(e.text.strip() for e in execution.errors if e.text)
     return execution_card(
         str(getattr(execution.process, "identifier", None) or "a process"),
@@ -45,7 +45,7 @@ def show_execution(execution: Execution) -> Card:
 
 
 def show_job(job: Job) -> Card:
-    """Return its card."""
+    """Return a job as a card, with the outputs that are known so far."""
     return execution_card(
         job.step.process or "a process",
         job.status or "submitted",
@@ -58,7 +58,7 @@ def show_job(job: Job) -> Card:
 
 
 def show_results(results: Results) -> Card:
-    """Return its card."""
+    """Return the results of an OGC API process as a card."""
     shown = [_value(results.url, name, value) for name, value in results.values_by_name().items()]
     link_to = _link_to(results.session)
     return execution_card("a process", "successful", 100, None, None, shown, link_to)
@@ -71,20 +71,21 @@ def _link_to(session: AffinitySession) -> LinkTo:
 def _result(output: Output) -> Result:
     url = output.reference
     return Result(
-        identifier=str(getattr(output, "identifier", None) or "output"),
-        title=getattr(output, "title", None),
+        identifier=str(output.identifier or "output"),
+        title=output.title,
         kind=output.mimeType or output.dataType,
         url=None if url is None else _absolute(url, output.service),
-        value="" if url else " ".join(_begin_of(value) for value in output.data[:_MOST_VALUES]),
+        value="" if url else " ".join(_beginning(value) for value in output.data[:_MOST_VALUES]),
     )
 
 
 def _value(base: str, name: str, value: Any) -> Result:
-    qualified = value if isinstance(value, Mapping) else {}
-    href, kind = qualified.get("href"), qualified.get("mediaType") or qualified.get("type")
+    stated = value if isinstance(value, Mapping) else {}
+    kind = str(stated.get("mediaType") or stated.get("type") or "")
+    href = stated.get("href")
     if isinstance(href, str):
-        return Result(name, None, str(kind or ""), _absolute(href, base))
-    return Result(name, None, str(kind or ""), None, _begin_of(qualified.get("value", value)))
+        return Result(name, None, kind, _absolute(href, base))
+    return Result(name, None, kind, None, _beginning(stated.get("value", value)))
 
 
 def _absolute(url: str, base: str) -> str:
@@ -93,5 +94,5 @@ def _absolute(url: str, base: str) -> str:
     return url
 
 
-def _begin_of(value: Any) -> str:
+def _beginning(value: Any) -> str:
     return f"{len(value):,} bytes" if isinstance(value, bytes) else str(value)[:_LONGEST]

@@ -36,18 +36,18 @@ def test_entities_are_seen_before_the_root_already(padding, encoding):
         xml.start(evil.encode(encoding))
 
 
-def test_the_start_of_a_document_tells_its_name_and_no_more():
+def test_the_start_of_a_document_shows_its_name_only():
     root = xml.start(b"<!--" + b" " * 10_000 + b'--><w:Capabilities xmlns:w="urn:w"><a></b>')
     assert xml.local_name(root) == "Capabilities"
 
 
 @pytest.mark.parametrize("document", [b"", b"{}", b"\x00\x01", b"<!-- no root -->"])
-def test_what_is_no_xml_has_no_start(document):
+def test_a_document_that_is_not_xml_has_no_start(document):
     assert xml.start(document) is None
 
 
 @pytest.mark.parametrize("text", ["", "   ", "<a><b></a>", "<a>", "{}", b"\x00\x01"])
-def test_what_is_not_well_formed_is_a_syntax_error(text):
+def test_a_document_that_is_not_well_formed_is_a_syntax_error(text):
     with pytest.raises(etree.XMLSyntaxError):
         xml.parse(text)
 
@@ -74,5 +74,5 @@ def test_a_locator_none_as_pywps_writes_it_is_none():
     assert xml.OWSException("x", "NoApplicableCode", "None").locator is None
 
 
-def test_another_document_is_no_exception_report():
+def test_another_document_is_not_an_exception_report():
     assert xml.exception_of(xml.parse("<Capabilities/>")) is None

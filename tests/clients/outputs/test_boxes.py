@@ -96,7 +96,7 @@ def test_a_box_is_its_numbers_in_every_form(made, tmp_path, content, text, crs, 
 
 @pytest.mark.parametrize(("content", "text", "crs", "dimensions"), FORMS)
 @pytest.mark.parametrize("how", ["output", "value", "execution"])
-def test_a_box_is_handed_on_with_its_crs_and_all_dimensions(
+def test_a_box_is_passed_on_with_its_crs_and_all_dimensions(
     made, wps, service, how, content, text, crs, dimensions
 ):
     output = made(content)
@@ -111,7 +111,7 @@ def test_a_box_is_handed_on_with_its_crs_and_all_dimensions(
     assert next(root.iter("{*}LiteralData"), None) is None
 
 
-def test_a_box_whose_services_may_swap_its_axes_is_handed_on_with_one_warning(made, wps):
+def test_a_box_whose_axes_may_be_swapped_is_passed_on_with_one_warning(made, wps):
     output = made(box("40 -80", "55 -60", crs=URN))
     with pytest.warns(AffinityWarning, match="PyWPS writes x first and reads y") as warned:
         handed_on = [wps.execute("step", [("box", output)]) for _ in range(2)]
@@ -120,7 +120,7 @@ def test_a_box_whose_services_may_swap_its_axes_is_handed_on_with_one_warning(ma
 
 
 def test_owslibs_attributes_are_x_and_y(made):
-    """Whoever reads minx gets longitude, as from OWSLib; the corners are the document's."""
+    """`minx` is the longitude, as in OWSLib; the corners are in the order of the document."""
     [value] = made(box("40 -80", "55 -60", crs=URN)).data
     assert (value.minx, value.miny, value.maxx, value.maxy) == ("-80", "40", "-60", "55")
     assert value.lower_corner == ("40", "-80")
@@ -148,7 +148,9 @@ def test_owslibs_attributes_are_x_and_y(made):
         "</ows:WGS84BoundingBox></wps:Data>",
     ],
 )
-def test_what_is_no_box_is_an_error_that_says_what_came(made, wps, service, tmp_path, content):
+def test_a_box_that_cannot_be_read_is_an_error_that_says_what_came(
+    made, wps, service, tmp_path, content
+):
     output = made(content)
     assert output.data == []
     asked = len(service.asked("Execute"))
@@ -187,7 +189,7 @@ def test_a_box_is_still_checked_against_the_kind_of_its_input(made, wps):
         wps.execute("step", [("word", made(box()).data[0])])
 
 
-def test_birdy_gets_a_box_and_hands_it_on(made, service):
+def test_birdy_gets_a_box_and_passes_it_on(made, service):
     pytest.importorskip("birdy")
     made(box("1 2 7", "3 4 9", name="ows:BoundingBox", dimensions="3"))
     with Workflow() as wf:
@@ -239,7 +241,7 @@ def test_a_box_goes_from_an_ogc_api_to_a_wps_and_back(made, service, api):
 @pytest.mark.parametrize(
     "value", [{"bbox": [1, 2, 3]}, {"bbox": "1,2"}, {"bbox": ["a", "b", "c", "d"]}, [1, 2, 3, 4]]
 )
-def test_json_that_is_no_box_is_none(value):
+def test_json_that_is_not_a_box_gives_none(value):
     assert Box.of_json(value) is None
 
 

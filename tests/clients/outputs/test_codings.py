@@ -17,7 +17,7 @@ import pytest
 
 from pavics_affinity import Workflow
 from pavics_affinity.clients.outputs import codings
-from pavics_affinity.clients.outputs.downloads import download_all
+from pavics_affinity.clients.outputs.output import download_all
 from pavics_affinity.errors import DownloadFailed, OutputUnavailable
 from pavics_affinity.testing.nginx import find_nginx
 from support import wpsdocs
@@ -104,7 +104,7 @@ def test_a_packed_file_that_was_packed_again_on_its_way_is_unpacked_once(
 
 
 @pytest.mark.parametrize("label", ["", "identity", "utf-8", "binary", "aws-chunked", "none"])
-def test_words_that_are_no_coding_change_nothing(named, service, label):
+def test_words_that_are_not_a_coding_change_nothing(named, service, label):
     serve(service, PACKED, Content_Encoding=label)
     assert named("/a.nc.gz").read_bytes() == PACKED
     serve(service, PLAIN, Content_Encoding=label)
@@ -148,9 +148,9 @@ def test_text_json_and_metalink_are_read_unpacked(named, service):
     assert file.reference == service.url("/b")
 
 
-def test_a_packed_file_whose_server_says_nothing_of_it_is_no_text(named, service):
+def test_a_packed_file_whose_server_does_not_say_so_is_not_text(named, service):
     serve(service, PACKED)
-    with pytest.raises(OutputUnavailable, match="is no text"):
+    with pytest.raises(OutputUnavailable, match="is not text"):
         named("/a.csv.gz").text()
 
 
@@ -205,9 +205,9 @@ def test_a_metalink_decides_which_bytes_are_the_file(listed, tmp_path, content, 
 
 
 @pytest.mark.parametrize("name", ["a.nc.gz", "a.nc"])
-def test_a_file_that_is_another_either_way_is_no_result(listed, tmp_path, name):
+def test_a_file_that_differs_packed_and_unpacked_is_refused(listed, tmp_path, name):
     file = listed(PLAIN[:-1] + b"!", name)
-    with pytest.raises(DownloadFailed, match="as the metalink has it"):
+    with pytest.raises(DownloadFailed, match="as the metalink states"):
         file.download(tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
 
@@ -216,7 +216,7 @@ def test_a_file_that_is_another_either_way_is_no_result(listed, tmp_path, name):
 
 
 @pytest.mark.parametrize("label_of_the_rest", [True, False])
-def test_a_stored_file_is_taken_up_where_its_connection_broke(
+def test_the_download_of_a_packed_file_is_resumed_where_it_broke(
     named, service, tmp_path, label_of_the_rest
 ):
     asked = []

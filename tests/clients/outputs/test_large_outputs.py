@@ -83,7 +83,7 @@ def cutting_relay(url, *cuts):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads peak memory from /proc")
-def test_300_mb_come_whole_in_little_memory_though_cut_three_times(cluster, tmp_path):
+def test_300_mb_cut_three_times_arrive_whole_in_little_memory(cluster, tmp_path):
     with Workflow("large") as wf:
         wps = wf.wps(cluster.url("flyingpigeon"))
         execution = wps.execute("produce", {"megabytes": MEGABYTES}).wait()
@@ -118,4 +118,4 @@ def test_a_download_that_is_killed_leaves_nothing_under_the_final_name(cluster, 
             pass
         client.kill()
     assert not target.exists()
-    assert [p.suffix for p in tmp_path.iterdir()] == [".part"]  # nobody was left to remove it
+    assert [p.suffix for p in tmp_path.iterdir()] == [".part"]  # the process could not remove it

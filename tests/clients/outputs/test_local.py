@@ -98,7 +98,7 @@ def test_a_local_metalink_may_name_local_files(named, service, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["pipe", "directory", "device", "socket", "link", "missing"])
-def test_what_is_no_regular_file_is_not_read_and_nothing_hangs(named, tmp_path, monkeypatch, how):
+def test_only_regular_files_are_read_and_nothing_hangs(named, tmp_path, monkeypatch, how):
     place = tmp_path / "place"
     if how == "pipe":
         os.mkfifo(place)
@@ -157,7 +157,7 @@ def test_a_file_too_large_for_memory_is_refused_with_another_way(named, tmp_path
         "files:///etc/hostname",
     ],
 )
-def test_a_url_that_is_no_path_of_this_machine_is_refused(named, url):
+def test_a_url_that_is_not_a_path_of_this_machine_is_refused(named, url):
     assert local_path(url, service=HERE) is None
     with pytest.raises(OutOfScope, match="not a usable http or https URL"):
         named(url).text()
@@ -167,7 +167,7 @@ def test_a_url_that_is_no_path_of_this_machine_is_refused(named, url):
     "service",
     ["http://10.0.0.1/wps", "http://localhost.example/wps", "http://[bad", "", "http://0.0.0.0/"],
 )
-def test_a_service_elsewhere_names_no_file_of_this_machine(service):
+def test_a_service_elsewhere_cannot_name_a_file_of_this_machine(service):
     assert local_path("file:///etc/hostname", service=service) is None
 
 

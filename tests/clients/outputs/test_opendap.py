@@ -144,7 +144,7 @@ def test_threads_read_one_dataset(thredds):
     assert len(set(means)) == 1
 
 
-def test_its_media_type_saves_the_question(one):
+def test_an_opendap_media_type_saves_a_request(one):
     with Workflow("a1") as wf:
         opened(wf, one.url, kind=opendap.MIMETYPE)
     assert [method for method, _, _ in one.seen].count("HEAD") == 0
@@ -163,7 +163,7 @@ def test_birdy_opens_it_as_an_object(one, service):
     assert {headers.get("machineid") for _, _, headers in one.seen} == {"a1b2"}
 
 
-def test_values_end_with_the_workflow(one):
+def test_values_cannot_be_read_after_the_workflow(one):
     with Workflow("a1") as wf:
         dataset = opened(wf, one.url)
     with pytest.raises(WorkflowClosed):
@@ -183,7 +183,7 @@ def answering(status: str, body: bytes, *, at: str):
 
 
 @pytest.mark.parametrize("body", [b"<html>log in</html>", b"", b"Dataset {" * 5000, b"\xff\xfe"])
-def test_what_is_no_dap_document_is_named(one, body):
+def test_a_document_that_is_not_dap_is_named(one, body):
     one.before = answering("200 OK", body, at=".dds")
     with Workflow("a1") as wf, pytest.raises(OutputUnavailable, match="cannot be opened"):
         opened(wf, one.url, kind=opendap.MIMETYPE)

@@ -16,8 +16,7 @@ import pytest
 import requests
 
 from pavics_affinity.clients.outputs.datasets import scratch
-from pavics_affinity.clients.outputs.downloads import download_all
-from pavics_affinity.clients.outputs.output import Output
+from pavics_affinity.clients.outputs.output import Output, download_all
 from pavics_affinity.clients.references import as_input, resolve_json
 from pavics_affinity.errors import (
     AffinityWarning,
@@ -116,8 +115,8 @@ def test_an_output_in_the_response_needs_no_request(one, service, tmp_path, xml,
     assert len(service.seen) == before
 
 
-def test_base64_that_is_none_is_named(one):
-    with pytest.raises(OutputUnavailable, match="no base64"):
+def test_content_that_is_not_base64_is_named(one):
+    with pytest.raises(OutputUnavailable, match="is not base64"):
         one(wpsdocs.embedded("a", attributes='encoding="base64"')).read_bytes()
 
 
@@ -137,21 +136,21 @@ def test_text_is_read_in_the_servers_charset(output, service):
     assert output.text() == "été"
 
 
-def test_text_that_is_none_is_named(output):
-    with pytest.raises(OutputUnavailable, match="is no text"):
+def test_content_that_is_not_text_is_named(output):
+    with pytest.raises(OutputUnavailable, match="is not text"):
         output.text()
 
 
-def test_json_is_read_and_what_is_none_is_named(output, service):
+def test_json_is_read_and_content_that_is_not_json_is_named(output, service):
     service.files = lambda seen: Answer(200, b'["file:///cache/x.nc"]')
     assert output.json() == ["file:///cache/x.nc"]
     service.files = lambda seen: Answer(200, b"<html>log in</html>")
-    with pytest.raises(OutputUnavailable, match=r"no JSON.*<html>log in"):
+    with pytest.raises(OutputUnavailable, match=r"not JSON.*<html>log in"):
         output.json()
 
 
 @pytest.mark.parametrize(("status", "words"), [(404, "another node"), (403, "auth="), (500, "")])
-def test_an_error_in_place_of_an_output_is_no_output(output, service, tmp_path, status, words):
+def test_an_error_page_is_not_taken_for_an_output(output, service, tmp_path, status, words):
     service.files = lambda seen: Answer(status, b"not found")
     for fetch in (
         output.text,
@@ -174,7 +173,7 @@ def test_an_error_in_place_of_an_output_is_no_output(output, service, tmp_path, 
     "url",
     ["file://elsewhere/etc/passwd", "ftp://127.0.0.1/x", "gopher://h", "http://[::1/", "data:,x"],
 )
-def test_a_reference_that_is_no_web_address_is_not_fetched(one, tmp_path, url):
+def test_a_reference_that_is_not_a_web_address_is_not_fetched(one, tmp_path, url):
     output = one(wpsdocs.reference(url))
     for fetch in (output.text, output.retrieveData, lambda: output.download(tmp_path)):
         with pytest.raises(OutOfScope, match="not a usable http or https URL") as refused:
@@ -292,7 +291,7 @@ def test_a_redirect_loop_is_an_error(output, service):
 # ---- files ----
 
 
-def test_a_download_stands_under_the_name_that_was_asked_for(output, tmp_path):
+def test_a_download_is_written_under_the_given_name(output, tmp_path):
     done = output.download(tmp_path / "mine.nc")
     assert done.path == tmp_path / "mine.nc"
     assert done.path.read_bytes() == CONTENT
@@ -328,7 +327,7 @@ def test_a_download_has_the_permissions_of_any_new_file(output, tmp_path):
 )
 @pytest.mark.parametrize("how", ["download", "writeToDisk"])
 @pytest.mark.parametrize("place", ["path", "query", "header"])
-def test_no_name_of_a_servers_leads_out_of_the_directory(
+def test_no_name_that_a_server_gives_leads_out_of_the_directory(
     one, service, tmp_path, name, written, how, place
 ):
     inside = tmp_path / "deep" / "inside"
@@ -359,7 +358,7 @@ def test_an_output_without_a_name_gets_its_own_and_a_suffix(one, service, tmp_pa
     assert one(xml).download(tmp_path).path.name == "out put.nc"
 
 
-def test_write_to_disk_writes_to_the_path_and_tells_where(output, tmp_path, monkeypatch):
+def test_write_to_disk_writes_to_the_path_and_sets_file_path(output, tmp_path, monkeypatch):
     output.writeToDisk(f"{tmp_path}")  # OWSLib would have written beside the directory
     assert (output.filePath, output.fileName) == (str(tmp_path / "subset.nc"), "subset.nc")
     output.writeToDisk(path=str(tmp_path / "named.nc"), verify=True)
@@ -369,9 +368,7 @@ def test_write_to_disk_writes_to_the_path_and_tells_where(output, tmp_path, monk
     assert left_in(tmp_path) == ["named.nc", "subset.nc"]
 
 
-def test_a_directory_that_is_not_there_is_named_before_anything_is_fetched(
-    output, service, tmp_path
-):
+def test_a_missing_directory_is_named_before_anything_is_fetched(output, service, tmp_path):
     before = len(service.seen)
     with pytest.raises(DownloadFailed, match="no directory") as failed:
         output.download(tmp_path / "nowhere" / "x.nc")
@@ -389,7 +386,7 @@ def test_a_file_that_cannot_be_written_is_named(output, tmp_path):
 # ---- connections that break ----
 
 
-def test_a_broken_download_is_taken_up_where_it_broke(output, service, tmp_path):
+def test_a_broken_download_is_resumed_where_it_broke(output, service, tmp_path):
     service.files = flaky = FlakyFile(100_000, 50_000, 70_000)
     done = output.download(tmp_path / "x")
     assert done.path.read_bytes() == CONTENT
@@ -397,7 +394,7 @@ def test_a_broken_download_is_taken_up_where_it_broke(output, service, tmp_path)
     assert flaky.ranges == [None, "bytes=100000-", "bytes=150000-", "bytes=220000-"]
 
 
-def test_a_file_that_changed_meanwhile_is_fetched_anew(output, service, tmp_path):
+def test_a_file_that_changed_during_its_download_is_fetched_again(output, service, tmp_path):
     service.files = flaky = FlakyFile(100_000)
     first = flaky.__call__
 
@@ -420,7 +417,7 @@ def test_a_file_that_changed_meanwhile_is_fetched_anew(output, service, tmp_path
     ],
     ids=["nothing", "weak", "no ranges", "too young"],
 )
-def test_where_a_rest_cannot_be_trusted_the_whole_is_fetched_anew(
+def test_the_whole_file_is_fetched_again_if_its_rest_cannot_be_trusted(
     output, service, tmp_path, headers
 ):
     service.files = flaky = FlakyFile(100_000, 200_000, headers=headers)
@@ -478,7 +475,7 @@ def test_an_error_in_the_middle_leaves_nothing(output, service, tmp_path):
 
 
 @pytest.mark.parametrize("status", [202, 204, 206, 416])
-def test_an_answer_that_is_not_the_whole_file_is_none(output, service, tmp_path, status):
+def test_an_answer_that_is_not_the_whole_file_is_refused(output, service, tmp_path, status):
     headers = {"Content-Range": f"bytes 0-9/{len(CONTENT)}"}
     service.files = lambda seen: Answer(status, b"" if status == 204 else CONTENT[:10], headers)
     with pytest.raises(OutputUnavailable, match=f"HTTP {status}"):
@@ -523,7 +520,7 @@ def test_progress_is_shown_in_bytes(output, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("how", ["text", "json", "read_bytes"])
-def test_what_is_too_large_for_memory_is_refused_with_another_way(
+def test_content_too_large_for_memory_is_refused_with_another_way(
     output, service, monkeypatch, how
 ):
     monkeypatch.setattr("pavics_affinity.clients.outputs.output.MAX_IN_MEMORY", 2**20)
@@ -610,7 +607,7 @@ def test_a_file_is_what_its_metalink_says_also_in_pieces(listed, service, tmp_pa
     )
     service.files = FlakyFile(100_000, 50_000)
     assert listed(version, stated).download(tmp_path / "x").path.read_bytes() == CONTENT
-    service.files = FlakyFile(100_000, headers={})  # and where it is fetched anew
+    service.files = FlakyFile(100_000, headers={})  # and when the whole is fetched again
     assert listed(version, stated).read_bytes() == CONTENT
 
 
@@ -623,7 +620,7 @@ def test_a_file_is_what_its_metalink_says_also_in_pieces(listed, service, tmp_pa
         ("<hash type='md5'>no digest</hash>", "of md5"),
     ],
 )
-def test_a_file_that_is_not_what_its_metalink_says_is_no_result(
+def test_a_file_that_differs_from_its_metalink_is_refused(
     listed, service, tmp_path, version, stated, words
 ):
     service.files = lambda seen: Answer(200, CONTENT)
@@ -634,15 +631,15 @@ def test_a_file_that_is_not_what_its_metalink_says_is_no_result(
     assert left_in(tmp_path) == []
 
 
-def test_what_is_no_metalink_is_the_one_file_that_it_is(output):
+def test_an_output_that_is_not_a_metalink_is_its_only_file(output):
     assert output.files() == [output]
 
 
 @pytest.mark.parametrize("body", [b"<html/>", b"not xml"])
-def test_a_metalink_that_is_none_is_named(one, service, body):
+def test_a_metalink_that_cannot_be_read_is_named(one, service, body):
     service.files = lambda seen: Answer(200, body)
     listed = one(wpsdocs.reference(service.url("/x"), mimetype="application/metalink+xml"))
-    with pytest.raises(OutputUnavailable, match="no metalink"):
+    with pytest.raises(OutputUnavailable, match="not a metalink"):
         listed.files()
 
 
@@ -658,7 +655,7 @@ def netcdf(tmp_path):
     return path.read_bytes()
 
 
-def test_a_dataset_is_opened_and_its_file_ends_with_it(output, service, netcdf):
+def test_a_dataset_is_opened_and_its_file_is_removed_with_it(output, service, netcdf):
     service.files = lambda seen: Answer(200, netcdf)
     dataset = output.open_dataset()
     file = dataset.encoding["source"]
@@ -690,7 +687,7 @@ def test_a_dataset_without_xarray_names_the_extra(output, monkeypatch):
         output.open_dataset()
 
 
-def test_what_is_no_dataset_leaves_no_file(output):
+def test_a_file_that_is_not_a_dataset_is_removed(output):
     pytest.importorskip("xarray")
     place = scratch("x").parent.parent
     before = sorted(place.rglob("*"))

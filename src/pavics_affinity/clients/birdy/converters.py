@@ -23,12 +23,12 @@ from birdy.client.converters import (
 from lxml import etree
 
 from ...errors import OutputUnavailable
-from ..outputs import metalink
 from ..outputs.codings import is_packed
 from ..outputs.datasets import HDF5_LOCK
-from ..outputs.downloads import download_all
+from ..outputs.metalink import read_metalink
 from ..outputs.opendap import is_opendap, open_url
-from ..outputs.output import Output
+from ..outputs.output import Output, download_all
+from ..outputs.resource import Resource
 
 if TYPE_CHECKING:
     from ...transport import AffinitySession
@@ -170,14 +170,13 @@ class LinkedFiles:
         else:
             listed = self._read(Path(self._output))
             files = [
-                Output(f.as_output(), session=session, service="", expected=f.expected)
-                for f in listed
+                Output(file, identifier=file.name, session=session, service="") for file in listed
             ]
         fetched = download_all(session, files, self._path, progress=False)
         return [convert(str(f.path), self._path, self._all, self._verify) for f in fetched]
 
-    def _read(self, file: Path) -> list[metalink.File]:
+    def _read(self, file: Path) -> list[Resource]:
         try:
-            return metalink.references(file.read_bytes())
+            return read_metalink(file.read_bytes())
         except (etree.XMLSyntaxError, ValueError) as error:
-            raise OutputUnavailable(f"{file.name!r} is no metalink: {error}") from error
+            raise OutputUnavailable(f"{file.name!r} is not a metalink: {error}") from error

@@ -1,8 +1,7 @@
-"""Reading XML that somebody else wrote.
+"""Reading XML from servers, also for OWSLib.
 
-OWSLib parses what it is given; here is decided what it is given. Entities are
-never expanded, nothing is fetched, a document that declares entities is refused, and
-so is one with more in it than `limits.LIMITS`: before a tree of it is built.
+Entities are never expanded, and nothing is fetched. A document that declares entities, or has
+more in it than `limits.LIMITS`, is refused before a tree of it is built.
 """
 
 from __future__ import annotations
@@ -42,27 +41,17 @@ _ENVELOPE = (
 )
 
 
-#: What OWSLib raises where a document is well-formed, and not what it should be.
+#: What OWSLib raises if a document is well-formed, but not what it expects.
 MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
 class OWSException:
-    """What an OWS ``ExceptionReport`` says.
+    """What an OWS ``ExceptionReport`` says."""
 
-    Attributes
-    ----------
-    text : str
-        The server's own words; several exceptions are joined by newlines.
-    code : str or None
-        The ``exceptionCode`` of the first, such as ``InvalidParameterValue``.
-    locator : str or None
-        The ``locator`` of the first: what the server names as the cause.
-    """
-
-    text: str
-    code: str | None
-    locator: str | None
+    text: str  # the server's own words; several exceptions are joined by newlines
+    code: str | None  # of the first, such as InvalidParameterValue
+    locator: str | None  # of the first: what the server names as the cause
 
     def __post_init__(self) -> None:
         if self.locator in ("", "None"):  # what PyWPS writes where there is none
@@ -79,28 +68,11 @@ class OWSException:
 
 
 def parse(text: str | bytes, *, own: bool = False) -> etree._Element:
-    """Parse a document without resolving anything.
+    """Parse a document without resolving anything, and return its root element.
 
-    Parameters
-    ----------
-    text : str or bytes
-        The document. A str may declare an encoding; it is not looked at.
-    own : bool
-        It is the user's own: no limits hold.
-
-    Returns
-    -------
-    lxml.etree._Element
-        The root element.
-
-    Raises
-    ------
-    lxml.etree.XMLSyntaxError
-        It is not well-formed: empty, cut short, or not XML at all.
-    NotAService
-        It declares XML entities, which no OGC service does.
-    ServiceError
-        It has more elements or attributes than the limits.
+    The encoding that a str declares is ignored. No limits apply to the user's `own` document.
+    Raises XMLSyntaxError if it is not well-formed, NotAService if it declares XML entities, which
+    no OGC service does, and ServiceError if it has more in it than the limits.
     """
     encoding = "utf-8" if isinstance(text, str) else None
     data = text.encode() if isinstance(text, str) else text.lstrip(_BLANK)
@@ -115,27 +87,10 @@ def parse(text: str | bytes, *, own: bool = False) -> etree._Element:
 
 
 def start(document: bytes) -> etree._Element | None:
-    """Return the root element as far as its start tag; the rest is not looked at.
+    """Return the root element up to its start tag; None if the document does not begin as XML.
 
-    It is for who hands the document on to a parser of its own: what may not be handed
-    on is declared before the root.
-
-    Parameters
-    ----------
-    document : bytes
-        The document.
-
-    Returns
-    -------
-    lxml.etree._Element or None
-        None where it does not begin as XML.
-
-    Raises
-    ------
-    NotAService
-        It declares XML entities.
-    ServiceError
-        It has more elements or attributes than the limits.
+    A document that passes may be given to another parser: entities are declared before the root.
+    Raises NotAService and ServiceError as `parse`.
     """
     document = document.lstrip(_BLANK)
     parser = etree.XMLPullParser(("start",), **_SAFELY)
@@ -145,7 +100,7 @@ def start(document: bytes) -> etree._Element | None:
     while begin < len(document):
         with contextlib.suppress(etree.XMLSyntaxError):
             parser.feed(document[begin : begin + size])
-        begin, size = begin + size, 2 * size  # a tag that goes on is read from its start again
+        begin, size = begin + size, 2 * size  # a tag that is not complete is read again
         for _, root in parser.read_events():
             _refuse_entities(root)  # type: ignore[arg-type]  # of a start, it is an element
             return root  # type: ignore[return-value]  # as above
@@ -162,17 +117,14 @@ def _refuse_entities(root: etree._Element) -> None:
 
 
 def plain(document: bytes) -> bytes:
-    """Return a document without what OWSLib stumbles over: comments, and blanks before it.
+    """Return a document without comments and leading blanks, on which OWSLib fails.
 
-    Raises
-    ------
-    lxml.etree.XMLSyntaxError, NotAService
-        As `parse`.
+    Raises the same errors as `parse`.
     """
     document = document.lstrip(_BLANK)
     begin = max(document.find(b"<wps:"), document.find(b":schemaLocation"), 0)
     if document.find(b"<!--", begin) < 0 and document.find(b"<?", begin) < 0:
-        return document  # those that stand before the root do no harm
+        return document  # comments before the root do no harm
     root = parse(document)
     etree.strip_tags(root, etree.Comment, etree.ProcessingInstruction)
     return etree.tostring(root)
@@ -189,7 +141,7 @@ def namespace(element: etree._Element) -> str:
 
 
 def child(element: etree._Element, name: str) -> etree._Element | None:
-    """Return the first child of this name, in whatever namespace."""
+    """Return the first child of this name, in any namespace."""
     return next(element.iterchildren(f"{{*}}{name}"), None)
 
 
@@ -199,17 +151,10 @@ def text_of(element: etree._Element | None) -> str:
 
 
 def is_wps(root: etree._Element, *names: str) -> bool:
-    """Tell whether an element is the root of a WPS 1.0.0 document, as far as it shows.
+    """Tell whether an element looks like the root of a WPS 1.0.0 document of one of these names.
 
-    Namespaces are not compared as a whole: servers send older ones, and none. Only
-    ``Capabilities`` is a name that other services use, too.
-
-    Parameters
-    ----------
-    root : lxml.etree._Element
-        The root, whole or up to its start tag.
-    *names : str
-        The names that it may have, without namespace.
+    Its start tag is enough. Namespaces are not compared as a whole: servers send older ones, and
+    none. Only ``Capabilities`` is a name that other services use, too.
     """
     if local_name(root) not in names or is_wps_2(root):
         return False
@@ -219,7 +164,7 @@ def is_wps(root: etree._Element, *names: str) -> bool:
 
 
 def is_wps_2(root: etree._Element) -> bool:
-    """Tell whether an element is the root of a WPS 2.0 document, as far as it shows."""
+    """Tell whether an element looks like the root of a WPS 2.0 document."""
     said = service_of(root) or ""
     if "/wps/2" in (namespace(root)).lower():
         return True
@@ -231,7 +176,7 @@ def is_wps_2(root: etree._Element) -> bool:
 
 
 def service_of(root: etree._Element) -> str | None:
-    """Return the kind of service that sends such a document, as ``"WMS 1.3.0"``, if it shows."""
+    """Return the kind of service that sends such a document, as ``"WMS 1.3.0"``, or None."""
     named = re.match(r"(W[A-Z]+)(?:_MS)?_Capabilities$", local_name(root))
     found = _SERVICE.search(namespace(root))
     kind = root.get("service") or (found[1] if found else None) or (named[1] if named else "")
@@ -241,9 +186,9 @@ def service_of(root: etree._Element) -> str | None:
 
 
 def readable(root: etree._Element) -> etree._Element:
-    """Change a response, in place, so that OWSLib reads it; what outputs hold stays as it is.
+    """Change a response, in place, so that OWSLib can read it; the content of outputs stays.
 
-    OWSLib stumbles over comments, and finds the status of no response without namespace.
+    OWSLib fails on comments, and needs a namespace to find the status.
     """
     bare = not namespace(root)
     for path in _ENVELOPE:

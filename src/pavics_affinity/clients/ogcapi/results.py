@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
-from lxml import etree
-
 from ...errors import OutOfScope, UnknownOutput
 from ...markup.cards import Card
 from ...markup.shown import ShownAsCard
 from ..http.answers import Answer
 from ..http.urls import web_url
 from ..outputs.output import Output, names_no_place
+from ..outputs.resource import Resource
 from ..wps.descriptions import near
 from .problems import expect_json, is_json
 
@@ -26,21 +25,19 @@ if TYPE_CHECKING:
 
 _QUALIFIED = frozenset({"value", "mediaType", "encoding", "schema"})
 _BESIDE_OUTPUTS = frozenset({"outputs", "links"})
-_UNWRITABLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_WPS = "http://www.opengis.net/wps/1.0.0"
-_OWS = "http://www.opengis.net/ows/1.1"
-_XLINK = "http://www.w3.org/1999/xlink"
+#: What XML cannot hold.
+_NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Results(ShownAsCard, dict[str, Any]):
-    """The results of a process, as the server's document has them.
+    """The results of a process: the server's document as a dict, and its values as outputs.
 
     Parameters
     ----------
     document : mapping
         The document.
     session : AffinitySession
-        Fetches what it refers to.
+        Fetches what the document refers to.
     url : str
         Where it came from.
     """
@@ -60,11 +57,11 @@ class Results(ShownAsCard, dict[str, Any]):
         return f"<{type(self).__name__} {', '.join(self.values_by_name()) or 'none'}>"
 
     def wait(self, timeout: float | timedelta | None = None, progress: bool | None = None) -> Self:
-        """Return at once: these are here. So a chain reads the same either way."""
+        """Return these results at once, so that code for a `Job` works for them as well."""
         return self
 
     def results(self) -> Self:
-        """Return these."""
+        """Return these results."""
         return self
 
     def _card(self) -> Card:
@@ -75,8 +72,8 @@ class Results(ShownAsCard, dict[str, Any]):
     def values_by_name(self) -> dict[str, Any]:
         """Return the outputs by identifier.
 
-        The standard has them so; pygeoapi has a list of ``{"id", "value"}`` below
-        ``outputs``, or one such entry alone; Weaver has them by name below ``outputs``.
+        The standard defines it so. pygeoapi sends a list of ``{"id", "value"}`` below
+        ``outputs``, or one such entry alone; Weaver sends them by name below ``outputs``.
         """
         listed = self.get("outputs")
         if _are_named(listed) and self.keys() <= _BESIDE_OUTPUTS:
@@ -93,7 +90,7 @@ class Results(ShownAsCard, dict[str, Any]):
         Raises
         ------
         UnknownOutput
-            There is none; the message lists those that there are.
+            It does not exist; the message lists those that do.
         """
         found = self.outputs()
         if identifier not in found:
@@ -113,12 +110,9 @@ class Results(ShownAsCard, dict[str, Any]):
 
 
 def raw_results(answer: Answer, identifier: str, session: AffinitySession) -> Results:
-    """Return an output that came as it is, in answer to an Execute.
+    """Return an output that came in answer to an Execute, without a document around it.
 
-    Raises
-    ------
-    NotAService
-        It says that it is JSON, and is none.
+    Raise NotAService if its media type is JSON, and it is not.
     """
     value: Any
     if is_json(answer):
@@ -135,60 +129,37 @@ def raw_results(answer: Answer, identifier: str, session: AffinitySession) -> Re
 def output_of(name: str, value: Any, *, session: AffinitySession, base: str) -> Output:
     """Return a value of a results document as an output.
 
-    Parameters
-    ----------
-    name : str
-        Its identifier.
-    value : object
-        A link (``href``), a qualified value (``value`` with ``mediaType`` and
-        ``encoding``), or the value itself.
-    session : AffinitySession
-        Fetches it.
-    base : str
-        URL of the document.
+    The value is a link (``href``), a qualified value (``value`` with ``mediaType`` and
+    ``encoding``), an array of links, or the value itself. `base` is the document's URL.
     """
-    element = etree.Element(f"{{{_WPS}}}Output")
-    for tag in ("Identifier", "Title"):
-        etree.SubElement(element, f"{{{_OWS}}}{tag}").text = _writable(name)
+    files = None
+    if isinstance(value, list) and value and len(_links(value)) == len(value):
+        files = [output_of(name, item, session=session, base=base) for item in value]
+    resource = _resource(name, value, base)
+    return Output(resource, identifier=name, session=session, service=base, files=files)
+
+
+def _resource(name: str, value: Any, base: str) -> Resource:
     qualified = value if isinstance(value, Mapping) else {}
     kind = text_of(qualified.get("mediaType")) or text_of(qualified.get("type"))
-    if isinstance(qualified.get("href"), str):
-        url = web_url(qualified["href"], base=base, what=f"output {name!r}")
-        if names_no_place(qualified["href"], url, base):
-            url = qualified["href"]
-        inner = etree.SubElement(element, f"{{{_WPS}}}Reference")
-        inner.set(f"{{{_XLINK}}}href", _writable(url))
-    else:
-        data = etree.SubElement(element, f"{{{_WPS}}}Data")
-        inner = etree.SubElement(data, f"{{{_WPS}}}ComplexData")
-        encoding = None
-        if "value" in qualified and set(qualified) <= _QUALIFIED:
-            value, encoding = qualified["value"], text_of(qualified.get("encoding"))
-        plain = isinstance(value, str)
-        kind = kind or ("text/plain" if plain else "application/json")
-        _embed(inner, value if plain else json.dumps(value), encoding)
-    if kind:
-        inner.set("mimeType", _writable(kind))
-    if not isinstance(value, list) or not value or len(_links(value)) < len(value):
-        return Output(element, session=session, service=base)
-    return _Files(
-        element,
-        session=session,
-        service=base,
-        files=[output_of(name, item, session=session, base=base) for item in value],
+    href = qualified.get("href")
+    if isinstance(href, str):
+        url = web_url(href, base=base, what=f"output {name!r}")
+        return Resource(href if names_no_place(href, url, base) else url, media_type=kind)
+    encoding = None
+    if "value" in qualified and set(qualified) <= _QUALIFIED:
+        value, encoding = qualified["value"], text_of(qualified.get("encoding"))
+    is_text = isinstance(value, str)
+    text = value if is_text else json.dumps(value)
+    if _NOT_XML.search(text):  # the next step may be a WPS
+        text = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
+        encoding = "base64"
+    return Resource(
+        content=text.encode(),
+        media_type=kind or ("text/plain" if is_text else "application/json"),
+        encoding=encoding,
+        data_type="ComplexData",
     )
-
-
-class _Files(Output):
-    """An output of several files: an array of links."""
-
-    def __init__(self, element: etree._Element, *, files: list[Output], **options: Any) -> None:
-        super().__init__(element, **options)
-        self._files = files
-
-    def files(self) -> list[Output]:
-        """Return the files, each as an output of its own."""
-        return list(self._files)
 
 
 def _links(value: Any) -> list[Mapping[str, Any]]:
@@ -200,26 +171,12 @@ def _links(value: Any) -> list[Mapping[str, Any]]:
 
 
 def _are_named(value: Any) -> TypeGuard[Mapping[str, Any]]:
-    """Tell whether it holds links and qualified values by name, rather than being one output."""
+    """Tell whether a value holds links and qualified values by name, and is not one output."""
     entries = value.values() if isinstance(value, Mapping) else ()
     named = [isinstance(e, Mapping) and ("href" in e or "value" in e) for e in entries]
     return bool(named) and all(named)
 
 
-def _embed(element: etree._Element, text: str, encoding: str | None) -> None:
-    if text != _writable(text):  # XML cannot hold it
-        text = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
-        encoding = "base64"
-    element.text = text
-    if encoding is not None:
-        element.set("encoding", _writable(encoding))
-
-
-def _writable(text: str) -> str:
-    """Leave out what XML cannot hold."""
-    return _UNWRITABLE.sub("", text)
-
-
 def text_of(value: Any) -> str | None:
-    """Return a text that is one and not empty, else None."""
+    """Return the value if it is a text, and not empty; else None."""
     return value if isinstance(value, str) and value else None

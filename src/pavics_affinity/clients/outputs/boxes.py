@@ -1,4 +1,4 @@
-"""Bounding boxes: read as a response holds them, and sent on with their CRS."""
+"""Bounding boxes, read from a response and passed on with their CRS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAMES = frozenset({"BoundingBoxData", "BoundingBox", "WGS84BoundingBox"})
 
 
 class Box(owslib.ows.BoundingBox):
-    """A bounding box, with OWSLib's attributes, and the corners as the document has them.
+    """A bounding box, with OWSLib's attributes, and the corners as the document states them.
 
     OWSLib's ``minx`` ... ``maxy`` are x and y, whatever the order of the CRS's axes is;
     the corners are in the document's own order, and have all dimensions.
@@ -29,21 +29,21 @@ class Box(owslib.ows.BoundingBox):
     lower, upper : tuple of str
         The corners' numbers.
     crs : str or None
-        Name of the CRS, as the document has it.
+        Name of the CRS, as the document states it.
 
     Attributes
     ----------
     lower_corner, upper_corner : tuple of str
         The corners' numbers, as they are written.
     crs_name : str or None
-        Name of the CRS, as the document has it.
+        Name of the CRS, as the document states it.
     minx, miny, maxx, maxy, crs, dimensions
-        As OWSLib has them; `crs` is None where OWSLib cannot read the name.
+        OWSLib's; `crs` is None if OWSLib cannot read the name.
 
     Raises
     ------
     ValueError
-        These are no corners of one box.
+        These are not the corners of one box.
     """
 
     __slots__ = ("crs_name", "lower_corner", "upper_corner")  # `vars` shows what OWSLib's has
@@ -57,17 +57,14 @@ class Box(owslib.ows.BoundingBox):
         self.lower_corner, self.upper_corner, self.crs_name = lower, upper, crs
         try:
             super().__init__(self._element(crs))
-        except LookupError:  # OWSLib counts on the parts of a URN or URL
+        except LookupError:  # OWSLib expects all parts of a URN or URL
             super().__init__(self._element(None))
 
     @classmethod
     def of(cls, element: etree._Element) -> Box:
         """Read a ``BoundingBoxData``, ``BoundingBox`` or ``WGS84BoundingBox`` element.
 
-        Raises
-        ------
-        ValueError
-            It holds no two corners, or others than it says.
+        Raise ValueError if it does not hold two corners, of the dimensions that it states.
         """
         lower, upper = _corner(element, "LowerCorner"), _corner(element, "UpperCorner")
         dimensions = (_attribute(element, "dimensions") or "").strip()
@@ -80,7 +77,7 @@ class Box(owslib.ows.BoundingBox):
 
     @classmethod
     def of_json(cls, value: Any) -> Box | None:
-        """Read a box of OGC API - Processes, ``{"bbox": [...], "crs": ...}``, if it is one."""
+        """Read a box of OGC API - Processes, ``{"bbox": [...], "crs": ...}``, or return None."""
         numbers = value.get("bbox") if isinstance(value, Mapping) else None
         crs = value.get("crs") if isinstance(value, Mapping) else None
         if not isinstance(numbers, list) or len(numbers) % 2 or not isinstance(crs, str | None):
@@ -146,7 +143,7 @@ def box_element(data: etree._Element) -> etree._Element | None:
 
 
 def _attribute(element: etree._Element, name: str) -> str | None:
-    """Return an attribute, with whatever namespace it has."""
+    """Return an attribute, in any namespace."""
     return next(
         (str(v) for k, v in element.attrib.items() if str(k).rpartition("}")[2] == name), None
     )

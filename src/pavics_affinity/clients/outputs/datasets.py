@@ -1,7 +1,7 @@
-"""Opening results with xarray.
+"""Opening outputs with xarray.
 
 HDF5 is not thread-safe, and two opens at once have crashed the interpreter, so
-they take turns. A file lives as long as its dataset is open, and no longer than
+they take turns. A file is kept while its dataset is open, and no longer than
 Python runs: it is read lazily, also after the workflow has ended.
 """
 
@@ -26,12 +26,9 @@ _directory: tempfile.TemporaryDirectory[str] | None = None
 
 
 def scratch(name: str) -> Path:
-    """Return a path for a file that ends with Python at the latest.
+    """Return a path, in a new directory, for a file that is removed when Python ends.
 
-    Parameters
-    ----------
-    name : str
-        The file's name, clean already. Its directory is its own.
+    The name is expected to be clean.
     """
     global _directory  # noqa: PLW0603 - one per Python process, made when first needed
     with HDF5_LOCK:
@@ -45,20 +42,7 @@ def scratch(name: str) -> Path:
 
 
 def open_file(path: Path, **options: Any) -> xarray.Dataset:
-    """Open a file made by `scratch`; closing the dataset removes it.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A netCDF file, say.
-    **options
-        xarray's, such as ``engine`` or ``chunks``.
-
-    Raises
-    ------
-    MissingExtra
-        xarray is not installed.
-    """
+    """Open a file made by `scratch` with xarray's options; closing the dataset removes it."""
     try:
         import xarray
     except ImportError as error:
@@ -70,13 +54,13 @@ def open_file(path: Path, **options: Any) -> xarray.Dataset:
             _remove(path)
             raise
 
-    def ended() -> None:
+    def close() -> None:
         with HDF5_LOCK:
             dataset.close()
             _remove(path)
 
     shown = dataset.copy()  # shallow, and still lazy: `dataset` keeps the file's own closing
-    shown.set_close(ended)
+    shown.set_close(close)
     return shown
 
 

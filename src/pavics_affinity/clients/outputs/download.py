@@ -1,35 +1,37 @@
 """Files that come whole or not at all.
 
-A download is streamed into a part file beside its final name; what `transfer`
-says of connections that break, lengths and checksums holds; and only then is the
-file given its name.
+A download is streamed into a part file beside its final name; `transfer` handles
+connections that break, lengths and checksums; and only then is the file given its name.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from requests.utils import get_encoding_from_headers
 
-from ...errors import DownloadFailed
+from ...errors import DownloadFailed, InvalidRequest, OutputUnavailable
 from ...markup import without_login
 from ..progress import bar
 from . import names
-from .files import part, writing
 from .local import LocalFile
-from .transfer import Source, Transfer
-
-__all__ = ["Download", "Source", "fill", "save", "save_bytes"]
+from .resource import Source
+from .transfer import Remote, Transfer, file_name, writing
 
 
 @dataclass(frozen=True)
 class Download(os.PathLike[str]):
-    """A file that was fetched; it stands for its path wherever one is taken.
+    """A file that was fetched; it can be used wherever a path can.
 
     Attributes
     ----------
@@ -62,133 +64,187 @@ class Download(os.PathLike[str]):
         return str(self.path)
 
 
+@dataclass(frozen=True)
+class Held(Source):
+    """Content that a document of the service holds."""
+
+    @property
+    def charset(self) -> str | None:
+        """Charset of its bytes; text was decoded with the document."""
+        media_type = self.resource.media_type if self.resource.is_base64 else None
+        return _charset({"content-type": media_type or ""})
+
+    def write_to(self, file: BinaryIO) -> int:
+        """Write it into an open file, and return its size."""
+        return file.write(self.read())
+
+    def read(self) -> bytes:
+        """Return it, decoded; raise OutputUnavailable if it cannot be."""
+        try:
+            return self.resource.read()
+        except ValueError as error:
+            raise OutputUnavailable(
+                f"{self.label} cannot be read from the response: {error}. Look at the status "
+                "message of the execution, or ask the service's operator",
+                url=None,
+                machineid=self.session.machineid,
+                node=self.session.node,
+            ) from error
+
+
+Readable = Remote | LocalFile | Held
+
+
 def save(
-    source: Source | LocalFile,
+    source: Readable,
     target: str | os.PathLike[str] | None,
     *,
     name: str,
     progress: bool | None = None,
 ) -> Download:
-    """Fetch a file.
+    """Write a resource to a file, whole or not at all.
 
-    Parameters
-    ----------
-    source : Source or LocalFile
-        What is fetched.
-    target : path or None
-        The file to write, or a directory, in which it gets the name that the
-        server gives it, cleaned; None is the working directory.
-    name : str
-        The name in a directory if the server gives none that is usable.
-    progress : bool, optional
-        Show a progress bar; by default in a notebook only.
-
-    Raises
-    ------
-    OutputUnavailable
-        The URL answers with an error.
-    DownloadFailed
-        It broke off too often, or could not be written. Nothing stands under
-        the final name that was not there before.
+    The target is the file, or a directory (the working directory if it is None). In a directory
+    the file gets the name that the server gives it, cleaned, and `name` if that is not usable.
     """
     started = time.monotonic()
-    path, into = _resolved(target)
+    path, is_directory = _resolved(target)
+    if not isinstance(source, Remote):
+        if is_directory:
+            given = names.clean(source.path.name) if isinstance(source, LocalFile) else ""
+            path = path / (given or name)
+        with part(path) as file, writing(path):
+            size = source.write_to(file)
+        url, attempts = source.resource.url, 0
+    else:
+        transfer = Transfer(source)
+        first = transfer.open()
+        if is_directory:
+            path = path / (file_name(first, source.url) or names.clean(name) or "output")
+        shown = bar(progress, total=transfer.total, desc=path.name, unit="B", unit_scale=True)
+        with first, part(path) as file, shown as move:
+            transfer.run(first, file, move)
+        url, size, attempts = without_login(source.url), transfer.offset, transfer.attempts
+    return Download(path, url, size, time.monotonic() - started, attempts, source.session.node)
+
+
+def fill(source: Readable, file: BinaryIO, *, limit: int | None = None) -> str | None:
+    """Read a resource into an open file, whole or with an error, and return its charset.
+
+    The file is written from its start, and is seekable. What is not in memory already, and is
+    larger than the limit, raises DownloadFailed.
+    """
+    if isinstance(source, Held):
+        source.write_to(file)
+        return source.charset
     if isinstance(source, LocalFile):
-        path = path / (names.clean(source.path.name) or name) if into else path
-        with part(path) as copy:
-            size = source.fill(copy)
-        return Download(path, source.url, size, time.monotonic() - started, 0, source.session.node)
-    transfer = Transfer(source)
-    first = transfer.open()
-    if into:
-        path = path / (
-            names.from_disposition(first.headers.get("Content-Disposition"))
-            or names.from_url(source.url)
-            or names.clean(name)
-            or "output"
-        )
-    shown = bar(progress, total=transfer.total, desc=path.name, unit="B", unit_scale=True)
-    with first, part(path) as file, shown as move:
-        transfer.run(first, file, move)
-    return Download(
-        path=path,
-        url=without_login(source.url),
-        size=transfer.offset,
-        seconds=time.monotonic() - started,
-        attempts=transfer.attempts,
-        node=source.session.node,
-    )
+        source.write_to(file, limit)
+        return None
+    transfer = Transfer(source, limit)
+    with transfer.open() as first:
+        transfer.run(first, file, lambda position, words: None)
+        return _charset(first.headers)
 
 
-def save_bytes(
-    content: bytes,
-    target: str | os.PathLike[str] | None,
+def save_all(
+    wanted: Sequence[tuple[str, Callable[[Path], Download]]],
+    directory: str | os.PathLike[str],
     *,
-    name: str,
-    node: str | None,
-) -> Download:
-    """Write what is at hand, as `save` writes what it fetches.
+    parallel: int,
+    progress: bool | None,
+) -> list[Download]:
+    """Save files into a directory, several at a time; each is a name and what saves it.
 
-    Raises
-    ------
-    DownloadFailed
-        It could not be written.
+    Of equal names the second gets a number. If one fails, those that were not begun are not
+    fetched, and those that are complete stay.
     """
-    started = time.monotonic()
-    path, into = _resolved(target)
-    if into:
-        path = path / name
-    with part(path) as file, writing(path):
-        file.write(content)
-    return Download(path, None, len(content), time.monotonic() - started, 0, node)
+    if isinstance(parallel, bool) or not isinstance(parallel, int) or parallel < 1:
+        raise InvalidRequest(f"parallel is {parallel!r}; expected a whole number above 0")
+    target = _made(Path(directory))
+    paths = [target / name for name in _distinct([name for name, _ in wanted])]
+    lock = threading.Lock()
+    done = 0
+    with (
+        bar(progress, total=len(wanted), desc="files", unit="file") as move,
+        ThreadPoolExecutor(min(parallel, len(wanted) or 1)) as pool,
+    ):
+
+        def fetch(save_to: Callable[[Path], Download], path: Path) -> Download:
+            nonlocal done
+            found = save_to(path)
+            with lock:
+                done += 1
+                move(done, path.name)
+            return found
+
+        futures = [
+            pool.submit(copy_context().run, fetch, save_to, path)
+            for (_, save_to), path in zip(wanted, paths, strict=True)
+        ]
+        finished, left = wait(futures, return_when=FIRST_EXCEPTION)
+        for future in left:
+            future.cancel()
+    for future in finished:
+        future.result()
+    return [future.result() for future in futures]
+
+
+@contextlib.contextmanager
+def part(path: Path) -> Iterator[BinaryIO]:
+    """Open a part file beside a path; it takes the path's place when the block ends well."""
+    beside = path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}.part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    with writing(path):
+        # 0o666 leaves the permissions to the user's umask, which mkstemp would not
+        file = os.fdopen(os.open(beside, flags, 0o666), "wb")
+    try:
+        with file:
+            yield file
+            with writing(path):
+                file.flush()
+        with writing(path):
+            beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _resolved(target: str | os.PathLike[str] | None) -> tuple[Path, bool]:
     """Return the path, and whether it is a directory to write into."""
     path = Path.cwd() if target is None else Path(target)
     with writing(path):
-        into = path.is_dir()
-        if not into and not path.parent.is_dir():
+        is_directory = path.is_dir()
+        if not is_directory and not path.parent.is_dir():
             raise DownloadFailed(
                 f"there is no directory {str(path.parent)!r} to write into; make it first"
             )
-    return path, into
+    return path, is_directory
 
 
-def fill(source: Source | LocalFile, file: BinaryIO, *, limit: int | None = None) -> str | None:
-    """Fetch into a file that is open already, whole or with an error.
-
-    Parameters
-    ----------
-    source : Source or LocalFile
-        What is fetched.
-    file : binary file
-        Written from its start, and seekable.
-    limit : int, optional
-        Bytes; a larger one is refused.
-
-    Returns
-    -------
-    str or None
-        The charset that the server names for it.
-
-    Raises
-    ------
-    OutputUnavailable
-        The URL answers with an error.
-    DownloadFailed
-        It broke off too often, or is larger than `limit`.
-    """
-    if isinstance(source, LocalFile):
-        source.fill(file, limit)
-        return None
-    transfer = Transfer(source, limit)
-    with transfer.open() as first:
-        transfer.run(first, file, lambda position, words: None)
-        return stated_charset(first.headers)
+def _made(directory: Path) -> Path:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DownloadFailed(
+            f"{str(directory)!r} is not a directory to write into: {error}"
+        ) from error
+    return directory
 
 
-def stated_charset(headers: Mapping[str, str]) -> str | None:
+def _distinct(wanted: list[str]) -> list[str]:
+    """Give names that occur again a number, also where they differ in case only."""
+    taken: set[str] = set()
+    result = []
+    for name in wanted:
+        path, number, free = PurePosixPath(name), 1, name
+        while free.casefold() in taken:
+            number += 1
+            free = f"{path.stem}-{number}{path.suffix}"
+        taken.add(free.casefold())
+        result.append(free)
+    return result
+
+
+def _charset(headers: Mapping[str, str]) -> str | None:
     """Return the charset that a ``Content-Type`` names, or None."""
     stated = "charset" in headers.get("content-type", "").lower()
     return get_encoding_from_headers(headers) if stated else None

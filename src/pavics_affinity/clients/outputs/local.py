@@ -1,7 +1,7 @@
 """Outputs that a service on this machine names by path: ``file:///tmp/out.nc``.
 
 A service elsewhere means its own disk by that, so the path is read only where the
-service's own host is this machine. A service decides which path that is: only regular
+service's own host is this machine. The service decides which path that is, so only regular
 files are read, and never more than such a file says that it holds.
 """
 
@@ -11,123 +11,86 @@ import errno
 import ipaddress
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from ...errors import DownloadFailed, OutputUnavailable
-from .transfer import Expected
-
-if TYPE_CHECKING:
-    from ...transport import AffinitySession
+from ...errors import AffinityError, OutputUnavailable
+from .resource import Source
+from .transfer import not_expected, too_large
 
 _PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
-class LocalFile:
-    """A file of this machine that is an output.
+class LocalFile(Source):
+    """A file of this machine."""
 
-    Attributes
-    ----------
-    session : AffinitySession
-        The workflow's; for what an error says.
-    url, path : str, pathlib.Path
-        Where it is.
-    label : str
-        What it is, for messages: ``"output 'output'"``.
-    expected : Expected
-        What a metalink says of it.
-    """
-
-    session: AffinitySession
-    url: str
     path: Path
-    label: str
-    expected: Expected = field(default_factory=Expected)
 
-    def fill(self, file: BinaryIO, limit: int | None = None) -> int:
+    def write_to(self, file: BinaryIO, limit: int | None = None) -> int:
         """Copy it into an open file, and return its size.
 
-        Raises
-        ------
-        OutputUnavailable
-            There is no such file, or it is not a regular one, or may not be read.
-        DownloadFailed
-            It is larger than `limit`, or is not what a metalink says.
+        Raises OutputUnavailable if it cannot be read, and DownloadFailed if it is larger than
+        the limit, or is not what a metalink states.
         """
         try:
             with self._opened() as source:
                 return self._copy(source, file, limit)
-        except (OSError, ValueError) as error:  # a NUL in the path, for one
-            if isinstance(error, DownloadFailed | OutputUnavailable):
-                raise
-            raise self._unavailable(str(error)) from error
+        except AffinityError:
+            raise
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            raise self._unreadable(str(error)) from error
 
     def _opened(self) -> BinaryIO:
         # Looked at before it is opened: to open a pipe or a device may have an effect, or block.
-        self._check(self.path.stat())
+        _check_regular(self.path.stat())
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         descriptor = os.open(self.path, flags)
         try:
-            self._check(os.fstat(descriptor))
+            _check_regular(os.fstat(descriptor))
             return os.fdopen(descriptor, "rb")
         except BaseException:
             os.close(descriptor)
             raise
 
-    @staticmethod
-    def _check(status: os.stat_result) -> None:
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file")
-
     def _copy(self, source: BinaryIO, file: BinaryIO, limit: int | None) -> int:
         size = os.fstat(source.fileno()).st_size
         if limit is not None and size > limit:
-            raise DownloadFailed(
-                f"{self.label} at {self.url} is larger than {limit // 2**20} MB; use "
-                ".download(path) or .open()",
-                url=self.url,
-            )
-        hashed, copied = self.expected.hasher(), 0
+            raise too_large(self, limit)
+        expected = self.resource.expected
+        hashed, copied = expected.hasher(), 0
         while copied <= size and (piece := source.read(min(_PIECE, size + 1 - copied))):
             file.write(piece)
             copied += len(piece)
             if hashed is not None:
                 hashed.update(piece)
         if copied != size:
-            raise self._unavailable(f"it held {size} bytes, and not the same later")
-        wrong = self.expected.wrong(size, hashed)
-        if wrong is not None:
-            raise DownloadFailed(
-                f"{self.label} at {self.url} is {wrong}, as the metalink defines it: it is "
-                "damaged, or another file",
-                url=self.url,
-            )
+            raise self._unreadable(f"it held {size} bytes, and not the same later")
+        difference = expected.difference(size, hashed)
+        if difference is not None:
+            raise not_expected(self, difference)
         return size
 
-    def _unavailable(self, why: str) -> OutputUnavailable:
-        return OutputUnavailable(
-            f"{self.label} at {self.url} cannot be read: {why}. A service at localhost names "
-            "files of this machine; if it runs elsewhere, behind a tunnel, let it give its outputs "
-            "by http",
-            url=self.url,
-            machineid=self.session.machineid,
-            node=self.session.node,
+    def _unreadable(self, why: str) -> OutputUnavailable:
+        return self.error(
+            OutputUnavailable,
+            f"cannot be read: {why}. A service at localhost names files of this machine. If it "
+            "runs elsewhere, behind a tunnel, configure it to give its outputs by http",
         )
 
 
-def local_path(url: str, *, service: str) -> Path | None:
-    """Return the path that a URL names on this machine, or None if it is no such URL.
+def _check_regular(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file")
 
-    Parameters
-    ----------
-    url : str
-        As a document has it: ``file:///tmp/out.nc``.
-    service : str
-        URL of the service; at a loopback address or ``localhost``, if it is to be a path.
+
+def local_path(url: str, *, service: str) -> Path | None:
+    """Return the path that a URL names on this machine, or None if it is not such a URL.
+
+    It is one only if the URL of the service has a loopback address or ``localhost``.
     """
     scheme, _, rest = url.strip().partition(":")
     if scheme.lower() != "file" or not _is_this_machine(service):

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from urllib.parse import urljoin
-
 from lxml import etree
 
 from ..http import xml
-from .transfer import Expected
+from .resource import Expected, Resource
 
-_WPS = "http://www.opengis.net/wps/1.0.0"
-_OWS = "http://www.opengis.net/ows/1.1"
-_XLINK = "http://www.w3.org/1999/xlink"
 #: hashlib's names by metalink's, the strongest first.
 _ALGORITHMS = {
     "sha-512": "sha512",
@@ -28,58 +22,16 @@ _ALGORITHMS = {
 _DESCRIPTIONS = ("torrent", "application/x-bittorrent", "application/metalink4+xml")
 
 
-@dataclass(frozen=True)
-class File:
-    """One file of a metalink.
-
-    Attributes
-    ----------
-    name : str
-        As the document has it; hostile until cleaned.
-    url : str
-        The preferred one of its URLs.
-    mimetype : str or None
-        Stated by version 4 only.
-    expected : Expected
-        Size and strongest checksum, where they are stated.
-    """
-
-    name: str
-    url: str
-    mimetype: str | None
-    expected: Expected = field(default_factory=Expected)
-
-    def below(self, base: str) -> File:
-        """Return the file with its URL taken from that of the document."""
-        return replace(self, url=urljoin(base, self.url))
-
-    def as_output(self) -> etree._Element:
-        """Return it as the ``Output`` element that a WPS would have sent."""
-        output = etree.Element(f"{{{_WPS}}}Output")
-        for tag in ("Identifier", "Title"):
-            etree.SubElement(output, f"{{{_OWS}}}{tag}").text = self.name
-        reference = etree.SubElement(output, f"{{{_WPS}}}Reference")
-        reference.set(f"{{{_XLINK}}}href", self.url)
-        if self.mimetype:
-            reference.set("mimeType", self.mimetype)
-        return output
-
-
 def is_metalink(mimetype: str | None) -> bool:
-    """Tell whether a media type is metalink's, of whatever version."""
+    """Tell whether a media type is metalink's, of either version."""
     kind = (mimetype or "").split(";")[0].strip().lower()
     return kind in ("application/metalink+xml", "application/metalink4+xml")
 
 
-def references(document: bytes) -> list[File]:
-    """Read a metalink.
+def read_metalink(document: bytes) -> list[Resource]:
+    """Return the files of a metalink, each with the preferred one of its URLs.
 
-    Raises
-    ------
-    lxml.etree.XMLSyntaxError
-        It is no XML.
-    ValueError
-        It is XML, but no metalink.
+    Raises XMLSyntaxError if it is not XML, and ValueError if it is not a metalink.
     """
     root = xml.parse(document)
     if xml.local_name(root) != "metalink":
@@ -87,7 +39,7 @@ def references(document: bytes) -> list[File]:
     return [file for e in root.iter("{*}file") if (file := _file(e)) is not None]
 
 
-def _file(element: etree._Element) -> File | None:
+def _file(element: etree._Element) -> Resource | None:
     # PyWPS names the file itself in a version 4 <metaurl>, with the file's media type;
     # by the standard one names a description of it, such as a torrent.
     urls = sorted(element.iter("{*}url"), key=_preference)
@@ -96,7 +48,8 @@ def _file(element: etree._Element) -> File | None:
         stated = (url.text or "").strip()
         if stated:
             kind = element.findtext("{*}mediatype") or url.get("mediatype")
-            return File(element.get("name") or stated, stated, kind, _expected(element))
+            name = element.get("name") or stated
+            return Resource(stated, media_type=kind, name=name, expected=_expected(element))
     return None
 
 
@@ -115,7 +68,10 @@ def _expected(element: etree._Element) -> Expected:
 
 
 def _preference(url: etree._Element) -> int:
-    """Order as the versions have it: 4 has the lowest priority first, 3 the highest preference."""
+    """Return a key that sorts the preferred URL first.
+
+    Version 4 has the lowest priority first, version 3 the highest preference.
+    """
     for attribute, sign in (("priority", 1), ("preference", -1)):
         stated = url.get(attribute, "")
         if stated.isdecimal() and len(stated) < 10:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote, unquote_to_bytes, urlsplit
 LONGEST = 200
 
 _FORBIDDEN = re.compile(r'[<>:"|?*]')
-#: What a path's last part is called where a program answers for files.
+#: Suffixes of programs that answer for files.
 _SCRIPTS = frozenset(
     {".action", ".asp", ".aspx", ".cgi", ".do", ".exe", ".fcgi", ".jsp", ".php", ".pl", ".py"}
 )
@@ -32,12 +32,7 @@ def clean(name: str) -> str:
     Directories are cut off (``/`` and ``\`` alike), control and formatting
     characters dropped, what Windows forbids replaced by ``_``, leading dots and
     spaces at either end removed, and the rest cut to 200 bytes with its suffix
-    kept. The result may be empty.
-
-    Parameters
-    ----------
-    name : str
-        A name, or a path; percent-escapes are decoded.
+    kept. Percent-escapes are decoded. The result may be empty.
     """
     name = unicodedata.normalize("NFC", unquote(name))
     name = re.split(r"[/\\]", name)[-1]
@@ -61,10 +56,10 @@ def _shortened(name: str) -> str:
 def from_url(url: str) -> str:
     """Return the cleaned name that a URL gives, or an empty string.
 
-    It is the path's last part if that has a suffix, unless it is a script that is
-    asked by a query. Otherwise it is a value of the query: the first that has a
-    suffix, or the first (``?id=1318.nc``, as OWSLib defines it); else the path's
-    last part. The URL of an OGC operation (``?request=...``) names no file.
+    It is the path's last part if that has a suffix, unless it is a script with a
+    query. Otherwise it is a value of the query: the first that has a suffix, or the
+    first (``?id=1318.nc``, as in OWSLib); else the path's last part. The URL of an
+    OGC operation (``?request=...``) names no file.
     """
     try:
         parts = urlsplit(url)
@@ -85,9 +80,8 @@ def from_url(url: str) -> str:
 def from_disposition(header: str | None) -> str:
     """Return the cleaned name of a ``Content-Disposition`` header, or an empty string.
 
-    ``filename*`` wins over ``filename`` (RFC 6266, 4.3), unless it cannot be decoded. A
-    name that was sent as UTF-8 bytes, or as an encoded word of a mail, is read as what it
-    means.
+    ``filename*`` wins over ``filename`` (RFC 6266, 4.3), unless it cannot be decoded. Names
+    that are sent as UTF-8 bytes, or as an encoded word of a mail, are decoded too.
     """
     if not header:
         return ""

@@ -1,8 +1,8 @@
 """Outputs that are OPeNDAP resources, read over the workflow's session.
 
-pydap takes a session, and has sent its requests by another one since 3.5.6. It
-also takes a WSGI application to ask in place of a server, and that it keeps to:
-so it is given one that hands each request to the session.
+pydap accepts a session, but has sent its requests by another one since 3.5.6. It also
+accepts a WSGI application to ask instead of a server, and asks nothing else: so it gets
+one that sends each request by the workflow's session.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from ...transport import AffinitySession
     from .output import Output
 
-#: Bytes of values that are taken at once; the documents that describe them have `MAX_DOCUMENT`.
+#: Bytes of values in one answer; the documents that describe them have `MAX_DOCUMENT`.
 MAX_VALUES = 2**31
-#: The media type by which PyWPS and its like announce an OPeNDAP resource.
+#: The media type by which PyWPS announces an OPeNDAP resource.
 MIMETYPE = "application/x-ogc-dods"
 
 _TIMEOUT = (5.0, 10.0)
@@ -34,10 +34,10 @@ _ATTEMPTS = 3  # of an answer that breaks off
 
 
 def is_opendap(output: Output) -> bool:
-    """Tell whether the server calls the output an OPeNDAP resource.
+    """Tell whether an output is an OPeNDAP resource.
 
-    It is one by its media type, or by what its server answers to HEAD: DAP 2 has a
-    ``Content-Description`` that begins with ``dods``.
+    It is one by its media type, or if its server answers HEAD with a ``Content-Description``
+    that begins with ``dods``, as DAP 2 defines it.
     """
     if output.reference is None or output._local_file() is not None:
         return False
@@ -49,7 +49,7 @@ def is_opendap(output: Output) -> bool:
                 output._url(), timeout=_TIMEOUT, allow_redirects=True, stream=True
             )
     except requests.ConnectionError:
-        return False  # the download that follows says why
+        return False  # the download that follows raises the error
     response.close()
     # Whatever the status: of a resource's bare URL, servers say 400 and "dods-error".
     return response.headers.get("Content-Description", "").lower().startswith("dods")
@@ -58,22 +58,11 @@ def is_opendap(output: Output) -> bool:
 def open_url(output: Output, **options: Any) -> xarray.Dataset:
     """Open an OPeNDAP resource with xarray; values are fetched when they are looked at.
 
-    Parameters
-    ----------
-    output : Output
-        Its reference is the resource's URL, without ``.dds`` and its like.
-    **options
-        Those of `xarray.open_dataset`.
-
-    Raises
-    ------
-    MissingExtra
-        xarray or pydap is not installed.
-    OutputUnavailable, DownloadFailed
-        As `Output.download` has it; also later, when values are fetched.
+    The reference is the resource's URL, without a suffix such as ``.dds``. OutputUnavailable and
+    DownloadFailed may also be raised later, when values are fetched.
     """
     try:
-        import pydap.client  # noqa: F401  # xarray imports it late, with words of its own
+        import pydap.client  # noqa: F401  # xarray imports it later, and its error differs
         import xarray
     except ImportError as error:
         raise MissingExtra.of("opendap", "Opening an OPeNDAP output") from error
@@ -83,7 +72,7 @@ def open_url(output: Output, **options: Any) -> xarray.Dataset:
         return xarray.open_dataset(url, engine="pydap", application=through, **options)
     except AffinityError:
         raise
-    except Exception as error:  # pydap's parsers raise just that
+    except Exception as error:  # pydap's parsers raise bare Exceptions
         raise OutputUnavailable(
             f"the OPeNDAP resource at {url} cannot be opened: {str(error)[:200]}",
             url=url,
@@ -93,7 +82,7 @@ def open_url(output: Output, **options: Any) -> xarray.Dataset:
 
 
 class _Through:
-    """A WSGI application that answers with what the session gets from a server."""
+    """A WSGI application that answers with what the session fetches from a server."""
 
     def __init__(self, session: AffinitySession, url: str) -> None:
         self._session = session
@@ -101,7 +90,7 @@ class _Through:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["SCRIPT_NAME"] + environ["PATH_INFO"]
-        # WSGI has a path's bytes as latin-1, and unescaped.
+        # WSGI passes the bytes of a path as latin-1, unescaped.
         url = self._origin + quote(path.encode("latin-1"))
         if environ["QUERY_STRING"]:
             url += "?" + environ["QUERY_STRING"]
@@ -113,7 +102,7 @@ class _Through:
         return [body]
 
     def _fetch(self, url: str, limit: int) -> tuple[requests.Response, bytes]:
-        """Ask for a document or values; again if the answer breaks off."""
+        """Fetch a document or values, again if the answer breaks off."""
         about: dict[str, Any] = {
             "url": url,
             "machineid": self._session.machineid,
@@ -135,7 +124,7 @@ class _Through:
                         body += piece
                         if len(body) > limit:
                             raise DownloadFailed(
-                                f"{url} gives more than {limit // 2**20} MB at once; take less at "
+                                f"{url} sent more than {limit // 2**20} MB at once; take less at "
                                 "a time, by .isel(...) or chunks=",
                                 **about,
                             )

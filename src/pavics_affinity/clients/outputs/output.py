@@ -1,34 +1,42 @@
-"""Outputs of a WPS execution, fetched from the node that wrote them."""
+"""Outputs of an execution, fetched from the node that wrote them.
+
+An `Output` is a `Resource` with what OWSLib's users expect of one, and with what reads it:
+`download` writes files, `opendap` and `datasets` open datasets, `metalink` lists files. The
+module is long because a user sees one class, documented for the API reference.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import owslib.wps
 from lxml import etree
 
-from ...errors import OutOfScope, OutputUnavailable
-from ...markup import without_login
+from ...errors import InvalidRequest, OutOfScope, OutputUnavailable
+from ...markup import clean, without_login
 from ...markup.cards import Card
 from ...markup.shown import ShownAsCard
-from ..http import xml
 from ..http.answers import MAX_DOCUMENT
 from ..http.urls import same_host, web_url
 from ..limits import LIMITS, read_json
 from . import names, opendap
-from .boxes import Box, box_element
+from .boxes import Box
 from .datasets import open_file, scratch
-from .download import Download, Source, fill, save, save_bytes, stated_charset
-from .embedded import content_of
+from .download import Download, Held, Readable, fill, save, save_all
 from .local import LocalFile, local_path
-from .metalink import File, is_metalink, references
-from .transfer import Expected
+from .metalink import is_metalink, read_metalink
+from .resource import Resource
+from .transfer import Remote
 
 if TYPE_CHECKING:
     import xarray
@@ -53,41 +61,35 @@ _SUFFIXES = {
 }
 
 
-class _Held:
-    """What an output keeps for itself: `vars` of it shows what OWSLib's has."""
-
-    __slots__ = ("_element", "_own", "_unpack")
-
-    _element: etree._Element
-    _own: bool
-    _unpack: bool
-
-
-class Output(ShownAsCard, owslib.wps.Output, _Held):
-    """One output of an execution, as OWSLib has it, and what is behind its reference.
+class Output(ShownAsCard, owslib.wps.Output):
+    """One output of an execution, with OWSLib's attributes and methods, and ways to read it.
 
     Parameters
     ----------
-    element : lxml.etree._Element
-        The ``Output`` element of the response.
+    resource : Resource
+        What it is.
     session : AffinitySession
         Fetches it.
     service : str
-        URL of the service.
-    expected : Expected, optional
-        What a metalink says that it is.
+        URL of the service, or of the document that names it.
+    identifier : str
+        Its name.
+    element : lxml.etree._Element, optional
+        The ``Output`` element of a response that OWSLib reads as well.
     own : bool
         The service's own response names it: it may then be a file of this machine,
         if the service runs here, and it is never at the URL of the service.
+    files : sequence of Output, optional
+        The files that it lists.
 
     Attributes
     ----------
     identifier, title, abstract, mimeType, dataType : str or None
-        As the response has them.
+        As the response states them.
     reference : str or None
         URL of the output; None for one that the response holds itself.
     data : list
-        The values that the response holds, as OWSLib has them: text without the
+        The values that the response holds, as OWSLib returns them: text without the
         white space at its ends. `text` and `read_bytes` return it whole.
     encoding : str or None
         ``"base64"``, say, of a value or a file.
@@ -95,63 +97,62 @@ class Output(ShownAsCard, owslib.wps.Output, _Held):
 
     def __init__(
         self,
-        element: etree._Element,
+        resource: Resource,
         *,
         session: AffinitySession,
         service: str,
-        expected: Expected | None = None,
+        identifier: str | None = None,
+        element: etree._Element | None = None,
         own: bool = False,
+        files: Sequence[Output] | None = None,
     ) -> None:
         self.reference: str | None
-        self.identifier = self.title = None  # OWSLib sets what there is
-        super().__init__(element)
-        self._element = element
-        self._expected = expected or Expected()
-        self._own = own
-        self._unpack = False
+        self.dataType: str | None
+        self.data: list[Any]
+        self.identifier: str | None = identifier
+        self.title: str | None = identifier
+        # OWSLib sets its attributes; of an empty element to what they are where nothing is stated.
+        super().__init__(etree.Element("Output") if element is None else element)
         self.session = session
         self.service = service
-        self.encoding = next(
-            (e.get("encoding") for e in element.iter("{*}Reference", "{*}ComplexData")), None
-        )
-        if self.reference is None and element.find("{*}Reference") is not None:
-            self.reference = ""  # which names no place
-        if self._box_element is not None:
-            self.dataType, self.data = "BoundingBoxData", []
-            with contextlib.suppress(ValueError):  # raised when its content is asked for
-                self.data = [Box.of(self._box_element)]
+        self.encoding = resource.encoding
+        self.reference = resource.url
+        self._resource = resource
+        self._own = own
+        self._files = files
+        self._unpack = False
+        if resource.data_type == "BoundingBoxData":
+            self.dataType = resource.data_type
+            self.data = [resource.box] if resource.box is not None else []
+        elif element is None:
+            self.mimeType = resource.media_type
+            self.dataType = resource.data_type
+            text = (resource.content or b"").decode().strip()
+            self.data = [text] if text else []
 
-    def __getstate__(self) -> dict[str, Any]:
-        element = etree.tostring(self._element, with_tail=False)
-        return {**vars(self), "_element": element, "_own": self._own, "_unpack": self._unpack}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, xml.parse(value, own=True) if name == "_element" else value)
+    @classmethod
+    def of_element(cls, element: etree._Element, *, session: AffinitySession, service: str) -> Self:
+        """Make an output of the ``Output`` element of a WPS response."""
+        resource = Resource.of_element(element)
+        return cls(resource, element=element, session=session, service=service, own=True)
 
     def __repr__(self) -> str:
         where = without_login(self.reference or "") or f"{len(self.data)} values"
-        return f"<{type(self).__name__} {self._name}: {where}>"
+        return f"<{type(self).__name__} {clean(self._name)}: {where}>"
 
     def _card(self) -> Card:
         from ..shown import show_output
 
         return show_output(self)
 
-    # ---- what it holds ----
+    # ---- read it ----
 
     def read_bytes(self) -> bytes:
         """Return the content, fetched or as the response holds it, base64 decoded.
 
-        A file that is stored packed, as ``a.nc.gz``, is returned as it is stored. Of a
-        bounding box it is what `text` returns.
-
-        Raises
-        ------
-        OutputUnavailable
-            Its URL answers with an error.
-        DownloadFailed
-            It broke off too often, or is larger than 256 MB.
+        A file that is stored packed, as ``a.nc.gz``, is returned as it is stored. For a
+        bounding box it is what `text` returns. Raises the errors of `download`, also for
+        more than 256 MB.
         """
         return self._content()[0]
 
@@ -159,14 +160,8 @@ class Output(ShownAsCard, owslib.wps.Output, _Held):
         """Return the content as text, unpacked where its server says that it is packed.
 
         A bounding box is the numbers of its lower and upper corner, in the document's
-        order, between commas; its CRS is in ``output.data[0].crs_name``.
-
-        Raises
-        ------
-        OutputUnavailable
-            Its URL answers with an error, or with something that is no text.
-        DownloadFailed
-            It broke off too often, or is larger than 256 MB.
+        order, between commas; its CRS is in ``output.data[0].crs_name``. Raises the errors
+        of `download`, also for content that is not text, and for more than 256 MB.
         """
         content, charset = self._unpacked()._content()
         try:
@@ -177,12 +172,8 @@ class Output(ShownAsCard, owslib.wps.Output, _Held):
     def json(self) -> Any:
         """Return the value of JSON content.
 
-        Raises
-        ------
-        OutputUnavailable
-            Its URL answers with an error, or with something that is no JSON.
-        DownloadFailed
-            It broke off too often, or is larger than 256 MB.
+        Raises the errors of `download`, also for content that is not JSON, and for more than
+        256 MB.
         """
         text = self.text()
         try:
@@ -193,15 +184,9 @@ class Output(ShownAsCard, owslib.wps.Output, _Held):
     def open(self) -> BinaryIO:
         """Return the content as a binary file to read from, seekable and whole.
 
-        It is fetched into a temporary file, which ends when it is closed.
-
-        Raises
-        ------
-        OutputUnavailable, DownloadFailed
-            As `download` has it.
+        It is fetched into a temporary file, which is removed when it is closed. Raises the
+        errors of `download`.
         """
-        if self.reference is None:
-            return io.BytesIO(self._held())
         file = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - it is handed over
         try:
             fill(self._source(), file)
@@ -216,9 +201,9 @@ class Output(ShownAsCard, owslib.wps.Output, _Held):
     ) -> Download:
         """Write the content to a file, whole or not at all.
 
-        A connection that breaks is taken up where it broke. A file that is stored
-        packed, as ``a.nc.gz``, is written as it is stored. One that a service on this
-        machine names by its path, ``file:///...``, is copied.
+        A download whose connection breaks is resumed. A file that is stored packed, as
+        ``a.nc.gz``, is written as it is stored. One that a service on this machine names
+        by its path, ``file:///...``, is copied.
 
         Parameters
         ----------
@@ -238,20 +223,18 @@ class Output(ShownAsCard, owslib.wps.Output, _Held):
         OutputUnavailable
             Its URL answers with an error: very likely the files are on another node.
         DownloadFailed
-            It broke off too often, or could not be written; nothing is left behind.
+            It broke off too often, or could not be written. No file is left.
         OutOfScope
-            The reference is no http or https URL.
+            The reference is not an http or https URL.
         """
-        if self.reference is not None:
-            return save(self._source(), path, name=self._default_name, progress=progress)
-        return save_bytes(self._held(), path, name=self._default_name, node=self.session.node)
+        return save(self._source(), path, name=self._default_name, progress=progress)
 
     def open_dataset(self, **options: Any) -> xarray.Dataset:
         """Open the content with xarray.
 
-        An OPeNDAP resource is read over the workflow's session, as its values are
-        looked at, while the workflow is open. Anything else is downloaded; the file
-        ends when the dataset is closed, and with Python at the latest.
+        The values of an OPeNDAP resource are read over the workflow's session, when they
+        are looked at, while the workflow is open. Anything else is downloaded; the file
+        is removed when the dataset is closed, and when Python ends at the latest.
 
         Parameters
         ----------
@@ -262,51 +245,40 @@ class Output(ShownAsCard, owslib.wps.Output, _Held):
         ------
         MissingExtra
             xarray is not installed, or pydap for an OPeNDAP resource.
-        OutputUnavailable, DownloadFailed
-            As `download` has it.
+        OutputUnavailable, DownloadFailed, OutOfScope
+            See `download`.
         """
         if opendap.is_opendap(self):
             return opendap.open_url(self, **options)
-        name = names.from_url(self.reference or "") or self._default_name
-        return open_file(self._unpacked().download(scratch(name)).path, **options)
+        return open_file(self._unpacked().download(scratch(self._file_name())).path, **options)
 
     def files(self) -> list[Output]:
-        """Return the files that a metalink lists, each as an output of its own.
+        """Return the files that a metalink, or an array of links, lists, each as an output.
 
-        Versions 3 and 4 of metalink are read; where they state size and checksum,
-        a file that is another raises `DownloadFailed` when it is fetched. An output
-        that is no metalink is the one file that it is.
-
-        Raises
-        ------
-        OutputUnavailable
-            The metalink cannot be fetched or read.
+        Versions 3 and 4 of metalink are read. If they state size and checksum, a file that
+        differs raises `DownloadFailed` when it is fetched. Any other output is returned as
+        the one file that it is. Raises the errors of `download`, also for a metalink that
+        cannot be read.
         """
+        if self._files is not None:
+            return list(self._files)
         if not is_metalink(self.mimeType):
             return [self]
         content, _ = self._unpacked()._content(MAX_DOCUMENT)
-        listed: list[File] = []
-        unusable: OutputUnavailable | None = None
         try:
-            listed = references(content.strip())
+            listed = read_metalink(content.strip())
         except (etree.XMLSyntaxError, ValueError) as error:
-            unusable = self._unusable("metalink", content, error)
-        if unusable is not None:  # raised here: lxml's error as its cause could not be pickled
-            raise unusable
-        local = None if self.reference is None else self._local_file()
+            raise self._unusable("a metalink", content, error) from error
+        local = self._local_file()
+        if local is not None:  # it may name local files, and relative to its own path
+            listed = [replace(file, url=urljoin(local.url, file.url or "")) for file in listed]
         base = self.service if self.reference is None or local else self._url()
         files = [
-            Output(
-                (file if local is None else file.below(local.url)).as_output(),
-                session=self.session,
-                service=base,
-                expected=file.expected,
-                own=local is not None,
-            )
+            Output(file, identifier=file.name, session=self.session, service=base, own=bool(local))
             for file in listed
         ]
         for file in files:
-            file.note_place()
+            file._note_place()
         return files
 
     # ---- OWSLib's own ----
@@ -319,7 +291,7 @@ class Output(ShownAsCard, owslib.wps.Output, _Held):
         verify: bool | str = True,
         cert: Any = None,
     ) -> bytes:
-        """Return what the reference holds, or ``b""`` where there is none.
+        """Return what the reference holds, or ``b""`` if there is no reference.
 
         Parameters
         ----------
@@ -332,12 +304,12 @@ class Output(ShownAsCard, owslib.wps.Output, _Held):
         OutputUnavailable
             Its URL answers with an error.
         OutOfScope
-            The reference is no http or https URL, or these credentials were to
+            The reference is not an http or https URL, or these credentials were to
             go to another host than the service's.
         """
         if self.reference is None:
             if not self.data:
-                self._held()  # which raises if there is nothing to be had
+                self.read_bytes()  # raises if there is nothing to be had
             return b""
         source = self._source(username, password, headers, verify, cert)
         self.fileName = self._file_name()
@@ -354,7 +326,7 @@ class Output(ShownAsCard, owslib.wps.Output, _Held):
         verify: bool | str = True,
         cert: Any = None,
     ) -> None:
-        """Write the content to a file; `filePath` then tells where it is.
+        """Write the content to a file, and set `filePath` to its path.
 
         Parameters
         ----------
@@ -362,78 +334,61 @@ class Output(ShownAsCard, owslib.wps.Output, _Held):
             The file, or a directory, in which it gets the name that the server
             gives it, cleaned. By default the working directory.
         username, password, headers, verify, cert
-            As `retrieveData` takes them.
+            See `retrieveData`.
 
         Raises
         ------
         OutputUnavailable, DownloadFailed, OutOfScope
-            As `download` has it.
+            See `download`.
         """
-        if self.reference is None:
-            done = self.download(path)
-        else:
-            source = self._source(username, password, headers, verify, cert)
-            done = save(source, path, name=self._default_name)
+        source = self._source(username, password, headers, verify, cert)
+        done = save(source, path, name=self._default_name)
         self.fileName = done.path.name
         self.filePath = str(done.path)
 
-    # ---- how ----
+    # ---- where it is ----
 
-    def note_place(self) -> None:
+    def _unpacked(self) -> Self:
+        """Return the same output, fetched without any coding that its server states."""
+        result = copy.copy(self)
+        result._unpack = True
+        return result
+
+    def _as_box(self) -> Box | None:
+        """Return the bounding box that it is, or None; raise OutputUnavailable for a bad one."""
+        if self._resource.data_type == "BoundingBoxData":
+            self.read_bytes()
+        return self._resource.box
+
+    @property
+    def _name(self) -> str:
+        return str(self.identifier or "output")
+
+    @property
+    def _label(self) -> str:
+        return f"output {self._name!r}"
+
+    @property
+    def _default_name(self) -> str:
+        """File name where the server gives none."""
+        given = names.clean(self._resource.name)
+        if PurePosixPath(given).suffix:
+            return given
+        kind = (self.mimeType or "").split(";")[0].strip().lower()
+        return (given or names.clean(self._name) or "output") + _SUFFIXES.get(kind, "")
+
+    def _file_name(self) -> str:
+        return names.from_url(self.reference or "") or self._default_name
+
+    def _note_place(self) -> None:
         """Learn where a document puts the file, at a host that may be told the machineid."""
         with contextlib.suppress(OutOfScope, OutputUnavailable):  # raised when it is asked for
             if self.session.pin.in_scope(self._url()):
                 self.session.pin.note_place(self._url())
 
-    def _unpacked(self) -> Self:
-        """Return the same output, fetched without any coding that its server states."""
-        result = type(self).__new__(type(self))
-        result.__dict__.update(vars(self))
-        result._element, result._own, result._unpack = self._element, self._own, True
-        return result
-
-    def _as_box(self) -> Box | None:
-        """Return the bounding box that it is, or None.
-
-        Raises
-        ------
-        OutputUnavailable
-            It is one that cannot be read.
-        """
-        if self._box_element is None:
-            return None
-        self._held()  # which raises an error of ours
-        return Box.of(self._box_element)
-
-    @property
-    def _box_element(self) -> etree._Element | None:
-        data = self._element.find("{*}Data")
-        return None if data is None else box_element(data)
-
-    @property
-    def _name(self) -> str:
-        return str(getattr(self, "identifier", None) or "output")
-
-    @property
-    def _default_name(self) -> str:
-        kind = (self.mimeType or "").split(";")[0].strip().lower()
-        given = names.clean(self._element.get("fileName") or "")
-        return given or (names.clean(self._name) or "output") + _SUFFIXES.get(kind, "")
-
-    def _file_name(self) -> str:
-        return names.from_url(self.reference or "") or self._default_name
-
     def _url(self, what: str | None = None) -> str:
-        """Return the absolute URL of its reference; `what` is what an error calls it.
-
-        Raises
-        ------
-        OutOfScope
-            It is no http or https URL.
-        OutputUnavailable
-            It names no place of its own.
-        """
-        what = what or f"output {self._name!r}"
+        """Return the absolute URL of its reference; `what` is what an error calls it."""
+        what = what or self._label
         url = web_url(self.reference or "", base=self.service, what=what)
         stated = "" if self._own else self.reference or ""
         if names_no_place(stated, url, self.service):
@@ -453,8 +408,8 @@ class Output(ShownAsCard, owslib.wps.Output, _Held):
         path = local_path(reference, service=self.service) if self._own else None
         if path is None:
             return None
-        label = f"output {self._name!r}"
-        return LocalFile(self.session, reference, path, label, self._expected)
+        resource = replace(self._resource, url=reference)
+        return LocalFile(self.session, resource, self._label, path)
 
     def _source(
         self,
@@ -463,7 +418,11 @@ class Output(ShownAsCard, owslib.wps.Output, _Held):
         headers: Mapping[str, str] | None = None,
         verify: bool | str = True,
         cert: Any = None,
-    ) -> Source | LocalFile:
+    ) -> Readable:
+        """Return what reads it."""
+        if self.reference is None:
+            resource = replace(self._resource, media_type=self.mimeType)
+            return Held(self.session, resource, self._label)
         local = self._local_file()
         if local is not None:
             return local
@@ -477,58 +436,40 @@ class Output(ShownAsCard, owslib.wps.Output, _Held):
             options["cert"] = cert
         if options and not same_host(url, self.service):
             raise OutOfScope(
-                f"output {self._name!r} is at {url}, another host than the service's "
-                f"({self.service}); credentials and headers are not sent there. Leave them out",
+                f"{self._label} is at {url}, another host than the service's ({self.service}). "
+                "Credentials and headers are not sent there. Leave them out",
                 url=url,
             )
         if verify is not True:  # OWSLib's default: what the client was given
             options["verify"] = verify
+        self._warn_if_outside(url)
+        # OWSLib's attributes belong to the user, who may have set them.
+        resource = replace(self._resource, url=url, media_type=self.mimeType, name=self._name)
+        return Remote(self.session, resource, self._label, options, self.service, self._unpack)
+
+    def _warn_if_outside(self, url: str) -> None:
         pin = self.session.pin
         if pin.is_outside(url):
             pin.warn_once(
                 f"output outside {urlsplit(url).netloc}",
-                f"output {self._name!r} is at {url}, which belongs to no known service: it is "
-                "fetched without the machineid. If that host is the site's own, name its outputs "
-                "in the topology",
+                f"{self._label} is at {url}, which belongs to no known service: it is fetched "
+                "without the machineid. If that host belongs to the site, name its outputs in the "
+                "topology",
             )
-        return Source(
-            self.session,
-            url,
-            f"output {self._name!r}",
-            options,
-            self._expected,
-            service=self.service,
-            name=self._name,
-            kind=self.mimeType,
-            unpack=self._unpack,
-        )
 
     def _content(self, limit: int | None = None) -> tuple[bytes, str | None]:
-        if self.reference is None:
-            packed = (self.encoding or "").strip().lower() == "base64"
-            stated = {"content-type": self.mimeType or ""}
-            return self._held(), stated_charset(stated) if packed else None
+        """Return the content, and its charset if one is stated."""
+        source = self._source()
+        if isinstance(source, Held):
+            return source.read(), source.charset
         file = io.BytesIO()
-        charset = fill(self._source(), file, limit=limit or MAX_IN_MEMORY)
+        charset = fill(source, file, limit=limit or MAX_IN_MEMORY)
         return file.getvalue(), charset
-
-    def _held(self) -> bytes:
-        """Return what the response holds."""
-        try:
-            return content_of(self._element)
-        except ValueError as error:
-            raise OutputUnavailable(
-                f"output {self._name!r} cannot be read from the response: {error}. Look at the "
-                "status message of the execution, or ask the service's operator",
-                url=None,
-                machineid=self.session.machineid,
-                node=self.session.node,
-            ) from error
 
     def _unusable(self, wanted: str, content: bytes, error: Exception) -> OutputUnavailable:
         where = f" at {self.reference}" if self.reference else ""
         return OutputUnavailable(
-            f"output {self._name!r}{where} is no {wanted} ({error}): "
+            f"{self._label}{where} is not {wanted} ({error}): "
             f"{len(content)} bytes that start with {content[:60]!r}",
             url=self.reference,
             machineid=self.session.machineid,
@@ -548,3 +489,40 @@ def names_no_place(reference: str, url: str, document: str) -> bool:
         (one.scheme, one.netloc.lower(), one.path.rstrip("/"))
         == (other.scheme, other.netloc.lower(), other.path.rstrip("/"))
     ) and one.query in ("", other.query)
+
+
+def download_all(
+    session: AffinitySession,
+    urls: Iterable[str | Output],
+    directory: str | os.PathLike[str],
+    *,
+    parallel: int = 4,
+    progress: bool | None = None,
+) -> list[Download]:
+    """Fetch files into a directory, each whole or not at all, and return them in order.
+
+    The directory is made if it does not exist. Files get the names that their URLs give,
+    cleaned. Something that is not a URL raises before anything is fetched.
+    """
+    if isinstance(urls, str | Output):
+        urls = [urls]
+    try:
+        listed = list(urls)
+    except TypeError:
+        raise InvalidRequest(f"urls is {urls!r}; expected URLs or outputs") from None
+    wanted = [_wanted(session, item) for item in listed]
+    return save_all(wanted, directory, parallel=parallel, progress=progress)
+
+
+def _wanted(session: AffinitySession, item: Any) -> tuple[str, Callable[[Path], Download]]:
+    """Return the name of a file, and what saves it."""
+    if isinstance(item, Output):
+        return item._file_name(), partial(item.download, progress=False)
+    if not isinstance(item, str):
+        raise InvalidRequest(
+            f"{item!r} is a {type(item).__name__}; expected a URL or an output. Nothing was fetched"
+        )
+    url = web_url(item, base="", what="a file to download")
+    name = names.from_url(url) or "file"
+    source = Remote(session, Resource(url), f"file {url}")
+    return name, partial(save, source, name=name, progress=False)

@@ -285,8 +285,9 @@ class Execution(ShownAsCard, KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
             ) from error
         if xml.local_name(response) == "ExecuteResponse":
             wps = f"{{{xml.namespace(response)}}}"
+            self.processOutputs.clear()  # OWSLib's own, whose data may be large
             self.processOutputs[:] = [
-                Output(element, session=self.session, service=self.url or "", own=True)
+                Output.of_element(element, session=self.session, service=self.url or "")
                 for element in response.iterfind(f"{wps}ProcessOutputs/{wps}Output")
             ]
             self._note_places(response.get("serviceInstance"))

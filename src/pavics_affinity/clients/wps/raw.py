@@ -1,4 +1,8 @@
-"""Raw data responses: an Execute that asks for one output, and gets it as the answer itself."""
+"""Raw data responses: an Execute that asks for one output, and gets it as the answer itself.
+
+The answer is put into a response document, so that the execution, the journal and OWSLib read it
+as any other.
+"""
 
 from __future__ import annotations
 
@@ -12,28 +16,20 @@ from ..http import xml
 from ..http.answers import Answer
 from ..outputs import names
 
-_WPS = "http://www.opengis.net/wps/1.0.0"
-_OWS = "http://www.opengis.net/ows/1.1"
+_WPS = "{http://www.opengis.net/wps/1.0.0}"
+_OWS = "{http://www.opengis.net/ows/1.1}"
 
 
 @dataclass(frozen=True)
 class RawOutput:
-    """The output that a request asks for as raw data.
-
-    Attributes
-    ----------
-    identifier : str
-        Its name.
-    mimetype : str or None
-        Media type that is asked for.
-    """
+    """The output that a request asks for as raw data, and the media type that it asks for."""
 
     identifier: str
     mimetype: str | None
 
     @classmethod
     def asked_for(cls, request: etree._Element) -> Self | None:
-        """Read an Execute document; None where it asks for a response document."""
+        """Read an Execute document; return None if it asks for a response document."""
         element = request.find("{*}ResponseForm/{*}RawDataOutput")
         if element is None:
             return None
@@ -41,41 +37,30 @@ class RawOutput:
         return cls(identifier or "output", element.get("mimeType"))
 
     def response(self, answer: Answer, process: str) -> etree._Element | None:
-        """Return the response document that holds the answer as the output.
+        """Return a response document that holds the answer as the output.
 
-        Parameters
-        ----------
-        answer : Answer
-            What came.
-        process : str
-            Identifier of the process.
-
-        Returns
-        -------
-        lxml.etree._Element or None
-            None where the answer is a document of the service: an exception, a response
-            document after all, or a web page where another media type was asked for.
+        None is returned if the answer is a document of the service: an exception, a response
+        document after all, or a web page where another media type was asked for.
         """
-        if not self._came_as(answer):
+        if not self._is_data(answer):
             return None
-        root = etree.Element(f"{{{_WPS}}}ExecuteResponse", service="WPS", version="1.0.0")
-        _named(etree.SubElement(root, f"{{{_WPS}}}Process"), process)
-        status = etree.SubElement(root, f"{{{_WPS}}}Status")
-        etree.SubElement(status, f"{{{_WPS}}}ProcessSucceeded")
-        outputs = etree.SubElement(root, f"{{{_WPS}}}ProcessOutputs")
-        output = _named(etree.SubElement(outputs, f"{{{_WPS}}}Output"), self.identifier)
+        root = etree.Element(f"{_WPS}ExecuteResponse", service="WPS", version="1.0.0")
+        _named(root, "Process", process)
+        etree.SubElement(etree.SubElement(root, f"{_WPS}Status"), f"{_WPS}ProcessSucceeded")
+        outputs = etree.SubElement(root, f"{_WPS}ProcessOutputs")
+        output = _named(outputs, "Output", self.identifier)
         name = names.from_disposition(answer.response.headers.get("Content-Disposition"))
         if name:
             output.set("fileName", name)
-        data = etree.SubElement(output, f"{{{_WPS}}}Data")
-        held = etree.SubElement(data, f"{{{_WPS}}}ComplexData", encoding="base64")
+        data = etree.SubElement(output, f"{_WPS}Data")
+        held = etree.SubElement(data, f"{_WPS}ComplexData", encoding="base64")
         kind = answer.content_type or self.mimetype
         if kind and kind.isascii() and kind.isprintable():
             held.set("mimeType", kind)
         held.text = base64.b64encode(answer.body).decode()
         return root
 
-    def _came_as(self, answer: Answer) -> bool:
+    def _is_data(self, answer: Answer) -> bool:
         if answer.status not in (200, 203):
             return False
         start = answer.start
@@ -86,7 +71,8 @@ class RawOutput:
         return root not in ("ExceptionReport", "ServiceExceptionReport") and not page
 
 
-def _named(element: etree._Element, identifier: str) -> etree._Element:
-    for tag in ("Identifier", "Title"):
-        etree.SubElement(element, f"{{{_OWS}}}{tag}").text = identifier
+def _named(parent: etree._Element, tag: str, identifier: str) -> etree._Element:
+    element = etree.SubElement(parent, f"{_WPS}{tag}")
+    for name in ("Identifier", "Title"):
+        etree.SubElement(element, f"{_OWS}{name}").text = identifier
     return element

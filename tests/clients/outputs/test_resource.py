@@ -81,7 +81,7 @@ def test_owslibs_getoutput_writes_the_text_whole(wps, service, held, tmp_path):
     assert wps.execute("step", []).processOutputs[0].data == [TABLE.strip()]  # OWSLib's
 
 
-def test_text_is_handed_on_with_its_white_space(wps, service, held):
+def test_text_is_passed_on_with_its_white_space(wps, service, held):
     output = held(complex_(TABLE))
     wps.execute("step", [("resource", output)])
     assert f">{TABLE}<".encode() in service.asked("Execute")[-1].body
@@ -120,8 +120,8 @@ def test_base64_is_decoded_however_it_is_wrapped(held, encoding, wrap):
 
 
 @pytest.mark.parametrize("text", ["a", "aGVs!bG8=", "aGVsbG8", "a-_=", "<a/>", "aGVsbG8=é"])
-def test_what_is_no_base64_is_named(held, text):
-    with pytest.raises(OutputUnavailable, match="no base64"):
+def test_damaged_base64_is_named(held, text):
+    with pytest.raises(OutputUnavailable, match="is not base64"):
         held(complex_(text, 'encoding="base64"')).read_bytes()
 
 
@@ -134,7 +134,7 @@ def test_what_is_no_base64_is_named(held, text):
         ("<wps:Data><wps:Other>x</wps:Other></wps:Data>", "holds Other"),
     ],
 )
-def test_an_output_that_holds_nothing_is_no_empty_file(held, tmp_path, content, words):
+def test_an_output_that_holds_nothing_is_not_an_empty_file(held, tmp_path, content, words):
     output = held(content)
     for fetch in (
         output.text,

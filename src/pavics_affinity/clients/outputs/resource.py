@@ -1,0 +1,167 @@
+"""What an output is, wherever it came from: a URL, or content that a document holds."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from xml.sax.saxutils import escape
+
+from lxml import etree
+
+from ...errors import AffinityError
+from ..http.xml import child, local_name
+from .boxes import Box, box_element
+
+if TYPE_CHECKING:
+    from ...transport import AffinitySession
+
+E = TypeVar("E", bound=AffinityError)
+
+_HREF = "{http://www.w3.org/1999/xlink}href"
+#: Types of a literal whose white space belongs to it; XML Schema collapses it for all others.
+_TEXTS = frozenset({"", "string", "normalizedstring"})
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a metalink states about a file; `algorithm` is a name of `hashlib`."""
+
+    size: int | None = None
+    algorithm: str | None = None
+    digest: str | None = None
+
+    def hasher(self) -> Any:
+        """Return a hash object, or None if no checksum is stated."""
+        if self.algorithm is None:
+            return None
+        return hashlib.new(self.algorithm, usedforsecurity=False)
+
+    def difference(self, size: int, hashed: Any) -> str | None:
+        """Say how a file differs from what is expected; None if it does not."""
+        if self.size is not None and size != self.size:
+            return f"{size} bytes, and should be {self.size}"
+        if hashed is not None and hashed.hexdigest() != self.digest:
+            return f"of {self.algorithm} {hashed.hexdigest()}, and should be of {self.digest}"
+        return None
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A URL, or content, as a document states it."""
+
+    url: str | None = None  # may be relative, and may lead nowhere
+    content: bytes | None = None  # in its encoding
+    media_type: str | None = None
+    encoding: str | None = None
+    data_type: str | None = None  # OWSLib's word for the kind of content
+    name: str = ""  # file name, hostile until cleaned
+    expected: Expected = field(default_factory=Expected)
+    box: Box | None = None  # which the content is
+    problem: str = ""  # why there is neither URL nor content
+
+    @classmethod
+    def of_element(cls, output: etree._Element) -> Self:
+        """Read the ``Output`` element of a WPS response."""
+        reference, data = child(output, "Reference"), child(output, "Data")
+        if reference is not None:
+            return cls(
+                url=reference.get(_HREF) or reference.get("href") or "",  # "" leads nowhere
+                media_type=reference.get("mimeType"),
+                encoding=reference.get("encoding"),
+                name=output.get("fileName") or "",
+            )
+        if data is None:
+            return cls(problem="the response holds neither data nor a reference")
+        found = box_element(data)
+        if found is not None:
+            return cls._of_box(found)
+        held = next(data.iterchildren("{*}ComplexData", "{*}LiteralData"), data)
+        if held is data and not _text(data).strip():
+            children = [local_name(e) for e in data.iterchildren("{*}*")]
+            return cls(problem=f"its data element holds {', '.join(children) or 'nothing'}")
+        is_complex = local_name(held) == "ComplexData"
+        return cls(
+            content=_content(held),
+            media_type=held.get("mimeType") if is_complex else None,
+            encoding=held.get("encoding"),
+            data_type="ComplexData" if is_complex else held.get("dataType"),
+            name=output.get("fileName") or "",
+        )
+
+    @classmethod
+    def _of_box(cls, element: etree._Element) -> Self:
+        try:
+            box = Box.of(element)
+        except ValueError as error:
+            return cls(data_type="BoundingBoxData", problem=str(error))
+        return cls(content=box.text.encode(), data_type="BoundingBoxData", box=box)
+
+    @property
+    def is_base64(self) -> bool:
+        """Whether the content is in base64."""
+        return (self.encoding or "").strip().lower() == "base64"
+
+    def read(self) -> bytes:
+        """Return the content, decoded; raise ValueError if there is none, or it is damaged."""
+        if self.content is None:
+            raise ValueError(self.problem or "the response does not hold it")
+        if not self.is_base64:
+            return self.content
+        try:
+            return base64.b64decode(b"".join(self.content.split()), validate=True)
+        except binascii.Error as error:
+            raise ValueError(
+                f"it is not base64 ({error}): {len(self.content)} bytes that start with "
+                f"{self.content[:60]!r}"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Source:
+    """A resource that a workflow reads, and what its errors say."""
+
+    session: AffinitySession
+    resource: Resource  # its URL, if it has one, is absolute
+    label: str  # in the record and in messages: "output 'output'"
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self.resource.url or ""
+
+    def error(self, kind: type[E], what: str, **details: Any) -> E:
+        """Make an error that says what is wrong with it."""
+        return kind(
+            f"{self.label} at {self.url} {what}",
+            url=self.url,
+            machineid=self.session.machineid,
+            node=self.session.node,
+            **details,
+        )
+
+
+def _content(held: etree._Element) -> bytes:
+    """Return what an element holds, character for character."""
+    if next(held.iterchildren("{*}*"), None) is None:
+        text = _text(held)
+        if local_name(held) == "LiteralData" and _literal_type(held) not in _TEXTS:
+            text = text.strip()
+        return text.encode()
+    text = held.text or ""
+    begin = escape(text).encode("ascii", "xmlcharrefreplace") if text.strip() else b""
+    return begin + b"".join(etree.tostring(each) for each in held)
+
+
+def _text(element: etree._Element) -> str:
+    """Return an element's own text, without what comments say."""
+    if len(element) == 0:
+        return element.text or ""
+    return (element.text or "") + "".join(each.tail or "" for each in element)
+
+
+def _literal_type(literal: etree._Element) -> str:
+    stated = literal.get("dataType") or ""
+    return stated.strip().replace("#", ":").replace("/", ":").rpartition(":")[2].lower()
