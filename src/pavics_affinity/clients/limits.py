@@ -46,8 +46,6 @@ class Limits:
         Levels of JSON and YAML.
     nodes : int
         Values of YAML, which takes a kilobyte for each; aliases written out count, too.
-    names : int
-        Names that are looked through for one that is near.
     """
 
     document: int = 64 * 2**20
@@ -59,7 +57,6 @@ class Limits:
     data: int = 10_000_000
     depth: int = 256
     nodes: int = 200_000
-    names: int = 100_000
 
 
 LIMITS = Limits()

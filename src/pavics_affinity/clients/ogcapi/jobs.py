@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from urllib.parse import urlsplit
 
 from ...errors import ExecutionTimeout, InvalidRequest, UnknownOutput
+from ...markup.suggest import suggest
 from ...markup.terminal import in_terminal
 from ...record import Step, StepState, operation
 from ...transport.wire import shown
@@ -19,7 +20,6 @@ from ..http.travel import StaysHere
 from ..http.urls import web_url
 from ..outputs.output import Output
 from ..progress import bar
-from ..wps.descriptions import near
 from .accepted import results_link
 from .jobstatus import JSON, JobDocument
 from .problems import Failed, Refused, check_status, expect_json, is_not_ready
@@ -214,7 +214,8 @@ class Job(StaysHere, dict[str, Any]):
         found = self.outputs(identifier)
         if identifier not in found:
             raise UnknownOutput(
-                f"{self._name} gave no output {identifier!r}; {near(identifier, found, 'output')}",
+                f"{self._name} gave no output {identifier!r}; "
+                f"{suggest(identifier, found, 'output')}",
                 output=identifier,
                 **self._details,
             )

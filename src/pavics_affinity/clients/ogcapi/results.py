@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeGuard
 from lxml import etree
 
 from ...errors import OutOfScope, UnknownOutput
+from ...markup.suggest import suggest
 from ...markup.terminal import in_terminal
 from ..http.answers import Answer
 from ..http.urls import web_url
 from ..outputs.output import Output, names_no_place
-from ..wps.descriptions import near
 from .problems import expect_json, is_json
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Results(dict[str, Any]):
         found = self.outputs()
         if identifier not in found:
             raise UnknownOutput(
-                f"{self.url} gave no output {identifier!r}; {near(identifier, found, 'output')}",
+                f"{self.url} gave no output {identifier!r}; {suggest(identifier, found, 'output')}",
                 url=self.url,
                 output=identifier,
             )

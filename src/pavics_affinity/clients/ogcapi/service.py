@@ -15,6 +15,7 @@ from owslib.util import Authentication
 
 from ...discovery import introduce
 from ...errors import ExecuteOutcomeUnknown, InvalidRequest, ServiceError, UnknownInput
+from ...markup.suggest import suggest
 from ...record import Step, operation
 from ...record.steps import digest_of
 from ...transport import ambient_session
@@ -25,7 +26,6 @@ from ..http.fetch import fetch
 from ..http.logins import KeepsItsLogin, as_authentication, split_login
 from ..http.urls import check_service_url, web_url
 from ..limits import read_json, read_yaml
-from ..wps.descriptions import near
 from ..wps.submission import before_sending, lost, noting
 from .accepted import is_job, job_url
 from .jobs import Job
@@ -160,7 +160,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
                 raise
             raise NoSuchProcess(
                 f"{self.url} offers no process {process_id!r}; "
-                f"{near(process_id, names, 'process')}",
+                f"{suggest(process_id, names, 'process')}",
                 url=self.url,
                 machineid=self.session.machineid,
                 process=process_id,
@@ -442,7 +442,8 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         for name in inputs:
             if name not in known:
                 raise UnknownInput(
-                    f"process {process_id!r} has no input {name!r}; {near(name, known, 'input')}",
+                    f"process {process_id!r} has no input {name!r}; "
+                    f"{suggest(name, known, 'input')}",
                     input=name,
                 )
 

@@ -7,15 +7,12 @@ misspelt name is found here or nowhere.
 from __future__ import annotations
 
 import datetime as dt
-import difflib
-import heapq
-import itertools
 import numbers
 import re
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -29,8 +26,8 @@ from owslib.wps import (
 )
 
 from ...errors import InvalidRequest, UnknownInput, UnknownOutput
+from ...markup.suggest import suggest
 from ..http.xml import child, parse, text_of
-from ..limits import LIMITS
 from ..outputs.boxes import Box
 from .literals import ANY_TEXT, LiteralRule, Verdict
 
@@ -39,38 +36,6 @@ Value = Any
 
 #: Python's writing, and that of XML Schema.
 _NOT_FINITE = {"inf": "INF", "-inf": "-INF", "nan": "NaN"}
-
-#: Names that are compared in full, and characters of each: what is longer is near to none.
-_COMPARED = 200
-_LONGEST_NAME = 200
-
-
-def near(name: str, names: Iterable[str], what: str) -> str:
-    """Return a sentence that names those that may be meant, or all if they are few."""
-    known = sorted(set(names))
-    if not known:
-        return f"there are no {what}s."
-    given = str(name).casefold()[:_LONGEST_NAME]
-    folded = {n.casefold(): n for n in known[: LIMITS.names] if len(n) <= _LONGEST_NAME}
-    matches = difflib.get_close_matches(given, _alike(given, folded), n=5, cutoff=0.5)
-    if matches:
-        return f"did you mean {' or '.join(repr(folded[m]) for m in matches)}?"
-    listed = ", ".join(n[:_LONGEST_NAME] for n in known[:20]) + (
-        f" and {len(known) - 20} more" if len(known) > 20 else ""
-    )
-    return f"there {'is' if len(known) == 1 else 'are'} {listed}."
-
-
-def _alike(name: str, names: Collection[str]) -> Collection[str]:
-    """Return the few names that share most pairs of letters with one: difflib takes long."""
-    if len(names) <= _COMPARED:
-        return names
-    pairs = set(map("".join, itertools.pairwise(name)))
-    return heapq.nlargest(
-        _COMPARED,
-        names,
-        key=lambda n: len(pairs.intersection(map("".join, itertools.pairwise(n)))) / (len(n) + 1),
-    )
 
 
 @dataclass(frozen=True)
@@ -223,7 +188,7 @@ class Description:
             if name not in self.inputs:
                 raise UnknownInput(
                     f"process {self.identifier!r} has no input {name!r}; "
-                    f"{near(name, self.inputs, 'input')}",
+                    f"{suggest(name, self.inputs, 'input')}",
                     input=name,
                 )
             doubts.append(self.inputs[name].check(value))
@@ -251,7 +216,7 @@ class Description:
             if name not in self.outputs:
                 raise UnknownOutput(
                     f"process {self.identifier!r} has no output {name!r}; "
-                    f"{near(name, self.outputs, 'output')}",
+                    f"{suggest(name, self.outputs, 'output')}",
                     output=name,
                 )
 

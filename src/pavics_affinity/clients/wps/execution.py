@@ -24,6 +24,7 @@ from ...errors import (
     ServiceError,
     UnknownOutput,
 )
+from ...markup.suggest import suggest
 from ...markup.terminal import in_terminal
 from ...record import Step
 from ...transport import ambient_session
@@ -36,7 +37,6 @@ from ..outputs.metalink import is_metalink
 from ..outputs.output import Output
 from ..progress import bar
 from . import submission
-from .descriptions import near
 from .raw import RawOutput
 from .status import LEAST_PAUSE, StatusDocument
 
@@ -192,7 +192,7 @@ class Execution(KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
                 return output
         names = [str(getattr(o, "identifier", "")) for o in outputs]
         raise UnknownOutput(
-            f"{self._name} gave no output {identifier!r}; {near(identifier, names, 'output')}",
+            f"{self._name} gave no output {identifier!r}; {suggest(identifier, names, 'output')}",
             url=self.statusLocation,
             output=identifier,
         )

@@ -17,6 +17,7 @@ from owslib.wps import ASYNC, AUTO, SYNC
 
 from ...discovery import introduce
 from ...errors import InvalidRequest, NotAService, ServiceError, UnknownProcess
+from ...markup.suggest import suggest
 from ...transport import ambient_session
 from ...transport.credentials import check_files
 from .. import references
@@ -27,7 +28,7 @@ from ..http.logins import KeepsItsLogin, as_authentication, split_login
 from ..http.urls import check_service_url
 from ..http.xml import MALFORMED, plain
 from . import submission
-from .descriptions import Description, Descriptions, near, readable, values
+from .descriptions import Description, Descriptions, readable, values
 from .execution import Execution
 from .uploads import Uploads
 
@@ -452,7 +453,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
                 for e in root.iterfind("{*}ProcessOfferings/{*}Process")
             ]
         return UnknownProcess(
-            f"{self.url} offers no process {identifier!r}; {near(identifier, names, 'process')}",
+            f"{self.url} offers no process {identifier!r}; {suggest(identifier, names, 'process')}",
             url=self.url,
             machineid=self.session.machineid,
             process=identifier,
