@@ -116,7 +116,10 @@ class AffinitySession(requests.Session):
 
     def shared(self, kind: type[T]) -> T:
         """Return the one object of this class that all clients of the session share."""
-        return self._shared.get(kind) or self._shared.setdefault(kind, kind())
+        if kind not in self._shared:
+            self._shared.setdefault(kind, kind())
+        found: T = self._shared[kind]
+        return found
 
     def details(self, url: str | None) -> dict[str, Any]:
         """Return what an error of this workflow states, as keyword arguments."""

@@ -421,10 +421,12 @@ class OtherBirdy:
         execution._path = execution.somewhere = str(self.directory)
 
 
-def test_a_directory_that_is_not_ours_is_never_removed(service, tmp_path, monkeypatch):
+@pytest.mark.parametrize("files", [["precious"], []])
+def test_a_directory_that_is_not_ours_is_never_removed(service, tmp_path, monkeypatch, files):
     keep = tmp_path / "keep"
     keep.mkdir()
-    (keep / "precious").touch()
+    for name in files:
+        (keep / name).touch()
     from birdy.client.outputs import WPSResult
 
     monkeypatch.setattr(
@@ -437,7 +439,7 @@ def test_a_directory_that_is_not_ours_is_never_removed(service, tmp_path, monkey
         ours = Path(result._path)
         (ours / "file").touch()
         assert ours != keep
-    assert (keep / "precious").exists()
+    assert [found.name for found in keep.iterdir()] == files
     assert not ours.exists()
 
 

@@ -8,7 +8,8 @@ from owslib.wps import BoundingBoxDataInput, ComplexDataInput
 
 from pavics_affinity import WebProcessingService
 from pavics_affinity.clients.http import xml
-from pavics_affinity.clients.wps.descriptions import Description, values
+from pavics_affinity.clients.wps.descriptions import Description
+from pavics_affinity.clients.wps.inputs import values
 from pavics_affinity.errors import InvalidRequest, UnknownInput, UnknownOutput
 from support import wpsdocs
 

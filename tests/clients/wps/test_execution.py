@@ -15,7 +15,7 @@ import pytest
 from owslib.util import ServiceException
 
 from pavics_affinity import Backend, Node, Service, Topology
-from pavics_affinity.clients.http import polling
+from pavics_affinity.clients.http import waiting
 from pavics_affinity.clients.references import single
 from pavics_affinity.clients.wps.service import SYNC, WebProcessingService
 from pavics_affinity.errors import (
@@ -198,7 +198,7 @@ def test_a_wait_that_is_over_says_how_long_the_status_has_not_changed(service, e
 
 
 def test_a_status_that_does_not_change_is_warned_of_and_waited_for(service, execution, monkeypatch):
-    monkeypatch.setattr(polling, "QUIET", 0.2)
+    monkeypatch.setattr(waiting, "QUIET", 0.2)
     script(service, *[document(service, wpsdocs.STARTED)] * 15, service.xml(HELLO))
     with pytest.warns(AffinityWarning, match="process 'step' is unchanged for"):
         assert execution.wait(60).isSucceeded()
@@ -498,7 +498,7 @@ def test_birdy_can_extend_an_execution(execution):
     ],
 )
 def test_a_response_without_a_status_is_no_response(wps, document):
-    with pytest.raises(NotAService, match="no valid WPS response"):
+    with pytest.raises(NotAService, match="not a valid WPS response"):
         wps.execute("step", [], response=document)
 
 

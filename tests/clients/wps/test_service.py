@@ -72,7 +72,7 @@ OURS = {
     "encoding",
     "_expected",
     "_bound",
-    "_built",
+    "_named",
     "_submitted",
     "_asked",
     "_quiet",
@@ -445,7 +445,7 @@ def test_ready_made_requests_are_sent_as_they_are(wps, service):
 
 
 def test_a_ready_made_request_that_is_no_xml_is_refused(wps, service):
-    with pytest.raises(InvalidRequest, match="is no XML"):
+    with pytest.raises(InvalidRequest, match="is not XML"):
         wps.execute(None, [], request="Execute!")
     assert service.asked("Execute") == []
 
@@ -562,7 +562,7 @@ def test_a_response_without_a_status_is_named(wps, service):
     service.execute = lambda seen: service.xml(
         wpsdocs.response("").replace(b"wps:Status", b"wps:Nothing")
     )
-    with pytest.raises(NotAService, match="no valid WPS response"):
+    with pytest.raises(NotAService, match="not a valid WPS response"):
         wps.execute("step", [])
 
 

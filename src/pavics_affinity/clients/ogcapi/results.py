@@ -18,7 +18,7 @@ from ...markup.terminal import in_terminal
 from ..http.answers import Answer
 from ..http.urls import web_url
 from ..outputs.output import Output, names_no_place
-from .problems import expect_json, is_json
+from .answers import expect_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -125,8 +125,10 @@ def raw_results(answer: Answer, identifier: str, session: AffinitySession) -> Re
         It says that it is JSON, and is none.
     """
     value: Any
-    if is_json(answer):
-        value = expect_json(answer, doing=f"for output {identifier!r}", asker=session, execute=True)
+    if answer.is_json:
+        value = expect_json(
+            answer, doing=f"for output {identifier!r}", session=session, execute=True
+        )
         if isinstance(value, dict):
             return Results(value, session=session, url=answer.url)
     else:

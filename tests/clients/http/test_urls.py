@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pavics_affinity import Node, Service, Topology, Workflow
-from pavics_affinity.clients.http.addresses import wrong_public_url
+from pavics_affinity.clients.http.urls import wrong_public_url
 from pavics_affinity.clients.wps.service import WebProcessingService
 from pavics_affinity.errors import BackendUnavailable, ServiceUnreachable
 from support import wpsdocs
