@@ -1,4 +1,7 @@
-"""Jobs of an OGC API - Processes."""
+"""Jobs of an OGC API - Processes.
+
+The module is long because it is one class, with the documentation of each method.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A drop-in for `owslib.ogcapi.processes.Processes` that keeps to the workflow's node."""
+"""A drop-in for `owslib.ogcapi.processes.Processes` that keeps to the workflow's node.
+
+The module is long because it is one class, OWSLib's, with the documentation of each method.
+"""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ class Description:
                     input=name,
                 )
             doubts.append(self.inputs[name].check(value))
-        given = Counter(name for name, _ in inputs)
+        given = Counter([name for name, _ in inputs])
         for rule in self.inputs.values():
             times = given[rule.identifier]
             if times < rule.least or (rule.most and times > rule.most):

@@ -1,6 +1,6 @@
 """An execution of a WPS process: sent, asked about, waited for, and its outputs.
 
-One module of more than 350 lines, since it is one class: OWSLib's, overridden.
+The module is long because it is one class, OWSLib's, with the documentation of each method.
 """
 
 from __future__ import annotations
