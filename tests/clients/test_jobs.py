@@ -126,7 +126,7 @@ def test_a_strange_word_in_the_answer_to_the_execution_does_not_lose_the_job(api
         ],
     ],
 )
-def test_results_are_found_by_whatever_link_the_job_has(api, submit, links):
+def test_results_are_found_by_each_kind_of_link_of_the_job(api, submit, links):
     job = submit({"status": "successful", "links": links}).wait()
     api.other = lambda seen: api.json({"out": "there"}) if seen.path == "/there" else Answer(404)
     assert job.results() == {"out": "there"}

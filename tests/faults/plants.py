@@ -165,9 +165,7 @@ _TRANSPORT = (
         "transport/exchange.py",
         '". Running jobs and files are unaffected: ask again when it is back"',
         '". Nothing was executed"',
-        (
-            "clients/http/test_urls.py::test_a_job_whose_plain_proxy_is_away_is_not_said_never_to_have_run",
-        ),
+        ("clients/http/test_urls.py::test_a_job_behind_an_unreachable_plain_proxy_may_have_run",),
     ),
     Plant(
         "transport: Retry-After is not obeyed",
@@ -410,7 +408,7 @@ _CLIENTS = (
         "return checked_url(absolute, what)",
         "return str(absolute)",
         (
-            "clients/wps/test_execution.py::test_a_status_location_that_is_no_web_address_is_not_asked",
+            "clients/wps/test_execution.py::test_a_status_location_that_is_not_a_web_address_is_not_asked",
         ),
     ),
     Plant(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import copy
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
@@ -62,21 +62,20 @@ class Embedded(ComplexDataInput):
         return self.complexDataRaw()
 
 
-def resolve(session: AffinitySession, inputs: Any, described: Description | None = None) -> Any:
-    """Return pairs of inputs in which outputs of earlier steps are what the service can fetch.
+def resolve(
+    session: AffinitySession,
+    inputs: Iterable[tuple[str, Any]],
+    described: Description | None = None,
+) -> list[tuple[str, Any]]:
+    """Return inputs in which outputs of earlier steps are what the service can fetch.
 
     A value may be an `Output`, an execution that has one output, the result of a birdy
     process that has one, or the URL of an output, alone or in a ``ComplexDataInput``. What
     refers to nothing stays as it is. `ReferenceRefused` is raised if the service might
     fetch an input from the wrong node.
     """
-    pairs = inputs.items() if isinstance(inputs, Mapping) else inputs
-    try:
-        listed = [(name, value) for name, value in pairs]
-    except (TypeError, ValueError):
-        return inputs  # refused, in better words, where the request is built
     rules = {} if described is None else described.inputs
-    return [(name, as_input(session, name, value, rules.get(name))) for name, value in listed]
+    return [(name, as_input(session, name, value, rules.get(name))) for name, value in inputs]
 
 
 def resolve_json(session: AffinitySession, inputs: Any, name: str = "") -> Any:

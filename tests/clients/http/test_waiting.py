@@ -44,7 +44,7 @@ def test_few_questions_are_asked(duration, most):
 
 
 @given(st.floats(0.003, 0.2))
-def test_three_seconds_of_work_take_twelve_questions_at_most_however_fast_the_answers(latency):
+def test_three_seconds_of_work_take_at_most_twelve_questions(latency):
     # The document of a job of 3 s is there 0.06 s later.
     assert questions(3.06, latency=latency)[0] <= 12
 
@@ -63,7 +63,7 @@ def test_a_duration_is_seconds_or_a_timedelta(value, seconds):
 
 
 @pytest.mark.parametrize("value", [-1, "5", True, float("nan"), timedelta(seconds=-1)])
-def test_what_is_no_duration_is_refused(value):
+def test_other_values_than_durations_are_refused(value):
     with pytest.raises(InvalidRequest, match="timeout"):
         waiting.seconds(value)
 

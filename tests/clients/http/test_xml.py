@@ -42,7 +42,7 @@ def test_the_start_of_a_document_tells_its_name_and_no_more():
 
 
 @pytest.mark.parametrize("document", [b"", b"{}", b"\x00\x01", b"<!-- no root -->"])
-def test_what_is_no_xml_has_no_start(document):
+def test_other_bodies_than_xml_have_no_start(document):
     assert xml.start(document) is None
 
 
@@ -74,5 +74,5 @@ def test_a_locator_none_as_pywps_writes_it_is_none():
     assert xml.OWSException("x", "NoApplicableCode", "None").locator is None
 
 
-def test_another_document_is_no_exception_report():
+def test_another_document_is_not_an_exception_report():
     assert xml.exception_of(xml.parse("<Capabilities/>")) is None

@@ -67,7 +67,7 @@ def runs(api):
     ],
 )
 @pytest.mark.parametrize("asynchronous", [True, False])
-def test_an_accepted_job_is_a_job_however_it_is_named(
+def test_an_accepted_job_is_a_job_with_every_way_to_name_it(
     api, client, runs, status, headers, document, path, asynchronous
 ):
     api.execute = lambda seen: (
@@ -81,7 +81,7 @@ def test_an_accepted_job_is_a_job_however_it_is_named(
 
 
 @pytest.mark.parametrize("body", [b"accepted", b"<html>Accepted"])
-def test_a_page_that_says_accepted_is_no_result_where_a_document_was_asked_for(
+def test_a_page_that_says_accepted_is_not_a_result_if_a_document_was_asked_for(
     api, client, runs, body
 ):
     api.execute = lambda seen: Answer(200, body, {"Location": "/here/7"})
@@ -136,7 +136,7 @@ def test_a_raw_output_in_json_is_not_taken_for_a_job(api, client):
         (202, {"jobID": None, "links": "x"}),
     ],
 )
-def test_a_job_that_nobody_can_find_is_an_error_and_no_result(api, client, wf, status, document):
+def test_a_job_without_an_address_is_an_error_and_not_a_result(api, client, wf, status, document):
     api.execute = lambda seen: api.json(document, status)
     with pytest.raises(ExecuteOutcomeUnknown, match="does not say where the job is") as caught:
         client.execute("step", {}, async_=True)

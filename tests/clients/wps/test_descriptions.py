@@ -172,7 +172,7 @@ def test_a_mapping_will_do():
 
 
 @pytest.mark.parametrize("inputs", [None, 3, ["abc"], [("x",)], "delay=2"])
-def test_what_are_no_pairs_is_refused(inputs):
+def test_inputs_that_are_not_pairs_are_refused(inputs):
     with pytest.raises(InvalidRequest, match="pairs of a name and a value"):
         values(inputs)
 

@@ -59,7 +59,7 @@ def test_an_input_beyond_what_libxml2_reads_is_sent(wps, service):
     assert received(service) == request
 
 
-def test_what_xml_cannot_hold_is_refused_however_large(wps, service):
+def test_a_large_input_that_xml_cannot_hold_is_refused(wps, service):
     for text in ("\x00", large("x") + "\x00", large("x") + "\ud800"):
         with pytest.raises(InvalidRequest, match="cannot be written as XML"):
             wps.execute("step", [("resource", ComplexDataInput(text))])

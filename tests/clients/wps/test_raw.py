@@ -92,7 +92,7 @@ def test_a_coded_answer_is_taken_out_of_its_coding(ask):
 
 @pytest.mark.parametrize("status", [200, 400, 500])
 @pytest.mark.parametrize("kind", ["text/xml", "text/xml; charset=utf-8", "application/x-netcdf"])
-def test_an_exception_is_no_output(ask, session, status, kind):
+def test_an_exception_is_not_an_output(ask, session, status, kind):
     with pytest.raises(ExecutionFailed, match="no such luck"):
         ask(wpsdocs.report("no such luck"), kind, status).wait()
     [step] = session.record.steps
@@ -100,7 +100,7 @@ def test_an_exception_is_no_output(ask, session, status, kind):
 
 
 @pytest.mark.parametrize("status", [202, 204, 401, 404, 429])
-def test_an_answer_with_another_status_is_no_output(ask, status):
+def test_an_answer_with_another_status_is_not_an_output(ask, status):
     with pytest.raises(ServiceError):
         ask(b"" if status == 204 else b"please wait", "text/plain", status)
 
@@ -113,12 +113,12 @@ def test_a_response_document_is_read_as_one(ask):
         ask(failed, "text/xml").wait()
 
 
-def test_a_web_page_where_data_was_asked_for_is_no_output(ask):
+def test_a_web_page_is_not_an_output_if_data_was_asked_for(ask):
     with pytest.raises(NotAService, match="HTML page titled 'Log in'"):
         ask(b"<html><title>Log in</title>", "text/html", mimetype="application/x-netcdf")
 
 
-def test_data_in_answer_to_another_request_is_no_response(wps, service):
+def test_data_in_answer_to_another_request_is_not_a_response(wps, service):
     service.execute = lambda seen: Answer(200, BINARY, {"Content-Type": "application/x-netcdf"})
     with pytest.raises(NotAService):
         wps.execute("step", [])

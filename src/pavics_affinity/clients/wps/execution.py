@@ -242,11 +242,11 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
         NotAService
             The answer is not a WPS response.
         """
-        root = self.submit(ExecuteRequest.read(request))
+        root = self._submit(ExecuteRequest.read(request))
         self.request = request
         return root
 
-    def submit(self, request: ExecuteRequest) -> etree._Element:
+    def _submit(self, request: ExecuteRequest) -> etree._Element:
         """Send a request, once, as `submitRequest`.
 
         What an earlier process sent, by the workflow's journal, is not sent again: the root

@@ -128,26 +128,31 @@ def _outputs(output: Any) -> list[tuple[Any, ...]] | None:
 # ---- values ----
 
 
+def pairs(inputs: Any) -> list[tuple[str, Any]]:
+    """Return a user's inputs, a mapping or an iterable, as pairs of name and value."""
+    try:
+        listed = [
+            (name, value)
+            for name, value in (inputs.items() if isinstance(inputs, Mapping) else inputs)
+        ]
+    except (TypeError, ValueError):
+        raise InvalidRequest(
+            f"inputs are {inputs!r}; expected pairs of a name and a value, as in "
+            '[("delay", "2"), ("resource", url)]'
+        ) from None
+    for name, _ in listed:
+        if not isinstance(name, str):
+            raise InvalidRequest(f"the name of an input is {name!r}; expected a str")
+    return listed
+
+
 def values(inputs: Any) -> list[tuple[str, Value]]:
     """Return inputs as OWSLib builds a request from them.
 
     A value may be a str, one of OWSLib's own input objects, a number, a boolean, a date or
     a time.
     """
-    pairs = inputs.items() if isinstance(inputs, Mapping) else inputs
-    result: list[tuple[str, Value]] = []
-    try:
-        listed = [(name, value) for name, value in pairs]
-    except (TypeError, ValueError):
-        raise InvalidRequest(
-            f"inputs are {inputs!r}; expected pairs of a name and a value, as in "
-            '[("delay", "2"), ("resource", url)]'
-        ) from None
-    for name, value in listed:
-        if not isinstance(name, str):
-            raise InvalidRequest(f"the name of an input is {name!r}; expected a str")
-        result.append((name, _value(name, value)))
-    return result
+    return [(name, _value(name, value)) for name, value in pairs(inputs)]
 
 
 def _value(name: str, value: Any) -> Value:

@@ -31,7 +31,7 @@ from ..http.pickling import KeepsItsLogin, as_authentication, requests_auth, spl
 from ..http.xml import MALFORMED, plain
 from .descriptions import Description, Descriptions, readable
 from .execution import Execution
-from .inputs import ExecuteRequest, build_request, values
+from .inputs import ExecuteRequest, build_request, pairs, values
 
 if TYPE_CHECKING:
     from ...transport import AffinitySession
@@ -280,7 +280,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
                 described = None
                 if response is None:
                     described = self.description(identifier)
-                    inputs = references.resolve(self.session, inputs, described)
+                    inputs = references.resolve(self.session, pairs(inputs), described)
                 built = build_request(
                     execution,
                     identifier,
@@ -295,7 +295,9 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
             execution.parseResponse(given(response))
             return execution
         self._bind()
-        root = execution.submitRequest(request or b"") if built is None else execution.submit(built)
+        root = (
+            execution.submitRequest(request or b"") if built is None else execution._submit(built)
+        )
         execution.parseResponse(root)
         execution.note_evidence()
         return execution
