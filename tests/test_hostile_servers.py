@@ -20,11 +20,10 @@ import pytest
 import requests
 
 from pavics_affinity import Backend, Node, Service, Topology, Workflow, discover
-from pavics_affinity.clients.http import answers
+from pavics_affinity.clients.http import answers, waiting
 from pavics_affinity.clients.ogcapi.results import output_of
 from pavics_affinity.clients.outputs import metalink
 from pavics_affinity.clients.outputs import output as outputs
-from pavics_affinity.clients.wps import status
 from pavics_affinity.discovery.finder import FINDER
 from pavics_affinity.errors import (
     AffinityError,
@@ -52,7 +51,7 @@ MARGIN = 48.0
 def server(monkeypatch):
     FINDER.forget()
     for name, value in (("GONE_FOR", 0.2), ("UNREADABLE_FOR", 0.2)):
-        monkeypatch.setattr(status, name, value)
+        monkeypatch.setattr(waiting, name, value)
     with RawServer() as made:
         yield made
 

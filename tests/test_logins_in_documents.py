@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pavics_affinity import Workflow
-from pavics_affinity.clients.wps import status
+from pavics_affinity.clients.http import waiting
 from pavics_affinity.errors import AffinityError
 from support import wpsdocs
 from support.loopback import Answer, Seen, Server
@@ -28,7 +28,7 @@ JSON = {"Content-Type": "application/json"}
 @pytest.fixture
 def service(monkeypatch) -> Iterator[ScriptedWPS]:
     for name in ("GONE_FOR", "UNREADABLE_FOR"):
-        monkeypatch.setattr(status, name, 0.0)
+        monkeypatch.setattr(waiting, name, 0.0)
     with ScriptedWPS() as server:
         yield server
 

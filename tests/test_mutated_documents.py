@@ -21,11 +21,11 @@ from fuzz.seeds import (
     RESPONSES,
 )
 from pavics_affinity import Workflow
+from pavics_affinity.clients.http import waiting
 from pavics_affinity.clients.ogcapi.jobs import Job
 from pavics_affinity.clients.ogcapi.results import Results
 from pavics_affinity.clients.outputs import metalink
 from pavics_affinity.clients.outputs.output import Output
-from pavics_affinity.clients.wps import status
 from pavics_affinity.clients.wps.descriptions import Description
 from pavics_affinity.clients.wps.execution import Execution
 from pavics_affinity.clients.wps.service import WebProcessingService
@@ -147,9 +147,9 @@ def elsewhere():
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(status, "GONE_FOR", 0.0)
-    monkeypatch.setattr(status, "UNREADABLE_FOR", 0.0)
-    monkeypatch.setattr(status, "LEAST_PAUSE", 0.0)
+    monkeypatch.setattr(waiting, "GONE_FOR", 0.0)
+    monkeypatch.setattr(waiting, "UNREADABLE_FOR", 0.0)
+    monkeypatch.setattr(waiting, "LEAST_PAUSE", 0.0)
 
 
 @settings(MANY, max_examples=60)

@@ -235,9 +235,9 @@ class Workflow(ShownAsCard):
 
         Nothing is sent here; ``wait`` asks the server.
         """
-        from .clients.reattach import take_up
+        from .clients.reattach import reattach
 
-        found = [take_up(self.session, step) for step in self.record.steps]
+        found = [reattach(self.session, step) for step in self.record.steps]
         return [execution for execution in found if execution is not None]
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pavics_affinity.clients.http import polling
+from pavics_affinity.clients.http import waiting
 from pavics_affinity.errors import (
     AffinityWarning,
     ExecutionFailed,
@@ -126,7 +126,7 @@ def test_a_strange_word_in_the_answer_to_the_execution_does_not_lose_the_job(api
         ],
     ],
 )
-def test_results_are_found_by_whatever_link_the_job_has(api, submit, links):
+def test_results_are_found_by_each_kind_of_link_of_the_job(api, submit, links):
     job = submit({"status": "successful", "links": links}).wait()
     api.other = lambda seen: api.json({"out": "there"}) if seen.path == "/there" else Answer(404)
     assert job.results() == {"out": "there"}
@@ -248,7 +248,7 @@ def test_a_wait_that_ends_says_how_long_the_status_has_not_changed(submit):
 
 def test_a_status_that_does_not_change_is_warned_of_once(submit, monkeypatch):
     """It may be a job that was lost; nothing tells it from a long one."""
-    monkeypatch.setattr(polling, "QUIET", 0.2)
+    monkeypatch.setattr(waiting, "QUIET", 0.2)
     running = {"status": "running"}
     job = submit(*[running] * 20, {"status": "successful"})
     with pytest.warns(AffinityWarning, match="unchanged for .*Pass a timeout") as warned:

@@ -355,7 +355,7 @@ def test_what_every_node_answers_alike_is_handed_on_as_it_is(first, sent):
 
 
 @pytest.mark.parametrize("magic", [b"\x89HDF\r\n\x1a\n", b"CDF\x01\0"])
-def test_binary_content_is_sent_along_whatever_urls_it_holds(first, sent, magic):
+def test_binary_content_is_sent_along_with_the_urls_in_it(first, sent, magic):
     content = magic + b"history = " + first.url("/outputs/a.nc").encode()
     encoded = base64.b64encode(content).decode()
     with Workflow() as wf:

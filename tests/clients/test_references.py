@@ -349,7 +349,7 @@ def test_an_embedded_output_is_sent_along(cluster, produced):
     assert wps.execute("wordcounter", [("text", node)]).wait().output("output").text() == "3"
 
 
-def test_an_execution_of_several_outputs_is_no_input(cluster, produced):
+def test_an_execution_of_several_outputs_is_not_an_input(cluster, produced):
     wf, _ = produced
     wps = wf.wps(cluster.url("flyingpigeon"))
     echo = wps.execute("echo", [("text", "x")]).wait()
@@ -357,7 +357,7 @@ def test_an_execution_of_several_outputs_is_no_input(cluster, produced):
         wps.execute("echo", [("text", echo)])
 
 
-def test_an_execution_that_still_runs_is_no_input(cluster, produced):
+def test_an_execution_that_still_runs_is_not_an_input(cluster, produced):
     wf, _ = produced
     wps = wf.wps(cluster.url("flyingpigeon"))
     running = wps.execute("sleep", [("delay", "1")])

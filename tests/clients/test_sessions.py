@@ -65,7 +65,7 @@ def test_its_own_settings_are_kept(server):
     assert answers == [200]
 
 
-def test_other_hosts_are_told_nothing_also_across_a_redirect(server):
+def test_other_hosts_receive_nothing_also_across_a_redirect(server):
     own = requests.Session()
     with Server("127.0.0.2") as other, Workflow() as wf:
         server.answer = lambda seen: Answer(302, headers={"Location": other.url("/x")})
@@ -133,7 +133,7 @@ def test_it_may_be_pickled(server):
 
 
 @pytest.mark.parametrize("given", [None, requests, "session"])
-def test_what_is_no_session_is_refused(given):
+def test_other_objects_than_a_session_are_refused(given):
     with pytest.raises(InvalidRequest, match=r"expected a requests\.Session of your own"):
         pin_session(given)
 

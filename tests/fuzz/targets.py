@@ -27,15 +27,14 @@ from pavics_affinity import Topology, Workflow
 from pavics_affinity.batch.journal import BatchJournal
 from pavics_affinity.clients import references
 from pavics_affinity.clients.http import answers, urls, xml
-from pavics_affinity.clients.http.addresses import wrong_public_url
-from pavics_affinity.clients.http.logins import split_login
+from pavics_affinity.clients.http.pickling import split_login
+from pavics_affinity.clients.http.urls import wrong_public_url
+from pavics_affinity.clients.http.waiting import Trouble
 from pavics_affinity.clients.limits import read_json, read_yaml
-from pavics_affinity.clients.ogcapi import accepted
+from pavics_affinity.clients.ogcapi import answers as oapi_answers
+from pavics_affinity.clients.ogcapi.answers import check_status, is_not_ready, state_of
 from pavics_affinity.clients.ogcapi.jobs import Job
-from pavics_affinity.clients.ogcapi.jobstatus import JobDocument
-from pavics_affinity.clients.ogcapi.problems import check_status, is_not_ready
 from pavics_affinity.clients.ogcapi.results import Results, output_of, raw_results
-from pavics_affinity.clients.ogcapi.states import state_of
 from pavics_affinity.clients.outputs import codings, names
 from pavics_affinity.clients.outputs.boxes import Box
 from pavics_affinity.clients.outputs.local import local_path
@@ -45,7 +44,6 @@ from pavics_affinity.clients.outputs.transfer import Remote, Transfer
 from pavics_affinity.clients.wps.descriptions import Description
 from pavics_affinity.clients.wps.execution import Execution
 from pavics_affinity.clients.wps.literals import LiteralRule
-from pavics_affinity.clients.wps.status import StatusDocument, Trouble
 from pavics_affinity.discovery import document_text, finder, topology_of
 from pavics_affinity.errors import AffinityError
 from pavics_affinity.journal import read as read_journal
@@ -212,11 +210,11 @@ def _read(output: Output) -> None:
 
 def status(document: bytes) -> None:
     with _workflow() as wf:
-        found = StatusDocument(wf.session, FILE, process="p").judged(_answer(document, "text/xml"))
+        execution = Execution(url=WPS, session=wf.session)
+        found = execution._judge(_answer(document, "text/xml"))
         if isinstance(found, Trouble):
             assert clean(found.what)
             return
-        execution = Execution(url=WPS, session=wf.session)
         execution.parseResponse(found)
         _use(execution)
 
@@ -230,8 +228,7 @@ def exception_report(document: bytes) -> None:
                         _answer(document, "text/xml", code),
                         "Capabilities",
                         doing="it",
-                        service="WPS",
-                        asker=wf.session,
+                        session=wf.session,
                         execute=execute,
                     )
                 )
@@ -334,9 +331,7 @@ def definition(document: bytes) -> None:
 def job(document: bytes) -> None:
     with _workflow(document, "application/json") as wf:
         made = Job(wf.session, f"{API}/jobs/1")
-        found = JobDocument(wf.session, made.location, process="p").judged(
-            _answer(document, "application/json")
-        )
+        found = made._judge(_answer(document, "application/json"))
         if isinstance(found, Trouble):
             assert clean(found.what)
             return
@@ -367,7 +362,7 @@ def problem(document: bytes) -> None:
             for execute in (False, True):
                 _each(
                     lambda answer=answer, execute=execute: check_status(
-                        answer, doing="it", asker=wf.session, execute=execute
+                        answer, doing="it", session=wf.session, execute=execute
                     )
                 )
 
@@ -385,8 +380,8 @@ def accepted_job(document: bytes) -> None:
         answer = answers.read(
             _response(body, "application/json", code, _headers(head)), url=f"{API}/processes"
         )
-        if accepted.is_job(answer, ["o"], asynchronous=True, raw=False):
-            accepted.job_url(answer, lambda path: f"{API}/{path}")
+        if oapi_answers.is_job(answer, ["o"], asynchronous=True, raw=False):
+            oapi_answers.job_url(answer, lambda path: f"{API}/{path}")
     with _workflow(body, "application/json", 201, _headers(head)) as wf:
         client = wf.processes(API, json_=json.dumps(seeds.LANDING))
         client._described["step"] = {"inputs": {}}

@@ -42,8 +42,6 @@ class Limits:
     """Levels of JSON and YAML."""
     nodes: int = 200_000
     """Values of YAML, each of which takes a kilobyte; with aliases written out."""
-    names: int = 100_000
-    """Names that are compared with a misspelt one."""
 
 
 LIMITS = Limits()

@@ -1,4 +1,4 @@
-"""What is handed to programs that do not send their requests through a session of ours."""
+"""Headers and links for programs that do not send their requests through our session."""
 
 from __future__ import annotations
 
@@ -24,17 +24,15 @@ def headers_for(session: AffinitySession, url: str) -> dict[str, str]:
     if target.url != url:
         raise InvalidRequest(
             f"the requests of workflow {session.machineid!r} go to node {target.node!r} itself: "
-            f"fetch {target.url!r}, which .link({url!r}) returns, in place of {url!r}",
-            machineid=session.machineid,
-            node=target.node,
-            url=url,
+            f"fetch {target.url!r}, which .link({url!r}) returns, instead of {url!r}",
+            **session.details(url) | {"node": target.node},
         )
     pin.executed(target)
     return {target.header: session.machineid if target.key is None else target.key}
 
 
 def _check_scope(session: AffinitySession, url: str) -> None:
-    """Raise `OutOfScope` for a host that a document has named, as far as can be told.
+    """Raise `OutOfScope` for a host that a document may have named.
 
     The first URL of a workflow is from its user: no document of its services was read yet.
     """
@@ -45,12 +43,11 @@ def _check_scope(session: AffinitySession, url: str) -> None:
         return
     host = urlsplit(url).hostname
     raise OutOfScope(
-        f"{url!r} is on host {host!r}, which is none of the hosts of workflow "
-        f"{session.machineid!r}. A service's document may name any host, so this one is not told "
-        f"the machineid. If it belongs to the site, call .add_scope({host!r}) first; if it does "
-        "not, the URL needs neither header nor link",
-        machineid=session.machineid,
-        url=url,
+        f"{url!r} is on host {host!r}, which is not one of the hosts of workflow "
+        f"{session.machineid!r}. A service's document may name any host, so this one does not "
+        f"receive the machineid. If it belongs to the site, call .add_scope({host!r}) first; "
+        "if it does not, the URL needs neither header nor link",
+        **session.details(url),
     )
 
 
@@ -58,7 +55,7 @@ def link_for(session: AffinitySession, url: str, form: Form = "path") -> str:
     """Return a URL that leads to the workflow's node by itself; see `Workflow.link`."""
     if form not in get_args(Form):
         raise InvalidRequest(f"form is {form!r}; expected 'path' or 'query'")
-    _check_scope(session, web_url(url, base="", what="what is to be linked"))
+    _check_scope(session, web_url(url, base="", what="what the link is for"))
     introduce(session, url)
     found = link(session.pin, url, form=form)
     if found is None:
@@ -66,8 +63,6 @@ def link_for(session: AffinitySession, url: str, form: Form = "path") -> str:
             f"no link leads to the workflow's node for {url}: behind a plain proxy only a request "
             "header does. Use .headers(url) or .session, or give the workflow a topology that has "
             "the nodes' addresses, or a strict proxy",
-            machineid=session.machineid,
-            node=session.node,
-            url=url,
+            **session.details(url),
         )
     return found

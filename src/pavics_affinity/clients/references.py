@@ -1,11 +1,11 @@
-"""Inputs that are outputs of earlier steps, in the form in which a service can fetch them.
+"""Inputs that are outputs of earlier steps, as URLs that a service can fetch.
 
-A service that fetches a reference sends no machineid. Through a proxy it may so
-reach another node than the one that has the file, and PyWPS takes that node's
-404 page for data. So a reference leaves here only as a URL that leads to the
-right node by itself; where there is none, it is refused. The same holds for the
-URLs inside of a text that is sent along: a list in JSON, a metalink. Escapes of
-JSON and XML are read, and text in base64; compressed and binary content is not.
+A service that fetches a reference sends no machineid. Through a proxy it may reach another
+node than the one that has the file, and PyWPS takes that node's 404 page for data. So a
+reference is sent only as a URL that leads to the right node by itself; where there is none,
+it is refused. The same holds for the URLs in a text that is sent along: a list in JSON, a
+metalink. Escapes of JSON and XML are read, and text in base64; compressed and binary
+content is not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import copy
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
@@ -50,6 +50,10 @@ _ESCAPE = re.compile(
 )
 
 
+#: One of these is in every URL, also in an escaped or quoted one.
+_IN_A_URL = re.compile(r"[:/%\\&]")
+
+
 class Embedded(ComplexDataInput):
     """A complex input whose value is content, also where it looks like a URL to OWSLib."""
 
@@ -58,63 +62,26 @@ class Embedded(ComplexDataInput):
         return self.complexDataRaw()
 
 
-def resolve(session: AffinitySession, inputs: Any, described: Description | None = None) -> Any:
-    """Put inputs that refer to earlier outputs into the form that the service can use.
+def resolve(
+    session: AffinitySession,
+    inputs: Iterable[tuple[str, Any]],
+    described: Description | None = None,
+) -> list[tuple[str, Any]]:
+    """Return inputs in which outputs of earlier steps are what the service can fetch.
 
-    Parameters
-    ----------
-    session : AffinitySession
-        The workflow's.
-    inputs : iterable of (str, value) or mapping
-        As `WebProcessingService.execute` takes them. A value may be an `Output`,
-        an execution that has one output, the result of a birdy process that has
-        one, or the URL of an output, alone or in a ``ComplexDataInput``.
-    described : Description, optional
-        Tells which inputs are complex.
-
-    Returns
-    -------
-    list of (str, value)
-        What refers to nothing is as it was; so is the whole, if it holds no pairs.
-
-    Raises
-    ------
-    ReferenceRefused
-        The service could not be sure to fetch an input from the right node.
-    InvalidRequest
-        An execution was given that has not ended, or has not exactly one output.
+    A value may be an `Output`, an execution that has one output, the result of a birdy
+    process that has one, or the URL of an output, alone or in a ``ComplexDataInput``. What
+    refers to nothing stays as it is. `ReferenceRefused` is raised if the service might
+    fetch an input from the wrong node.
     """
-    pairs = inputs.items() if isinstance(inputs, Mapping) else inputs
-    try:
-        listed = [(name, value) for name, value in pairs]
-    except (TypeError, ValueError):
-        return inputs  # refused, in better words, by who builds the request
     rules = {} if described is None else described.inputs
-    return [(name, as_input(session, name, value, rules.get(name))) for name, value in listed]
+    return [(name, as_input(session, name, value, rules.get(name))) for name, value in inputs]
 
 
 def resolve_json(session: AffinitySession, inputs: Any, name: str = "") -> Any:
-    """Put references among the inputs of an OGC API process into the form that it can use.
+    """Return inputs of an OGC API process, as `resolve`; dicts and lists are gone through.
 
-    Parameters
-    ----------
-    session : AffinitySession
-        The workflow's.
-    inputs : object
-        What is to be sent as JSON: dicts and lists are gone through. A value may
-        be as for `resolve`, or a link, ``{"href": url}``.
-    name : str
-        Of the input, for messages.
-
-    Returns
-    -------
-    object
-        The same, with outputs as links, or as values where they were sent along.
-
-    Raises
-    ------
-    ReferenceRefused, InvalidRequest
-        As `resolve`.
+    Outputs become links, ``{"href": url}``, or values where the service sent them along.
     """
     value = single(inputs, name)
     what = f"input {name!r}"
@@ -139,26 +106,9 @@ def resolve_json(session: AffinitySession, inputs: Any, name: str = "") -> Any:
 def hand_on(session: AffinitySession, url: str, what: str) -> str:
     """Return a URL from which a service gets the file of the workflow's node.
 
-    Parameters
-    ----------
-    session : AffinitySession
-        Of the workflow that the file belongs to.
-    url : str
-        The file's.
-    what : str
-        What it is, for messages: ``"input 'resource'"``.
-
-    Returns
-    -------
-    str
-        The URL as it is, if it names a node or is of data that does not belong to
-        a node; else the node's own, or one of the proxy's that holds the routing
-        key.
-
-    Raises
-    ------
-    ReferenceRefused
-        There is no such URL.
+    It stays as it is if it names a node, or is of data that belongs to no node; else it is
+    the node's own, or one of the proxy's that holds the routing key. `ReferenceRefused` is
+    raised if there is none.
     """
     pin = session.pin
     if not pin.is_local(url):
@@ -168,8 +118,8 @@ def hand_on(session: AffinitySession, url: str, what: str) -> str:
         return found
     node = f"node {session.node!r}" if session.node else "the workflow's node"
     message = (
-        f"{what} is {url}: the file is on {node} only, as far as is known, and a service that "
-        "fetches it sends no machineid. So the proxy would lead it to any node, and it may take "
+        f"{what} is {url}: the file is on {node} and, as far as is known, nowhere else. A service "
+        "that fetches it sends no machineid, so the proxy may send it to any node, and it may take "
         "that node's 404 page for data. Pass the file:// path, if the process gives one; or give "
         "the workflow a topology that has the nodes' addresses or a strict proxy; or send the "
         "content along: ComplexDataInput(output.text()), or, of a binary file, "
@@ -182,25 +132,12 @@ def hand_on(session: AffinitySession, url: str, what: str) -> str:
 
 def _refuse(session: AffinitySession, message: str, url: str | None) -> None:
     if session.pin.strict:
-        raise ReferenceRefused(
-            message,
-            machineid=session.machineid,
-            node=session.node,
-            url=url,
-        )
+        raise ReferenceRefused(message, **session.details(url))
     warn(message)
 
 
 def single(value: Any, name: str) -> Any:
-    """Return the one output of an execution or of a birdy result; other values as they are.
-
-    Raises
-    ------
-    InvalidRequest
-        The execution has not ended, or has not exactly one output.
-    ExecutionFailed
-        It failed.
-    """
+    """Return the one output of an execution or of a birdy result; other values as they are."""
     if isinstance(value, Execution):
         if value.status is None or not value.isComplete():
             raise InvalidRequest(
@@ -221,7 +158,7 @@ def _only(outputs: Mapping[str, Any], name: str) -> Any:
     listed = ", ".join(outputs) or "none"
     raise InvalidRequest(
         f"input {name!r} is the result of a process that has {len(outputs)} outputs ({listed}); "
-        "pass the one that is meant",
+        "pass one of them",
         input=name,
     )
 
@@ -270,6 +207,8 @@ def _of_base64(session: AffinitySession, value: str, what: str) -> str:
 
 def _of_text(session: AffinitySession, value: str, what: str) -> str:
     """Hand on the URL that a text is, or those that it names."""
+    if not _IN_A_URL.search(value):
+        return value
     handed = cache(partial(hand_on, session, what=what))  # a document has some of them often
     whole = value.strip()
     if _WHOLE_URL.fullmatch(whole):
@@ -307,18 +246,14 @@ def _character(escape: re.Match[str]) -> str:
 
 
 def _of_output(output: Output, what: str, rule: InputRule | None) -> Any:
+    kind = None if rule is None else rule.kind
     box = output._as_box()
-    if (
-        rule is not None
-        and rule.kind == "bbox"
-        and box is None
-        and "json" in (output.mimeType or "")
-    ):
+    if box is None and kind == "bbox" and "json" in (output.mimeType or ""):
         box = Box.of_json(output.json())
-    if box is not None and (rule is None or rule.kind in ("bbox", "")):
+    if box is not None and kind in (None, "bbox", ""):
         _warn_of_axes(output.session, box, what)
         return box.as_input()
-    complex_ = rule is not None and rule.kind == "complex"
+    complex_ = kind == "complex"
     # A type that the process does not list would be refused; without one it takes its default.
     mimetype = output.mimeType if rule is not None and output.mimeType in rule.formats else None
     if output.reference is not None:
@@ -331,10 +266,10 @@ def _of_output(output: Output, what: str, rule: InputRule | None) -> Any:
                 "proxy for, without a machineid. Pass its files instead: output.files()"
             )
             _refuse(output.session, message, output.reference)
-        url = hand_on(output.session, _url_of(output, what), what)
+        url = hand_on(output.session, output._url(what), what)
         return ComplexDataInput(url, mimeType=mimetype) if complex_ else url
     if complex_ and _is_base64(output.encoding):
-        text = _of_base64(output.session, "".join(_texts(output)), what)
+        text = _of_base64(output.session, _raw_text(output), what)
         return Embedded(text, mimeType=mimetype, encoding="base64")
     text = _of_text(output.session, output.text(), what)
     return Embedded(text, mimeType=mimetype) if complex_ else text
@@ -358,7 +293,7 @@ def _as_json_value(output: Output, name: str) -> Any:
         listed = _rewritten_metalink(output, what)
         if listed is not None:
             return {"value": listed, "mediaType": output.mimeType}
-        href = hand_on(output.session, _url_of(output, what), what)
+        href = hand_on(output.session, output._url(what), what)
         return {"href": href, "type": output.mimeType} if output.mimeType else {"href": href}
     box = output._as_box()
     if box is not None:
@@ -372,10 +307,6 @@ def _as_json_value(output: Output, name: str) -> Any:
     return _of_text(output.session, output.text(), what)
 
 
-def _url_of(output: Output, what: str) -> str:
-    return output._url(what)
-
-
 def _rewritten_metalink(output: Output, what: str) -> str | None:
     """Return a metalink with the URLs that lead to its files, or None if it is right as it is."""
     if not is_metalink(output.mimeType) or output._local_file() is not None:
@@ -385,6 +316,5 @@ def _rewritten_metalink(output: Output, what: str) -> str | None:
     return None if rewritten == text else rewritten
 
 
-def _texts(output: Output) -> Iterator[str]:
-    for value in output.data:
-        yield value.decode() if isinstance(value, bytes) else str(value)
+def _raw_text(output: Output) -> str:
+    return "".join([v.decode() if isinstance(v, bytes) else str(v) for v in output.data])

@@ -1,4 +1,4 @@
-"""A Session of the user's own, kept to a workflow's node."""
+"""A user's own `requests.Session`, pinned to a workflow's node."""
 
 from __future__ import annotations
 
@@ -17,26 +17,20 @@ AnySession = TypeVar("AnySession", bound=requests.Session)
 
 
 class HasSession(Protocol):
-    """What has a workflow's session: a `Workflow`."""
+    """A `Workflow`."""
 
     session: AffinitySession
 
 
 class PinnedAdapter(BaseAdapter):
-    """Hands requests to a workflow's adapter; closing it does not end the workflow.
-
-    Parameters
-    ----------
-    session : AffinitySession
-        The workflow's.
-    """
+    """Hands requests to a workflow's adapter; closing it does not end the workflow."""
 
     def __init__(self, session: AffinitySession) -> None:
         super().__init__()
         self.session = session
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> Any:
-        """Send a request, as requests' own adapter does."""
+        """Send a request by the workflow's adapter."""
         return self.session.affinity.send(request, *args, **options)
 
     def close(self) -> None:
@@ -49,7 +43,7 @@ class PinnedAdapter(BaseAdapter):
 def pin_session(
     session: AnySession, workflow: HasSession | None = None, *, hosts: Iterable[str] = ()
 ) -> AnySession:
-    """Keep a Session of the user's own to a workflow's node.
+    """Pin your own `requests.Session` to a workflow's node.
 
     Its authentication, cookies, proxies, certificates, headers and hooks stay as
     they are. A machineid among its headers is adopted as the workflow's.
@@ -59,15 +53,15 @@ def pin_session(
     session : requests.Session
         Changed, and returned. It may be closed without ending the workflow.
     workflow : Workflow, optional
-        By default the one in force.
+        By default the current one.
     hosts : iterable of str
-        Hosts, or URLs of services, that may be told the machineid, besides those
+        Hosts, or URLs of services, that may receive the machineid, besides those
         of the workflow's topology and clients.
 
     Raises
     ------
     InvalidRequest
-        It is no `requests.Session`, or one that belongs to a workflow.
+        It is not a `requests.Session`, or belongs to a workflow.
     MachineIdConflict
         Its headers name another machineid than the workflow's.
     """
@@ -85,7 +79,7 @@ def pin_session(
     for prefix, adapter in list(session.adapters.items()):
         if prefix.lower().startswith(("http://", "https://")):
             _warn_of_loss(prefix, adapter)
-            # By a longer prefix, requests would leave past the pin.
+            # Requests to a longer prefix would bypass the pin.
             del session.adapters[prefix]
     for scheme in ("http://", "https://"):
         session.mount(scheme, PinnedAdapter(pinned))

@@ -69,8 +69,6 @@ class Step:
         Whether an earlier process sent it, and this one reads its result.
     answer : bytes or None
         What an earlier process was answered, where that was the whole result.
-    client : callable or None
-        Weak reference to the client's object for it.
     """
 
     number: int
@@ -89,7 +87,6 @@ class Step:
     digest: str = ""
     recalled: bool = False
     answer: bytes | None = field(default=None, repr=False)
-    client: Callable[[], Any] | None = field(default=None, repr=False)
     _tell: Listener | None = field(default=None, repr=False)
 
     @property
@@ -185,7 +182,7 @@ class Step:
 
     def row(self) -> dict[str, Any]:
         """Return the step as a plain dict."""
-        hidden = ("answer", "client", "_tell", "digest")
+        hidden = ("answer", "_tell", "digest")
         plain = {k: v for k, v in self.__dict__.items() if k not in hidden}
         return {**plain, "outputs": dict(self.outputs)}
 

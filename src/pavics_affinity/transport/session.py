@@ -6,7 +6,7 @@ import contextlib
 import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -41,6 +41,8 @@ from .withheld import (
     nothing_added,
     withhold_cookies,
 )
+
+T = TypeVar("T")
 
 
 class AffinitySession(requests.Session):
@@ -91,6 +93,7 @@ class AffinitySession(requests.Session):
         #: Undone when the session is closed: temporary files, above all.
         self.ends = contextlib.ExitStack()
         weakref.finalize(self, self.ends.close)
+        self._shared: dict[type[Any], Any] = {}
 
     @property
     def pin(self) -> Pin:
@@ -121,6 +124,17 @@ class AffinitySession(requests.Session):
     def closed(self) -> bool:
         """Whether the session refuses further requests."""
         return self.affinity.closed
+
+    def shared(self, kind: type[T]) -> T:
+        """Return the one object of this class that all clients of the session share."""
+        if kind not in self._shared:
+            self._shared.setdefault(kind, kind())
+        found: T = self._shared[kind]
+        return found
+
+    def details(self, url: str | None) -> dict[str, Any]:
+        """Return what an error of this workflow states, as keyword arguments."""
+        return {"machineid": self.machineid, "node": self.node, "url": url}
 
     def bind(
         self,

@@ -322,7 +322,7 @@ def test_access_forbidden_is_birdys_own_error(service, wf):
         wf.birdy(service.url())
 
 
-def test_what_is_no_service_is_said_to_be_none(service, wf):
+def test_the_error_for_a_url_that_is_not_a_service_says_so(service, wf):
     service.capabilities = Answer(200, b"<html><title>Welcome</title></html>")
     with pytest.raises(NotAService):
         wf.birdy(service.url())
@@ -388,7 +388,7 @@ def test_temporary_files_end_with_the_workflow(cluster, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_temporary_files_end_with_a_workflow_that_nobody_closes(cluster, tmp_path, monkeypatch):
+def test_temporary_files_end_with_a_workflow_that_is_never_closed(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     wf = Workflow()
     wf.birdy(cluster.url("flyingpigeon")).echo(text="x")
@@ -421,10 +421,12 @@ class OtherBirdy:
         execution._path = execution.somewhere = str(self.directory)
 
 
-def test_a_directory_that_is_not_ours_is_never_removed(service, tmp_path, monkeypatch):
+@pytest.mark.parametrize("files", [["precious"], []])
+def test_a_directory_that_is_not_ours_is_never_removed(service, tmp_path, monkeypatch, files):
     keep = tmp_path / "keep"
     keep.mkdir()
-    (keep / "precious").touch()
+    for name in files:
+        (keep / name).touch()
     from birdy.client.outputs import WPSResult
 
     monkeypatch.setattr(
@@ -437,7 +439,7 @@ def test_a_directory_that_is_not_ours_is_never_removed(service, tmp_path, monkey
         ours = Path(result._path)
         (ours / "file").touch()
         assert ours != keep
-    assert (keep / "precious").exists()
+    assert [found.name for found in keep.iterdir()] == files
     assert not ours.exists()
 
 
@@ -511,7 +513,7 @@ FILES = {
 
 @pytest.mark.parametrize("mimetype", FILES)
 @pytest.mark.parametrize("status", [202, 204, 404, 429, 500])
-def test_an_error_in_place_of_a_result_is_no_result(service, client, mimetype, status):
+def test_an_error_instead_of_a_result_is_not_a_result(service, client, mimetype, status):
     page = b"" if status == 204 else b"<html>slow down</html>"
     service.files = lambda seen: Answer(status, page, {"Content-Type": mimetype})
     service.execute = lambda seen: service.xml(
@@ -526,7 +528,7 @@ def test_an_error_in_place_of_a_result_is_no_result(service, client, mimetype, s
 
 @pytest.mark.parametrize("status", [404, 429, 503])
 @pytest.mark.parametrize("how", ["metalink", "archive"])
-def test_an_error_in_place_of_a_linked_file_is_no_result(service, tmp_path, status, how):
+def test_an_error_instead_of_a_linked_file_is_not_a_result(service, tmp_path, status, how):
     link = (
         '<metalink xmlns="urn:ietf:params:xml:ns:metalink"><file name="x.txt">'
         f"<url>{service.url('/o/x.txt')}</url></file></metalink>"

@@ -238,7 +238,7 @@ def test_another_service_is_named(service, session, kind):
         (Answer(200, wpsdocs.description("step")), "check the URL"),
     ],
 )
-def test_what_is_no_wps_comes_with_the_way_on(service, session, answer, words):
+def test_an_answer_that_is_not_a_wps_comes_with_advice(service, session, answer, words):
     service.capabilities = answer
     with pytest.raises(ServiceError, match=words):
         WebProcessingService(service.url(), session=session)
@@ -255,7 +255,7 @@ def test_what_is_no_wps_comes_with_the_way_on(service, session, answer, words):
         (Answer(404, b"<html>"), "check the URL"),
     ],
 )
-def test_what_is_no_ogc_api_comes_with_the_way_on(service, session, answer, words):
+def test_an_answer_that_is_not_an_ogc_api_comes_with_advice(service, session, answer, words):
     service.answer = lambda seen: answer
     with pytest.raises(NotAService, match=words):
         Processes(service.url(), session=session)

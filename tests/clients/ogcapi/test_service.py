@@ -271,7 +271,7 @@ def test_threads_share_a_client(site, wf):
 # ---- answers that a test decides ----
 
 
-def test_what_is_no_api_is_said_to_be_none(api, wf):
+def test_the_error_for_a_url_that_is_not_an_ogc_api_says_so(api, wf):
     for landing in (
         Answer(200, b"<html><title>Welcome</title></html>"),
         Answer(404, b"gone"),
@@ -330,13 +330,13 @@ def test_outputs_as_the_standard_has_them(api, client):
 
 
 @pytest.mark.parametrize("href", ["file:///etc/passwd", "ftp://x/y", "http://a\x00b/", "gopher:x"])
-def test_a_result_that_is_no_web_url_is_not_asked_for(api, client, href):
+def test_a_result_that_is_not_a_web_url_is_not_asked_for(api, client, href):
     api.execute = lambda seen: api.json({"out": {"href": href}})
     with pytest.raises(OutOfScope):
         client.execute("step", {}).output("out")
 
 
-def test_a_job_elsewhere_is_told_neither_id_nor_credentials(api, wf):
+def test_a_job_elsewhere_receives_neither_id_nor_credentials(api, wf):
     with Server("127.0.0.2") as other:
         other.answer = lambda seen: ScriptedAPI.json({"status": "successful"})
         api.execute = lambda seen: api.json({}, 201, Location=other.url("/jobs/1"))

@@ -2,14 +2,14 @@
 
 import datetime as dt
 import decimal
-import difflib
 
 import pytest
 from owslib.wps import BoundingBoxDataInput, ComplexDataInput
 
 from pavics_affinity import WebProcessingService
 from pavics_affinity.clients.http import xml
-from pavics_affinity.clients.wps.descriptions import Description, near, values
+from pavics_affinity.clients.wps.descriptions import Description
+from pavics_affinity.clients.wps.inputs import values
 from pavics_affinity.errors import InvalidRequest, UnknownInput, UnknownOutput
 from support import wpsdocs
 
@@ -172,7 +172,7 @@ def test_a_mapping_will_do():
 
 
 @pytest.mark.parametrize("inputs", [None, 3, ["abc"], [("x",)], "delay=2"])
-def test_what_are_no_pairs_is_refused(inputs):
+def test_inputs_that_are_not_pairs_are_refused(inputs):
     with pytest.raises(InvalidRequest, match="pairs of a name and a value"):
         values(inputs)
 
@@ -193,39 +193,6 @@ def test_a_list_as_value_is_refused_with_the_way_to_give_several():
 )
 def test_a_process_is_asynchronous_if_it_says_both(flags, asynchronous):
     assert described(flags=flags).asynchronous is asynchronous
-
-
-def test_a_near_name_is_found_among_many_in_few_comparisons(monkeypatch):
-    compared = []
-    ratio = difflib.SequenceMatcher.real_quick_ratio
-    monkeypatch.setattr(
-        difflib.SequenceMatcher,
-        "real_quick_ratio",
-        lambda matcher: compared.append(1) or ratio(matcher),
-    )
-    names = [f"process_{number:x}" for number in range(60_000)]
-    assert "'subset_bbox'" in near("subset_bbx", [*names, "subset_bbox"], "process")
-    assert "'process_beef'" in near("proces_beef", names, "process")
-    assert len(compared) < 1000
-
-
-@pytest.mark.parametrize(
-    ("name", "names"),
-    [
-        ("x" * 10**6, ["subset"]),
-        ("subset", ["x" * 10**6]),
-        ("", [""]),
-        ("a" * 200, ["a" * 199] * 9),
-    ],
-)
-def test_names_of_any_length_are_compared(name, names):
-    assert len(near(name, names, "process")) < 1000
-
-
-def test_near_names_ignore_case():
-    assert near("SUBSET", ["subset_bbox", "subset", "zz"], "process").startswith(
-        "did you mean 'subset'"
-    )
 
 
 # ---- descriptions that servers in the field write ----

@@ -15,7 +15,7 @@ import pytest
 from owslib.util import ServiceException
 
 from pavics_affinity import Backend, Node, Service, Topology
-from pavics_affinity.clients.http import polling
+from pavics_affinity.clients.http import waiting
 from pavics_affinity.clients.references import single
 from pavics_affinity.clients.wps.service import SYNC, WebProcessingService
 from pavics_affinity.errors import (
@@ -198,7 +198,7 @@ def test_a_wait_that_is_over_says_how_long_the_status_has_not_changed(service, e
 
 
 def test_a_status_that_does_not_change_is_warned_of_and_waited_for(service, execution, monkeypatch):
-    monkeypatch.setattr(polling, "QUIET", 0.2)
+    monkeypatch.setattr(waiting, "QUIET", 0.2)
     script(service, *[document(service, wpsdocs.STARTED)] * 15, service.xml(HELLO))
     with pytest.warns(AffinityWarning, match="process 'step' is unchanged for"):
         assert execution.wait(60).isSucceeded()
@@ -315,7 +315,7 @@ def test_a_relative_status_location_is_resolved(wps, service):
 
 
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://h/x", "http://[::1/x"])
-def test_a_status_location_that_is_no_web_address_is_not_asked(wps, service, location):
+def test_a_status_location_that_is_not_a_web_address_is_not_asked(wps, service, location):
     service.execute = lambda seen: service.xml(
         wpsdocs.response(wpsdocs.ACCEPTED, location=location)
     )
@@ -354,7 +354,7 @@ def test_attach_to_a_running_one_returns_at_once_and_can_wait(wps, service):
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", ""])
-def test_attach_to_what_is_no_web_address_is_refused(wps, url):
+def test_attach_refuses_a_location_that_is_not_a_web_address(wps, url):
     with pytest.raises((OutOfScope, ServiceError)):
         wps.attach(url)
 
@@ -497,8 +497,8 @@ def test_birdy_can_extend_an_execution(execution):
         b"<x:a xmlns:x='y'/>",
     ],
 )
-def test_a_response_without_a_status_is_no_response(wps, document):
-    with pytest.raises(NotAService, match="no valid WPS response"):
+def test_a_response_without_a_status_is_not_a_response(wps, document):
+    with pytest.raises(NotAService, match="not a valid WPS response"):
         wps.execute("step", [], response=document)
 
 

@@ -72,7 +72,7 @@ OURS = {
     "encoding",
     "_expected",
     "_bound",
-    "_built",
+    "_named",
     "_submitted",
     "_asked",
     "_quiet",
@@ -268,7 +268,7 @@ def test_headers_and_credentials_set_later_are_sent_from_then_on(wps, service):
         (Answer(200, b"hello", {"Content-Type": "text/plain"}), r"text/plain that starts with"),
     ],
 )
-def test_a_url_that_is_no_wps_is_named_with_what_came(service, session, answer, words):
+def test_the_error_for_a_url_that_is_not_a_wps_says_what_came(service, session, answer, words):
     service.capabilities = answer
     with pytest.raises(NotAService, match=words) as refused:
         WebProcessingService(service.url(), session=session)
@@ -310,7 +310,7 @@ def test_where_nothing_listens_the_service_is_unreachable(session):
 
 
 @pytest.mark.parametrize("url", ["ftp://h/wps", "wps", "", None, "http://", "file:///etc/passwd"])
-def test_what_is_no_url_is_refused_at_once(url, session):
+def test_a_service_url_that_is_not_a_url_is_refused_at_once(url, session):
     with pytest.raises(OutOfScope, match="expected an http or https URL"):
         WebProcessingService(url, skip_caps=True, session=session)
 
@@ -444,8 +444,8 @@ def test_ready_made_requests_are_sent_as_they_are(wps, service):
     assert service.asked("DescribeProcess") == []
 
 
-def test_a_ready_made_request_that_is_no_xml_is_refused(wps, service):
-    with pytest.raises(InvalidRequest, match="is no XML"):
+def test_a_ready_made_request_that_is_not_xml_is_refused(wps, service):
+    with pytest.raises(InvalidRequest, match="is not XML"):
         wps.execute(None, [], request="Execute!")
     assert service.asked("Execute") == []
 
@@ -552,7 +552,7 @@ def test_a_connection_cut_before_the_answer_leaves_the_outcome_unknown(wps, serv
     assert len(service.asked("Execute")) == 1
 
 
-def test_an_answer_that_is_no_wps_response_is_named(wps, service):
+def test_the_error_for_an_answer_that_is_not_a_wps_response_names_it(wps, service):
     service.execute = lambda seen: Answer(200, b"<html><title>Login</title></html>")
     with pytest.raises(NotAService, match="HTML page titled 'Login'"):
         wps.execute("step", [])
@@ -562,7 +562,7 @@ def test_a_response_without_a_status_is_named(wps, service):
     service.execute = lambda seen: service.xml(
         wpsdocs.response("").replace(b"wps:Status", b"wps:Nothing")
     )
-    with pytest.raises(NotAService, match="no valid WPS response"):
+    with pytest.raises(NotAService, match="not a valid WPS response"):
         wps.execute("step", [])
 
 

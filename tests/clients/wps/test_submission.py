@@ -35,7 +35,7 @@ def server():
 
 
 @pytest.mark.parametrize("end", [0, 5, 60, len(WHOLE) // 2, len(WHOLE.rstrip()) - 1])
-def test_an_answer_of_no_stated_length_that_is_not_whole_has_an_unknown_outcome(server, end):
+def test_a_cut_answer_without_a_stated_length_has_an_unknown_outcome(server, end):
     answering(server, [head("Content-Type: text/xml"), WHOLE[:end]])
     with Workflow() as wf:
         client = wf.wps(server.url())
@@ -45,14 +45,14 @@ def test_an_answer_of_no_stated_length_that_is_not_whole_has_an_unknown_outcome(
     assert sum(asked.startswith(b"POST") for asked in server.seen) == 1
 
 
-def test_a_whole_one_of_no_stated_length_is_taken(server):
+def test_a_whole_answer_without_a_stated_length_is_taken(server):
     answering(server, [head("Content-Type: text/xml"), WHOLE])
     with Workflow() as wf:
         execution = wf.wps(server.url()).execute("step", [], mode=SYNC)
         assert execution.isSucceeded()
 
 
-def test_a_page_of_no_stated_length_is_still_no_service(server):
+def test_a_page_without_a_stated_length_is_still_not_a_service(server):
     answering(server, [head("Content-Type: text/html"), b"<html><br>"])
     with Workflow() as wf:
         client = wf.wps(server.url())

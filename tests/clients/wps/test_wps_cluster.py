@@ -80,7 +80,7 @@ def by_monitor_execution(execution, directory):
     "fetch",
     [by_get_output, by_retrieve_data, by_write_to_disk, by_download, by_monitor_execution],
 )
-def test_every_chain_through_nginx_succeeds_however_its_output_is_fetched(
+def test_every_chain_through_nginx_succeeds_with_every_way_to_fetch_its_output(
     cluster, tmp_path, mode, fetch
 ):
     nodes = set()
@@ -159,7 +159,7 @@ def test_what_does_not_fit_is_never_executed(cluster):
         assert "Execute" not in {r.operation for r in cluster.requests(machineid=wf.machineid)}
 
 
-def test_a_url_of_the_proxy_that_is_no_wps_is_named(cluster):
+def test_a_url_of_the_proxy_that_is_not_a_wps_is_named(cluster):
     with Workflow() as wf, pytest.raises(NotAService):
         wf.wps(cluster.data_url + "/E1_north_america.nc")
 
@@ -177,7 +177,7 @@ def test_a_short_job_is_polled_seldom_and_its_end_seen_soon(cluster):
         assert polls[-1].started - run.ended < 2
 
 
-def test_a_status_document_that_pywps_is_rewriting_disturbs_nobody(cluster):
+def test_a_status_document_that_pywps_is_rewriting_does_not_end_the_wait(cluster):
     """Eight clients ask about jobs of theirs as fast as the client lets them."""
     errors = []
 

@@ -20,11 +20,11 @@ from owslib.wps import ASYNC, WPS_DEFAULT_VERSION
 from ...errors import MissingExtra
 from ..http import xml
 from ..http.answers import given
+from ..http.execute import before_sending
 from ..references import as_input
-from ..wps.descriptions import Descriptions, readable
+from ..wps.descriptions import readable
 from ..wps.execution import Execution
 from ..wps.service import WebProcessingService
-from ..wps.submission import before_sending
 
 try:
     import birdy
@@ -47,8 +47,8 @@ class _BirdyService(WebProcessingService):
     progress: logging.Logger | None = None
 
     def learn(self, descriptions: str | bytes) -> None:
-        """Check inputs against descriptions that were got elsewhere."""
-        Descriptions.of(self.session).learn(self._service, given(descriptions))
+        """Check inputs against descriptions from elsewhere."""
+        self._descriptions.learn(self._service, given(descriptions))
 
     def execute(self, *args: Any, **options: Any) -> Execution:
         """Run a process; with `progress`, asynchronously, and show how far it is.
@@ -81,14 +81,14 @@ class WPSClient(birdy.WPSClient):
     processes : str or list of str, optional
         Only these; by default all.
     converters : sequence of classes, optional
-        For ``get(asobj=True)``, as birdy has them. What they fetch by
+        For ``get(asobj=True)``, as birdy defines them. What they fetch by
         `BaseConverter.file` and ``.data`` comes from the workflow's node.
     username, password, headers, auth, verify, cert, version, language, timeout
         As `WebProcessingService` takes them.
     progress : bool, default False
         Run asynchronously, and show how far it is.
     caps_xml, desc_xml : str or bytes, optional
-        Documents got elsewhere; nothing is asked for them.
+        Documents from elsewhere; they are not asked for.
     lineage : bool, default False
         Have inputs repeated in the response.
     session : AffinitySession, optional
@@ -170,14 +170,14 @@ class WPSClient(birdy.WPSClient):
     def _begin(
         self, service: _BirdyService, given: dict[str, Any], *, progress: bool = False
     ) -> None:
-        # With both documents given, birdy asks for nothing; its own client is then put aside.
+        # With both documents given, birdy asks for nothing; its own client is then replaced.
         super().__init__(
             service.url,
             version=service.version,
             language=service.language,
             **given | {"converters": Converters(service.session, given["converters"])},
         )
-        # birdy has no public way to be given a client: this is the one name of its own we set.
+        # birdy has no public way to take a client: this is its one private name that we set.
         self._wps = service
         self._given = given
         if progress:
@@ -230,7 +230,7 @@ def _descriptions(service: WebProcessingService, processes: str | list[str] | No
 
 
 def _without_crs(descriptions: str | bytes) -> bytes:
-    """Leave out the CRSs of bounding boxes: birdy takes them for formats, and for the default."""
+    """Remove the CRSs of bounding boxes: birdy takes them for formats, and for the default."""
     root = given(descriptions)
     for box in root.iterfind("{*}ProcessDescription/{*}DataInputs/{*}Input/{*}BoundingBoxData"):
         box.clear()
@@ -248,7 +248,7 @@ def _taking_outputs(
         try:
             bound = signature.bind(self, *args, **inputs)
         except TypeError:
-            return method(self, *args, **inputs)  # which says so in Python's own words
+            return method(self, *args, **inputs)  # raises it in the method's own words
         with before_sending():
             described = service.description(identifier)
             rules = {} if described is None else described.inputs

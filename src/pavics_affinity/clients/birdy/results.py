@@ -1,4 +1,4 @@
-"""What birdy makes its results of, and how its clients wait for it.
+"""The executions that birdy makes its results of, and how its clients wait for them.
 
 This module needs birdy; `pavics_affinity.clients.birdy.client` imports it where birdy is there.
 """
@@ -28,8 +28,8 @@ _SAID_AGAIN = 3.0  # seconds, while nothing is new; birdy's own interval
 class BirdyExecution(Execution):
     """An execution that birdy makes its results of; their files end with the workflow."""
 
-    #: Told of each answer while it is waited for.
-    told: Callable[[Execution], None] | None = None
+    #: Called after each answer while it is waited for.
+    on_answer: Callable[[Execution], None] | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         # birdy derives the class of each result, with a mix-in of its own in front.
@@ -38,10 +38,10 @@ class BirdyExecution(Execution):
         cls.get = _with_the_reason(cls.get)
 
     def parseResponse(self, response: etree._Element) -> None:  # noqa: N802 - OWSLib's name
-        """Take over what a document says, and tell of it."""
+        """Take over a document, and call `on_answer`."""
         super().parseResponse(response)
-        if self.told is not None:
-            self.told(self)
+        if self.on_answer is not None:
+            self.on_answer(self)
 
 
 def _cleaned_up(attach: Callable[..., None]) -> Callable[..., None]:
@@ -50,23 +50,31 @@ def _cleaned_up(attach: Callable[..., None]) -> Callable[..., None]:
     @wraps(attach)
     def attach_with_our_directory(self: Execution, *args: Any, **options: Any) -> None:
         attach(self, *args, **options)
-        own = tempfile.mkdtemp(prefix="pavics-affinity-")
-        self.session.ends.callback(shutil.rmtree, own, ignore_errors=True)
-        theirs, self._path = getattr(self, "_path", None), own
-        if isinstance(theirs, str):
-            with contextlib.suppress(OSError):
-                Path(theirs).rmdir()  # which keeps a directory that holds anything
+        # `_path` is birdy's name for the directory into which a result's files are fetched.
+        unused = getattr(self, "_path", None)
+        self._path = tempfile.mkdtemp(prefix="pavics-affinity-")
+        self.session.ends.callback(shutil.rmtree, self._path, ignore_errors=True)
+        if isinstance(unused, str):
+            _remove_if_temporary(Path(unused))
 
     return attach_with_our_directory
 
 
+def _remove_if_temporary(directory: Path) -> None:
+    """Remove the empty directory that birdy has just made by `tempfile.mkdtemp`, and no other."""
+    made_by_tempfile = directory.name.startswith(tempfile.gettempprefix())
+    if made_by_tempfile and directory.parent == Path(tempfile.gettempdir()):
+        with contextlib.suppress(OSError):
+            directory.rmdir()  # which keeps a directory that holds anything
+
+
 def _with_the_reason(get: Callable[..., Any]) -> Callable[..., Any]:
-    """Have birdy's errors say what the server said, and only what is still so."""
+    """Give birdy's errors the server's words, after a look at the present status."""
 
     @wraps(get)
     def get_or_say_why(self: Execution, *args: Any, **options: Any) -> Any:
         if self.status is not None and not self.isComplete():
-            # In a notebook a thread asks how far it is, and may have ended by an error.
+            # In a notebook a thread asks for the status, and an error may have ended it.
             self.checkStatus(sleepSecs=0)
         try:
             return get(self, *args, **options)
@@ -81,17 +89,17 @@ def _with_the_reason(get: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def wait_in_console(execution: Execution, logger: logging.Logger) -> None:
-    """Wait for the end, logging how far it is; a failure is birdy's to raise, with the result."""
+    """Wait for the end, logging how far it is; birdy raises a failure, with the result."""
     name, said, last = execution.process.identifier, "", 0.0
 
-    def tell(asked: Execution) -> None:
+    def log(asked: Execution) -> None:
         nonlocal said, last
         words = f"{name} [{asked.percentCompleted}/100] - {(asked.statusMessage or '')[:50]} "
         if words != said or time.monotonic() - last >= _SAID_AGAIN:
             logger.info(words)
             said, last = words, time.monotonic()
 
-    execution.told = tell
+    execution.on_answer = log
     try:
         execution.wait(progress=False)
     except ExecutionFailed:
@@ -99,7 +107,7 @@ def wait_in_console(execution: Execution, logger: logging.Logger) -> None:
     else:
         logger.info("%s done.", name)
     finally:
-        execution.told = None
+        execution.on_answer = None
 
 
 def console() -> logging.Logger:

@@ -1,4 +1,4 @@
-"""What a service answered, read within bounds and judged."""
+"""What a service answered, read within bounds and checked for what it is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING
 
 import requests
 import urllib3
@@ -19,9 +19,12 @@ from ...transport.times import asked_to_wait
 from ..limits import LIMITS, read_json
 from . import xml
 
+if TYPE_CHECKING:
+    from ...transport import AffinitySession
+
 #: Bytes. No document of a service is larger; embedded outputs are part of one.
 MAX_DOCUMENT = LIMITS.document
-#: Bytes. No service has more to say of itself and its processes; OWSLib makes ten times of it.
+#: Bytes. No service says more about itself and its processes; OWSLib needs ten times as much.
 MAX_METADATA = LIMITS.metadata
 #: Seconds in which a document must be complete once its headers have come.
 MAX_SECONDS = LIMITS.seconds
@@ -48,36 +51,18 @@ class HTTPExecutionFailed(ExecutionFailed, requests.HTTPError):
     """An `ExecutionFailed` that came with such a status: 404, 500, 502, 503 or 504."""
 
 
+class TooLarge(ServiceError):
+    """A `ServiceError`: what came is larger than the limit, and was not read to its end."""
+
+
 class BodyBroken(Exception):
     """The body of an answer did not come to its end."""
 
 
-class Asker(Protocol):
-    """Who asks: what an error says about it. A session fits."""
-
-    @property
-    def machineid(self) -> str:
-        """The workflow's id."""
-
-    @property
-    def node(self) -> str | None:
-        """The node that the workflow is pinned to."""
-
-
 def chunks(response: requests.Response, *, until: float | None = None) -> Iterator[bytes]:
-    """Yield the body as it comes, decoded.
+    """Yield the body as it comes, decoded, until this moment of `time.monotonic`.
 
-    Parameters
-    ----------
-    response : requests.Response
-        One whose body was not read.
-    until : float, optional
-        Moment on `time.monotonic`'s clock at which the body must be complete.
-
-    Raises
-    ------
-    BodyBroken
-        The connection ended or timed out before the body did.
+    `BodyBroken` is raised if the connection ends or times out before the body does.
     """
     read1 = getattr(response.raw, "read1", None)  # since urllib3 2.1
     try:
@@ -95,34 +80,25 @@ def chunks(response: requests.Response, *, until: float | None = None) -> Iterat
 
 @dataclass(frozen=True)
 class Answer:
-    """A document that a service sent.
-
-    Attributes
-    ----------
-    url : str
-        Where it came from.
-    status : int
-        The HTTP status.
-    content_type : str
-        As the header has it, or an empty string.
-    body : bytes
-        The document.
-    start : lxml.etree._Element or None
-        Its root element as far as the start tag; None where it does not begin as XML.
-    response : requests.Response
-        What it came in.
-    """
+    """A document that a service sent, and the response in which it came."""
 
     url: str
     status: int
     content_type: str
     body: bytes
-    start: etree._Element | None
     response: requests.Response
 
     @cached_property
+    def start(self) -> etree._Element | None:
+        """The root element up to its start tag; None if the body does not begin as XML."""
+        try:
+            return xml.start(self.body)
+        except ServiceError as error:
+            raise self._refused(error) from None
+
+    @cached_property
     def root(self) -> etree._Element | None:
-        """The root element; None where it is no well-formed XML."""
+        """The root element; None if the body is not well-formed XML."""
         return self._parsed[0]
 
     @cached_property
@@ -133,24 +109,22 @@ class Answer:
         except etree.XMLSyntaxError as error:
             return None, str(error)[:200]
         except ServiceError as error:
-            raise type(error)(f"{self.url}: {error}", url=self.url) from None
+            raise self._refused(error) from None
+
+    def _refused(self, error: ServiceError) -> ServiceError:
+        """Name the URL in the parser's refusal: entities, or more than the limits."""
+        return type(error)(f"{self.url}: {error}", url=self.url)
 
     @property
     def may_be_cut(self) -> bool:
-        """Whether the end of the connection was its only end, and it is not a whole document."""
+        """Whether only the end of the connection ended it, and it is not a whole document."""
         headers = self.response.headers
         if self.status >= 400 or "Content-Length" in headers or "Transfer-Encoding" in headers:
             return False
         return (not self.body or "xml" in self.content_type) and self.root is None
 
     def announces(self, *names: str) -> bool:
-        """Tell whether its start tag alone shows that it is a WPS document of one of these names.
-
-        Parameters
-        ----------
-        *names : str
-            Of root elements, without namespace.
-        """
+        """Tell from the start tag alone whether it is a WPS document of one of these names."""
         return self.status < 400 and self.start is not None and xml.is_wps(self.start, *names)
 
     @property
@@ -159,8 +133,18 @@ class Answer:
         return self.status < 400 and self.root is not None and xml.is_wps_2(self.root)
 
     @property
-    def what_came(self) -> str:
-        """Say in a few words what the body is."""
+    def is_json(self) -> bool:
+        """Whether it says that it is JSON."""
+        kind = self.content_type.split(";")[0].strip()
+        return kind == "application/json" or kind.endswith("+json")
+
+    @property
+    def summary(self) -> str:
+        """Status and kind of the body, for messages."""
+        return f"HTTP {self.status} and {self._kind}"
+
+    @property
+    def _kind(self) -> str:
         text = self.body[:4096].decode(errors="replace").lstrip("\ufeff \t\r\n")
         if not text:
             return "an empty body"
@@ -188,134 +172,79 @@ def read(
     url: str,
     limit: int = MAX_DOCUMENT,
     until: float | None = None,
+    timed: bool = True,
 ) -> Answer:
-    """Read an answer whose body was not read yet, and close it.
+    """Read and close an answer that was asked for with ``stream=True``.
 
     Parameters
     ----------
-    response : requests.Response
-        One made with ``stream=True``.
     url : str
-        As the caller knows it.
+        For messages.
     limit : int
-        Bytes; a larger body is not read to its end.
+        Bytes; a larger body is `TooLarge`, and is not read to its end.
     until : float, optional
-        Moment on `time.monotonic`'s clock at which it must be complete, if that
-        is before `MAX_SECONDS` from now.
-
-    Raises
-    ------
-    BodyBroken
-        The body did not come to its end.
-    ServiceError
-        It is larger than `limit`, or has more in it than `LIMITS`.
-    NotAService
-        It declares XML entities.
+        When it must be complete, on `time.monotonic`'s clock; at most `MAX_SECONDS`
+        from now, if it is `timed`. If it is not, `BodyBroken` is raised.
     """
-    end = time.monotonic() + MAX_SECONDS
+    if timed:
+        end = time.monotonic() + MAX_SECONDS
+        until = end if until is None else min(until, end)
     body = bytearray()
     with response:
-        for piece in chunks(response, until=end if until is None else min(until, end)):
+        for piece in chunks(response, until=until):
             body += piece
             if len(body) > limit:
-                raise ServiceError(
-                    f"{url} sent more than {limit // 2**20} MB as one document, and was not read "
-                    "any further; ask for large outputs as references",
+                raise TooLarge(
+                    f"{url} sent more than {limit // 2**20} MB as one document; the rest was not "
+                    "read. Ask for large outputs as references",
                     url=url,
                 )
-    document = bytes(body)
-    try:
-        start = xml.start(document)
-    except ServiceError as error:
-        raise type(error)(f"{url}: {error}", url=url) from None
     content_type = response.headers.get("Content-Type", "").lower()
-    return Answer(url, response.status_code, content_type, document, start, response)
+    return Answer(url, response.status_code, content_type, bytes(body), response)
 
 
 def given(document: str | bytes, *, own: bool = False) -> etree._Element:
-    """Return the root of a document that the user has got elsewhere.
-
-    Parameters
-    ----------
-    document : str or bytes
-        The document.
-    own : bool
-        It is a request that the user has made.
-
-    Raises
-    ------
-    InvalidRequest
-        It is no XML.
-    """
+    """Return the root of a document that the user passes; `own` ones have no limits."""
     try:
         return xml.parse(document, own=own)
     except (etree.XMLSyntaxError, AttributeError, TypeError, ValueError) as error:
         raise InvalidRequest(
-            f"the document given is no XML ({error}); it starts with {document[:60]!r}"
+            f"the document is not XML ({error}); it starts with {document[:60]!r}"
         ) from error
 
 
 def expect(
-    answer: Answer, *names: str, doing: str, service: str, asker: Asker, execute: bool = False
+    answer: Answer, name: str, *, doing: str, session: AffinitySession, execute: bool = False
 ) -> etree._Element:
-    """Return the root element if it is one of these, and raise what it is otherwise.
+    """Return the root element if it is a WPS document of this name; raise what it is otherwise.
 
-    Parameters
-    ----------
-    answer : Answer
-        What came.
-    *names : str
-        Names of the root elements that would do, without namespace.
-    doing : str
-        What was asked, for the message: ``"GetCapabilities"``.
-    service : str
-        What kind of service it should be, for the message: ``"WPS"``.
-    asker : Asker
-        The session.
-    execute : bool
-        The answer is one to an Execute: exceptions are `ExecutionFailed`.
-
-    Raises
-    ------
-    ServiceError
-        The service says why it would not.
-    ExecutionFailed
-        The same, in answer to an Execute.
-    NotAService
-        It is something else altogether.
+    In answer to an Execute, the service's refusals are `ExecutionFailed`.
     """
     root = answer.root
     said = None if root is None else xml.exception_of(root)
     if root is not None and said is not None:
         if answer.status < 400 and execute and not _owslib_raises(answer):
             return root
-        _refused(answer, said, doing=doing, asker=asker, execute=execute)
-    if root is not None and answer.status < 400 and xml.is_wps(root, *names):
+        raise _refusal(answer, said, doing, session, execute=execute)
+    if root is not None and answer.status < 400 and xml.is_wps(root, name):
         return root
-    came = f"HTTP {answer.status} and {answer.what_came}"
-    details: dict[str, Any] = {"url": answer.url, "machineid": asker.machineid, "node": asker.node}
     if answer.status in _UNDECIDED or answer.status >= 500:
-        text = f"{answer.url} answered {doing} with {came}{_advice(answer)}"
         kind = HTTPServiceError if answer.status in _HTTP_ERRORS else ServiceError
-        raise kind(text, response=answer.response, **details)
+        raise kind(
+            f"{answer.url} answered {doing} with {answer.summary}{_advice_on_status(answer)}",
+            response=answer.response,
+            **session.details(answer.url),
+        )
     raise NotAService(
-        f"{answer.url} is not a {service} 1.0.0: it answered {doing} with {came}; "
-        f"{advice(answer, service)}",
+        f"{answer.url} is not a WPS 1.0.0: it answered {doing} with {answer.summary}; "
+        f"{advice(answer, 'WPS')}",
         response=answer.response,
-        **details,
+        **session.details(answer.url),
     )
 
 
 def advice(answer: Answer, service: str) -> str:
-    """Say what to do about an answer that another kind of service gave, or none.
-
-    Parameters
-    ----------
-    answer : Answer
-        What came.
-    service : str
-        What was expected: ``"WPS"`` or ``"OGC API"``.
-    """
+    """Say what to do if another kind of service answered than a ``"WPS"`` or ``"OGC API"``."""
     root = answer.root
     found = "" if root is None else xml.service_of(root) or ""
     if root is not None and xml.is_wps_2(root):
@@ -347,23 +276,22 @@ def _owslib_raises(answer: Answer) -> bool:
     )
 
 
-def _refused(
-    answer: Answer, said: xml.OWSException, *, doing: str, asker: Asker, execute: bool
-) -> NoReturn:
+def _refusal(
+    answer: Answer, said: xml.OWSException, doing: str, session: AffinitySession, *, execute: bool
+) -> ServiceError:
     http = answer.status in _HTTP_ERRORS
+    kind: type[ServiceError]
     if execute:
-        kind: type[ServiceError] = HTTPExecutionFailed if http else ExecutionFailed
+        kind = HTTPExecutionFailed if http else ExecutionFailed
     else:
         kind = HTTPServiceError if http else ServiceError
-    raise kind(
+    return kind(
         f"{answer.url} refused {doing}: {said}{'. ' + _VERSIONS if _of_version(said) else ''}",
-        url=answer.url,
-        machineid=asker.machineid,
-        node=asker.node,
         response=answer.response,
         code=said.code,
         locator=said.locator,
         text=said.text,
+        **session.details(answer.url),
     )
 
 
@@ -375,12 +303,12 @@ def _of_version(said: xml.OWSException) -> bool:
     )
 
 
-def _advice(answer: Answer) -> str:
+def _advice_on_status(answer: Answer) -> str:
     if answer.status in (401, 403):
         return "; it wants credentials, or other ones: pass auth="
     if answer.status == 413:
         return "; the request is too large for it: pass large inputs as references"
     asks = asked_to_wait(answer.response.headers)
     if answer.status == 429:
-        return f"; it is asked too often{asks}: wait, and try again"
+        return f"; it receives too many requests{asks}: wait, and try again"
     return f"{asks}; try again then" if asks and answer.status == 503 else ""

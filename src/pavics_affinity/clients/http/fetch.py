@@ -1,8 +1,8 @@
-"""Documents that are asked for again while their answers break off."""
+"""Documents: fetched until an answer is whole, or sent for once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...errors import ServiceUnreachable
@@ -16,66 +16,57 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def fetch(
+def fetch_document(
     session: AffinitySession,
     url: str,
     *,
     doing: str,
-    timeout: Any = None,
-    headers: Mapping[str, str] | None = None,
     limit: int = MAX_DOCUMENT,
     named: str | None = None,
+    **options: Any,
 ) -> Answer:
-    """Get a document, again if its answer breaks off.
+    """Get a document, again while its answer breaks off.
 
     Parameters
     ----------
-    session : AffinitySession
-        Asks.
-    url : str
-        Absolute, http or https.
     doing : str
         What is asked, for the record and for messages.
-    timeout : float or tuple, optional
-        The client's own, in seconds.
-    headers : mapping, optional
-        Sent along.
     limit : int
         Bytes; a larger document is refused.
     named : str, optional
         The URL that messages name, if it is not this one.
-
-    Raises
-    ------
-    ServiceUnreachable
-        Every answer broke off.
+    **options
+        Further arguments of ``session.get``.
     """
 
     def ask() -> Answer:
-        with operation(doing):
-            response = session.get(url, stream=True, timeout=timeout, headers=headers)
-        return read(response, url=named or url, limit=limit)
+        return get_once(session, url, doing=doing, limit=limit, named=named, **options)
 
     return until_whole(ask, session=session, url=named or url, doing=doing)
 
 
-def until_whole(ask: Callable[[], T], *, session: AffinitySession, url: str, doing: str) -> T:
-    """Call `ask` until it does not raise `BodyBroken`, or the deadline is over.
+def get_once(
+    session: AffinitySession,
+    url: str,
+    *,
+    doing: str,
+    limit: int = MAX_DOCUMENT,
+    named: str | None = None,
+    until: float | None = None,
+    timed: bool = True,
+    **options: Any,
+) -> Answer:
+    """Get a document as `fetch_document`, but raise `BodyBroken` if its answer breaks off.
 
-    Parameters
-    ----------
-    ask : callable
-        Sends a request that may be repeated, and reads the answer.
-    session : AffinitySession
-        Its deadline bounds the attempts.
-    url, doing : str
-        Where, and what is asked, for the message.
-
-    Raises
-    ------
-    ServiceUnreachable
-        Every answer broke off.
+    `until` and `timed` are those of `read`.
     """
+    with operation(doing):
+        response = session.get(url, stream=True, **options)
+    return read(response, url=named or url, limit=limit, until=until, timed=timed)
+
+
+def until_whole(ask: Callable[[], T], *, session: AffinitySession, url: str, doing: str) -> T:
+    """Call `ask` until it does not raise `BodyBroken`, or the session's deadline is over."""
     patience, attempts = patience_of(session), 0
     while True:
         attempts += 1
@@ -86,11 +77,9 @@ def until_whole(ask: Callable[[], T], *, session: AffinitySession, url: str, doi
                 times = "once" if attempts == 1 else f"{attempts} times"
                 raise ServiceUnreachable(
                     f"the answer to {doing} broke off {times} in {patience.seconds:.1f} s "
-                    f"({error}); ask again later",
-                    url=url,
-                    machineid=session.machineid,
-                    node=session.node,
+                    f"({error}). Ask again later",
                     attempts=attempts,
+                    **session.details(url),
                 ) from error
 
 

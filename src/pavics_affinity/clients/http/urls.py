@@ -1,30 +1,37 @@
-"""URLs that a server's document names, and those of services: hostile until checked."""
+"""URLs in a service's documents: checked before use, and explained where nothing answers."""
 
 from __future__ import annotations
 
 import contextlib
+import re
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from ...topology.urls import checked_url
+from ...errors import (
+    BackendUnavailable,
+    OutputUnavailable,
+    ServiceUnreachable,
+    StatusLost,
+    say_also,
+)
+from ...topology.urls import checked_url, origin_of
+
+if TYPE_CHECKING:
+    from ...transport import AffinitySession
+
+#: Names that no public DNS has: of one label, or below a domain that is reserved for this.
+_LOCAL_NAME = re.compile(
+    r"[^.]+|.+\.(localhost|local|localdomain|internal|intranet|lan|home|corp|private)"
+)
 
 
 def web_url(url: str, *, base: str, what: str) -> str:
-    """Return the absolute URL, if it is one that may be asked for.
+    """Return a document's or user's URL as an absolute one, relative to `base`.
 
-    Parameters
-    ----------
-    url : str
-        As a document or a user has it; a relative one is taken from `base`.
-    base : str
-        The service's URL.
-    what : str
-        What it is the URL of, for the error's message.
-
-    Raises
-    ------
-    OutOfScope
-        It is not an ``http`` or ``https`` URL that can be asked for:
-        ``file:///etc/passwd``, say, or ``http://[::1/wps``.
+    `OutOfScope` is raised for what is not an http or https URL: ``file:///etc/passwd``,
+    ``http://[::1/wps``. Its message calls the URL `what`.
     """
     absolute: object = url
     if isinstance(url, str) and url.strip().isprintable():  # urljoin drops line breaks
@@ -33,11 +40,54 @@ def web_url(url: str, *, base: str, what: str) -> str:
     return checked_url(absolute, what)
 
 
-def check_service_url(url: object) -> None:
-    """Raise `OutOfScope` unless this is an http or https URL."""
-    checked_url(url, "the service")
-
-
 def same_host(one: str, other: str) -> bool:
-    """Tell whether two absolute URLs name the same host, on whatever port."""
+    """Tell whether two absolute URLs name the same host, on any port."""
     return urlsplit(one).hostname == urlsplit(other).hostname
+
+
+@contextlib.contextmanager
+def named_by(service: str, session: AffinitySession, url: str) -> Iterator[None]:
+    """Explain why a URL cannot be reached that a document of this service names."""
+    try:
+        yield
+    except (BackendUnavailable, OutputUnavailable, ServiceUnreachable, StatusLost) as error:
+        answered = isinstance(error, OutputUnavailable | StatusLost)
+        advice = wrong_public_url(service, url, answered=answered)
+        if advice is not None and not session.pin.in_scope(url):
+            say_also(error, advice)
+        raise
+
+
+def wrong_public_url(service: str, url: str, *, answered: bool = False) -> str | None:
+    """Say that a service names an address that works on its own side only.
+
+    None if the URL is at the service's own host, or at a public one. If something
+    `answered` there, only this machine can be the wrong one.
+    """
+    at, named = origin_of(service), origin_of(url)
+    if at is None or named is None or at.host == named.host or not _is_private(named.host):
+        return None
+    if answered and not (_is_this_machine(named.host) and not _is_this_machine(at.host)):
+        return None
+    path = url.partition("://")[2].partition("/")[2]
+    return (
+        f"A document of the service at {at} names this address, but {named.host!r} is known on "
+        "the service's side only: the service is configured with the wrong public URL. Its "
+        "operator has to set the address that clients use (PyWPS: 'url' and 'outputurl' in the "
+        f"section [server]). Until then, try {f'{at}/{path}'!r}. What was executed is unaffected: "
+        "do not execute it again"
+    )
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return _LOCAL_NAME.fullmatch(host.rstrip(".")) is not None
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.rstrip(".").rpartition(".")[2] == "localhost"

@@ -1,36 +1,46 @@
-"""Jobs of an OGC API - Processes."""
+"""Jobs of an OGC API - Processes.
+
+The module is long because it is one class, with the documentation of each method.
+"""
 
 from __future__ import annotations
 
-import time
+import reprlib
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, get_args
 from urllib.parse import urlsplit
 
-from ...errors import ExecutionTimeout, InvalidRequest, UnknownOutput
+from ...errors import UnknownOutput
 from ...markup.cards import Card
-from ...markup.shown import ShownAsCard
+from ...markup.suggest import suggest
 from ...record import Step, StepState, operation
 from ...transport.wire import shown
-from ..http import polling
 from ..http.answers import Answer, BodyBroken, read
-from ..http.fetch import fetch, patience_of, until_whole
-from ..http.travel import StaysHere
+from ..http.fetch import fetch_document, patience_of, until_whole
 from ..http.urls import web_url
+from ..http.waiting import Followed, State, Trouble
 from ..outputs.output import Output
-from ..progress import bar
-from ..wps.descriptions import near
-from .accepted import results_link
-from .jobstatus import JSON, JobDocument
-from .problems import Failed, Refused, check_status, expect_json, is_not_ready
+from .answers import (
+    ENDED,
+    Failed,
+    JobState,
+    NoOGCAPI,
+    Refused,
+    check_status,
+    expect_json,
+    is_not_ready,
+    parsed,
+    results_link,
+    state_of,
+)
 from .results import Results, output_of, text_of
-from .states import ENDED, state_of
 
 if TYPE_CHECKING:
     from ...transport import AffinitySession
 
 T = TypeVar("T")
+JSON = {"Accept": "application/json"}
 _STATES: dict[str, StepState] = {
     "accepted": "accepted",
     "successful": "succeeded",
@@ -39,7 +49,7 @@ _STATES: dict[str, StepState] = {
 }
 
 
-class Job(ShownAsCard, StaysHere, dict[str, Any]):
+class Job(Followed, dict[str, Any]):
     """A job: its status document, and what can be done with it.
 
     Made by `Processes.execute` and `.attach`.
@@ -69,6 +79,8 @@ class Job(ShownAsCard, StaysHere, dict[str, Any]):
         "its location, and call .attach() of a client there; or one of its outputs"
     )
 
+    _status_headers: ClassVar[Mapping[str, str] | None] = JSON
+
     def __init__(
         self,
         session: AffinitySession,
@@ -86,9 +98,7 @@ class Job(ShownAsCard, StaysHere, dict[str, Any]):
         )
         self.timeout = timeout
         self._process = process
-        self._submitted = time.monotonic()
-        self._asked: float | None = None
-        self._quiet = polling.Quiet()
+        self._begin()
 
     def __repr__(self) -> str:
         node = f" on {self.session.node}" if self.session.node else ""
@@ -109,13 +119,13 @@ class Job(ShownAsCard, StaysHere, dict[str, Any]):
 
     @property
     def progress(self) -> int:
-        """Per cent, as the server says."""
+        """Per cent, as the server reports."""
         value = self.get("progress")
         return value if isinstance(value, int) and 0 <= value <= 100 else 0
 
     @property
     def message(self) -> str | None:
-        """As the server says."""
+        """As the server reports."""
         return text_of(self.get("message"))
 
     def refresh(self) -> Self:
@@ -126,15 +136,15 @@ class Job(ShownAsCard, StaysHere, dict[str, Any]):
         StatusLost, BackendUnavailable, ServiceUnreachable, AffinityLost
             As `wait`.
         """
-        self._refresh(None)
+        self._refresh()
         return self
 
     def wait(self, timeout: float | timedelta | None = None, progress: bool | None = None) -> Self:
         """Wait for the end of the job.
 
-        It is asked as often as `pavics_affinity.clients.http.polling` has it. A job that the
-        server has lost, by a restart for example, may keep the status of a running one.
-        Nothing tells it from a long job, so pass `timeout`. After an hour without a
+        The pause between two questions grows: see `pavics_affinity.clients.http.waiting`. A
+        job that the server has lost, by a restart for example, may keep the status of a
+        running one. It looks like a long job, so pass `timeout`. After an hour without a
         change a warning says so, once.
 
         Parameters
@@ -154,20 +164,18 @@ class Job(ShownAsCard, StaysHere, dict[str, Any]):
         ExecutionFailed
             It failed, or was dismissed; with the server's words.
         ExecutionTimeout
-            It goes on at the server; wait again.
+            The server continues to run it; wait again.
         StatusLost
             Its status document is gone, or cannot be read any more.
         BackendUnavailable, ServiceUnreachable, AffinityLost
             As every request.
         """
-        limit = polling.seconds(timeout)
-        if self.status not in ENDED:
-            self._wait(limit, progress)
+        self._wait(timeout, progress)
         if self.status != "successful":
             raise Failed(
                 f"{self._name} {self.status}: {self.message or 'no reason given'}",
                 code=None,
-                **self._details,
+                **self.session.details(self.location),
             )
         return self
 
@@ -179,11 +187,13 @@ class Job(ShownAsCard, StaysHere, dict[str, Any]):
         InvalidRequest
             The job has not ended.
         ServiceError
-            The server refuses, or has a single output that is no JSON: see `output`.
+            The server refuses, or has a single output that is not JSON: see `output`.
         """
         url = self._results_url()
         answer = self._once_ready(
-            lambda: fetch(self.session, url, doing="results", timeout=self.timeout, headers=JSON)
+            lambda: fetch_document(
+                self.session, url, doing="results", timeout=self.timeout, headers=JSON
+            )
         )
         return self._as_results(answer, "value", url)
 
@@ -196,7 +206,7 @@ class Job(ShownAsCard, StaysHere, dict[str, Any]):
         Parameters
         ----------
         identifier : str
-            Its name; of no matter where the server gives a single output as it is.
+            Its name; any, if the server gives a single output as it is.
 
         Raises
         ------
@@ -210,9 +220,10 @@ class Job(ShownAsCard, StaysHere, dict[str, Any]):
         found = self.outputs(identifier)
         if identifier not in found:
             raise UnknownOutput(
-                f"{self._name} gave no output {identifier!r}; {near(identifier, found, 'output')}",
+                f"{self._name} gave no output {identifier!r}; "
+                f"{suggest(identifier, found, 'output')}",
                 output=identifier,
-                **self._details,
+                **self.session.details(self.location),
             )
         return found[identifier]
 
@@ -257,17 +268,17 @@ class Job(ShownAsCard, StaysHere, dict[str, Any]):
                     f"{self.location} refused to dismiss the job: HTTP {response.status_code}, and "
                     f"the reason broke off ({error})",
                     response=response,
-                    **self._details,
+                    **self.session.details(self.location),
                 ) from error
         else:
-            check_status(answer, doing="to dismiss the job", asker=self.session)
+            check_status(answer, doing="to dismiss the job", session=self.session)
         self.take_over({**self, "status": "dismissed"})
         return self
 
-    # ---- how ----
+    # ---- status ----
 
     def take_over(self, document: Mapping[str, Any]) -> None:
-        """Take over what a status document says, and let the workflow's record know."""
+        """Take over a status document, and note in the workflow's record what it says."""
         self.clear()
         self.update(document)
         self._quiet.note(self.get("status"), self.get("progress"), self.message)
@@ -286,51 +297,48 @@ class Job(ShownAsCard, StaysHere, dict[str, Any]):
         return f"job {what!r} of process {self._process!r}" if self._process else f"job {what!r}"
 
     @property
-    def _details(self) -> dict[str, Any]:
-        return {
-            "url": self.location,
-            "machineid": self.session.machineid,
-            "node": self.session.node,
-        }
+    def _state(self) -> State:
+        said = text_of(self.get("status"))
+        return State(said, self.progress, self.message, self.status in ENDED)
 
-    def _wait(self, limit: float | None, progress: bool | None) -> None:
-        with bar(progress, total=100, desc=self._name, unit="%") as move:
+    def _status_url(self) -> str:
+        return self.location
 
-            def done(left: float | None) -> bool:
-                if self._refresh(left):
-                    move(self.progress, self._quiet.beside(self.message))
-                self._quiet.warn(self.session.pin, self._name, self.location)
-                return self.status in ENDED
+    def _service_url(self) -> str:
+        return self.step.service
 
-            polling.wait_until(
-                done,
-                submitted=self._submitted,
-                asked=self._asked,
-                timeout=limit,
-                expired=self._expired,
-            )
+    def _judge(self, answer: Answer) -> Any:
+        """Return a JSON object that has a status, or the trouble; raise for an unknown state."""
+        if answer.status in (401, 403):
+            check_status(answer, doing="the status", session=self.session)
+        trouble = Trouble.of_status(answer)
+        if trouble is not None:
+            return trouble
+        try:
+            document = parsed(answer)
+        except ValueError:
+            return Trouble(answer.summary)
+        if not isinstance(document, dict):
+            return Trouble(f"{answer.summary} without a status")
+        if state_of(document.get("status")) is None:
+            raise self._unknown_state(document)
+        return document
 
-    def _expired(self, waited: float) -> ExecutionTimeout:
-        return ExecutionTimeout(
-            f"{self._name} has not ended after {waited:.1f} s (status {self.get('status')}, "
-            f"{self.progress} %, {self._quiet.in_words()}). It goes on at the server: wait again, "
-            f"or come back later with .attach({self.location!r})",
-            **self._details,
+    def _unknown_state(self, document: dict[str, Any]) -> NoOGCAPI:
+        if "status" in document:
+            word = document["status"]
+            quoted = repr(word[:80]) if isinstance(word, str) else reprlib.repr(word)
+            state = f"has the status {quoted}, which is not a known one"
+        else:
+            state = "has no status in its document"
+        return NoOGCAPI(
+            f"{self._name} {state}. Nothing shows whether it has ended, so it is not waited "
+            f"for. Expected {', '.join(get_args(JobState))}, or a common word for one of these. "
+            f"The job may be running: look at {self.location}, and ask again with .attach",
+            **self.session.details(self.location),
         )
 
-    def _refresh(self, left: float | None) -> bool:
-        document = JobDocument(
-            self.session,
-            self.location,
-            process=self._name,
-            timeout=self.timeout,
-            service=self.step.service,
-        ).fetch(left)
-        self._asked = time.monotonic()
-        if document is None:
-            return False
-        self.take_over(document)
-        return True
+    # ---- results ----
 
     def _ask(self, url: str) -> Answer | dict[str, Any]:
         """Ask for the results; return a link to them, unread, if they are not JSON."""
@@ -352,17 +360,14 @@ class Job(ShownAsCard, StaysHere, dict[str, Any]):
                 return found
 
     def _as_results(self, answer: Answer, single: str, url: str) -> Results:
-        document = expect_json(answer, doing="the results", asker=self.session)
+        document = expect_json(answer, doing="the results", session=self.session)
         if not isinstance(document, dict):
             document = {single: document}
         return Results(document, session=self.session, url=url)
 
     def _results_url(self) -> str:
         if self.status not in ENDED:
-            raise InvalidRequest(
-                f"{self._name} has not ended (status {self.status}): call .wait() first",
-                **self._details,
-            )
+            raise self._not_ended(self.location)
         self.wait()
         path = self.location.partition("#")[0].partition("?")[0].rstrip("/")
         stated = results_link(self.get("links")) or f"{path}/results"

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Self, TypeGuard
 from ...errors import OutOfScope, UnknownOutput
 from ...markup.cards import Card
 from ...markup.shown import ShownAsCard
+from ...markup.suggest import suggest
 from ..http.answers import Answer
 from ..http.urls import web_url
 from ..outputs.output import Output, names_no_place
 from ..outputs.resource import Resource
-from ..wps.descriptions import near
-from .problems import expect_json, is_json
+from .answers import expect_json
 
 if TYPE_CHECKING:
     from ...transport import AffinitySession
@@ -95,7 +95,7 @@ class Results(ShownAsCard, dict[str, Any]):
         found = self.outputs()
         if identifier not in found:
             raise UnknownOutput(
-                f"{self.url} gave no output {identifier!r}; {near(identifier, found, 'output')}",
+                f"{self.url} gave no output {identifier!r}; {suggest(identifier, found, 'output')}",
                 url=self.url,
                 output=identifier,
             )
@@ -115,8 +115,10 @@ def raw_results(answer: Answer, identifier: str, session: AffinitySession) -> Re
     Raise NotAService if its media type is JSON, and it is not.
     """
     value: Any
-    if is_json(answer):
-        value = expect_json(answer, doing=f"for output {identifier!r}", asker=session, execute=True)
+    if answer.is_json:
+        value = expect_json(
+            answer, doing=f"for output {identifier!r}", session=session, execute=True
+        )
         if isinstance(value, dict):
             return Results(value, session=session, url=answer.url)
     else:

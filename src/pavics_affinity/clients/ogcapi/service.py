@@ -1,36 +1,45 @@
-"""A drop-in for `owslib.ogcapi.processes.Processes` that keeps to the workflow's node."""
+"""A drop-in for `owslib.ogcapi.processes.Processes` that keeps to the workflow's node.
+
+The module is long because it is one class, OWSLib's, with the documentation of each method.
+"""
 
 from __future__ import annotations
 
 import json
 import reprlib
-import weakref
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urljoin
 
 import owslib.ogcapi.processes
-from owslib.util import Authentication
 
 from ...discovery import introduce
 from ...errors import ExecuteOutcomeUnknown, InvalidRequest, ServiceError, UnknownInput
-from ...record import Step, operation
+from ...markup.suggest import suggest
+from ...record import Step
 from ...record.steps import digest_of
+from ...topology.urls import checked_url
 from ...transport import ambient_session
 from ...transport.wire import shown
 from .. import references
-from ..http.answers import Answer, BodyBroken, read
-from ..http.fetch import fetch
-from ..http.logins import KeepsItsLogin, as_authentication, split_login
-from ..http.urls import check_service_url, web_url
+from ..http.answers import Answer
+from ..http.execute import before_sending, lost, noting, send_once
+from ..http.fetch import fetch_document
+from ..http.pickling import KeepsItsLogin, as_authentication, requests_auth, split_login
+from ..http.urls import web_url
+from ..http.waiting import Executions
 from ..limits import read_json, read_yaml
-from ..wps.descriptions import near
-from ..wps.submission import before_sending, lost, noting
-from .accepted import is_job, job_url
-from .jobs import Job
-from .jobstatus import JSON
-from .problems import NoOGCAPI, NoSuchProcess, check_status, expect_json, is_json, parsed
+from .answers import (
+    NoOGCAPI,
+    NoSuchProcess,
+    check_status,
+    expect_json,
+    is_job,
+    job_url,
+    parsed,
+)
+from .jobs import JSON, Job
 from .results import Results, raw_results
 
 if TYPE_CHECKING:
@@ -48,7 +57,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
     Parameters
     ----------
     url : str
-        The landing page's URL. User and password in it are taken for `auth`.
+        The landing page's URL. User and password in it become `auth`.
     json_ : str or bytes, optional
         The landing page, fetched elsewhere; nothing is requested.
     timeout : float, timedelta or (connect, read), optional
@@ -73,7 +82,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
     ServiceUnreachable
         Nothing answers there.
     OutOfScope
-        It is no http or https URL.
+        It is not an http or https URL.
     InvalidRequest
         `json_` is not the JSON of a landing page.
     MachineIdConflict
@@ -92,14 +101,13 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         cert: Any = None,
         session: AffinitySession | None = None,
     ) -> None:
-        check_service_url(url)
+        checked_url(url, "the service")
         url, login = split_login(url)
         auth = as_authentication(login if auth is None else auth)
         self.session = ambient_session() if session is None else session
-        if isinstance(auth, Authentication):
-            verify = auth.verify if verify is None else verify
-            cert = auth.cert if cert is None else cert
-        self.session.bind(url, auth=_delegate(auth), verify=verify, cert=cert, headers=headers)
+        verify = auth.verify if verify is None else verify
+        cert = auth.cert if cert is None else cert
+        self.session.bind(url, auth=requests_auth(auth), verify=verify, cert=cert, headers=headers)
         introduce(self.session, url)
         self.timeout: Any = timeout
         self._verify = verify
@@ -147,7 +155,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         Raises
         ------
         UnknownProcess
-            There is none of this name; the message lists the near ones.
+            There is none of this name; the message lists similar ones.
         """
         try:
             described: dict[str, Any] = self._request(path=f"processes/{_segment(process_id)}")
@@ -160,10 +168,9 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
                 raise
             raise NoSuchProcess(
                 f"{self.url} offers no process {process_id!r}; "
-                f"{near(process_id, names, 'process')}",
-                url=self.url,
-                machineid=self.session.machineid,
+                f"{suggest(process_id, names, 'process')}",
                 process=process_id,
+                **self.session.details(self.url),
             ) from error
         if not isinstance(described, dict):
             raise NoOGCAPI(
@@ -200,7 +207,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
             What JSON can hold, ``{"href": url}`` links, or outputs of earlier
             steps, also in lists.
         outputs : mapping, optional
-            Outputs wanted, as the standard has them. By default all.
+            Outputs wanted, as the standard defines them. By default all.
         response : {"document", "raw"}
             Whether the results come as one document, or a single output as it is.
         async_ : bool
@@ -215,7 +222,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         Raises
         ------
         UnknownProcess, UnknownInput
-            There is none of this name; the message lists the near ones.
+            There is none of this name; the message lists similar ones.
             Nothing was executed.
         InvalidRequest
             An input cannot be written as JSON. Nothing was executed.
@@ -239,27 +246,21 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         steps, digest = self.session.record.steps, digest_of(url, body)
         earlier = steps.recall(digest)
         if earlier is not None:
-            if earlier.location is None:
-                raise lost(self.session, earlier)
-            return Job(
-                self.session,
-                earlier.location,
-                process=process_id,
-                timeout=self.timeout,
-                step=earlier,
-            ).refresh()
+            return self._recalled(process_id, earlier)
         step = steps.begin(process_id, shown(self.url), digest=digest, api="ogcapi")
+        raw = response == "raw"
         with noting(step):
-            answer = self._post(process_id, url, body, async_=async_)
-            raw = response == "raw"
-            if self._is_job(process_id, answer, asynchronous=async_, raw=raw):
+            prefer = {"Prefer": "respond-async" if async_ else "respond-sync"}
+            answer = self._send("POST", url, body, f"Execute {process_id}", prefer)
+            outputs = self._described_outputs(process_id)
+            if answer.status < 400 and is_job(answer, outputs, asynchronous=async_, raw=raw):
                 return self._job(process_id, answer, step)
             found = self._results(process_id, answer, raw=raw)
             step.update("succeeded")
         return found
 
     def attach(self, location: str) -> Job:
-        """Take up a job that was started earlier, here or elsewhere.
+        """Return a job that was started earlier, here or elsewhere.
 
         Parameters
         ----------
@@ -269,9 +270,9 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         Raises
         ------
         OutOfScope
-            It is no http or https URL.
+            It is not an http or https URL.
         StatusLost
-            There is no such job any more.
+            There is no such job any longer.
         AffinityLost
             It names another node than the workflow's.
         """
@@ -290,7 +291,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         as_dict: bool = True,
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Ask, as OWSLib does; all methods of its own come through here.
+        """Send a request as OWSLib does; all its own methods call this.
 
         It is the one private name of OWSLib's that is overridden: its API has no
         other place from which requests are made.
@@ -299,18 +300,17 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         doing = path or "the landing page"
         self.request = url
         if method == "GET":
-            answer = self._get(url, doing)
+            answer = self._get(url, doing, self._sent_headers())
+            self._note_response(answer)
         else:
             body = None if data is None else data if isinstance(data, str) else _as_json(data)
             answer = self._send(method, url, body, doing)
-        self.request = answer.response.url
-        self.response_headers = answer.response.headers
         if not as_dict:
-            check_status(answer, doing=doing, asker=self.session)
+            check_status(answer, doing=doing, session=self.session)
             return answer.body
         if answer.status < 400 and not answer.body:
             return {}
-        return expect_json(answer, doing=doing, asker=self.session)
+        return expect_json(answer, doing=doing, session=self.session)
 
     def _url(self, path: str | None, query: Mapping[str, Any] | None = None) -> str:
         url = urljoin(self.url, path or "")
@@ -322,10 +322,10 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         base, question, query = url.partition("?")
         address = f"{base}?{query}" if question else base.rstrip("/") + "/"
         answer = self._get(address, "the landing page", headers=JSON)
-        document = expect_json(answer, doing="the landing page", asker=self.session)
+        document = expect_json(answer, doing="the landing page", session=self.session)
         if not isinstance(document, dict) or not isinstance(document.get("links"), list):
             raise NoOGCAPI(
-                f"{url} is no OGC API: its landing page is JSON without links; check the URL",
+                f"{url} is not an OGC API: its landing page is JSON without links; check the URL",
                 url=url,
                 response=answer.response,
             )
@@ -333,13 +333,13 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
 
     def _definition(self, url: str) -> dict[str, Any]:
         answer = self._get(url, "api", headers={"Accept": ", ".join(_DEFINITIONS)})
-        check_status(answer, doing="api", asker=self.session)
+        check_status(answer, doing="api", session=self.session)
         try:
-            definition = parsed(answer) if is_json(answer) else read_yaml(answer.body)
+            definition = parsed(answer) if answer.is_json else read_yaml(answer.body)
         except ValueError as error:
             raise NoOGCAPI(f"the definition at {url} cannot be read: {error}", url=url) from error
         if not isinstance(definition, dict):
-            raise NoOGCAPI(f"the definition at {url} is no OpenAPI document", url=url)
+            raise NoOGCAPI(f"the definition at {url} is not an OpenAPI document", url=url)
         return definition
 
     def _sent_headers(self) -> dict[str, str]:
@@ -347,9 +347,8 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         self.session.bind(self.url, headers=self.headers)
         return dict(JSON)
 
-    def _get(self, url: str, doing: str, headers: Mapping[str, str] | None = None) -> Answer:
-        sent = self._sent_headers() if headers is None else headers
-        return fetch(self.session, url, doing=doing, timeout=self.timeout, headers=sent)
+    def _get(self, url: str, doing: str, headers: Mapping[str, str]) -> Answer:
+        return fetch_document(self.session, url, doing=doing, timeout=self.timeout, headers=headers)
 
     def _send(
         self,
@@ -362,70 +361,58 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         sent = {**self._sent_headers(), **(headers or {})}
         if body is not None:
             sent["Content-Type"] = "application/json"
-        with operation(doing):
-            response = self.session.request(
-                method,
-                url,
-                data=None if body is None else body.encode(),
-                headers=sent,
-                timeout=self.timeout,
-                stream=True,
-            )
-        try:
-            return read(response, url=url)
-        except BodyBroken as error:
-            raise ExecuteOutcomeUnknown(
-                f"the answer to {doing} broke off ({error}): the service took it, and it may have "
-                "run, or not. It was not sent again; look at the service's jobs, or run the chain "
-                "anew if running twice does no harm",
-                url=url,
-                machineid=self.session.machineid,
-                node=self.session.node,
-            ) from error
+        answer = send_once(
+            self.session,
+            method,
+            url,
+            doing=doing,
+            data=None if body is None else body.encode(),
+            headers=sent,
+            timeout=self.timeout,
+        )
+        self._note_response(answer)
+        return answer
+
+    def _note_response(self, answer: Answer) -> None:
+        self.request = answer.response.url  # as OWSLib does
+        self.response_headers = answer.response.headers
+
+    def _described_outputs(self, process_id: str) -> Mapping[str, Any]:
+        outputs = self._described.get(process_id, {}).get("outputs")
+        return outputs if isinstance(outputs, Mapping) else {}
+
+    def _recalled(self, process_id: str, step: Step) -> Job:
+        """Return the job that an earlier process started by the same request."""
+        if step.location is None:
+            raise lost(self.session, step)
+        job = Job(self.session, step.location, process=process_id, timeout=self.timeout, step=step)
+        return job.refresh()
 
     def _results(self, process_id: str, answer: Answer, *, raw: bool) -> Results:
         doing = f"Execute {process_id}"
-        check_status(answer, doing=doing, asker=self.session, execute=True)
-        if not is_json(answer) or raw:
-            described = self._described.get(process_id, {}).get("outputs")
-            names = described if isinstance(described, Mapping) else {}
+        check_status(answer, doing=doing, session=self.session, execute=True)
+        if not answer.is_json or raw:
+            names = self._described_outputs(process_id)
             return raw_results(answer, next(iter(names), "output"), self.session)
-        found = expect_json(answer, doing=doing, asker=self.session, execute=True)
+        found = expect_json(answer, doing=doing, session=self.session, execute=True)
         if not isinstance(found, dict):
             found = {"value": found}
         return Results(found, session=self.session, url=answer.url)
-
-    def _post(self, process_id: str, url: str, body: str, *, async_: bool) -> Answer:
-        prefer = {"Prefer": "respond-async" if async_ else "respond-sync"}
-        answer = self._send("POST", url, body, f"Execute {process_id}", prefer)
-        self.request = answer.response.url
-        self.response_headers = answer.response.headers
-        return answer
-
-    def _is_job(self, process_id: str, answer: Answer, **asked: bool) -> bool:
-        if answer.status >= 400:
-            return False
-        described = self._described.get(process_id, {}).get("outputs")
-        outputs = described if isinstance(described, Mapping) else ()
-        return is_job(answer, outputs, **asked)
 
     def _job(self, process_id: str, answer: Answer, step: Step) -> Job:
         stated = job_url(answer, self._url)
         if stated is None:
             raise ExecuteOutcomeUnknown(
-                f"{answer.url} accepted Execute {process_id} as a job, and its answer (HTTP "
-                f"{answer.status} and {answer.what_came}) does not say where the job is. It was "
-                f"not sent again; look for the job at {self._url('jobs')} and pass its URL to "
-                ".attach",
-                url=answer.url,
-                machineid=self.session.machineid,
-                node=self.session.node,
+                f"{answer.url} accepted Execute {process_id} as a job, and its answer "
+                f"({answer.summary}) does not say where the job is. It was not sent again. Look "
+                f"for the job at {self._url('jobs')} and pass its URL to .attach",
+                **self.session.details(answer.url),
             )
         location = web_url(stated, base=answer.response.url or self.url, what="the job")
         step.update("accepted", location=location)
         self.session.note_reference(location)
         job = Job(self.session, location, process=process_id, timeout=self.timeout, step=step)
-        step.client = weakref.ref(job)
+        self.session.shared(Executions).add(step, job)
         try:
             document = parsed(answer)
         except ValueError:
@@ -442,7 +429,8 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         for name in inputs:
             if name not in known:
                 raise UnknownInput(
-                    f"process {process_id!r} has no input {name!r}; {near(name, known, 'input')}",
+                    f"process {process_id!r} has no input {name!r}; "
+                    f"{suggest(name, known, 'input')}",
                     input=name,
                 )
 
@@ -465,14 +453,14 @@ def _given_page(document: Any) -> str:
 
 
 def _readable_page(page: dict[str, Any]) -> str:
-    """Write a landing page without the links that OWSLib stumbles over."""
+    """Return a landing page without the links that OWSLib cannot read."""
     links = [link for link in page.get("links", []) if isinstance(link, dict)]
     return json.dumps({**page, "links": links})
 
 
 def _segment(process_id: str) -> str:
     if not isinstance(process_id, str) or process_id in ("", ".", ".."):
-        raise InvalidRequest(f"{process_id!r} is no identifier of a process")
+        raise InvalidRequest(f"{process_id!r} is not the identifier of a process")
     return quote(process_id, safe="")
 
 
@@ -481,12 +469,3 @@ def _as_json(document: Any) -> str:
         return json.dumps(document)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRequest(f"the inputs cannot be written as JSON: {error}") from error
-
-
-def _delegate(auth: Any) -> Any:
-    """Return OWSLib's or requests' authentication as requests takes it."""
-    if not isinstance(auth, Authentication):
-        return auth
-    if auth.auth_delegate is not None:
-        return auth.auth_delegate
-    return (auth.username, auth.password) if auth.username and auth.password else None

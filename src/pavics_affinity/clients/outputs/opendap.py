@@ -15,7 +15,8 @@ import requests
 
 from ...errors import AffinityError, DownloadFailed, MissingExtra, OutputUnavailable
 from ...record import operation
-from ..http.answers import MAX_DOCUMENT, BodyBroken, chunks
+from ..http.answers import MAX_DOCUMENT, Answer, BodyBroken, TooLarge
+from ..http.fetch import get_once
 
 if TYPE_CHECKING:
     import xarray
@@ -75,9 +76,7 @@ def open_url(output: Output, **options: Any) -> xarray.Dataset:
     except Exception as error:  # pydap's parsers raise bare Exceptions
         raise OutputUnavailable(
             f"the OPeNDAP resource at {url} cannot be opened: {str(error)[:200]}",
-            url=url,
-            machineid=output.session.machineid,
-            node=output.session.node,
+            **output.session.details(url),
         ) from error
 
 
@@ -95,44 +94,36 @@ class _Through:
         if environ["QUERY_STRING"]:
             url += "?" + environ["QUERY_STRING"]
         limit = MAX_VALUES if path.endswith(".dods") else MAX_DOCUMENT
-        response, body = self._fetch(url, limit)
+        answer = self._fetch(url, limit)
         kept = ("content-type", "content-description", "xdap", "xdods-server")
-        headers = [(k, v) for k, v in response.headers.items() if k.lower() in kept]
+        headers = [(k, v) for k, v in answer.response.headers.items() if k.lower() in kept]
         start_response("200 OK", headers)
-        return [body]
+        return [answer.body]
 
-    def _fetch(self, url: str, limit: int) -> tuple[requests.Response, bytes]:
-        """Fetch a document or values, again if the answer breaks off."""
-        about: dict[str, Any] = {
-            "url": url,
-            "machineid": self._session.machineid,
-            "node": self._session.node,
-        }
+    def _fetch(self, url: str, limit: int) -> Answer:
+        """Ask for a document or values; again if the answer breaks off."""
+        details = self._session.details(url)
         for _ in range(_ATTEMPTS):
-            with operation("OPeNDAP"):
-                response = self._session.get(url, stream=True)
-            body = bytearray()
             try:
-                with response:
-                    if response.status_code != 200:
-                        raise OutputUnavailable(
-                            f"the OPeNDAP resource at {url} answers HTTP {response.status_code}",
-                            response=response,
-                            **about,
-                        )
-                    for piece in chunks(response):
-                        body += piece
-                        if len(body) > limit:
-                            raise DownloadFailed(
-                                f"{url} sent more than {limit // 2**20} MB at once; take less at "
-                                "a time, by .isel(...) or chunks=",
-                                **about,
-                            )
-                return response, bytes(body)
+                answer = get_once(self._session, url, doing="OPeNDAP", limit=limit, timed=False)
+            except TooLarge as error:
+                raise DownloadFailed(
+                    f"{url} gives more than {limit // 2**20} MB at once; take less at a time, by "
+                    ".isel(...) or chunks=",
+                    **details,
+                ) from error
             except BodyBroken as error:
                 broken = error
+            else:
+                if answer.status == 200:
+                    return answer
+                raise OutputUnavailable(
+                    f"the OPeNDAP resource at {url} answers HTTP {answer.status}",
+                    response=answer.response,
+                    **details,
+                )
         raise DownloadFailed(
             f"{url} broke off {_ATTEMPTS} times ({broken}); try again later",
             attempts=_ATTEMPTS,
-            **about,
+            **details,
         ) from broken

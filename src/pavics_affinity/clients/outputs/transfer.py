@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ...errors import AffinityError, DownloadFailed, OutputUnavailable
 from ...record import operation
 from ...transport.times import asked_to_wait, moment_of
-from ..http.addresses import named_by
 from ..http.answers import BodyBroken, chunks
+from ..http.urls import named_by
 from ..progress import Move
 from . import codings, names
 from .resource import Source

@@ -6,89 +6,33 @@ misspelt name is found here or nowhere.
 
 from __future__ import annotations
 
-import datetime as dt
-import difflib
-import heapq
-import itertools
-import numbers
 import re
-import threading
-import weakref
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any
 
 from lxml import etree
-from owslib.wps import (
-    ComplexDataInput,
-    is_boundingboxdata,
-    is_complexdata,
-    is_reference,
-)
+from owslib.wps import ComplexDataInput, is_boundingboxdata, is_reference
 
 from ...errors import InvalidRequest, UnknownInput, UnknownOutput
+from ...markup.suggest import suggest
 from ..http.xml import child, parse, text_of
-from ..limits import LIMITS
-from ..outputs.boxes import Box
 from .literals import ANY_TEXT, LiteralRule, Verdict
 
 #: What OWSLib can put into a request: str, IComplexDataInput or BoundingBoxDataInput.
 Value = Any
-
-#: Python's writing, and that of XML Schema.
-_NOT_FINITE = {"inf": "INF", "-inf": "-INF", "nan": "NaN"}
-
-#: Names that are compared in full, and characters of each: what is longer is near to none.
-_COMPARED = 200
-_LONGEST_NAME = 200
-
-
-def near(name: str, names: Iterable[str], what: str) -> str:
-    """Return a sentence that names those that may be meant, or all if they are few."""
-    known = sorted(set(names))
-    if not known:
-        return f"there are no {what}s."
-    given = str(name).casefold()[:_LONGEST_NAME]
-    folded = {n.casefold(): n for n in known[: LIMITS.names] if len(n) <= _LONGEST_NAME}
-    matches = difflib.get_close_matches(given, _alike(given, folded), n=5, cutoff=0.5)
-    if matches:
-        return f"did you mean {' or '.join(repr(folded[m]) for m in matches)}?"
-    listed = ", ".join(n[:_LONGEST_NAME] for n in known[:20]) + (
-        f" and {len(known) - 20} more" if len(known) > 20 else ""
-    )
-    return f"there {'is' if len(known) == 1 else 'are'} {listed}."
-
-
-def _alike(name: str, names: Collection[str]) -> Collection[str]:
-    """Return the few names that share most pairs of letters with one: difflib takes long."""
-    if len(names) <= _COMPARED:
-        return names
-    pairs = set(map("".join, itertools.pairwise(name)))
-    return heapq.nlargest(
-        _COMPARED,
-        names,
-        key=lambda n: len(pairs.intersection(map("".join, itertools.pairwise(n)))) / (len(n) + 1),
-    )
+#: URL, version and language.
+ServiceKey = tuple[str | None, ...]
 
 
 @dataclass(frozen=True)
 class InputRule:
     """What one input takes.
 
-    Attributes
-    ----------
-    identifier : str
-        Its name.
-    least, most : int
-        How often it may be given; `most` is 0 where no limit is stated.
-    kind : {"literal", "complex", "bbox", ""}
-        What it is; empty where the description does not say, or says several.
-    literal : LiteralRule
-        What it takes as a literal, if it is one.
-    formats : tuple of str
-        The media types that a complex input may have.
+    `most` is 0 where no limit is stated; `kind` is ``"literal"``, ``"complex"``, ``"bbox"``,
+    or empty where the description states none or several; `formats` are the media types of
+    a complex input.
     """
 
     identifier: str
@@ -131,13 +75,7 @@ class InputRule:
         return f"of type {self.literal.datatype}" if self.literal.datatype else "a literal"
 
     def check(self, value: Value) -> str | None:
-        """Raise if the value cannot be one of this input; return what is in doubt about it.
-
-        Raises
-        ------
-        InvalidRequest
-            It is of another type, or not among the allowed values.
-        """
+        """Raise if the value cannot be one of this input; return what is in doubt about it."""
         verdict = self.judge(value)
         if verdict == Verdict.FITS:
             return None
@@ -155,7 +93,7 @@ class InputRule:
         )
 
     def judge(self, value: Value) -> Verdict:
-        """Say whether the service takes a value."""
+        """Return whether the service takes a value."""
         if isinstance(value, str):
             return self.literal.judge(value.strip()) if self.kind == "literal" else Verdict.FITS
         if is_boundingboxdata(value):
@@ -168,19 +106,10 @@ class InputRule:
 
 @dataclass(frozen=True)
 class Description:
-    """What a process takes and gives, as far as a request can be held against it.
+    """What a process takes and gives, as far as a request can be checked.
 
-    Attributes
-    ----------
-    identifier : str
-        The process.
-    inputs : dict of str to InputRule
-        By name.
-    outputs : tuple of str
-        Their names.
-    asynchronous : bool
-        It keeps its response and updates a status: both are needed to run
-        without the client waiting at the other end of the connection.
+    It is `asynchronous` if it keeps its response and updates a status: both are needed to
+    run without the client waiting at the other end of the connection.
     """
 
     identifier: str
@@ -204,30 +133,20 @@ class Description:
         )
 
     def check_inputs(self, inputs: Sequence[tuple[str, Value]]) -> list[str]:
-        """Raise if the process does not take these inputs.
+        """Raise if the process does not take these inputs; return what is in doubt.
 
-        Returns
-        -------
-        list of str
-            What is in doubt: it is sent, and the service judges.
-
-        Raises
-        ------
-        UnknownInput
-            It has none of this name.
-        InvalidRequest
-            One is missing, given too often, or not of its type.
+        What is in doubt is sent, and the service judges.
         """
         doubts = []
         for name, value in inputs:
             if name not in self.inputs:
                 raise UnknownInput(
                     f"process {self.identifier!r} has no input {name!r}; "
-                    f"{near(name, self.inputs, 'input')}",
+                    f"{suggest(name, self.inputs, 'input')}",
                     input=name,
                 )
             doubts.append(self.inputs[name].check(value))
-        given = Counter(name for name, _ in inputs)
+        given = Counter([name for name, _ in inputs])
         for rule in self.inputs.values():
             times = given[rule.identifier]
             if times < rule.least or (rule.most and times > rule.most):
@@ -240,126 +159,50 @@ class Description:
         return [doubt for doubt in doubts if doubt]
 
     def check_outputs(self, names: Iterable[str]) -> None:
-        """Raise if the process does not give these outputs.
-
-        Raises
-        ------
-        UnknownOutput
-            It has none of this name.
-        """
+        """Raise `UnknownOutput` if the process has no outputs of these names."""
         for name in names:
             if name not in self.outputs:
                 raise UnknownOutput(
                     f"process {self.identifier!r} has no output {name!r}; "
-                    f"{near(name, self.outputs, 'output')}",
+                    f"{suggest(name, self.outputs, 'output')}",
                     output=name,
                 )
 
 
-def values(inputs: Any) -> list[tuple[str, Value]]:
-    """Return inputs as OWSLib builds a request from them.
-
-    Parameters
-    ----------
-    inputs : iterable of (str, value) or mapping
-        Strings, OWSLib's own input objects, numbers, booleans, dates and times.
-
-    Raises
-    ------
-    InvalidRequest
-        There are no pairs, or a value is of another type.
-    """
-    pairs = inputs.items() if isinstance(inputs, Mapping) else inputs
-    result: list[tuple[str, Value]] = []
-    try:
-        listed = [(name, value) for name, value in pairs]
-    except (TypeError, ValueError):
-        raise InvalidRequest(
-            f"inputs are {inputs!r}; expected pairs of a name and a value, as in "
-            '[("delay", "2"), ("resource", url)]'
-        ) from None
-    for name, value in listed:
-        if not isinstance(name, str):
-            raise InvalidRequest(f"the name of an input is {name!r}; expected a str")
-        result.append((name, _value(name, value)))
-    return result
-
-
-def _value(name: str, value: Any) -> Value:
-    if isinstance(value, str) or is_complexdata(value) or is_boundingboxdata(value):
-        return value
-    if isinstance(value, Box):  # a value of an output's `data`
-        return value.as_input()
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, numbers.Integral):
-        return str(int(value))
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, numbers.Real):
-        return _NOT_FINITE.get(repr(float(value)), repr(float(value)))
-    if isinstance(value, dt.date | dt.time):
-        return value.isoformat()
-    hint = (
-        f"; to give it several times, repeat the pair: [({name!r}, a), ({name!r}, b)]"
-        if isinstance(value, list | tuple | set)
-        else ""
-    )
-    raise InvalidRequest(
-        f"input {name!r} is {value!r}, a {type(value).__name__}; expected a str, a number, a bool, "
-        f"a date, a ComplexDataInput or a BoundingBoxDataInput{hint}",
-        input=name,
-        value=value,
-    )
-
-
 class Descriptions:
-    """The descriptions that one session has got: each is asked for once.
-
-    Key is the service's URL, version and language, and the process.
-    """
-
-    _of: ClassVar[weakref.WeakKeyDictionary[Any, Descriptions]] = weakref.WeakKeyDictionary()
-    _lock = threading.Lock()
+    """The descriptions that one session has received: each is asked for once."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str | None, ...], Description] = {}
-        self._unread: dict[tuple[str | None, ...], bytes] = {}
+        self._known: dict[tuple[ServiceKey, str], Description] = {}
+        self._unread: dict[tuple[ServiceKey, str], bytes] = {}
 
-    @classmethod
-    def of(cls, session: object) -> Descriptions:
-        """Return those of a session."""
-        with cls._lock:
-            return cls._of.setdefault(session, cls())
+    def get(self, service: ServiceKey, identifier: str) -> Description | None:
+        """Return the description of a process, if it is known."""
+        if self._unread:
+            for asked in (identifier, "all"):
+                document = self._unread.pop((service, asked), None)
+                if document is not None:
+                    self.learn(service, parse(document), asked=asked)
+        return self._known.get((service, identifier))
 
-    def get(self, *key: str | None) -> Description | None:
-        """Return the one of a process, if it is known."""
-        for kept in (key, (*key[:-1], "all")):
-            document = self._unread.pop(kept, None)
-            if document is not None:
-                self.learn(key[:-1], parse(document), asked=kept[-1] or "all")
-        return self._known.get(key)
+    def keep(self, service: ServiceKey, identifier: str, document: bytes) -> None:
+        """Keep a document with the description of a process, or of ``"all"``.
 
-    def keep(self, service: tuple[str | None, ...], identifier: str, document: bytes) -> None:
-        """Keep a document that holds the description of a process, or of ``"all"``.
-
-        It is read once one of them is needed: many are asked for only to be shown.
+        It is read when one of them is needed: many are asked for only to be shown.
         """
-        self._unread[*service, identifier] = document
+        self._unread[service, identifier] = document
 
-    def learn(
-        self, service: tuple[str | None, ...], root: etree._Element, *, asked: str = "all"
-    ) -> None:
-        """Keep every description that a ``ProcessDescriptions`` document holds.
+    def learn(self, service: ServiceKey, root: etree._Element, *, asked: str = "all") -> None:
+        """Keep every description of a ``ProcessDescriptions`` document.
 
-        The one that came in answer to a name is also kept by this, if the service writes it
-        in another case or without its code space.
+        The answer to a name is also kept by this name, if the service writes it in another
+        case or without its code space.
         """
         found = [Description.of(e) for e in root.iterchildren("{*}ProcessDescription")]
         for described in found:
-            self._known[(*service, described.identifier)] = described
+            self._known[service, described.identifier] = described
         if len(found) == 1 and _bare(found[0].identifier) == _bare(asked):
-            self._known[(*service, asked)] = found[0]
+            self._known[service, asked] = found[0]
 
 
 def _bare(identifier: str) -> str:
@@ -367,7 +210,7 @@ def _bare(identifier: str) -> str:
 
 
 def readable(document: str | bytes) -> bytes:
-    """Return descriptions without what OWSLib reads as a number, and is none.
+    """Return descriptions without what OWSLib would read as a number, and is not one.
 
     ``maxOccurs="unbounded"``, say, or a range in one value of an integer.
     """
@@ -402,6 +245,6 @@ def _grandchildren(element: etree._Element, parent: str, name: str) -> list[etre
 
 
 def _number(element: etree._Element, attribute: str, name: str) -> int:
-    """Return how often, or 0 where it is not said or is no number (``unbounded``)."""
+    """Return how often, or 0 where it is not stated or not a number (``unbounded``)."""
     stated = element.get(attribute) or text_of(child(element, name))
     return int(stated) if stated.isdecimal() and len(stated) < 19 else 0

@@ -1,4 +1,7 @@
-"""An execution of a WPS process: asked about, waited for, and its outputs."""
+"""An execution of a WPS process: sent, asked about, waited for, and its outputs.
+
+The module is long because it is one class, OWSLib's, with the documentation of each method.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -16,8 +18,6 @@ from lxml import etree
 
 from ...errors import (
     ExecutionFailed,
-    ExecutionTimeout,
-    InvalidRequest,
     NotAService,
     OutOfScope,
     OutputUnavailable,
@@ -25,32 +25,41 @@ from ...errors import (
     UnknownOutput,
 )
 from ...markup.cards import Card
-from ...markup.shown import ShownAsCard
-from ...record import Step
+from ...markup.suggest import suggest
+from ...record import Step, StepState
+from ...record.steps import digest_of
 from ...transport import ambient_session
-from ..http import polling, xml
-from ..http.answers import given
-from ..http.logins import KeepsItsLogin
-from ..http.travel import StaysHere
-from ..http.urls import web_url
+from ...transport.wire import shown
+from ..http import xml
+from ..http.answers import Answer, expect, given
+from ..http.execute import lost
+from ..http.pickling import KeepsItsLogin
+from ..http.urls import named_by, web_url
+from ..http.waiting import Executions, Followed, State, Trouble
 from ..outputs.metalink import is_metalink
 from ..outputs.output import Output
-from ..progress import bar
 from . import submission
-from .descriptions import near
-from .raw import RawOutput
-from .status import LEAST_PAUSE, StatusDocument
+from .inputs import ExecuteRequest
 
 if TYPE_CHECKING:
     from ...transport import AffinitySession
 
+#: OWSLib's words for the status of an execution, and what its step is then.
+_STATES: dict[str, StepState] = {
+    "ProcessAccepted": "accepted",
+    "ProcessStarted": "running",
+    "ProcessPaused": "running",
+    "ProcessSucceeded": "succeeded",
+    "ProcessFailed": "failed",
+    "Exception": "failed",
+}
 _ASYNC_TIMEOUT = (10.0, 60.0)
 _FILE_MISSING = re.compile(
     r"(?i)no such file|not found|not exist|not in the cache|cannot open|file://"
 )
 
 
-class Execution(ShownAsCard, KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
+class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
     """One execution, with OWSLib's attributes and methods, and without their traps.
 
     Made by `WebProcessingService.execute` and `.attach`. Parameters are OWSLib's.
@@ -66,9 +75,9 @@ class Execution(ShownAsCard, KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
         ``ProcessAccepted``, ``ProcessStarted``, ``ProcessPaused``,
         ``ProcessSucceeded``, ``ProcessFailed``, or ``Exception`` after a failure.
     percentCompleted : int
-        As the server says.
+        As the server reports.
     statusMessage : str or None
-        As the server says.
+        As the server reports.
     statusLocation : str or None
         URL of the status document; what `WebProcessingService.attach` takes.
     processOutputs : list of Output
@@ -111,12 +120,11 @@ class Execution(ShownAsCard, KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
             language=language,
         )
         self.session = ambient_session() if session is None else session
+        self.request: Any = None
         self.response: Any = None  # OWSLib: an element after submitting, bytes after asking
         self.step: Step | None = None
-        self._built: tuple[bytes, _Form] | None = None
-        self._submitted = time.monotonic()
-        self._asked: float | None = None
-        self._quiet = polling.Quiet()
+        self._named: list[str] = []
+        self._begin()
 
     def __repr__(self) -> str:
         node = f" on {self.session.node}" if self.session.node else ""
@@ -132,12 +140,12 @@ class Execution(ShownAsCard, KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
     def wait(self, timeout: float | timedelta | None = None, progress: bool | None = None) -> Self:
         """Wait for the end of the process.
 
-        The pause between two questions grows as `pavics_affinity.clients.http.polling`
-        has it: 0.1 s at first, 0.36 s from half a second on, 10 s at most.
+        The pause between two questions grows: 0.1 s at first, 0.36 s from half a second
+        on, 10 s at most; see `pavics_affinity.clients.http.waiting`.
 
         A job that was lost when its node restarted may keep the status of a running one.
-        Nothing tells it from a long job, so pass `timeout`. After an hour without a
-        change a warning says so, once.
+        It looks like a long job, so pass `timeout`. After an hour without a change a
+        warning says so, once.
 
         Parameters
         ----------
@@ -156,15 +164,13 @@ class Execution(ShownAsCard, KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
         ExecutionFailed
             The process failed, with the server's words.
         ExecutionTimeout
-            It goes on at the server; wait again.
+            The server continues to run it; wait again.
         StatusLost
-            Its status document is gone, or cannot be read any more.
+            Its status document is gone, or can no longer be read.
         BackendUnavailable, ServiceUnreachable, AffinityLost
             As every request.
         """
-        limit = polling.seconds(timeout)
-        if not self._ended:
-            self._wait(limit, progress)
+        self._wait(timeout, progress)
         if not self.isSucceeded():
             raise self._failure()
         return self
@@ -188,7 +194,7 @@ class Execution(ShownAsCard, KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
                 return output
         names = [str(getattr(o, "identifier", "")) for o in outputs]
         raise UnknownOutput(
-            f"{self._name} gave no output {identifier!r}; {near(identifier, names, 'output')}",
+            f"{self._name} gave no output {identifier!r}; {suggest(identifier, names, 'output')}",
             url=self.statusLocation,
             output=identifier,
         )
@@ -201,17 +207,17 @@ class Execution(ShownAsCard, KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
         Parameters
         ----------
         filepath : path, optional
-            By default the server's name for it, cleaned, or ``wps.out`` for one
-            that the response holds, in the working directory.
+            By default a file in the working directory: the server's name for it, cleaned,
+            or ``wps.out`` for one that the response holds.
         identifier : str, optional
             By default the first.
 
         Raises
         ------
         InvalidRequest, ExecutionFailed, UnknownOutput
-            As `output` has it.
+            As `output`.
         OutputUnavailable, DownloadFailed
-            As `Output.download` has it.
+            As `Output.download`.
         """
         self._check_succeeded()
         if identifier is None and not self.processOutputs:
@@ -223,55 +229,55 @@ class Execution(ShownAsCard, KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
 
     # ---- what OWSLib asks and parses ----
 
-    def take_request(self, built: etree._Element, document: bytes) -> bytes:
-        """Keep a request that was built here, and return it as it is sent.
-
-        It is not read again: inputs in it may be large.
-        """
-        self.request: str | bytes = document
-        self._built = document, _Form.of(built)
-        return document
-
     def submitRequest(self, request: str | bytes) -> etree._Element:  # noqa: N802 - OWSLib's name
         """Send an Execute document, once, and return the root of the answer.
 
         Raises
         ------
         InvalidRequest
-            The document is no XML.
+            The document is not XML.
         ExecutionFailed
             The service refuses it, or the process failed; where OWSLib raises.
         ExecuteOutcomeUnknown
             It was sent and no whole answer came. It is not sent again.
         NotAService
-            The answer is no WPS response.
+            The answer is not a WPS response.
         """
-        form = self._built[1] if self._built and self._built[0] is request else None
-        if form is None:
-            form = _Form.of(given(request, own=True))
-        self._built = None
+        root = self._submit(ExecuteRequest.read(request))
         self.request = request
-        timeout = self.timeout
-        if timeout is None and form.asynchronous and self.session.affinity.timeout is None:
-            timeout = _ASYNC_TIMEOUT
-        root = submission.submit(self, form.process, _as_bytes(request), timeout, form.raw)
+        return root
+
+    def _submit(self, request: ExecuteRequest) -> etree._Element:
+        """Send a request, once, as `submitRequest`.
+
+        What an earlier process sent, by the workflow's journal, is not sent again: the root
+        is then that of the status document, or of the answer kept.
+        """
+        self.request = request.document
+        url, steps = self.url or "", self.session.record.steps
+        digest = digest_of(url, request.document)
+        earlier = steps.recall(digest)
+        if earlier is not None:
+            root = self._recall(earlier)
+        else:
+            step = steps.begin(request.process, shown(url), digest=digest)
+            self._follow(step)
+            timeout = self.timeout
+            if timeout is None and request.asynchronous and self.session.affinity.timeout is None:
+                timeout = _ASYNC_TIMEOUT
+            root = submission.submit(self.session, url, request, step, timeout)
         self.response = root
         # Accepted: a job begins now, however long that took.
         self._submitted = self._asked = time.monotonic()
         return root
 
     def parseResponse(self, response: etree._Element) -> None:  # noqa: N802 - OWSLib's name
-        """Take over what a response or status document says.
-
-        Parameters
-        ----------
-        response : lxml.etree._Element
-            Its root.
+        """Take over a response or status document, given its root.
 
         Raises
         ------
         NotAService
-            It is no valid WPS response.
+            It is not a valid WPS response.
         """
         self.errors[:] = []  # OWSLib appends those of each document
         try:
@@ -279,30 +285,33 @@ class Execution(ShownAsCard, KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
             self._check_status()
         except xml.MALFORMED as error:
             raise NotAService(
-                f"{self.url} sent a document that is no valid WPS response: "
+                f"{self.url} sent a document that is not a valid WPS response: "
                 f"<{xml.local_name(response)}> ({error})",
-                **self._details(self.url),
+                **self.session.details(self.url),
             ) from error
-        if xml.local_name(response) == "ExecuteResponse":
+        is_response = xml.local_name(response) == "ExecuteResponse"
+        if is_response:
             wps = f"{{{xml.namespace(response)}}}"
             self.processOutputs.clear()  # OWSLib's own, whose data may be large
             self.processOutputs[:] = [
                 Output.of_element(element, session=self.session, service=self.url or "")
                 for element in response.iterfind(f"{wps}ProcessOutputs/{wps}Output")
             ]
+        self._named = list(self._references())
+        if is_response:
             self._note_places(response.get("serviceInstance"))
         self._quiet.note(self.status, self.percentCompleted, self.statusMessage)
-        submission.tell(self, response)
+        self._update_step(response)
 
     def note_evidence(self) -> None:
-        """Hold what the document names, status location and outputs, against the node.
+        """Compare the node that the document names, in status location and outputs, with ours.
 
         Raises
         ------
         AffinityLost
-            One names another node than the workflow's.
+            A URL names another node than the workflow's.
         """
-        for url in self._references():
+        for url in self._named:
             self.session.note_reference(url)
 
     def checkStatus(  # noqa: N802 - OWSLib's name
@@ -318,14 +327,14 @@ class Execution(ShownAsCard, KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
         url : str, optional
             Another status location than that of the response.
         response : str or bytes, optional
-            A status document got elsewhere; nothing is asked, and nothing slept.
+            A status document from elsewhere; nothing is asked, and there is no sleep.
         sleepSecs : float
-            Seconds to sleep afterwards if the process is not at its end.
+            Seconds to sleep afterwards if the process has not ended.
 
         Raises
         ------
         StatusLost, BackendUnavailable, ServiceUnreachable, AffinityLost
-            As `wait` has it; OWSLib logs them and says nothing.
+            As `wait`. OWSLib logs them and raises nothing.
         """
         if response is not None:
             root = given(response)
@@ -338,57 +347,133 @@ class Execution(ShownAsCard, KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
         if not self.isComplete():
             time.sleep(max(0.0, sleepSecs))
 
-    # ---- how ----
+    # ---- status ----
 
     @property
     def _name(self) -> str:
         name = getattr(self.process, "identifier", None) or (self.step and self.step.process)
         return f"process {name!r}" if name else "the process"
 
+    @property
+    def _state(self) -> State:
+        ended = self.status is not None and bool(self.isComplete())
+        return State(self.status, self.percentCompleted, self.statusMessage, ended)
+
+    def _service_url(self) -> str:
+        return self.url or ""
+
+    def _status_url(self) -> str:
+        if not (self.statusLocation or "").strip(" \t\r\n#?"):
+            state = "was not submitted" if self.status is None else f"is {self.status}"
+            raise ServiceError(
+                f"{self._name} {state}, and the service named no status location to ask. Run it "
+                "with mode=SYNC",
+                **self.session.details(self.url),
+            )
+        return web_url(self.statusLocation, base=self.url or "", what="the status document")
+
+    def _judge(self, answer: Answer) -> Any:
+        """Return the root of a status document or exception, or the trouble."""
+        if answer.status in (401, 403):
+            expect(answer, "ExecuteResponse", doing="the status", session=self.session)
+        root = answer.root if answer.status < 400 else None
+        if root is not None:
+            name = xml.local_name(root)
+            if name == "ExceptionReport":
+                return root
+            if name == "ExecuteResponse" and root.find("{*}Status/{*}*") is not None:
+                return root
+        return Trouble.of_status(answer) or Trouble(answer.summary)
+
+    def take_over(self, document: etree._Element) -> None:
+        """Take over a status document, given its root."""
+        self.response = etree.tostring(document)
+        self.parseResponse(document)
+        self.note_evidence()
+
     def _check_status(self) -> None:
-        """Raise ValueError for a status that WPS has not; OWSLib raises a bare Exception later."""
+        """Raise ValueError for a status that WPS does not have; OWSLib raises later."""
         if self.status is None:
             raise ValueError("it has no status")
-        if self.status not in submission.STATES:
+        if self.status not in _STATES:
             where = f", and its document is at {self.statusLocation}" if self.statusLocation else ""
             raise ValueError(f"its status is {self.status[:80]!r}{where}")
 
-    def _references(self) -> Iterator[str]:
-        """Yield the URLs of the status document and of the outputs."""
-        for url in (self.statusLocation, *(output.reference for output in self.processOutputs)):
-            if url:
-                with contextlib.suppress(OutOfScope):  # raised when it is asked for
-                    yield web_url(url, base=self.url or "", what="what the document names")
-
     def _note_places(self, instance: str | None) -> None:
-        """Learn from a document what the service calls itself, and where it puts outputs."""
-        self.session.pin.places.add_service_origin(instance or "")
-        for url in self._references():
-            self.session.pin.note_place(url)
+        """Learn what the service calls itself, and where it puts its documents and outputs."""
+        pin = self.session.pin
+        pin.places.add_service_origin(instance or "")
+        for url in self._named:
+            pin.note_place(url)
         for output in self.processOutputs:
             if output.reference is None and is_metalink(output.mimeType):
                 with contextlib.suppress(OutputUnavailable):  # raised when it is asked for
                     output.files()
 
-    @property
-    def _ended(self) -> bool:
-        return self.status is not None and bool(self.isComplete())
+    def _references(self) -> Iterator[str]:
+        """Yield the URLs of the status document and of the outputs."""
+        for url in (self.statusLocation, *[output.reference for output in self.processOutputs]):
+            if url:
+                with contextlib.suppress(OutOfScope):  # raised when it is asked for
+                    yield web_url(url, base=self.url or "", what="what the document names")
 
-    def _details(self, url: str | None) -> dict[str, Any]:
-        return {"url": url, "machineid": self.session.machineid, "node": self.session.node}
+    # ---- the step ----
+
+    def _follow(self, step: Step) -> None:
+        self.step = step
+        self.session.shared(Executions).add(step, self)
+
+    def _recall(self, step: Step) -> etree._Element:
+        """Return the document of what an earlier process has sent."""
+        self._follow(step)
+        if step.answer is not None:
+            return submission.kept(step.answer)
+        if step.location is None:
+            raise lost(self.session, step)
+        self.statusLocation = step.location
+        url = self._status_url()
+        with named_by(self._service_url(), self.session, url):
+            root: etree._Element = self._fetch_status(url, None)
+        return root
+
+    def _update_step(self, document: etree._Element) -> None:
+        """Note in the workflow's record, and its journal, what a document says."""
+        if self.status is None:
+            return
+        steps = self.session.record.steps
+        if self.step is None:
+            if not self.statusLocation:
+                return
+            process = str(getattr(self.process, "identifier", None) or "")
+            step = steps.attached(self.statusLocation, process, shown(self.url or ""))
+            self._follow(step)
+        else:
+            step = self.step
+        whole = not self.statusLocation and steps.listener is not None
+        step.update(
+            _STATES[self.status],
+            percent=self.percentCompleted,
+            message=self._errors_text() or self.statusMessage,
+            location=self.statusLocation or None,
+            outputs={
+                str(o.identifier): str(o.reference) for o in self.processOutputs if o.reference
+            },
+            answer=etree.tostring(document) if whole else None,
+        )
+
+    # ---- failure ----
 
     def _check_succeeded(self) -> None:
-        if not self._ended:
-            raise InvalidRequest(
-                f"{self._name} has not ended (status {self.status}): call .wait() first",
-                **self._details(self.statusLocation),
-            )
+        if not self._state.ended:
+            raise self._not_ended(self.statusLocation)
         if not self.isSucceeded():
             raise self._failure()
 
+    def _errors_text(self) -> str:
+        return "\n".join([e.text.strip() for e in self.errors if e.text and e.text.strip()])
+
     def _failure(self) -> ExecutionFailed:
-        said = "\n".join(e.text.strip() for e in self.errors if e.text and e.text.strip())
-        said = said or (self.statusMessage or "").strip()
+        said = self._errors_text() or (self.statusMessage or "").strip()
         first = self.errors[0] if self.errors else None
         code, locator = getattr(first, "code", None), getattr(first, "locator", None)
         words = xml.OWSException(said, code, locator)
@@ -396,8 +481,8 @@ class Execution(ShownAsCard, KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
         hint = (
             ". If it looked for a file that an earlier step wrote: that file is only on the node "
             "that ran the step. The node may be down, or the proxy may have chosen another one "
-            "since; run the chain anew, in one workflow"
-            if _FILE_MISSING.search(said) or b"file://" in _as_bytes(self.request)
+            "since. Run the chain again, in one workflow"
+            if _FILE_MISSING.search(said) or _names_a_file(self.request)
             else ""
         )
         return ExecutionFailed(
@@ -405,84 +490,11 @@ class Execution(ShownAsCard, KeepsItsLogin, StaysHere, owslib.wps.WPSExecution):
             code=words.code,
             locator=words.locator,
             text=said,
-            **self._details(self.statusLocation or self.url),
+            **self.session.details(self.statusLocation or self.url),
         )
 
-    def _wait(self, limit: float | None, progress: bool | None) -> None:
-        with bar(progress, total=100, desc=self._name, unit="%") as move:
 
-            def done(left: float | None) -> bool:
-                if self._refresh(left):
-                    move(self.percentCompleted, self._quiet.beside(self.statusMessage))
-                self._quiet.warn(self.session.pin, self._name, str(self.statusLocation))
-                return self._ended
-
-            polling.wait_until(
-                done,
-                submitted=self._submitted,
-                asked=self._asked,
-                timeout=limit,
-                expired=self._expired,
-            )
-
-    def _expired(self, waited: float) -> ExecutionTimeout:
-        return ExecutionTimeout(
-            f"{self._name} has not ended after {waited:.1f} s (status {self.status}, "
-            f"{self.percentCompleted} %, {self._quiet.in_words()}). It goes on at the server: wait "
-            f"again, or come back later with .attach({self.statusLocation!r})",
-            **self._details(self.statusLocation),
-        )
-
-    def _refresh(self, left: float | None = None) -> bool:
-        """Take over the status document; return False if none came within the time."""
-        if self._asked is not None:
-            time.sleep(max(0.0, self._asked + LEAST_PAUSE - time.monotonic()))
-        document = StatusDocument(
-            self.session,
-            self._status_url(),
-            process=self._name,
-            timeout=self.timeout,
-            service=self.url or "",
-        )
-        try:
-            root = document.fetch(left)
-        finally:
-            self._asked = time.monotonic()
-        if root is None:
-            return False
-        self.response = etree.tostring(root)
-        self.parseResponse(root)
-        self.note_evidence()
-        return True
-
-    def _status_url(self) -> str:
-        if not (self.statusLocation or "").strip(" \t\r\n#?"):
-            state = "was not submitted" if self.status is None else f"is {self.status}"
-            raise ServiceError(
-                f"{self._name} {state}, and the service named no status location to ask; "
-                "run it with mode=SYNC",
-                **self._details(self.url),
-            )
-        return web_url(self.statusLocation, base=self.url or "", what="the status document")
-
-
-@dataclass(frozen=True)
-class _Form:
-    """What an Execute document asks for."""
-
-    process: str
-    asynchronous: bool
-    raw: RawOutput | None
-
-    @classmethod
-    def of(cls, root: etree._Element) -> _Form:
-        form = root.find("{*}ResponseForm/{*}ResponseDocument")
-        identifier = root.findtext("{*}Identifier") or ""
-        asynchronous = form is not None and form.get("status") == "true"
-        return cls(identifier.strip(), asynchronous, RawOutput.asked_for(root))
-
-
-def _as_bytes(request: Any) -> bytes:
+def _names_a_file(request: str | bytes | None) -> bool:
     if isinstance(request, bytes):
-        return request
-    return request.encode() if isinstance(request, str) else b""
+        return b"file://" in request
+    return "file://" in (request or "")

@@ -1,7 +1,7 @@
-"""Whether a service takes a value as a literal: what it is sure to refuse, and what is in doubt.
+"""Whether a service takes a value as a literal, refuses it, or may do either.
 
-Pure functions. Descriptions in the field are loose, so a value is refused only where
-no server would take it; where servers differ, it is sent with a warning.
+Pure functions. Descriptions in the field are loose, so a value is refused only if no server
+would take it. If servers differ, it is sent with a warning.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _FINITE = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,9})?"
 _NUMBER = re.compile(rf"{_FINITE}|(?i:[+-]?inf(?:inity)?|nan)")
 _RANGE = re.compile(rf"({_FINITE})\s*(?:-|:|/|\.\.+|to)\s*({_FINITE})")
 _SEPARATOR = re.compile(r"[,;|\s]+")
-#: Written as an allowed value, these stand for all.
+#: As an allowed value, each of these stands for all.
 _ANYTHING = frozenset({"", "*", "any", "anyvalue"})
 _PATTERN = re.compile(r"[*?<>\[\]{}^$\\]|\.\.")
 
@@ -60,16 +60,8 @@ class Verdict(IntEnum):
 class LiteralRule:
     """What a literal input takes.
 
-    Attributes
-    ----------
-    datatype : str
-        ``"integer"``, ``"string"`` ... without prefix, or an empty string.
-    listed : tuple of str
-        The allowed values, as they are written.
-    free : bool
-        Values beside the listed ones may do: there is a range, ``AnyValue``, or a list elsewhere.
-    default : str or None
-        Taken where none is given.
+    `datatype` has no prefix, or is empty. `listed` are the allowed values, as they are
+    written; if it is `free`, others may do: there is a range, ``AnyValue``, or a list elsewhere.
     """
 
     datatype: str = ""
@@ -95,13 +87,7 @@ class LiteralRule:
         )
 
     def judge(self, value: str) -> Verdict:
-        """Say whether a service takes this value.
-
-        Parameters
-        ----------
-        value : str
-            As it is sent, without blanks at its ends.
-        """
+        """Return whether a service takes this value, which has no blanks at its ends."""
         if value in self.listed or value == self.default:
             return Verdict.FITS
         typed = _of_type(value, self.datatype)
@@ -116,12 +102,12 @@ class LiteralRule:
         return max(typed, _among(value, self.listed, self.datatype))
 
 
-#: What an input takes that is not described as a literal.
+#: The rule of an input that is not described as a literal.
 ANY_TEXT = LiteralRule()
 
 
 def _of_type(value: str, datatype: str) -> Verdict:
-    """Say whether a value is one of a type, whichever are allowed."""
+    """Return whether a value is one of a type, without a look at the allowed ones."""
     if datatype == "boolean":
         said = value.lower()
         if said in _BOOLEANS:
@@ -140,7 +126,7 @@ def _of_type(value: str, datatype: str) -> Verdict:
 
 
 def _among(value: str, listed: Sequence[str], datatype: str) -> Verdict:
-    """Say whether a value is meant by one of the listed ones, which it is not, word for word."""
+    """Return whether a value may mean one of the listed ones; it is none of them literally."""
     numeric = datatype in _INTEGERS or datatype in _NUMBERS
     number = _number(value)
     if number is not None and any(_holds(each, number) for each in listed):
@@ -154,7 +140,7 @@ def _among(value: str, listed: Sequence[str], datatype: str) -> Verdict:
 
 
 def _resembles(value: str, listed: Sequence[str]) -> bool:
-    """Tell whether a value is a listed one but for its case, several of them, or one of several."""
+    """Tell whether a value is a listed one in another case, several of them, or part of one."""
     known = {each.casefold() for each in listed}
     pieces = {piece for each in known for piece in _SEPARATOR.split(each)}
     return set(_SEPARATOR.split(value.casefold())) <= known or value.casefold() in pieces

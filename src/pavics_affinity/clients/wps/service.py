@@ -1,7 +1,8 @@
 """A drop-in for `owslib.wps.WebProcessingService` that keeps to the workflow's node.
 
-Every document goes through the session; OWSLib parses what it is handed and
-opens no connection of its own.
+Every document goes through the session; OWSLib parses what it receives and opens no
+connection of its own. The module is long because it is one class, OWSLib's, with the
+documentation of each method.
 """
 
 from __future__ import annotations
@@ -12,24 +13,25 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import owslib.wps
 from lxml import etree
-from owslib.util import Authentication, build_get_url
+from owslib.util import build_get_url
 from owslib.wps import ASYNC, AUTO, SYNC
 
 from ...discovery import introduce
 from ...errors import InvalidRequest, NotAService, ServiceError, UnknownProcess
+from ...markup.suggest import suggest
+from ...topology.urls import checked_url
 from ...transport import ambient_session
 from ...transport.credentials import check_files
 from .. import references
 from ..http import xml
 from ..http.answers import MAX_METADATA, Answer, expect, given
-from ..http.fetch import fetch
-from ..http.logins import KeepsItsLogin, as_authentication, split_login
-from ..http.urls import check_service_url
+from ..http.execute import before_sending
+from ..http.fetch import fetch_document
+from ..http.pickling import KeepsItsLogin, as_authentication, requests_auth, split_login
 from ..http.xml import MALFORMED, plain
-from . import submission
-from .descriptions import Description, Descriptions, near, readable, values
+from .descriptions import Description, Descriptions, readable
 from .execution import Execution
-from .uploads import Uploads
+from .inputs import ExecuteRequest, build_request, pairs, values
 
 if TYPE_CHECKING:
     from ...transport import AffinitySession
@@ -56,7 +58,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
     Parameters
     ----------
     url : str
-        Base URL of the service. User and password in it are taken for `auth`.
+        Base URL of the service. User and password in it become `auth`.
     version : str, default "1.0.0"
         Of the WPS standard.
     username, password, verify, cert
@@ -84,7 +86,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
     ServiceUnreachable
         Nothing answers there.
     OutOfScope
-        It is no http or https URL.
+        It is not an http or https URL.
     InvalidRequest
         It is another version than 1.0.0 or 0.4.0.
     MachineIdConflict
@@ -109,7 +111,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         *,
         session: AffinitySession | None = None,
     ) -> None:
-        check_service_url(url)
+        checked_url(url, "the service")
         if str(version) not in _VERSIONS:
             raise InvalidRequest(
                 f"version is {version!r}; this client speaks WPS 1.0.0. Leave version= out, or "
@@ -157,12 +159,12 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
             self.getcapabilities(xml=document)
 
     def getcapabilities(self, xml: str | bytes | None = None) -> None:
-        """Ask for the capabilities, and take over what they say.
+        """Ask for the capabilities, and read them.
 
         Parameters
         ----------
         xml : str or bytes, optional
-            A document got elsewhere; nothing is asked.
+            A document from elsewhere; nothing is asked.
 
         Raises
         ------
@@ -177,11 +179,9 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         document = _checked(xml or b"") if answer is None else answer.body
         try:
             super().getcapabilities(xml=plain(document))
-        except etree.XMLSyntaxError as error:  # it only began well
-            if answer is not None:
+        except (etree.XMLSyntaxError, *MALFORMED) as error:
+            if answer is not None:  # it only began well
                 self._expect(answer, "Capabilities", "GetCapabilities")
-            raise self._malformed("capabilities", error) from error
-        except MALFORMED as error:
             raise self._malformed("capabilities", error) from error
 
     def describeprocess(self, identifier: str, xml: str | bytes | None = None) -> Any:
@@ -192,7 +192,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         identifier : str
             The process; ``"all"`` for the list of all.
         xml : str or bytes, optional
-            A document got elsewhere; nothing is asked.
+            A document from elsewhere; nothing is asked.
 
         Returns
         -------
@@ -201,7 +201,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         Raises
         ------
         UnknownProcess
-            There is none of this name; the message lists the near ones.
+            There is none of this name; the message lists similar ones.
         ServiceError
             The service refuses.
         """
@@ -211,16 +211,12 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         document = _checked(xml or b"") if answer is None else answer.body
         try:
             found = self._read_description(identifier, document)
-        except etree.XMLSyntaxError as error:  # it only began well
-            if answer is not None:
-                self._expect_description(answer, identifier)
-            raise self._malformed(f"description of {identifier!r}", error) from error
-        except MALFORMED as error:
-            if answer is not None:
+        except (etree.XMLSyntaxError, *MALFORMED) as error:
+            if answer is not None:  # it only began well
                 self._expect_description(answer, identifier)
             raise self._malformed(f"description of {identifier!r}", error) from error
         if answer is not None:
-            Descriptions.of(self.session).keep(self._service, identifier, answer.body)
+            self._descriptions.keep(self._service, identifier, answer.body)
         return found
 
     def execute(
@@ -242,19 +238,19 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         inputs : iterable of (str, value)
             Strings, numbers, booleans, dates, OWSLib's input objects, or
             outputs of earlier steps: an `Output`, an execution that has one,
-            or its URL. One that takes several values is given several times.
+            or its URL. Repeat the pair for one that takes several values.
         output : str or list of tuple, optional
             Outputs wanted: names, or ``(name, as_reference)``, or ``(name,
-            as_reference, mimetype)``. By default all, as the service has them.
+            as_reference, mimetype)``. By default all, as the service returns them.
         mode : {ASYNC, SYNC, AUTO}
-            ASYNC is asynchronous also without `output`. A process that cannot
+            ASYNC runs asynchronously also without `output`. A process that cannot
             keep its status runs synchronously.
         lineage : bool
             Have inputs repeated in the response.
         request : str or bytes, optional
             A request document; it is sent as it is, without a check.
         response : str or bytes, optional
-            A response document got elsewhere; nothing is sent.
+            A response document from elsewhere; nothing is sent.
 
         Returns
         -------
@@ -264,7 +260,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         Raises
         ------
         UnknownProcess, UnknownInput, UnknownOutput
-            There is none of this name; the message lists the near ones.
+            There is none of this name; the message lists similar ones.
             Nothing was executed.
         InvalidRequest
             An input is missing, given too often or not of its type. Nothing
@@ -277,33 +273,37 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         ExecuteOutcomeUnknown
             It was sent, and no whole answer came. It is not sent again.
         """
-        execution = self.execution_type(
-            version=self.version,
-            url=self.url,
-            headers=self.headers,
-            timeout=self.timeout,
-            auth=self.auth,
-            language=self.language,
-            session=self.session,
-        )
+        execution = self._execution()
+        built: ExecuteRequest | None = None
         if request is None:
-            with submission.before_sending():
-                described = self.description(identifier) if response is None else None
+            with before_sending():
+                described = None
                 if response is None:
-                    inputs = references.resolve(self.session, inputs, described)
-                request = execution.take_request(
-                    *_request(execution, described, identifier, inputs, output, mode, lineage)
+                    described = self.description(identifier)
+                    inputs = references.resolve(self.session, pairs(inputs), described)
+                built = build_request(
+                    execution,
+                    identifier,
+                    self._checked_inputs(identifier, inputs, described),
+                    output,
+                    mode=mode,
+                    lineage=lineage,
+                    described=described,
                 )
+            execution.request = built.document
         if response is not None:
             execution.parseResponse(given(response))
             return execution
         self._bind()
-        execution.parseResponse(execution.submitRequest(request))
+        root = (
+            execution.submitRequest(request or b"") if built is None else execution._submit(built)
+        )
+        execution.parseResponse(root)
         execution.note_evidence()
         return execution
 
     def attach(self, status_url: str) -> Execution:
-        """Take up an execution that was started earlier, here or elsewhere.
+        """Return an execution that was started earlier, here or elsewhere.
 
         Parameters
         ----------
@@ -313,13 +313,74 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         Raises
         ------
         OutOfScope
-            It is no http or https URL.
+            It is not an http or https URL.
         StatusLost
-            There is no status document any more.
+            There is no status document any longer.
         AffinityLost
             It names another node than the workflow's.
         """
-        execution = self.execution_type(
+        execution = self._execution()
+        self._bind()
+        execution.checkStatus(url=status_url, sleepSecs=0)
+        return execution
+
+    # ---- documents, as the service sends them ----
+
+    def capabilities_document(self) -> bytes:
+        """Ask for the capabilities, and return the document; raise as `getcapabilities`."""
+        answer = self._capabilities_answer()
+        self._expect(answer, "Capabilities", "GetCapabilities")
+        return answer.body
+
+    def description_document(self, identifier: str) -> bytes:
+        """Ask for a description, and return the document; raise as `describeprocess`."""
+        answer = self._get("DescribeProcess", identifier=identifier)
+        self._expect_description(answer, identifier)
+        return answer.body
+
+    def description(self, identifier: str) -> Description | None:
+        """Return the description, or None where the service will not give it to this user."""
+        found = self._descriptions.get(self._service, identifier)
+        if found is not None:
+            return found
+        try:
+            self.description_document(identifier)
+        except ServiceError as error:
+            status = getattr(getattr(error, "response", None), "status_code", None)
+            if status not in (401, 403):
+                raise
+            self.session.pin.warn_once(
+                f"describe {self.url}",
+                f"{self.url} refuses DescribeProcess ({error}); the inputs of "
+                f"{identifier!r} go there unchecked",
+            )
+        return self._descriptions.get(self._service, identifier)
+
+    # ---- how ----
+
+    @property
+    def _descriptions(self) -> Descriptions:
+        return self.session.shared(Descriptions)
+
+    @property
+    def _service(self) -> tuple[str | None, ...]:
+        return (self.url, self.version, self.language)
+
+    def _bind(self) -> None:
+        """Give the session what goes to this service only; again if it has changed since."""
+        settings = {
+            "auth": requests_auth(self.auth),
+            "verify": self.auth.verify,
+            "cert": self.auth.cert,
+            "headers": dict(self.headers or {}),
+        }
+        if settings != self._bound:
+            self.session.bind(self.url, **settings)
+            self._bound = settings
+            introduce(self.session, self.url)
+
+    def _execution(self) -> Execution:
+        return self.execution_type(
             version=self.version,
             url=self.url,
             headers=self.headers,
@@ -328,63 +389,15 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
             language=self.language,
             session=self.session,
         )
-        self._bind()
-        execution.checkStatus(url=status_url, sleepSecs=0)
-        return execution
 
-    # ---- documents, as the service sends them ----
-
-    def capabilities_document(self) -> bytes:
-        """Ask for the capabilities, and return the document; raises as `getcapabilities`."""
-        answer = self._capabilities_answer()
-        self._expect(answer, "Capabilities", "GetCapabilities")
-        return answer.body
-
-    def description_document(self, identifier: str) -> bytes:
-        """Ask for a description, and return the document; raises as `describeprocess`."""
-        answer = self._get("DescribeProcess", identifier=identifier)
-        self._expect_description(answer, identifier)
-        return answer.body
-
-    def description(self, identifier: str) -> Description | None:
-        """Return the description, or None where the service will not give it to this user."""
-        known = Descriptions.of(self.session)
-        if known.get(*self._service, identifier) is None:
-            try:
-                self.description_document(identifier)
-            except ServiceError as error:
-                status = getattr(getattr(error, "response", None), "status_code", None)
-                if status not in (401, 403):
-                    raise
-                self.session.pin.warn_once(
-                    f"describe {self.url}",
-                    f"{self.url} refuses DescribeProcess ({error}); the inputs of "
-                    f"{identifier!r} go there unchecked",
-                )
-        return known.get(*self._service, identifier)
-
-    # ---- how ----
-
-    @property
-    def _service(self) -> tuple[str | None, ...]:
-        return (self.url, self.version, self.language)
-
-    def _bind(self) -> None:
-        """Tell the session what goes to this service only; again if it was changed since."""
-        auth: Authentication = self.auth
-        login = auth.auth_delegate
-        if login is None and auth.username and auth.password:
-            login = (auth.username, auth.password)
-        settings = {
-            "auth": login,
-            "verify": auth.verify,
-            "cert": auth.cert,
-            "headers": dict(self.headers or {}),
-        }
-        if settings != self._bound:
-            self.session.bind(self.url, **settings)
-            self._bound = settings
-            introduce(self.session, self.url)
+    def _checked_inputs(
+        self, identifier: str, inputs: Any, described: Description | None
+    ) -> list[tuple[str, Any]]:
+        """Return inputs that the process takes; warn of those that it may not take."""
+        listed = values(inputs)
+        for doubt in [] if described is None else described.check_inputs(listed):
+            self.session.pin.warn_once(f"{identifier}: {doubt}", doubt)
+        return listed
 
     def _get(self, request: str, **parameters: str) -> Answer:
         """Ask for a document; again if its answer breaks off."""
@@ -393,7 +406,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         if self.language:
             query["language"] = self.language
         url = build_get_url(self.url, query, overwrite=True)
-        return fetch(
+        return fetch_document(
             self.session,
             url,
             doing=request,
@@ -403,7 +416,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         )
 
     def _capabilities_answer(self) -> Answer:
-        """Ask for the capabilities; again in words that a server of several versions heeds."""
+        """Ask for the capabilities, of version 1.0.0 from a server of several versions."""
         answer = self._get("GetCapabilities")
         if not answer.announces("Capabilities") and answer.is_wps_2:
             older = self._get("GetCapabilities", AcceptVersions=self.version)
@@ -412,7 +425,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         return answer
 
     def _expect(self, answer: Answer, name: str, doing: str) -> etree._Element:
-        return expect(answer, name, doing=doing, service="WPS", asker=self.session)
+        return expect(answer, name, doing=doing, session=self.session)
 
     def _expect_description(self, answer: Answer, identifier: str) -> None:
         """Keep what the document says of each process; raise if it is not that of this one."""
@@ -423,9 +436,8 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
             if getattr(error, "code", None) == "InvalidParameterValue" and locator not in _OTHERS:
                 raise self._unknown(identifier) from error
             raise
-        known = Descriptions.of(self.session)
-        known.learn(self._service, root, asked=identifier)
-        if identifier != "all" and known.get(*self._service, identifier) is None:
+        self._descriptions.learn(self._service, root, asked=identifier)
+        if identifier != "all" and self._descriptions.get(self._service, identifier) is None:
             raise self._unknown(identifier)
 
     def _read_description(self, identifier: str, document: bytes) -> Any:
@@ -436,11 +448,9 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
 
     def _malformed(self, what: str, error: Exception) -> NotAService:
         return NotAService(
-            f"{self.url}: the {what}, as it came, is no valid WPS document and cannot be read "
+            f"{self.url}: the {what}, as it came, is not a valid WPS document and cannot be read "
             f"({error})",
-            url=self.url,
-            machineid=self.session.machineid,
-            node=self.session.node,
+            **self.session.details(self.url),
         )
 
     def _unknown(self, identifier: str) -> UnknownProcess:
@@ -452,70 +462,10 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
                 for e in root.iterfind("{*}ProcessOfferings/{*}Process")
             ]
         return UnknownProcess(
-            f"{self.url} offers no process {identifier!r}; {near(identifier, names, 'process')}",
-            url=self.url,
-            machineid=self.session.machineid,
+            f"{self.url} offers no process {identifier!r}; {suggest(identifier, names, 'process')}",
             process=identifier,
+            **self.session.details(self.url),
         )
-
-
-def _request(
-    execution: Execution,
-    described: Description | None,
-    identifier: str,
-    inputs: Any,
-    output: Any,
-    mode: str,
-    lineage: bool,
-) -> tuple[etree._Element, bytes]:
-    """Build a request that the process takes, or raise; it is as element and as document."""
-    if mode not in (ASYNC, SYNC, AUTO):
-        raise InvalidRequest(f"mode is {mode!r}; expected {ASYNC!r}, {SYNC!r} or {AUTO!r}")
-    listed = values(inputs)
-    wanted = _outputs(output)
-    asynchronous = mode != SYNC
-    if described is not None:
-        for doubt in described.check_inputs(listed):
-            execution.session.pin.warn_once(f"{identifier}: {doubt}", doubt)
-        described.check_outputs(name for name, *_ in wanted or [])
-        # asked for what it does not support, the server would refuse
-        asynchronous = asynchronous and described.asynchronous
-    if asynchronous and wanted is None:
-        wanted = []  # both flags stand on the ResponseDocument: without one it runs at once
-    try:
-        uploads = Uploads(listed)
-        built = execution.buildRequest(
-            identifier,
-            uploads.inputs,
-            wanted,
-            mode=ASYNC if asynchronous else SYNC,
-            lineage=lineage,
-        )
-        return built, uploads.put_into(etree.tostring(built))
-    except (ValueError, TypeError) as error:  # lxml: control characters, NUL
-        raise InvalidRequest(
-            f"the inputs of {identifier!r} cannot be written as XML: {error}"
-        ) from error
-
-
-def _outputs(output: Any) -> list[tuple[Any, ...]] | None:
-    """Return the wanted outputs as OWSLib's tuples."""
-    if output is None:
-        return None
-    listed = [output] if isinstance(output, str) else output
-    result: list[tuple[Any, ...]] = []
-    if isinstance(listed, list | tuple):
-        for item in listed:
-            entry = (item, None) if isinstance(item, str) else tuple(item)
-            if len(entry) not in (2, 3) or not isinstance(entry[0], str):
-                break
-            result.append(entry)
-        else:
-            return result
-    raise InvalidRequest(
-        f"output is {output!r}; expected a name, or a list of names, of (name, as_reference) or "
-        "of (name, as_reference, mimetype)"
-    )
 
 
 def _checked(document: str | bytes) -> bytes:

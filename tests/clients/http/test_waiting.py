@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pavics_affinity.clients.http import polling
+from pavics_affinity.clients.http import waiting
 from pavics_affinity.errors import AffinityWarning, InvalidRequest
 from pavics_affinity.pin import Pin
 
@@ -18,7 +18,7 @@ def questions(duration, *, latency=LATENCY):
     now = 0.0
     count = 0
     while now < duration:
-        now += polling.pause(now) + latency
+        now += waiting.pause(now) + latency
         count += 1
     return count, now - duration
 
@@ -44,14 +44,14 @@ def test_few_questions_are_asked(duration, most):
 
 
 @given(st.floats(0.003, 0.2))
-def test_three_seconds_of_work_take_twelve_questions_at_most_however_fast_the_answers(latency):
+def test_three_seconds_of_work_take_at_most_twelve_questions(latency):
     # The document of a job of 3 s is there 0.06 s later.
     assert questions(3.06, latency=latency)[0] <= 12
 
 
 def test_the_pause_never_shrinks_with_age():
     ages = [age / 100 for age in range(30_000)]
-    pauses = [polling.pause(age) for age in ages]
+    pauses = [waiting.pause(age) for age in ages]
     assert pauses == sorted(pauses)
 
 
@@ -59,18 +59,18 @@ def test_the_pause_never_shrinks_with_age():
     ("value", "seconds"), [(None, None), (0, 0.0), (2, 2.0), (timedelta(minutes=1), 60.0)]
 )
 def test_a_duration_is_seconds_or_a_timedelta(value, seconds):
-    assert polling.seconds(value) == seconds
+    assert waiting.seconds(value) == seconds
 
 
 @pytest.mark.parametrize("value", [-1, "5", True, float("nan"), timedelta(seconds=-1)])
-def test_what_is_no_duration_is_refused(value):
+def test_other_values_than_durations_are_refused(value):
     with pytest.raises(InvalidRequest, match="timeout"):
-        polling.seconds(value)
+        waiting.seconds(value)
 
 
 def test_a_status_that_does_not_change_for_an_hour_is_warned_of_once():
     now, pin = [0.0], Pin("a1b2")
-    quiet = polling.Quiet(clock=lambda: now[0])
+    quiet = waiting.Quiet(clock=lambda: now[0])
 
     def warned(url="http://h/1.xml"):
         before = len(pin.warned)
@@ -95,7 +95,7 @@ def test_a_status_that_does_not_change_for_an_hour_is_warned_of_once():
 
 def test_a_progress_bar_shows_for_how_long_nothing_has_changed():
     now = [0.0]
-    quiet = polling.Quiet(clock=lambda: now[0])
+    quiet = waiting.Quiet(clock=lambda: now[0])
     quiet.note("running")
     assert (quiet.beside("half way"), quiet.beside(None)) == ("half way", None)
     now[0] = 90.0

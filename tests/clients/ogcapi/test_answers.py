@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pavics_affinity.clients.ogcapi.answers import state_of
 from pavics_affinity.clients.ogcapi.jobs import Job
 from pavics_affinity.clients.ogcapi.results import Results
 from pavics_affinity.errors import ExecuteOutcomeUnknown
@@ -66,7 +67,7 @@ def runs(api):
     ],
 )
 @pytest.mark.parametrize("asynchronous", [True, False])
-def test_an_accepted_job_is_a_job_however_it_is_named(
+def test_an_accepted_job_is_a_job_with_every_way_to_name_it(
     api, client, runs, status, headers, document, path, asynchronous
 ):
     api.execute = lambda seen: (
@@ -80,7 +81,7 @@ def test_an_accepted_job_is_a_job_however_it_is_named(
 
 
 @pytest.mark.parametrize("body", [b"accepted", b"<html>Accepted"])
-def test_a_page_that_says_accepted_is_no_result_where_a_document_was_asked_for(
+def test_a_page_that_says_accepted_is_not_a_result_if_a_document_was_asked_for(
     api, client, runs, body
 ):
     api.execute = lambda seen: Answer(200, body, {"Location": "/here/7"})
@@ -135,7 +136,7 @@ def test_a_raw_output_in_json_is_not_taken_for_a_job(api, client):
         (202, {"jobID": None, "links": "x"}),
     ],
 )
-def test_a_job_that_nobody_can_find_is_an_error_and_no_result(api, client, wf, status, document):
+def test_a_job_without_an_address_is_an_error_and_not_a_result(api, client, wf, status, document):
     api.execute = lambda seen: api.json(document, status)
     with pytest.raises(ExecuteOutcomeUnknown, match="does not say where the job is") as caught:
         client.execute("step", {}, async_=True)
@@ -150,3 +151,32 @@ def test_a_synchronous_failure_in_a_status_document_is_the_jobs(api, client):
     api.other = lambda seen: api.json(failed)
     with pytest.raises(RuntimeError, match="failed: out of ice"):
         client.execute("step", {}).wait()
+
+
+# ---- states ----
+
+WORDS = {
+    "accepted": "accepted Accepted ProcessAccepted wps:ProcessAccepted created queued pending "
+    "received submitted",
+    "running": "running RUNNING started ProcessStarted paused ProcessPaused in_progress "
+    "In-Progress retrying processing",
+    "successful": "successful succeeded SUCCEEDED ProcessSucceeded success finished completed done",
+    "failed": "failed ProcessFailed error exception Exception failure",
+    "dismissed": "dismissed Dismissed canceled cancelled revoked",
+}
+
+
+@pytest.mark.parametrize(
+    ("word", "state"), [(word, state) for state, words in WORDS.items() for word in words.split()]
+)
+def test_the_words_of_both_standards_and_of_known_servers_are_understood(word, state):
+    assert state_of(word) == state
+
+
+def test_blanks_make_no_difference():
+    assert state_of(" In progress ") == "running"
+
+
+@pytest.mark.parametrize("word", ["unknown", "frobnicated", "", "process", None, 5, True, [], {}])
+def test_other_words_are_not_guessed_at(word):
+    assert state_of(word) is None

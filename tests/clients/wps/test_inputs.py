@@ -8,7 +8,7 @@ from lxml import etree
 from owslib.wps import ComplexDataInput
 
 from pavics_affinity import Workflow
-from pavics_affinity.clients.wps import uploads
+from pavics_affinity.clients.wps import inputs as made
 from pavics_affinity.errors import InvalidRequest
 from support import wpsdocs
 from support.rawserver import RawServer, cost, head
@@ -17,7 +17,7 @@ TEXTS = ["<a>&amp;]]></a>", "é\u20ac\U0001f40d\r\n\t\x7f", "plain", '"quoted"']
 
 
 def large(text: str) -> str:
-    return text * (uploads.LARGE // len(text) + 1)
+    return text * (made.LARGE // len(text) + 1)
 
 
 def received(service) -> bytes:
@@ -59,7 +59,7 @@ def test_an_input_beyond_what_libxml2_reads_is_sent(wps, service):
     assert received(service) == request
 
 
-def test_what_xml_cannot_hold_is_refused_however_large(wps, service):
+def test_a_large_input_that_xml_cannot_hold_is_refused(wps, service):
     for text in ("\x00", large("x") + "\x00", large("x") + "\ud800"):
         with pytest.raises(InvalidRequest, match="cannot be written as XML"):
             wps.execute("step", [("resource", ComplexDataInput(text))])

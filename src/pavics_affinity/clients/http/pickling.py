@@ -1,8 +1,9 @@
-"""What a client holds of its user's credentials, kept out of sight and out of pickles."""
+"""What of a client travels to other processes by pickle: no credentials, no running execution."""
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from typing import Any, ClassVar, NoReturn, Self
 from urllib.parse import urlsplit
 
 import requests
@@ -11,9 +12,11 @@ from requests.utils import get_auth_from_url
 
 from ...errors import InvalidRequest
 
+# ---- credentials ----
+
 
 class Login(Authentication):
-    """OWSLib's, of which neither repr nor pickle tells a secret."""
+    """OWSLib's `Authentication`, with no secret in its repr and its pickle."""
 
     def __repr__(self) -> str:
         kind = "auth_delegate" if self.auth_delegate is not None else "username"
@@ -29,13 +32,7 @@ def _without_secrets(verify: bool | str | None) -> Login:
 
 
 def split_login(url: str) -> tuple[str, tuple[str, str] | None]:
-    """Take user and password out of a URL.
-
-    Returns
-    -------
-    (str, (str, str) or None)
-        The URL without them, and what they are, unescaped.
-    """
+    """Return a URL without user and password, and these, unescaped."""
     parts = urlsplit(url)
     bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     login = get_auth_from_url(url)
@@ -43,13 +40,7 @@ def split_login(url: str) -> tuple[str, tuple[str, str] | None]:
 
 
 def as_authentication(auth: Any) -> Authentication:
-    """Return what OWSLib expects; the user's own one stays as it is.
-
-    Raises
-    ------
-    InvalidRequest
-        It is nothing that can log anybody in.
-    """
+    """Return what OWSLib expects; the user's own one stays as it is."""
     if auth is None:
         return Login()
     if isinstance(auth, Authentication):
@@ -65,6 +56,13 @@ def as_authentication(auth: Any) -> Authentication:
     )
 
 
+def requests_auth(auth: Authentication) -> Any:
+    """Return OWSLib's authentication as requests takes it."""
+    if auth.auth_delegate is not None:
+        return auth.auth_delegate
+    return (auth.username, auth.password) if auth.username and auth.password else None
+
+
 class KeepsItsLogin:
     """A client whose copies, pickled ones too, hold no credentials."""
 
@@ -78,3 +76,40 @@ class KeepsItsLogin:
         if state.get("_bound"):
             state["_bound"] = None
         return state
+
+
+# ---- running executions ----
+
+
+class CannotTravel(InvalidRequest, TypeError):
+    """An `InvalidRequest`, and the TypeError that pickle raises in that case."""
+
+
+class StaysHere:
+    """An object of this process only: it can be copied here, and pickle refuses it."""
+
+    #: What to send to the other process instead, for the error's message.
+    sent_instead: ClassVar[str]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self)
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise CannotTravel(
+            f"{self!r} cannot be sent to another process: the workflow that started it follows "
+            f"and records it. Send {self.sent_instead}"
+        )
+
+    def __copy__(self) -> Self:
+        made = type(self).__new__(type(self))
+        if isinstance(made, dict) and isinstance(self, dict):
+            made.update(self)
+        vars(made).update(self.__getstate__())
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        made = memo[id(self)] = copy.copy(self)
+        if isinstance(made, dict) and isinstance(self, dict):
+            made.update(copy.deepcopy(dict(self), memo))
+        vars(made).update(copy.deepcopy(vars(made), memo))
+        return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pavics_affinity import Node, Service, Topology, Workflow
-from pavics_affinity.clients.http.addresses import wrong_public_url
+from pavics_affinity.clients.http.urls import wrong_public_url
 from pavics_affinity.clients.wps.service import WebProcessingService
 from pavics_affinity.errors import BackendUnavailable, ServiceUnreachable
 from support import wpsdocs
@@ -107,7 +107,7 @@ def test_a_job_at_localhost_is_explained_also_after_resume(api, elsewhere, tmp_p
         check(caught.value, elsewhere, api)
 
 
-def test_a_job_whose_plain_proxy_is_away_is_not_said_never_to_have_run(service, tmp_path):
+def test_a_job_behind_an_unreachable_plain_proxy_may_have_run(service, tmp_path):
     """Neither after `resume`, nor after `attach` in another program."""
     with Workflow(journal=tmp_path / "run.jsonl", deadline=0.3) as wf:
         location = wf.wps(service.url()).execute("step", []).statusLocation

@@ -1,0 +1,94 @@
+"""An Execute: sent once, with a step of the record that knows what became of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ...errors import (
+    ExecuteOutcomeUnknown,
+    ExecutionFailed,
+    InvalidRequest,
+    ServiceError,
+    say_also,
+)
+from ...record import Step, following, operation
+from .answers import Answer, BodyBroken, read
+
+if TYPE_CHECKING:
+    from ...transport import AffinitySession
+
+_BUSY = "ServerBusy"
+_NOT_AGAIN = (
+    "It was not sent again. Look at the service's jobs, or run the chain again if running it "
+    "twice does no harm"
+)
+
+
+@contextlib.contextmanager
+def before_sending() -> Iterator[None]:
+    """Add to each refusal inside that nothing was executed: the Execute has not been sent."""
+    try:
+        yield
+    except InvalidRequest as error:
+        say_also(error, "Nothing was executed")
+        raise
+
+
+@contextlib.contextmanager
+def noting(step: Step) -> Iterator[None]:
+    """Note in a step what becomes of the Execute that is sent, and read, inside."""
+    try:
+        with following(step):  # the transport notes there, too
+            yield
+    except ServiceError as error:
+        code = getattr(error, "code", None)
+        if not step.ran:
+            pass  # the transport knows it by the status
+        elif isinstance(error, ExecutionFailed) or code is not None:
+            step.refused(error, ran=code != _BUSY)
+        else:
+            step.unknown(error)
+        raise
+    except ExecuteOutcomeUnknown as error:
+        if step.state != "unknown":
+            step.unknown(error)
+        raise
+
+
+def send_once(
+    session: AffinitySession,
+    method: str,
+    url: str,
+    *,
+    doing: str,
+    is_xml: bool = False,
+    **options: Any,
+) -> Answer:
+    """Send a request that must not be repeated, and read its answer.
+
+    If the answer should be XML, one without a stated length is whole only if it is a document.
+    """
+    with operation(doing):
+        response = session.request(method, url, stream=True, **options)
+    try:
+        answer = read(response, url=url)
+        if is_xml and answer.may_be_cut:
+            raise BodyBroken("its length is not stated, and it is not a whole document")
+    except BodyBroken as error:
+        raise ExecuteOutcomeUnknown(
+            f"the answer to {doing} broke off ({error}): the service received the request, and "
+            f"may have run the process. {_NOT_AGAIN}",
+            **session.details(url),
+        ) from error
+    return answer
+
+
+def lost(session: AffinitySession, step: Step) -> ExecuteOutcomeUnknown:
+    """Return the error for the result of an earlier process that cannot be read again."""
+    return ExecuteOutcomeUnknown(
+        f"an earlier process sent Execute {step.process}, and its result cannot be read again: "
+        f"{step.message or 'the journal does not hold it'}. {_NOT_AGAIN}",
+        **session.details(step.service),
+    )

@@ -1,0 +1,217 @@
+"""An Execute document: built from a user's inputs, or read where the user has built it."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import numbers
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Self
+
+from lxml import etree
+from owslib.wps import (
+    ASYNC,
+    AUTO,
+    SYNC,
+    ComplexDataInput,
+    WPSExecution,
+    is_boundingboxdata,
+    is_complexdata,
+    is_reference,
+)
+
+from ...errors import InvalidRequest
+from ..http.answers import given
+from ..outputs.boxes import Box
+from .raw import RawOutput
+
+if TYPE_CHECKING:
+    from .descriptions import Description, Value
+
+#: Characters from which on an input is put into the document past the XML tree: a tree,
+#: and what is made of it, would hold it five times over.
+LARGE = 2**20
+
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+#: How Python and XML Schema write them.
+_NOT_FINITE = {"inf": "INF", "-inf": "-INF", "nan": "NaN"}
+
+
+@dataclass(frozen=True)
+class ExecuteRequest:
+    """An Execute document, and what it asks for."""
+
+    document: bytes
+    process: str
+    asynchronous: bool
+    raw: RawOutput | None
+
+    @classmethod
+    def read(cls, document: str | bytes) -> Self:
+        """Read a document that the user has built."""
+        root = given(document, own=True)
+        return cls.of(root, document.encode() if isinstance(document, str) else document)
+
+    @classmethod
+    def of(cls, root: etree._Element, document: bytes) -> Self:
+        """Return the request whose root this is; large inputs are only in the document."""
+        form = root.find("{*}ResponseForm/{*}ResponseDocument")
+        return cls(
+            document,
+            process=(root.findtext("{*}Identifier") or "").strip(),
+            asynchronous=form is not None and form.get("status") == "true",
+            raw=RawOutput.asked_for(root),
+        )
+
+
+def build_request(
+    execution: WPSExecution,
+    identifier: str,
+    inputs: list[tuple[str, Value]],
+    output: Any,
+    *,
+    mode: str,
+    lineage: bool,
+    described: Description | None,
+) -> ExecuteRequest:
+    """Build a request for inputs that were checked; `execution` is OWSLib's builder."""
+    if mode not in (ASYNC, SYNC, AUTO):
+        raise InvalidRequest(f"mode is {mode!r}; expected {ASYNC!r}, {SYNC!r} or {AUTO!r}")
+    wanted = _outputs(output)
+    asynchronous = mode != SYNC
+    if described is not None:
+        described.check_outputs([name for name, *_ in wanted or []])
+        # asked for what it does not support, the server would refuse
+        asynchronous = asynchronous and described.asynchronous
+    if asynchronous and wanted is None:
+        wanted = []  # both flags stand on the ResponseDocument: without one it runs at once
+    large: dict[bytes, str] = {}
+    try:
+        root = execution.buildRequest(
+            identifier,
+            [(name, _marked(value, large)) for name, value in inputs],
+            wanted,
+            mode=ASYNC if asynchronous else SYNC,
+            lineage=lineage,
+        )
+        return ExecuteRequest.of(root, _with_large(etree.tostring(root), large))
+    except (ValueError, TypeError) as error:  # lxml: control characters, NUL
+        raise InvalidRequest(
+            f"the inputs of {identifier!r} cannot be written as XML: {error}"
+        ) from error
+
+
+def _outputs(output: Any) -> list[tuple[Any, ...]] | None:
+    """Return the wanted outputs as OWSLib's tuples."""
+    if output is None:
+        return None
+    listed = [output] if isinstance(output, str) else output
+    result: list[tuple[Any, ...]] = []
+    if isinstance(listed, list | tuple):
+        for item in listed:
+            entry = (item, None) if isinstance(item, str) else tuple(item)
+            if len(entry) not in (2, 3) or not isinstance(entry[0], str):
+                break
+            result.append(entry)
+        else:
+            return result
+    raise InvalidRequest(
+        f"output is {output!r}; expected a name, or a list of names, of (name, as_reference) or "
+        "of (name, as_reference, mimetype)"
+    )
+
+
+# ---- values ----
+
+
+def pairs(inputs: Any) -> list[tuple[str, Any]]:
+    """Return a user's inputs, a mapping or an iterable, as pairs of name and value."""
+    try:
+        listed = [
+            (name, value)
+            for name, value in (inputs.items() if isinstance(inputs, Mapping) else inputs)
+        ]
+    except (TypeError, ValueError):
+        raise InvalidRequest(
+            f"inputs are {inputs!r}; expected pairs of a name and a value, as in "
+            '[("delay", "2"), ("resource", url)]'
+        ) from None
+    for name, _ in listed:
+        if not isinstance(name, str):
+            raise InvalidRequest(f"the name of an input is {name!r}; expected a str")
+    return listed
+
+
+def values(inputs: Any) -> list[tuple[str, Value]]:
+    """Return inputs as OWSLib builds a request from them.
+
+    A value may be a str, one of OWSLib's own input objects, a number, a boolean, a date or
+    a time.
+    """
+    return [(name, _value(name, value)) for name, value in pairs(inputs)]
+
+
+def _value(name: str, value: Any) -> Value:
+    if isinstance(value, str) or is_complexdata(value) or is_boundingboxdata(value):
+        return value
+    if isinstance(value, Box):  # a value of an output's `data`
+        return value.as_input()
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, numbers.Integral):
+        return str(int(value))
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, numbers.Real):
+        return _NOT_FINITE.get(repr(float(value)), repr(float(value)))
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    hint = (
+        f"; to give it several times, repeat the pair: [({name!r}, a), ({name!r}, b)]"
+        if isinstance(value, list | tuple | set)
+        else ""
+    )
+    raise InvalidRequest(
+        f"input {name!r} is {value!r}, a {type(value).__name__}; expected a str, a number, a bool, "
+        f"a date, a ComplexDataInput or a BoundingBoxDataInput{hint}",
+        input=name,
+        value=value,
+    )
+
+
+# ---- large inputs ----
+
+
+def _marked(value: Value, large: dict[bytes, str]) -> Value:
+    """Return a value, or a mark instead of a large text, which is put aside."""
+    if not isinstance(value, ComplexDataInput) or not isinstance(value.value, str):
+        return value
+    text: str = value.value
+    if len(text) < LARGE or is_reference(text):
+        return value
+    if _UNWRITABLE.search(text):
+        raise ValueError("a large input has characters that XML cannot hold")
+    mark = f"upload-{secrets.token_hex(16)}"
+    large[mark.encode()] = text
+    marked = copy.copy(value)
+    marked.value = mark
+    return marked
+
+
+def _with_large(document: bytes, large: Mapping[bytes, str]) -> bytes:
+    """Return the document, in ASCII, with each large input instead of its mark."""
+    parts = []
+    for mark, text in large.items():
+        before, _, document = document.partition(mark)
+        parts += [before, _escaped(text)]
+    return b"".join([*parts, document])
+
+
+def _escaped(text: str) -> bytes:
+    for character, reference in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\r", "&#13;")):
+        text = text.replace(character, reference)
+    return text.encode("ascii", "xmlcharrefreplace")
