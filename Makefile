@@ -11,6 +11,7 @@
 #   make fuzz            100,000 inputs for each parser; FUZZ_ARGS=--help
 #   make load            200 workflows at once for five minutes
 #   make bench           side by side with the alternatives; bench-quick in under two minutes
+#   make house           lines of each room, and what one execute passes through
 #   make clean           remove what the above made, the virtual environment included
 #
 # Each target makes .venv and installs into it once, and again when pyproject.toml changes.
@@ -37,7 +38,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo test upstream lint docs notebooks faults planted fuzz load bench bench-quick clean
+.PHONY: help demo test upstream lint docs notebooks faults planted fuzz load bench bench-quick house clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -100,6 +101,9 @@ bench: $(DEV)
 
 bench-quick: $(DEV)
 	@$(BIN)/python -m benchmarks.run --quick $(BENCH_ARGS)
+
+house: $(DEV)
+	@$(BIN)/python -m benchmarks.house
 
 clean:
 	rm -rf "$(VENV)" docs/_build build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
