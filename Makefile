@@ -1,7 +1,9 @@
 # From a fresh clone with nothing but python3 (3.11 or newer, with venv and pip):
 #
 #   make demo            the problem and the cure, on real servers on this machine
-#   make test            everything that CI's tests run; PYTEST_ARGS=tests/placement for a part
+#   make test            all tests; PYTEST_ARGS=tests/placement for a part
+#   make test-quick      without those that start clusters or take seconds: under 90 seconds
+#   make coverage        all tests, and the lines that they cover: what CI runs
 #   make upstream        birdy's own tests on our classes; OWSLib's too: OWSLIB=its checkout
 #   make lint            style, types and layers
 #   make docs            the manual, in docs/_build/html
@@ -38,7 +40,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo test upstream lint docs notebooks faults planted fuzz load bench bench-quick house clean
+.PHONY: help demo test test-quick coverage upstream lint docs notebooks faults planted fuzz load bench bench-quick house clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -64,7 +66,13 @@ demo: $(DEMO)
 	@$(BIN)/pavics-affinity demo $(DEMO_ARGS)
 
 test: $(DEV)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python $(if $(PYTEST_ARGS),-m pytest $(PYTEST_ARGS),.ci/tests.py)
+
+test-quick: $(DEV)
+	@$(BIN)/python -m pytest -q -m "not cluster and not slow" $(PYTEST_ARGS)
+
+coverage: $(DEV)
+	@$(BIN)/python .ci/tests.py --cov
 
 upstream: $(DEV)
 	@$(BIN)/python tests/upstream/run.py $(if $(OWSLIB),--owslib '$(OWSLIB)')

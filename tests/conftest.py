@@ -1,8 +1,32 @@
-"""Clusters for the tests of this repository; the fixtures come with the package."""
+"""What holds for every test: only loopback, markers by what a test starts, shared clusters."""
 
 import signal
 
 import pytest
+
+from support.needs import needs_cluster
+from support.network import LoopbackOnly
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests that start nodes or an nginx."""
+    for item in items:
+        if needs_cluster(item):
+            item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(scope="session")
+def network():
+    with pytest.MonkeyPatch.context() as patch:
+        yield LoopbackOnly(patch)
+
+
+@pytest.fixture(autouse=True)
+def only_loopback_is_reached(network):
+    """Fail where something tried to leave, even if the error was handled."""
+    network.refused.clear()
+    yield
+    assert network.refused == [], "connections to other hosts"
 
 
 @pytest.fixture(scope="session", autouse=True)

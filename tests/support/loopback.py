@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import socketserver
 import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
 
 from pavics_affinity.discovery import WELL_KNOWN
 
@@ -90,16 +92,19 @@ class _Handler(BaseHTTPRequestHandler):
 class Server:
     """A threaded HTTP server, or HTTPS with `tls`; `answer` maps a `Seen` to an `Answer`."""
 
+    handler: type[socketserver.BaseRequestHandler] = _Handler
+
     def __init__(
         self, host: str = "127.0.0.1", port: int = 0, *, tls: ssl.SSLContext | None = None
     ) -> None:
         self.scheme = "http" if tls is None else "https"
-        self.seen: list[Seen] = []
-        self.answer: Callable[[Seen], Answer] = lambda seen: Answer()
+        self.seen: list[Any] = []
+        """Each request as a `Seen`."""
+        self.answer: Callable[[Any], Any] = lambda seen: Answer()
         self.connections = 0
         self.publishes = False
         """Whether the question for a topology is one for `answer`; else it gets a 404, unseen."""
-        self._server = _Listener((host, port), _Handler)
+        self._server = _Listener((host, port), self.handler)
         self._server.outer = self
         if tls is not None:  # each handshake in the thread of its connection
             self._server.socket = tls.wrap_socket(
@@ -122,7 +127,7 @@ class Server:
         self._server.server_close()
         self._thread.join()
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *args: object) -> None:
