@@ -3,16 +3,25 @@
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-from support.needs import needs_cluster
+from support.needs import CLUSTER, PROGRAM, needs
 from support.network import LoopbackOnly
+
+# Examples are never too slow: the machine may be busy.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 def pytest_collection_modifyitems(items):
-    """Mark the tests that start nodes or an nginx."""
+    """Mark the tests that start nodes or an nginx, and those that take seconds."""
     for item in items:
-        if needs_cluster(item):
+        if needs(item, CLUSTER):
             item.add_marker(pytest.mark.cluster)
+        if needs(item, PROGRAM):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

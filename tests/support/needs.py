@@ -1,4 +1,4 @@
-"""Which tests start a cluster or an nginx: found by what they, and their fixtures, call."""
+"""Which tests start a cluster or other programs: found by what they, and their fixtures, call."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ from typing import Any
 import pytest
 
 TESTS = Path(__file__).parent.parent
-STARTS = ("LocalCluster", "find_nginx", "affinity_cluster")
-"""Names of what starts one; also in the text of a program that a test runs."""
+CLUSTER = ("LocalCluster", "find_nginx", "affinity_cluster")
+"""Names of what starts PyWPS nodes or an nginx; also in the text of a program that a test runs."""
+
+PROGRAM = ("subprocess", "ProcessPoolExecutor", "distributed")
+"""Names of what starts a Python, which imports for a second."""
 
 
-def needs_cluster(item: pytest.Item) -> bool:
-    """Return whether a test, one of its fixtures or its parameters can start a cluster."""
-    return any(_verdict(each) for each in _used_by(item))
+def needs(item: pytest.Item, names: tuple[str, ...]) -> bool:
+    """Return whether a test, one of its fixtures or its parameters can use one of the names."""
+    return any(_verdict(each, names) for each in _used_by(item))
 
 
-def _verdict(value: Any) -> bool:
+def _verdict(value: Any, names: tuple[str, ...]) -> bool:
     if not isinstance(value, FunctionType):
-        return _starts(value, set())
-    if value not in _VERDICTS:
-        _VERDICTS[value] = _starts(value, set())
-    return _VERDICTS[value]
+        return _uses(value, names, set())
+    if (value, names) not in _VERDICTS:
+        _VERDICTS[value, names] = _uses(value, names, set())
+    return _VERDICTS[value, names]
 
 
-_VERDICTS: dict[FunctionType, bool] = {}
+_VERDICTS: dict[tuple[FunctionType, tuple[str, ...]], bool] = {}
 
 
 def _used_by(item: pytest.Item) -> Iterator[Any]:
@@ -44,42 +47,44 @@ def _used_by(item: pytest.Item) -> Iterator[Any]:
         yield from callspec.params.values()
 
 
-def _starts(value: Any, seen: set[int]) -> bool:
+def _uses(value: Any, names: tuple[str, ...], seen: set[int]) -> bool:
     """Look through what a value calls, as far as that is code of the tests."""
     if id(value) in seen:
         return False
     seen.add(id(value))
     value = inspect.unwrap(value) if callable(value) else value
     if isinstance(value, str):
-        return any(name in value for name in STARTS)
+        return any(name in value for name in names)
     if isinstance(value, tuple | list):
-        return any(_starts(each, seen) for each in value)
+        return any(_uses(each, names, seen) for each in value)
     if isinstance(value, dict):
-        return any(_starts(each, seen) for each in value.values())
+        return any(_uses(each, names, seen) for each in value.values())
     if isinstance(value, type):
         ours = getattr(sys.modules.get(value.__module__), "__file__", None) or ""
         within = [*vars(value).values(), *value.__mro__[1:]]
-        return ours.startswith(str(TESTS)) and any(_starts(each, seen) for each in within)
+        return ours.startswith(str(TESTS)) and any(_uses(each, names, seen) for each in within)
     if isinstance(value, property):
-        return _starts(value.fget, seen)
+        return _uses(value.fget, names, seen)
     if isinstance(value, FunctionType):
-        return _code_starts(value.__code__, value, seen)
+        return _code_uses(value.__code__, value, names, seen)
     return False
 
 
-def _code_starts(code: CodeType, function: FunctionType, seen: set[int]) -> bool:
-    if any(name in STARTS for name in code.co_names):
+def _code_uses(
+    code: CodeType, function: FunctionType, names: tuple[str, ...], seen: set[int]
+) -> bool:
+    if any(name in names for name in code.co_names):
         return True
     if not code.co_filename.startswith(str(TESTS)):
         return False
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            if _code_starts(constant, function, seen):
+            if _code_uses(constant, function, names, seen):
                 return True
-        elif _starts(constant, seen):
+        elif _uses(constant, names, seen):
             return True
     known = function.__globals__
     named = [known[name] for name in code.co_names if name in known]
     modules = [vars(each) for each in named if isinstance(each, ModuleType)]
     named += [module[name] for module in modules for name in code.co_names if name in module]
-    return any(_starts(each, seen) for each in named)
+    return any(_uses(each, names, seen) for each in named)
