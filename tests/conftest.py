@@ -57,6 +57,19 @@ def cluster_no_proxy(affinity_cluster_no_proxy):
     return affinity_cluster_no_proxy
 
 
+@pytest.fixture(scope="session")
+def strict_cluster():
+    """Three nodes behind a rendered proxy. Others use it, too: leave it as it was."""
+    from pavics_affinity.testing import LocalCluster
+    from pavics_affinity.testing.nginx import find_nginx
+    from support.batch_site import STRICT
+
+    if find_nginx() is None:
+        pytest.skip("nginx is not installed")
+    with LocalCluster(**STRICT) as cluster:
+        yield cluster
+
+
 @pytest.fixture
 def make_cluster(make_affinity_cluster):
     """Start a cluster of the test's own."""
