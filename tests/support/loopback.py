@@ -44,6 +44,22 @@ class _Listener(ThreadingHTTPServer):
     allow_reuse_address = True
     request_queue_size = 256
     outer: Server
+    stopped = False
+
+    def accept(self) -> None:
+        """Serve until `stop`; serve_forever asks now and then whether to, which each test pays."""
+        while not self.stopped:
+            with contextlib.suppress(OSError):
+                self.process_request(*self.get_request())
+
+    def stop(self, accepting: threading.Thread) -> None:
+        self.stopped = True
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)  # ends accept()
+        except OSError:  # not for a listening socket on macOS
+            socket.create_connection(self.server_address[:2], 5).close()
+        accepting.join()
+        self.server_close()
 
     def handle_error(self, *args: object) -> None:
         pass
@@ -112,7 +128,7 @@ class Server:
             )
         self.host = host
         self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread = threading.Thread(target=self._server.accept)
         self._thread.start()
 
     @property
@@ -123,9 +139,7 @@ class Server:
         return self.origin + path
 
     def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.stop(self._thread)
 
     def __enter__(self) -> Self:
         return self
