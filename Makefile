@@ -90,7 +90,7 @@ docs: $(DEV)
 notebooks: $(DEV)
 	@found=$$(find notebooks -name '*.ipynb' -not -path '*/.*' | sort); \
 	if [ -z "$$found" ]; then echo "There are no notebooks"; \
-	else $(BIN)/python -m pytest --nbmake --nbmake-timeout=300 --timeout=600 $$found; fi
+	else $(BIN)/python -m pytest -W default --nbmake --nbmake-timeout=300 --timeout=600 $$found; fi
 
 faults: $(DEV)
 	@PYTHONPATH=tests $(BIN)/python -m faults.run $(FAULTS_ARGS)

@@ -1,6 +1,7 @@
 """What holds for every test: only loopback, markers by what a test starts, shared clusters."""
 
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,14 +15,32 @@ settings.register_profile(
 )
 settings.load_profile("any machine")
 
+TESTS = Path(__file__).parent
+SLOW = (  # large documents, thousands of inputs, or faults that are waited for
+    "clients/test_limits.py",
+    "clients/test_own_urls.py",
+    "faults/",
+    "fuzz/",
+    "proxy/test_hostile_files.py",
+    "test_hostile_servers.py",
+    "test_mutated_documents.py",
+)
+
 
 def pytest_collection_modifyitems(items):
     """Mark the tests that start nodes or an nginx, and those that take seconds."""
     for item in items:
         if needs(item, CLUSTER):
             item.add_marker(pytest.mark.cluster)
-        if needs(item, PROGRAM):
+        if needs(item, PROGRAM) or is_slow(item):
             item.add_marker(pytest.mark.slow)
+
+
+def is_slow(item):
+    """Whether a test is listed, or a property tried with more examples than usual."""
+    examples = getattr(getattr(item, "function", None), "_hypothesis_internal_use_settings", None)
+    many = examples is not None and examples.max_examples > settings.default.max_examples
+    return many or item.path.relative_to(TESTS).as_posix().startswith(SLOW)
 
 
 @pytest.fixture(scope="session")

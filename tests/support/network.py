@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import socket
 from typing import Any
 
 import pytest
-
-_HERE = {None, "", "localhost", b"", b"localhost"}
 
 
 class NetworkUsed(RuntimeError):
@@ -20,18 +19,25 @@ class NetworkUsed(RuntimeError):
 
 
 def is_loopback(host: str | bytes | None) -> bool:
-    if host in _HERE or host == socket.gethostname():
+    text = _text(host)
+    if text in ("", socket.gethostname().lower()) or text.endswith("localhost"):
         return True
     address = _address(host)
     return address is not None and (address.is_loopback or address.is_unspecified)
 
 
+def _text(host: str | bytes | None) -> str:
+    text = host.decode("latin-1") if isinstance(host, bytes) else str(host or "")
+    return text.lower().rstrip(".")
+
+
 def _address(host: str | bytes | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    text = host.decode("latin-1") if isinstance(host, bytes) else str(host)
-    try:
-        return ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
+    text = _text(host).partition("%")[0]
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(text)
+    with contextlib.suppress(OSError, ValueError):  # 127.1, 0x7f.1: a resolver reads it, too
+        return ipaddress.ip_address(socket.inet_aton(text))
+    return None
 
 
 class LoopbackOnly:
