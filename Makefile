@@ -1,7 +1,9 @@
 # From a fresh clone with nothing but python3 (3.11 or newer, with venv and pip):
 #
 #   make demo            the problem and the cure, on real servers on this machine
-#   make test            everything that CI's tests run; PYTEST_ARGS=tests/placement for a part
+#   make test            all tests; PYTEST_ARGS=tests/placement for a part
+#   make test-quick      without those that start clusters or take seconds: under 90 seconds
+#   make coverage        all tests, and the lines that they cover: what CI runs
 #   make upstream        birdy's own tests on our classes; OWSLib's too: OWSLIB=its checkout
 #   make lint            style, types and layers
 #   make docs            the manual, in docs/_build/html
@@ -11,6 +13,7 @@
 #   make fuzz            100,000 inputs for each parser; FUZZ_ARGS=--help
 #   make load            200 workflows at once for five minutes
 #   make bench           side by side with the alternatives; bench-quick in under two minutes
+#   make house           lines of each room, and what one execute passes through
 #   make clean           remove what the above made, the virtual environment included
 #
 # Each target makes .venv and installs into it once, and again when pyproject.toml changes.
@@ -37,7 +40,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo test upstream lint docs notebooks faults planted fuzz load bench bench-quick clean
+.PHONY: help demo test test-quick coverage upstream lint docs notebooks faults planted fuzz load bench bench-quick house clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -63,7 +66,13 @@ demo: $(DEMO)
 	@$(BIN)/pavics-affinity demo $(DEMO_ARGS)
 
 test: $(DEV)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python $(if $(PYTEST_ARGS),-m pytest $(PYTEST_ARGS),.ci/tests.py)
+
+test-quick: $(DEV)
+	@$(BIN)/python -m pytest -q -m "not cluster and not slow" $(PYTEST_ARGS)
+
+coverage: $(DEV)
+	@$(BIN)/python .ci/tests.py --cov
 
 upstream: $(DEV)
 	@$(BIN)/python tests/upstream/run.py $(if $(OWSLIB),--owslib '$(OWSLIB)')
@@ -81,7 +90,7 @@ docs: $(DEV)
 notebooks: $(DEV)
 	@found=$$(find notebooks -name '*.ipynb' -not -path '*/.*' | sort); \
 	if [ -z "$$found" ]; then echo "There are no notebooks"; \
-	else $(BIN)/python -m pytest --nbmake --nbmake-timeout=300 --timeout=600 $$found; fi
+	else $(BIN)/python -m pytest -W default --nbmake --nbmake-timeout=300 --timeout=600 $$found; fi
 
 faults: $(DEV)
 	@PYTHONPATH=tests $(BIN)/python -m faults.run $(FAULTS_ARGS)
@@ -100,6 +109,9 @@ bench: $(DEV)
 
 bench-quick: $(DEV)
 	@$(BIN)/python -m benchmarks.run --quick $(BENCH_ARGS)
+
+house: $(DEV)
+	@$(BIN)/python -m benchmarks.house
 
 clean:
 	rm -rf "$(VENV)" docs/_build build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,8 +1,60 @@
-"""Clusters for the tests of this repository; the fixtures come with the package."""
+"""What holds for every test: only loopback, markers by what a test starts, shared clusters."""
 
 import signal
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+from support.needs import CLUSTER, PROGRAM, needs
+from support.network import LoopbackOnly
+
+# Examples are never too slow: the machine may be busy.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
+
+TESTS = Path(__file__).parent
+SLOW = (  # large documents, thousands of inputs, or faults that are waited for
+    "clients/test_limits.py",
+    "clients/test_own_urls.py",
+    "faults/",
+    "fuzz/",
+    "proxy/test_hostile_files.py",
+    "test_hostile_servers.py",
+    "test_mutated_documents.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests that start nodes or an nginx, and those that take seconds."""
+    for item in items:
+        if needs(item, CLUSTER):
+            item.add_marker(pytest.mark.cluster)
+        if needs(item, PROGRAM) or is_slow(item):
+            item.add_marker(pytest.mark.slow)
+
+
+def is_slow(item):
+    """Whether a test is listed, or a property tried with more examples than usual."""
+    examples = getattr(getattr(item, "function", None), "_hypothesis_internal_use_settings", None)
+    many = examples is not None and examples.max_examples > settings.default.max_examples
+    return many or item.path.relative_to(TESTS).as_posix().startswith(SLOW)
+
+
+@pytest.fixture(scope="session")
+def network():
+    with pytest.MonkeyPatch.context() as patch:
+        yield LoopbackOnly(patch)
+
+
+@pytest.fixture(autouse=True)
+def only_loopback_is_reached(network):
+    """Fail where something tried to leave, even if the error was handled."""
+    network.refused.clear()
+    yield
+    assert network.refused == [], "connections to other hosts"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,6 +74,19 @@ def cluster(affinity_cluster):
 def cluster_no_proxy(affinity_cluster_no_proxy):
     """Three nodes without a proxy. Others use it, too: leave it as it was."""
     return affinity_cluster_no_proxy
+
+
+@pytest.fixture(scope="session")
+def strict_cluster():
+    """Three nodes behind a rendered proxy. Others use it, too: leave it as it was."""
+    from pavics_affinity.testing import LocalCluster
+    from pavics_affinity.testing.nginx import find_nginx
+    from support.batch_site import STRICT
+
+    if find_nginx() is None:
+        pytest.skip("nginx is not installed")
+    with LocalCluster(**STRICT) as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -576,6 +576,7 @@ def test_a_node_asked_in_the_proxys_stead_is_told_no_credentials_of_the_proxys(s
 # ---- what is written down ----
 
 
+@pytest.mark.filterwarnings("ignore:.* refuses DescribeProcess")
 def test_no_secret_is_in_a_log_a_record_a_journal_a_repr_a_pickle_or_an_error(
     service, tmp_path, caplog
 ):

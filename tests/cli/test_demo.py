@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.cluster  # the command starts it
+
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     code = "from pavics_affinity.cli import main; main()"

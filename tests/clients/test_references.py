@@ -19,23 +19,14 @@ from pavics_affinity.errors import (
     OutOfScope,
     ReferenceRefused,
 )
-from pavics_affinity.proxy.render import render_proxy
-from pavics_affinity.testing import LocalCluster
-from pavics_affinity.testing.nginx import find_nginx
 
 BOX = [("lon0", "-100"), ("lon1", "-60"), ("lat0", "30"), ("lat1", "60")]
 CHAINS = 60
 
 
-@pytest.fixture(scope="module")
-def strict():
-    """Three nodes behind the proxy that `render` writes."""
-    if find_nginx() is None:
-        pytest.skip("nginx is not installed")
-    with LocalCluster(
-        proxy="nginx", proxy_style="strict", evidence="X-Pavics-Node", proxy_config=render_proxy
-    ) as cluster:
-        yield cluster
+@pytest.fixture
+def strict(strict_cluster):
+    return strict_cluster
 
 
 @pytest.fixture

@@ -347,6 +347,10 @@ def judge(chain: Chain, route: str, downloads: list[Any], subsets: list[Any]) ->
     current = downloads if chain.step == "download" else subsets
     if NOTHING_RAN.search(chain.message) and current:
         chain.wrong.append("says that nothing was executed")
+    _judge_error(chain, route, nodes)
+
+
+def _judge_error(chain: Chain, route: str, nodes: set[str]) -> None:
     if chain.outcome == "ExecutionFailed":
         # The disk was emptied, before the step or under it, the queue was full, or behind a plain
         # proxy, which shows nothing, the node changed.

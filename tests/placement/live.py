@@ -6,7 +6,6 @@ import grp
 import http.client
 import os
 import pwd
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from pavics_affinity.testing.nginx import find_nginx
 
 BACKENDS = 100
 
@@ -118,7 +119,7 @@ http {{
 
 @contextmanager
 def running(directory: Path, cases: list[Case]) -> Iterator[Nginx]:
-    executable = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    executable = find_nginx()
     if executable is None:
         raise RuntimeError(
             "these tests compare placements with a real nginx, and there is none on this machine; "

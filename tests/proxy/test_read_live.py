@@ -1,7 +1,6 @@
 """What was read from a running nginx's own files is what it does."""
 
 import http.client
-import shutil
 import socket
 import subprocess
 import time
@@ -10,6 +9,7 @@ import pytest
 
 from pavics_affinity import mint_machineid
 from pavics_affinity.proxy.read import read_nginx
+from pavics_affinity.testing.nginx import find_nginx
 
 NODES = [f"127.0.78.{i}" for i in (1, 2, 3)]
 KEYS = [mint_machineid() for _ in range(300)]
@@ -55,7 +55,7 @@ def free_port(host):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """Directory of an nginx that runs, and the ports of its three services."""
-    executable = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin:/usr/local/sbin")
+    executable = find_nginx()
     if executable is None:
         pytest.fail("this test asks a real nginx; install it (apt-get install nginx-light)")
     base = tmp_path_factory.mktemp("nginx")

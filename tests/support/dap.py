@@ -1,16 +1,15 @@
-"""A real DAP 2 server, pydap's, on loopback: each one says by its values who it is."""
+"""A real DAP 2 server, pydap's, on loopback: each one says by its values which it is."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from socketserver import ThreadingMixIn
-from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import numpy as np
 from pydap.handlers.lib import BaseHandler
 from pydap.model import BaseType, DatasetType, GridType
+from webob import Request
+
+from support.loopback import Answer, Seen, Server
 
 
 def dataset(number: int) -> DatasetType:
@@ -27,47 +26,20 @@ def dataset(number: int) -> DatasetType:
     return made
 
 
-class DapServer:
-    """Serves one dataset at every path below it; `seen` has each request's path and headers."""
+class DapServer(Server):
+    """Serves one dataset at every path below it; `instead` may answer first."""
 
     def __init__(self, host: str, number: int) -> None:
-        self.seen: list[tuple[str, str, dict[str, str]]] = []
-        self.before: Callable[[dict[str, Any], Any], Any] | None = None
-        handler = BaseHandler(dataset(number))
-        outer = self
+        super().__init__(host)
+        self.instead: Callable[[Seen], Answer | None] = lambda seen: None
+        self._application = BaseHandler(dataset(number))
+        self.answer = lambda seen: self.instead(seen) or self._answer(seen)
 
-        def application(environ: dict[str, Any], start_response: Any) -> Any:
-            headers = {k[5:].lower(): v for k, v in environ.items() if k.startswith("HTTP_")}
-            outer.seen.append((environ["REQUEST_METHOD"], environ["PATH_INFO"], headers))
-            answered = outer.before and outer.before(environ, start_response)
-            if answered is not None and answered is not False:
-                return answered
-            if "." not in environ["PATH_INFO"].rpartition("/")[2].partition("made")[2]:
-                # As THREDDS and Hyrax answer for the resource itself.
-                start_response("400 Bad Request", [("Content-Description", "dods-error")])
-                return [b""]
-            return handler(environ, start_response)
-
-        class Server(ThreadingMixIn, WSGIServer):
-            daemon_threads = True
-
-            def server_bind(self) -> None:
-                super(WSGIServer, self).server_bind()
-                self.setup_environ()
-
-        class Quiet(WSGIRequestHandler):
-            def log_message(self, *args: object) -> None:
-                pass
-
-            def address_string(self) -> str:
-                return ""
-
-        self._server = make_server(host, 0, application, Server, Quiet)
-        self.host, self.port = host, int(self._server.server_address[1])
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def _answer(self, seen: Seen) -> Answer:
+        if not seen.path.partition("?")[0].endswith((".das", ".dds", ".dods")):
+            # As THREDDS and Hyrax answer for the resource itself.
+            return Answer(400, b"", {"Content-Description": "dods-error"})
+        answered = Request.blank(seen.path, headers=dict(seen.headers)).get_response(
+            self._application
+        )
+        return Answer(answered.status_int, answered.body, dict(answered.headers))

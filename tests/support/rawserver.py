@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-import threading
+import socketserver
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from pavics_affinity.discovery import WELL_KNOWN
+from support.loopback import Server
 
 NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
@@ -35,7 +36,40 @@ def repeated(piece: bytes, megabytes: int) -> Iterator[bytes]:
         yield block
 
 
-class RawServer:
+class _Handler(socketserver.BaseRequestHandler):
+    """Reads one request, and sends what the server yields for its head."""
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):
+            self._serve(self.request, self.server.outer)  # type: ignore[attr-defined]
+
+    def _serve(self, connection: socket.socket, server: RawServer) -> None:
+        connection.settimeout(20)
+        asked = b""
+        while b"\r\n\r\n" not in asked:
+            data = connection.recv(65536)
+            if not data:
+                return
+            asked += data
+        start, _, body = asked.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", start)
+        left = int(length[1]) - len(body) if length else 0
+        while left > 0 and (data := connection.recv(65536)):
+            left -= len(data)
+        if WELL_KNOWN.encode() in start and not server.publishes:
+            connection.sendall(NOT_FOUND)
+            return
+        server.seen.append(start)
+        for piece in server.answer(start):
+            connection.sendall(piece)
+            server.sent += len(piece)
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(1)
+        while connection.recv(65536):
+            pass
+
+
+class RawServer(Server):
     """Answers each request by the bytes that `answer` yields for its head.
 
     Attributes
@@ -46,63 +80,12 @@ class RawServer:
         Bytes that clients have taken.
     """
 
+    handler = _Handler
+
     def __init__(self, host: str = "127.0.0.1") -> None:
-        self.answer: Callable[[bytes], Iterable[bytes]] = lambda asked: [NOT_FOUND]
-        self.publishes = False
-        self.seen: list[bytes] = []
+        super().__init__(host)
+        self.answer = lambda asked: [NOT_FOUND]
         self.sent = 0
-        self._listener = socket.create_server((host, 0))
-        self.host, self.port = self._listener.getsockname()[:2]
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
-
-    def url(self, path: str = "/wps") -> str:
-        return f"http://{self.host}:{self.port}{path}"
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(5)
-
-    def __enter__(self) -> RawServer:
-        return self
-
-    def __exit__(self, *args: object) -> None:
-        self.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):
-            connection.settimeout(20)
-            asked = b""
-            while b"\r\n\r\n" not in asked:
-                data = connection.recv(65536)
-                if not data:
-                    return
-                asked += data
-            start, _, body = asked.partition(b"\r\n\r\n")
-            length = re.search(rb"(?i)content-length: (\d+)", start)
-            left = int(length[1]) - len(body) if length else 0
-            while left > 0 and (data := connection.recv(65536)):
-                left -= len(data)
-            if WELL_KNOWN.encode() in start and not self.publishes:
-                connection.sendall(NOT_FOUND)
-                return
-            self.seen.append(start)
-            for piece in self.answer(start):
-                connection.sendall(piece)
-                self.sent += len(piece)
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_WR)
-                connection.settimeout(1)
-                while connection.recv(65536):
-                    pass
 
 
 class Cost:
@@ -122,7 +105,7 @@ class Cost:
 
 @contextlib.contextmanager
 def cost() -> Iterator[Cost]:
-    """Measure a block of this process; its memory on Linux only, which tells the peak anew."""
+    """Measure a block of this process; its memory only on Linux, where the peak can be reset."""
     measured = Path("/proc/self/clear_refs").exists()
     if measured:
         Path("/proc/self/clear_refs").write_text("5")

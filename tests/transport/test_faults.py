@@ -197,6 +197,8 @@ def secure_proxy(monkeypatch, authority, secure, ca) -> Server:
     return secure
 
 
+# requests verifies no certificate of a proxy that forwards http.
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 def test_an_execute_whose_answer_an_https_proxy_loses_is_sent_once(secure_proxy):
     secure_proxy.answer = lambda seen: Answer(cut=-1)
     with session_for(HERE) as session, pytest.raises(ExecuteOutcomeUnknown):

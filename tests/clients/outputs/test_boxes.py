@@ -94,6 +94,7 @@ def test_a_box_is_its_numbers_in_every_form(made, tmp_path, content, text, crs, 
     assert ",".join(value.lower_corner + value.upper_corner) == text
 
 
+@pytest.mark.filterwarnings("ignore::pavics_affinity.errors.AffinityWarning")  # y comes first
 @pytest.mark.parametrize(("content", "text", "crs", "dimensions"), FORMS)
 @pytest.mark.parametrize("how", ["output", "value", "execution"])
 def test_a_box_is_passed_on_with_its_crs_and_all_dimensions(
@@ -222,6 +223,7 @@ def api():
         yield server
 
 
+@pytest.mark.filterwarnings("ignore::pavics_affinity.errors.AffinityWarning")  # y comes first
 def test_a_box_goes_from_an_ogc_api_to_a_wps_and_back(made, service, api):
     made(box("1 2 7", "3 4 9", dimensions="3"))
     with Workflow() as wf:

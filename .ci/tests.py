@@ -1,0 +1,97 @@
+"""Run the tests in two parts at once: those that start clusters wait more than they compute.
+
+usage: tests.py [--cov] [ARGUMENTS OF PYTEST ...]
+
+``--cov`` measures the lines covered by both and fails below the floor in pyproject.toml.
+The last line adds up both parts.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+PARTS = {"without clusters": "not cluster", "with clusters": "cluster"}
+NO_TESTS = 5
+
+
+class Part:
+    """One run of pytest; its output is printed at once, or held until `show`."""
+
+    def __init__(
+        self, name: str, arguments: list[str], data: Path | None, *, at_once: bool
+    ) -> None:
+        self.name = name
+        self.lines: list[str] = []
+        self._at_once = at_once
+        self._process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "pytest", "-m", PARTS[name], *arguments],
+            env=os.environ | ({} if data is None else {"COVERAGE_FILE": f"{data}.{PARTS[name]}"}),
+            stdout=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        for line in self._process.stdout or ():
+            self.lines.append(line)
+            if self._at_once:
+                print(line, end="", flush=True)
+
+    def end(self) -> int:
+        """Wait for it, print what was held, and return its exit code; no tests are none failed."""
+        self._thread.join()
+        if not self._at_once:
+            print(f"\n==> The tests {self.name}")
+            print(*self.lines, sep="", flush=True)
+        code = self._process.wait()
+        return 0 if code == NO_TESTS else code
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many tests passed, failed, were deselected and so on: pytest's last line."""
+        last = self.lines[-1] if self.lines else ""
+        found = re.findall(r"(\d+) (passed|failed|skipped|deselected|xfailed|xpassed|error)", last)
+        return Counter({what: int(number) for number, what in found})
+
+
+def covered(data: Path) -> int:
+    """Combine what both parts covered; return an exit code."""
+    coverage = [sys.executable, "-m", "coverage"]
+    environment = os.environ | {"COVERAGE_FILE": str(data)}
+    subprocess.run([*coverage, "combine", "--quiet"], env=environment, check=True)
+    report = [*coverage, "report", "--skip-covered"]
+    return subprocess.run(report, env=environment, check=False).returncode
+
+
+def main() -> int:
+    """Run both parts, and print their sum."""
+    arguments, begun, first = sys.argv[1:], time.monotonic(), next(iter(PARTS))
+    with tempfile.TemporaryDirectory() as directory:
+        data = None
+        if arguments[:1] == ["--cov"]:
+            data = Path(directory) / ".coverage"
+            arguments = ["--cov", "--cov-report=", *arguments[1:]]
+        parts = [Part(name, arguments, data, at_once=name == first) for name in PARTS]
+        codes = [part.end() for part in parts]
+        if data is not None:
+            codes.append(covered(data))
+    counts = [part.counts for part in parts]
+    left_out = [count.pop("deselected", 0) for count in counts]
+    if not any(codes) and [sum(each.values()) for each in counts] != left_out[::-1]:
+        print("a test is in neither part, or in both", file=sys.stderr)
+        codes.append(1)
+    summary = ", ".join(f"{number} {what}" for what, number in sum(counts, Counter()).items())
+    print(f"{summary} in {time.monotonic() - begun:.0f} s")
+    return max(codes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
