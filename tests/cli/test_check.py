@@ -79,7 +79,7 @@ def test_a_rule_can_be_left_out(run, file):
 
 
 @pytest.mark.parametrize("json_too", [[], ["--json"]])
-def test_what_is_no_file_is_usage(run, file, tmp_path, json_too):
+def test_a_path_that_is_not_a_file_is_a_usage_error(run, file, tmp_path, json_too):
     (tmp_path / "empty").mkdir()
     for paths in (
         [],
@@ -94,13 +94,13 @@ def test_what_is_no_file_is_usage(run, file, tmp_path, json_too):
         assert "Error: " in done.err
 
 
-def test_a_topology_that_will_not_do_is_one_line(run, file, tmp_path):
+def test_an_invalid_topology_is_reported_in_one_line(run, file, tmp_path):
     done = run("check", file(SOUND), "--topology", file("[nodes", "bad.toml"), "--json")
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("Error: ")
 
 
-def test_the_files_are_held_against_a_topology(run, file):
+def test_the_files_are_compared_with_a_topology(run, file):
     topology = file(
         '[nodes]\nb = { host = "10.0.0.2" }\na = { host = "10.0.0.1" }\n'
         "[services.finch]\nport = 8093\n",
@@ -115,7 +115,7 @@ def test_the_files_are_held_against_a_topology(run, file):
     ]
 
 
-def test_a_name_is_looked_up_where_that_is_asked_for(run, file, monkeypatch):
+def test_a_name_is_looked_up_with_resolve(run, file, monkeypatch):
     monkeypatch.setattr(
         "socket.getaddrinfo",
         lambda host, *_, **__: [(2, 1, 6, "", (a, 0)) for a in ("10.0.0.1", "10.0.0.2")],
