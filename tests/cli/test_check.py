@@ -100,7 +100,7 @@ def test_an_invalid_topology_is_a_one_line_error(run, file, tmp_path):
     assert done.err.startswith("Error: ")
 
 
-def test_the_files_are_held_against_a_topology(run, file):
+def test_the_files_are_compared_with_a_topology(run, file):
     topology = file(
         '[nodes]\nb = { host = "10.0.0.2" }\na = { host = "10.0.0.1" }\n'
         "[services.finch]\nport = 8093\n",
@@ -115,7 +115,7 @@ def test_the_files_are_held_against_a_topology(run, file):
     ]
 
 
-def test_a_name_is_looked_up_where_that_is_asked_for(run, file, monkeypatch):
+def test_a_name_is_looked_up_with_resolve(run, file, monkeypatch):
     monkeypatch.setattr(
         "socket.getaddrinfo",
         lambda host, *_, **__: [(2, 1, 6, "", (a, 0)) for a in ("10.0.0.1", "10.0.0.2")],

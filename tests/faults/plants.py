@@ -588,7 +588,7 @@ _PROXY = (
         "        if counting:\n",
         "        if False:\n",
         (
-            "proxy/check/test_findings.py::test_the_plain_style_has_no_error_and_each_warning_of_it_once_for_each_service",
+            "proxy/check/test_findings.py::test_the_plain_style_has_no_error_and_each_warning_once_per_service",
         ),
     ),
     Plant(
@@ -596,18 +596,14 @@ _PROXY = (
         "proxy/render/strict.py",
         '        "  proxy_next_upstream off;",\n',
         "",
-        (
-            "proxy/check/test_findings.py::test_what_render_writes_in_the_strict_style_has_no_finding",
-        ),
+        ("proxy/check/test_findings.py::test_rendered_strict_files_have_no_findings",),
     ),
     Plant(
         "render: max_fails=0 is forgotten",
         "proxy/render/strict.py",
         'line + " max_fails=0"',
         "line",
-        (
-            "proxy/check/test_findings.py::test_what_render_writes_in_the_strict_style_has_no_finding",
-        ),
+        ("proxy/check/test_findings.py::test_rendered_strict_files_have_no_findings",),
     ),
     Plant(
         "render: a node that the proxy does not know is asked by the hash",
@@ -630,7 +626,7 @@ _PROXY = (
         "proxy/nginx/upstreams.py",
         "                hashed = parse_hash(_quoted(line))\n",
         "                hashed = parse_hash(_quoted(line))\n                break\n",
-        ("proxy/test_read.py::test_the_last_of_several_hashes_holds_as_in_nginx",),
+        ("proxy/test_read.py::test_the_last_of_several_hashes_decides_as_in_nginx",),
     ),
 )
 

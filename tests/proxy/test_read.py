@@ -201,7 +201,7 @@ def test_backups_are_kept(read):
     assert service.backends[1] == Backend("node-10-0-0-2", "10.0.0.2:1", backup=True)
 
 
-def test_a_server_named_twice_is_one_node(read):
+def test_a_server_listed_twice_is_one_node(read):
     topology = read(upstream(servers=["10.0.0.1:1", "10.0.0.1:1", "10.0.0.2:1"]) + server())
     assert len(topology.nodes) == 2
     reference = NginxHash(["10.0.0.1:1", "10.0.0.1:1", "10.0.0.2:1"])
@@ -218,7 +218,7 @@ def test_sockets_are_backends_without_a_host(read):
     assert topology.nodes == (Node("node1"), Node("node-2"))
 
 
-def test_the_last_of_several_hashes_holds_as_in_nginx(read):
+def test_the_last_of_several_hashes_decides_as_in_nginx(read):
     text = upstream(key="hash $remote_addr; hash $http_machineid consistent;") + server()
     assert read(text).services[0].method == "hash consistent"
 
@@ -370,7 +370,7 @@ def test_an_upstream_alone_is_known_by_its_nodes_port_or_needs_a_url(read):
     assert read(text, urls={"finch": "http://proxy/wps"}).services[0].url == "http://proxy/wps"
 
 
-def test_a_url_for_an_upstream_that_is_not_there_is_refused(read):
+def test_a_url_for_an_unknown_upstream_is_refused(read):
     with pytest.raises(
         UnknownService, match="'finhc', which is not in the files; they have: flyingpigeon"
     ):
@@ -522,7 +522,7 @@ def test_evidence_that_one_service_lacks_is_not_promised(read):
         assert read(upstream() + upstream("emu") + server(more=more)).evidence is None
 
 
-def test_an_address_tells_nothing_where_servers_have_names(read):
+def test_an_address_is_not_evidence_if_servers_have_names(read):
     text = with_evidence("add_header X-Up $upstream_addr;", servers=["HOST1:1", "HOST2:1"])
     with pytest.warns(AffinityWarning, match="does not show the node"):
         assert read(text).evidence is None
@@ -532,7 +532,7 @@ def test_an_address_tells_nothing_where_servers_have_names(read):
     assert topology.node_of_evidence("[2001:db8::2]:1") == "host2"
 
 
-def test_a_map_that_does_not_fit_all_servers_is_no_evidence(read):
+def test_a_map_that_does_not_cover_all_servers_is_not_evidence(read):
     text = with_evidence("add_header X-Node $node;", NODE_MAP, ["10.0.0.1:8093", "10.0.0.9:8093"])
     with pytest.warns(AffinityWarning, match="does not show the node"):
         topology = read(text)
@@ -646,7 +646,7 @@ def test_a_mistake_in_an_included_file_is_found_there(tmp_path):
     assert (Path(caught.value.file).name, caught.value.line) == ("inner.conf", 2)
 
 
-def test_files_that_are_not_there_are_named(tmp_path):
+def test_missing_files_are_named(tmp_path):
     with pytest.raises(NginxConfigError, match="no nginx file given"):
         read_nginx()
     for path in (tmp_path / "nginx.conf", tmp_path / "*.conf", "missing/*.conf"):
@@ -659,7 +659,7 @@ def test_files_that_are_not_there_are_named(tmp_path):
         read_nginx(b"nginx.conf")
 
 
-def test_the_extra_is_named_where_crossplane_is_missing(tmp_path, monkeypatch):
+def test_the_extra_is_named_if_crossplane_is_missing(tmp_path, monkeypatch):
     (tmp_path / "a.conf").write_text(MANUAL)
     monkeypatch.setitem(sys.modules, "crossplane", None)
     with pytest.raises(MissingExtra, match=r"pip install 'pavics-affinity\[nginx\]'"):

@@ -131,8 +131,8 @@ def _refuse_what_nginx_refuses(config: NginxConfig) -> None:
         for line in upstream.lines:
             if line.server is not None and line.server.at_run_time == "service":
                 raise line.statement.error(
-                    f"'{line.text};': nginx asks DNS for the servers while it runs, and the answer "
-                    "is not known here; list the servers"
+                    f"'{line.statement.text};': nginx asks DNS for the servers while it runs, and "
+                    "the answer is not known here; list the servers"
                 )
     for server in config.servers:
         for refusal in server.refusals:

@@ -94,7 +94,7 @@ def is_sound(proxy, *rules):
         ("server 10.0.0.1:1; fair; server 10.0.0.2:1;", "not-judged", "unknown directive"),
     ],
 )
-def test_what_is_said_to_be_refused_is(tmp_path, lines, rule, words):
+def test_lines_that_check_calls_refused_are_refused_by_nginx(tmp_path, lines, rule, words):
     proxy = RealNginx(tmp_path, {"conf.d/a.conf": f"upstream x {{\n  {lines}\n}}\n"})
     passed, said = proxy.test()
     assert not passed
@@ -115,7 +115,7 @@ def test_what_is_said_to_be_refused_is(tmp_path, lines, rule, words):
         (f"server 10.0.0.1:1; server 10.0.0.2:1 backup; {KEY}", "backup", "successful"),
     ],
 )
-def test_what_is_said_to_pass_the_test_of_nginx_does(tmp_path, lines, rule, words):
+def test_lines_that_check_says_nginx_accepts_are_accepted(tmp_path, lines, rule, words):
     text = f"upstream x {{\n  {lines}\n}}\n"
     proxy = RealNginx(tmp_path, {"conf.d/a.conf": text})
     passed, said = proxy.test()
@@ -175,7 +175,7 @@ def test_of_several_hash_lines_the_last_decides(place):
         found_in(proxy, "hash-other-variable")
 
 
-def test_a_header_with_an_underscore_is_dropped_unless_nginx_is_told(place):
+def test_a_header_with_an_underscore_is_dropped_unless_nginx_allows_it(place):
     text = place.upstream("hash $http_machine_id;")
     with place.served(text + place.server()) as proxy:
         assert len(place.nodes_of(machine_id="a1")) == 3
@@ -276,7 +276,7 @@ def test_a_cookie_before_the_machineid_in_the_key_moves_a_workflow(place):
         assert found_in(proxy, "hash-other-variable").severity == "error"
 
 
-def test_under_ip_hash_one_client_stays_on_one_node_and_no_turns_are_told_of(place):
+def test_with_ip_hash_one_client_stays_on_one_node_and_the_message_says_no_turns(place):
     with place.served(place.upstream("ip_hash;") + place.server()) as proxy:
         assert len({node for each in IDS for node in place.nodes_of(each, times=1)}) == 1
         assert "in turn" not in found_in(proxy, "no-hash").message
@@ -354,7 +354,7 @@ def statuses_of_the_dead_nodes_ids(place, more, settings):
     return seen, found
 
 
-def test_by_default_the_ids_of_a_dead_node_go_elsewhere_and_nobody_is_told(place):
+def test_by_default_the_ids_of_a_dead_node_go_elsewhere_silently(place):
     seen, found = statuses_of_the_dead_nodes_ids(place, "", "")
     assert all(set(each) <= {"node2", "node3"} for each in seen.values())
     assert found.issuperset({"max-fails", "next-upstream"})
@@ -482,7 +482,7 @@ def test_a_location_that_passes_to_one_node_is_deaf_to_the_id(place):
         assert found_in(proxy, "bypass").severity == "error"
 
 
-def test_a_variable_with_a_port_is_no_upstream(place):
+def test_a_variable_with_a_port_is_not_an_upstream(place):
     inside = "set $to finch; location / { proxy_pass http://$to:8093; }"
     with place.served(place.upstream() + place.server(inside)) as proxy:
         assert place.ask("a1").status_code == 502
@@ -531,7 +531,7 @@ def test_without_always_an_error_has_no_evidence(place):
             assert ("evidence-not-always" in rules) is not there
 
 
-def test_a_cache_answers_one_workflow_with_what_another_was_told(place):
+def test_a_cache_gives_one_workflow_the_answer_to_another(place):
     path = "proxy_cache_path /etc/nginx/cache keys_zone=site:1m;\n"
     more = "proxy_cache site; proxy_cache_valid 200 1m;"
     with place.served(path + place.upstream() + place.server(more=more)) as proxy:

@@ -52,7 +52,7 @@ def test_what_chooses_between_nodes_and_is_not_the_machineid_is_named(found, cho
         "map $http_machineid $n { default 0; ~^[0-7] 1; } map $n $to { 0 a; 1 b; }",
     ],
 )
-def test_what_the_machineid_chooses_is_no_mistake(found, chosen):
+def test_a_choice_by_the_machineid_is_not_reported(found, chosen):
     rules = {each.rule for each in found(chosen + "\n" + PAIR + server())}
     assert rules.isdisjoint({"no-hash", "bypass", "no-upstream", "not-judged"})
 
@@ -67,7 +67,7 @@ def test_what_the_machineid_chooses_is_no_mistake(found, chosen):
         "map $request_id $to { default finch; ~^0 emu; }",  # both hash, to the same nodes
     ],
 )
-def test_what_chooses_the_service_is_no_mistake(found, chosen):
+def test_a_choice_of_the_service_is_not_reported(found, chosen):
     rules = {each.rule for each in found(chosen + "\n" + HASHED + EMU + server())}
     assert rules.isdisjoint({"no-hash", "bypass", "not-judged"})
 

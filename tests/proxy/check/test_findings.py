@@ -96,7 +96,7 @@ def topologies():
 
 
 @pytest.mark.parametrize(("name", "topology"), list(topologies()), ids=lambda each: str(each)[:9])
-def test_what_render_writes_in_the_strict_style_has_no_finding(tmp_path, name, topology):
+def test_rendered_strict_files_have_no_findings(tmp_path, name, topology):
     write(render(topology), tmp_path)
     assert check(tmp_path) == []
     assert check(*sorted((tmp_path / "config" / "proxy" / "conf.d").glob("*.conf"))) == []
@@ -112,7 +112,7 @@ def test_what_render_writes_agrees_with_its_topology(tmp_path, name, topology, s
     assert alone.issuperset(check(tmp_path, topology=tmp_path / "site.toml"))
 
 
-def test_the_plain_style_has_no_error_and_each_warning_of_it_once_for_each_service(tmp_path):
+def test_the_plain_style_has_no_error_and_each_warning_once_per_service(tmp_path):
     topology = next(topologies())[1]
     write(render(topology, "plain"), tmp_path)
     counts = {}
@@ -171,7 +171,7 @@ def test_one_broken_file_does_not_hide_the_others(tmp_path):
     ]
 
 
-def test_an_include_of_nothing_is_told_and_the_rest_is_read(found):
+def test_a_missing_include_is_reported_and_the_rest_is_read(found):
     [told] = found("include mime.types;\ninclude proxy_params;\ninclude nothing.inc;\n" + SITE)
     assert (told.rule, told.severity, told.line) == ("include", "warning", 3)
 
@@ -185,7 +185,7 @@ def test_findings_are_in_order_errors_first_and_none_twice(found):
     assert {each.rule for each in all_of_them} <= set(RULES)
 
 
-def test_a_setting_that_services_share_is_told_once(found):
+def test_a_setting_that_services_share_is_reported_once(found):
     text = SITE.replace("proxy_next_upstream off;", "proxy_next_upstream error;")
     [told] = found(text)
     assert (told.rule, told.line) == ("next-upstream", line_of(text, "proxy_next_upstream"))
@@ -196,7 +196,7 @@ def test_a_setting_that_services_share_is_told_once(found):
     ]
 
 
-def test_a_missing_setting_is_told_once_for_each_server(found):
+def test_a_missing_setting_is_reported_once_for_each_server(found):
     text = SITE.replace("proxy_next_upstream off;", "").replace(
         "location / {", "location /a { proxy_pass http://finch; } location / {"
     )
@@ -318,7 +318,7 @@ def test_a_missing_setting_is_told_once_for_each_server(found):
         ),
     ],
 )
-def test_how_grave_it_is(found, text, rule, severities):
+def test_severity_of_a_finding(found, text, rule, severities):
     assert [each.severity for each in found(text, rule)] == severities
 
 
@@ -328,14 +328,14 @@ def test_in_a_template_a_variable_is_what_envsubst_fills_in(tmp_path):
     assert [each.severity for each in check(path) if each.rule == "placeholder"] == ["note"]
 
 
-def test_services_on_one_node_in_another_order_are_apart_by_the_share_that_is_said(found):
+def test_nodes_in_another_order_are_reported_with_the_share_of_ids_kept(found):
     rotated = upstream("emu", 8091, servers=[f"10.0.0.{i}:8091 max_fails=0" for i in (2, 3, 1)])
     [told] = found(SOUND + upstream() + server() + rotated + server("emu", 8091))
     assert (told.rule, told.severity) == ("order-differs", "error")
     assert "0% of the ids land on one node in both" in told.message
 
 
-def test_a_node_with_two_servers_is_no_upstream_without_hash(found):
+def test_the_upstream_of_one_node_with_two_servers_needs_no_hash(found):
     pool = 'map $key $pool { default finch; "~[~]node1$" finch.node1; }\n' + upstream(
         "finch.node1", key="", servers=["10.0.0.1:8093", "10.0.0.1:9093"]
     )
@@ -407,7 +407,7 @@ def test_on_a_proxy_that_takes_names_a_bare_id_is_a_warning(tmp_path):
     ],
     ids=str,
 )
-def test_published_ports_are_held_against_the_listening_ones(tmp_path, found, ports, severities):
+def test_published_ports_are_compared_with_listening_ports(tmp_path, found, ports, severities):
     compose = tmp_path / "docker-compose.yml"
     lines = "".join(f"      - {port}\n" for port in ports)
     compose.write_text(
@@ -439,7 +439,7 @@ def test_files_of_compose_add_up_and_other_services_do_not_count(tmp_path):
     assert (told.rule, told.severity) == ("compose-ports", "note")
 
 
-def test_the_line_of_bad_yaml_is_told(tmp_path):
+def test_the_line_of_bad_yaml_is_reported(tmp_path):
     (tmp_path / "site.conf").write_text(SITE)
     (tmp_path / "docker-compose.yml").write_text("services:\n  proxy:\n    ports: [\n")
     [told] = check(tmp_path)
@@ -485,7 +485,7 @@ AGREEING = 'evidence = "X-Pavics-Node"\n' + NODES + SERVICES
         ("port = 8091", 'port = 8091\nurl = "http://p:1/emu/wps"', None, None),
     ],
 )
-def test_what_clients_go_by_is_held_against_the_files(held, old, new, rule, severity):
+def test_a_topology_is_compared_with_the_files(held, old, new, rule, severity):
     told = [(each.rule, each.severity) for each in held(AGREEING.replace(old, new))]
     if rule is None:
         assert told == []
@@ -507,7 +507,7 @@ def test_a_finding_about_the_topology_points_into_it(held, tmp_path):
     assert (told.file, told.line) == (str(tmp_path / "site.toml"), line_of(toml, "services.raven"))
 
 
-def test_a_header_that_the_topology_has_is_none_to_be_warned_of(held):
+def test_a_header_of_the_topology_is_not_reported(held):
     text = SITE.replace("$http_machineid", "$http_x_workflow")
     assert [each.rule for each in held('header = "X-Workflow"\n' + AGREEING, text)] == []
     assert {each.rule for each in held(AGREEING, text)} == {"header-underscore", "topology-header"}
@@ -540,7 +540,7 @@ def test_the_paths_of_a_topology_are_followed_through_the_locations(held, locati
     assert all(path in each.message for path, each in zip(paths, told, strict=True))
 
 
-def test_a_node_that_a_strict_proxy_does_not_know_is_told(tmp_path):
+def test_a_node_that_a_strict_proxy_does_not_know_is_reported(tmp_path):
     nodes = [Node(f"node{i}", f"10.0.0.{i}") for i in (1, 2, 3)]
     services = [Service("finch", port=8093)]
     write(render(Topology(nodes=nodes[:2], services=services)), tmp_path)
@@ -550,7 +550,7 @@ def test_a_node_that_a_strict_proxy_does_not_know_is_told(tmp_path):
     assert "topology-servers" in told
 
 
-def test_the_published_port_is_held_against_the_topology(tmp_path):
+def test_the_published_port_is_compared_with_the_topology(tmp_path):
     nodes = [Node("node1", "10.0.0.1")]
     service = Service("finch", port=8093, publish=58093)
     write(render(Topology(nodes=nodes, services=[service])), tmp_path)

@@ -22,7 +22,7 @@ def server(inside=PASS, port=8093):
         ("balancer_by_lua_file /etc/nginx/b.lua;", "balancer_by_lua_file"),
     ],
 )
-def test_a_method_of_another_module_is_named_and_nothing_is_said_of_turns(found, method, named):
+def test_a_method_of_another_module_is_named_without_claiming_turns(found, method, named):
     text = f"upstream finch {{ {method} {TWO} }}\n" + server()
     errors = [each for each in found(text) if each.severity == "error"]
     assert [each.rule for each in errors] == ["not-judged"]
@@ -66,7 +66,7 @@ def test_the_upstream_of_an_ingress_with_its_only_server_of_no_meaning_is_not_pa
         "location / { content_by_lua_block { ngx.location.capture('/x') } }",
     ],
 )
-def test_what_a_program_or_the_request_decides_is_an_error_unless_a_hash_is_reached(found, inside):
+def test_a_choice_by_a_program_or_the_request_is_an_error_unless_a_hash_is_reached(found, inside):
     text = HASHED + server(inside)
     severities = {each.severity for each in found(text, "not-judged")}
     assert severities <= {"error", "warning"}
@@ -80,7 +80,7 @@ def test_variables_of_njs_and_perl_are_not_passed(found, set_by):
     assert [(each.severity, "$to" in each.message) for each in told] == [("error", True)]
 
 
-def test_a_location_of_lua_that_answers_by_itself_is_no_finding(found):
+def test_a_location_of_lua_that_answers_by_itself_is_not_reported(found):
     own = "location /up { content_by_lua_block { ngx.say('{ok}') } }"
     assert found(HASHED + server(own + PASS), "not-judged") == []
 
@@ -117,7 +117,7 @@ def test_sticky_decides_before_any_method(found, sticky, severities, method):
     assert not any("in turn" in each.message for each in found(text, "no-hash"))
 
 
-def test_files_in_which_nothing_balances_are_an_error(found):
+def test_files_without_balancing_are_an_error(found):
     single = "upstream app { server 127.0.0.1:8000; }\n" + server().replace("finch", "app")
     for text in ("", "\n\n", "# the upstreams are elsewhere\n", "events {}\n", "http {}", single,
                  server("location / { proxy_pass http://10.0.0.1:8093; }")):  # fmt: skip
@@ -125,7 +125,7 @@ def test_files_in_which_nothing_balances_are_an_error(found):
         assert (told.severity, told.line) == ("error", 1)
 
 
-def test_a_file_that_does_not_parse_is_not_said_to_have_no_upstream(found):
+def test_a_file_that_does_not_parse_is_not_reported_as_without_upstream(found):
     assert {each.rule for each in found(HASHED + "server {")} == {"syntax"}
 
 

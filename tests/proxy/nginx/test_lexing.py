@@ -61,7 +61,7 @@ def test_a_block_of_lua_is_one_word_whatever_stands_in_it(name, blank, lua):
 
 
 @pytest.mark.parametrize("text", ["a 'b", "content_by_lua_block { if {", 'a "b\n;'])
-def test_what_does_not_end_is_unreadable(text):
+def test_a_quote_or_block_without_end_is_unreadable(text):
     with pytest.raises(Unreadable, match="the file ends in the middle"):
         list(words_in(text))
 
@@ -74,5 +74,5 @@ def test_what_does_not_end_is_unreadable(text):
         ("a '{{ b }}';", False),
     ],
 )  # fmt: skip
-def test_marks_of_templates_are_told_from_nginx_and_lua(text, expected):
+def test_marks_of_templates_are_recognised_among_nginx_and_lua(text, expected):
     assert has_marks(text) is expected

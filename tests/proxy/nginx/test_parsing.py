@@ -105,19 +105,19 @@ def test_templates_of_other_languages_are_read(found, template, name, method, er
     assert {severity for rule, severity in told if rule == "placeholder"} == {"note"}
 
 
-def test_two_ways_of_a_template_are_no_upstream_that_is_there_twice(found):
+def test_two_branches_of_a_template_may_define_one_upstream(found):
     text = f"{{% if a %}}\n{FINCH}{{% else %}}\n{FINCH}{{% endif %}}\n{SERVER}"
     assert found(text, "x.conf.j2") == [("placeholder", "note")]
     assert ("refused", "error") in found(FINCH + FINCH + SERVER)
 
 
-def test_a_template_whose_braces_fit_only_when_it_is_filled_in_is_not_passed(found):
+def test_a_template_whose_braces_match_only_after_filling_in_is_an_error(found):
     text = "{% if a %}\nserver {\n{% else %}\nserver {\n{% endif %}\n}\n"
     assert found(FINCH + text, "x.conf.j2") == [("placeholder", "error")]
     assert found(FINCH + "server { listen 1\n}", "x.conf.template") == [("syntax", "error")]
 
 
-def test_one_server_that_is_filled_in_is_not_said_to_be_several(found):
+def test_one_server_that_is_filled_in_counts_as_one(found):
     text = NO_HASH.replace("server 10.0.0.2:8093;", "").replace("10.0.0.1", "${HOST}") + SERVER
     assert ("no-upstream", "error") in found(text, "x.conf.template")
     assert "no-hash" not in dict(found(text, "x.conf.template"))
@@ -185,7 +185,7 @@ def test_the_mark_of_an_included_file_is_found_in_that_file(tmp_path):
         "server { ssl_client_hello_by_lua_block { x() } }\n",
     ],
 )
-def test_lua_is_no_syntax_error_and_hides_nothing(found, text):
+def test_lua_is_not_a_syntax_error_and_the_rest_is_checked(found, text):
     assert found(text + NO_HASH + SERVER) == [("no-hash", "error")]
 
 
@@ -197,7 +197,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("text", BROKEN, ids=lambda text: text[:20])
-def test_no_message_names_a_file_that_is_not_the_users(tmp_path, text):
+def test_messages_name_only_files_of_the_user(tmp_path, text):
     path = tmp_path / "nginx.conf"
     path.write_text(text)
     for words in (["check", str(path)], ["check", "--json", str(path)]):

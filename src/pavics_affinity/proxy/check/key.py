@@ -9,7 +9,9 @@ from ..nginx.maps import (
     Map,
     Maps,
     headers_behind,
+    headers_in,
     only_variable,
+    reachable,
     variables_behind,
     variables_in,
 )
@@ -78,20 +80,14 @@ def _from_programs(sources: set[str], site: Site) -> list[str]:
 
 def _looked_up(service: Upstream, maps: Maps) -> set[str]:
     """Name the headers that maps look up for the key without passing them on."""
-    waiting = service.variables
-    found: set[str] = set()
-    seen: set[str] = set()
-    while waiting:
-        name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        if name.startswith("http_"):
-            found.add(name.removeprefix("http_").replace("_", "-"))
-        if name in maps:
-            waiting += variables_in(maps[name].source)
-            waiting += [v for value in maps[name].values if (v := only_variable(value)) is not None]
-    return found
+
+    def onwards(name: str) -> list[str]:
+        if name not in maps:
+            return []
+        passed_on = [v for value in maps[name].values if (v := only_variable(value)) is not None]
+        return variables_in(maps[name].source) + passed_on
+
+    return headers_in(reachable(service.variables, onwards))
 
 
 # ---- keys with a header ----
@@ -156,18 +152,18 @@ def _something_first(service: Upstream, site: Site) -> Findings:
 
 def _before_the_header(service: Upstream, site: Site) -> Iterator[Map]:
     """Yield the maps on the way to the key, up to those that look the machineid up."""
-    waiting = service.variables
-    seen: set[str] = set()
-    while waiting:
-        name = waiting.pop()
-        mapped = site.maps.get(name)
-        if name in seen or mapped is None:
-            continue
-        seen.add(name)
-        looked_up = variables_in(mapped.source)
-        if not any(site.header in headers_behind(each, site.maps) for each in looked_up):
-            yield mapped
-            waiting += [v for value in mapped.values for v in variables_in(value)]
+
+    def is_before(name: str) -> bool:
+        looked_up = variables_in(site.maps[name].source) if name in site.maps else ()
+        by_the_id = any(site.header in headers_behind(each, site.maps) for each in looked_up)
+        return name in site.maps and not by_the_id
+
+    def onwards(name: str) -> list[str]:
+        values = site.maps[name].values if is_before(name) else ()
+        return [variable for value in values for variable in variables_in(value)]
+
+    names = reachable(service.variables, onwards)
+    return (site.maps[name] for name in names if is_before(name))
 
 
 def _raw_header(service: Upstream, site: Site) -> str:

@@ -22,27 +22,24 @@ class Rule:
     Attributes
     ----------
     id : str
-        Its name, as findings, ``--ignore`` and the manual have it.
-    severity : {"error", "warning", "note"}
-        How severe a finding is in general.
+        Its name in findings, ``--ignore`` and the manual.
+    severities : tuple of str
+        How severe a finding can be: in general, then under conditions of the manual.
     summary : str
         What is wrong, in a few words.
     section : str
         The heading of the manual below which the rule has its section.
-    also : tuple of str
-        Other severities that a finding can have, under conditions that the manual states.
     """
 
     id: str
-    severity: Severity
+    severities: tuple[Severity, ...]
     summary: str
     section: str
-    also: tuple[Severity, ...] = ()
 
     @property
-    def severities(self) -> tuple[Severity, ...]:
-        """Each severity that a finding can have."""
-        return (self.severity, *self.also)
+    def severity(self) -> Severity:
+        """How severe a finding is in general."""
+        return self.severities[0]
 
 
 _UPSTREAM = "Rules on one upstream"
@@ -51,139 +48,72 @@ _FAILOVER = "Rules on nodes that are down, busy or slow"
 _LOCATIONS = "Rules on locations"
 _PORTS = "Rules on ports"
 _TOPOLOGY = "Rules on the files against a topology"
+# How severe findings of a rule can be; the first is the one in general.
+_ERROR: tuple[Severity, ...] = ("error",)
+_WARNING: tuple[Severity, ...] = ("warning",)
+_NOTE: tuple[Severity, ...] = ("note",)
+_ERROR_WARNING: tuple[Severity, ...] = ("error", "warning")
+_ERROR_NOTE: tuple[Severity, ...] = ("error", "note")
+_ALL: tuple[Severity, ...] = ("error", "warning", "note")
+_WARNING_ERROR: tuple[Severity, ...] = ("warning", "error")
+_NOTE_WARNING: tuple[Severity, ...] = ("note", "warning")
 
 _TABLE = (
-    Rule("syntax", "error", "the file does not parse", _UPSTREAM),
-    Rule("include", "warning", "an included file is missing", _UPSTREAM),
-    Rule("refused", "error", "nginx refuses the line", _UPSTREAM),
-    Rule("server-without-host", "error", "a server line has no host", _UPSTREAM),
-    Rule(
-        "placeholder",
-        "error",
-        "a variable of the environment stands where nginx knows none",
-        _UPSTREAM,
-        ("note",),
-    ),
-    Rule("no-upstream", "error", "no upstream in the files", _UPSTREAM),
-    Rule("no-hash", "error", "an upstream without hash", _UPSTREAM, ("warning",)),
-    Rule("several-methods", "error", "several methods in one upstream", _UPSTREAM, ("warning",)),
-    Rule("sticky", "error", "a session decides before the hash", _UPSTREAM),
-    Rule(
-        "not-judged",
-        "error",
-        "something that check does not know decides",
-        _UPSTREAM,
-        ("warning",),
-    ),
-    Rule(
-        "stream",
-        "error",
-        "TCP connections are balanced, and nginx sees no header in them",
-        _UPSTREAM,
-        ("warning",),
-    ),
-    Rule(
-        "hash-other-variable",
-        "error",
-        "the hash is not over the machineid",
-        _UPSTREAM,
-        ("warning", "note"),
-    ),
-    Rule(
-        "header-underscore",
-        "warning",
-        "the header's name has an underscore",
-        _UPSTREAM,
-        ("error",),
-    ),
-    Rule("composite-key", "error", "the key holds more than the machineid", _UPSTREAM, ("note",)),
-    Rule("header-only", "note", "the key comes from the header alone", _UPSTREAM),
-    Rule(
-        "several-addresses",
-        "error",
-        "a host name with several addresses",
-        _UPSTREAM,
-        ("warning",),
-    ),
-    Rule("changing-addresses", "warning", "addresses that nginx looks up while it runs", _UPSTREAM),
-    Rule("server-twice", "note", "one server, listed twice", _UPSTREAM),
-    Rule("ports-differ", "warning", "one server line has another port than the rest", _UPSTREAM),
-    Rule("shared-server", "warning", "one server, in two services", _UPSTREAM),
-    Rule(
-        "services-apart",
-        "error",
-        "services that do not keep ids together",
-        _TOGETHER,
-        ("warning",),
-    ),
-    Rule("consistent-ports", "error", "consistent hashing across ports", _TOGETHER, ("warning",)),
-    Rule("order-differs", "error", "server lines in another order", _TOGETHER, ("warning",)),
-    Rule("weights-differ", "error", "server lines with other weights", _TOGETHER, ("warning",)),
-    Rule("max-fails", "warning", "a node that failed once loses its ids", _FAILOVER),
-    Rule("next-upstream", "warning", "a failed request is sent to another node", _FAILOVER),
-    Rule("no-zone", "warning", "each worker counts failures separately", _FAILOVER),
-    Rule("backup", "error", "a backup server beside a hash", _FAILOVER, ("warning",)),
-    Rule("max-conns", "warning", "a busy node loses ids", _FAILOVER),
-    Rule("mirror", "warning", "requests are sent twice", _FAILOVER),
-    Rule("error-page", "warning", "another location's nodes answer instead of errors", _FAILOVER),
-    Rule("keepalive-before-hash", "note", "keepalive before hash is lost", _FAILOVER),
-    Rule("bypass", "error", "requests bypass the hash", _LOCATIONS, ("warning",)),
-    Rule("unused-upstream", "warning", "no location passes requests to the upstream", _LOCATIONS),
-    Rule(
-        "outputs-bypass",
-        "error",
-        "outputs or status documents bypass the hash",
-        _LOCATIONS,
-        ("warning",),
-    ),
-    Rule("header-not-passed", "warning", "the header does not reach the services", _LOCATIONS),
-    Rule("no-evidence", "note", "answers do not show their node", _LOCATIONS, ("warning",)),
-    Rule("evidence-not-always", "note", "error answers do not show their node", _LOCATIONS),
-    Rule("cache", "warning", "a cache answers instead of the node", _LOCATIONS),
-    Rule("read-timeout", "warning", "a long synchronous process is cut off", _LOCATIONS),
-    Rule("body-size", "warning", "a request with inline data is refused", _LOCATIONS),
-    Rule("redirect", "warning", "a redirect turns an Execute into a GET", _LOCATIONS),
-    Rule("listen-twice", "error", "two servers on one port", _PORTS),
-    Rule("loop", "error", "the proxy is its own backend", _PORTS),
-    Rule(
-        "compose-ports",
-        "error",
-        "published ports and listening ports do not match",
-        _PORTS,
-        ("warning", "note"),
-    ),
-    Rule("topology-header", "error", "topology and proxy hash different headers", _TOPOLOGY),
-    Rule(
-        "topology-style",
-        "error",
-        "topology and proxy are of different styles",
-        _TOPOLOGY,
-        ("note",),
-    ),
-    Rule(
-        "topology-evidence",
-        "error",
-        "the evidence that the topology promises is missing",
-        _TOPOLOGY,
-    ),
-    Rule("topology-missing", "error", "a service of the topology is not in the files", _TOPOLOGY),
-    Rule("topology-extra", "note", "a service of the files is not in the topology", _TOPOLOGY),
-    Rule("topology-method", "error", "topology and proxy place ids differently", _TOPOLOGY),
-    Rule(
-        "topology-servers",
-        "error",
-        "topology and proxy have different servers",
-        _TOPOLOGY,
-        ("note",),
-    ),
-    Rule("topology-listen", "error", "topology and proxy have different ports", _TOPOLOGY),
-    Rule(
-        "topology-path",
-        "error",
-        "a path of the topology does not lead to its service",
-        _TOPOLOGY,
-    ),
-    Rule("edited", "note", "a rendered file was edited", _TOPOLOGY),
+    Rule("syntax", _ERROR, "the file does not parse", _UPSTREAM),
+    Rule("include", _WARNING, "an included file is missing", _UPSTREAM),
+    Rule("refused", _ERROR, "nginx refuses the line", _UPSTREAM),
+    Rule("server-without-host", _ERROR, "a server line has no host", _UPSTREAM),
+    Rule("placeholder", _ERROR_NOTE, "a variable that nginx does not know", _UPSTREAM),
+    Rule("no-upstream", _ERROR, "no upstream in the files", _UPSTREAM),
+    Rule("no-hash", _ERROR_WARNING, "an upstream without hash", _UPSTREAM),
+    Rule("several-methods", _ERROR_WARNING, "several methods in one upstream", _UPSTREAM),
+    Rule("sticky", _ERROR, "a session decides before the hash", _UPSTREAM),
+    Rule("not-judged", _ERROR_WARNING, "something that check does not know decides", _UPSTREAM),
+    Rule("stream", _ERROR_WARNING, "TCP connections are balanced, without any header", _UPSTREAM),
+    Rule("hash-other-variable", _ALL, "the hash is not over the machineid", _UPSTREAM),
+    Rule("header-underscore", _WARNING_ERROR, "the header's name has an underscore", _UPSTREAM),
+    Rule("composite-key", _ERROR_NOTE, "the key holds more than the machineid", _UPSTREAM),
+    Rule("header-only", _NOTE, "the key comes from the header alone", _UPSTREAM),
+    Rule("several-addresses", _ERROR_WARNING, "a host name with several addresses", _UPSTREAM),
+    Rule("changing-addresses", _WARNING, "addresses that nginx looks up while it runs", _UPSTREAM),
+    Rule("server-twice", _NOTE, "one server, listed twice", _UPSTREAM),
+    Rule("ports-differ", _WARNING, "one server line has another port than the rest", _UPSTREAM),
+    Rule("shared-server", _WARNING, "one server, in two services", _UPSTREAM),
+    Rule("services-apart", _ERROR_WARNING, "services that do not keep ids together", _TOGETHER),
+    Rule("consistent-ports", _ERROR_WARNING, "consistent hashing across ports", _TOGETHER),
+    Rule("order-differs", _ERROR_WARNING, "server lines in another order", _TOGETHER),
+    Rule("weights-differ", _ERROR_WARNING, "server lines with other weights", _TOGETHER),
+    Rule("max-fails", _WARNING, "a node that failed once loses its ids", _FAILOVER),
+    Rule("next-upstream", _WARNING, "a failed request is sent to another node", _FAILOVER),
+    Rule("no-zone", _WARNING, "each worker counts failures separately", _FAILOVER),
+    Rule("backup", _ERROR_WARNING, "a backup server beside a hash", _FAILOVER),
+    Rule("max-conns", _WARNING, "a busy node loses ids", _FAILOVER),
+    Rule("mirror", _WARNING, "requests are sent twice", _FAILOVER),
+    Rule("error-page", _WARNING, "another location's nodes answer instead of errors", _FAILOVER),
+    Rule("keepalive-before-hash", _NOTE, "keepalive before hash is lost", _FAILOVER),
+    Rule("bypass", _ERROR_WARNING, "requests bypass the hash", _LOCATIONS),
+    Rule("unused-upstream", _WARNING, "no location passes requests to the upstream", _LOCATIONS),
+    Rule("outputs-bypass", _ERROR_WARNING, "outputs or status bypass the hash", _LOCATIONS),
+    Rule("header-not-passed", _WARNING, "the header does not reach the services", _LOCATIONS),
+    Rule("no-evidence", _NOTE_WARNING, "answers do not show their node", _LOCATIONS),
+    Rule("evidence-not-always", _NOTE, "error answers do not show their node", _LOCATIONS),
+    Rule("cache", _WARNING, "a cache answers instead of the node", _LOCATIONS),
+    Rule("read-timeout", _WARNING, "a long synchronous process is cut off", _LOCATIONS),
+    Rule("body-size", _WARNING, "a request with inline data is refused", _LOCATIONS),
+    Rule("redirect", _WARNING, "a redirect turns an Execute into a GET", _LOCATIONS),
+    Rule("listen-twice", _ERROR, "two servers on one port", _PORTS),
+    Rule("loop", _ERROR, "the proxy is its own backend", _PORTS),
+    Rule("compose-ports", _ALL, "published ports and listening ports do not match", _PORTS),
+    Rule("topology-header", _ERROR, "topology and proxy hash different headers", _TOPOLOGY),
+    Rule("topology-style", _ERROR_NOTE, "topology and proxy are of different styles", _TOPOLOGY),
+    Rule("topology-evidence", _ERROR, "the promised evidence is missing", _TOPOLOGY),
+    Rule("topology-missing", _ERROR, "a service of the topology is not in the files", _TOPOLOGY),
+    Rule("topology-extra", _NOTE, "a service of the files is not in the topology", _TOPOLOGY),
+    Rule("topology-method", _ERROR, "topology and proxy place ids differently", _TOPOLOGY),
+    Rule("topology-servers", _ERROR_NOTE, "topology and proxy have different servers", _TOPOLOGY),
+    Rule("topology-listen", _ERROR, "topology and proxy have different ports", _TOPOLOGY),
+    Rule("topology-path", _ERROR, "a path of the topology does not lead to its service", _TOPOLOGY),
+    Rule("edited", _NOTE, "a rendered file was edited", _TOPOLOGY),
 )
 
 RULES: Mapping[str, Rule] = {rule.id: rule for rule in _TABLE}

@@ -13,10 +13,10 @@ from ..nginx.statements import Statement, has_placeholder, marks_in, walk
 from ..nginx.upstreams import Refusal, ServerLine, Upstream
 from .rules import Finding, Findings, finding, listed
 from .site import Site
+from .unjudged import CHECK_THE_RESULT, not_filled_in
 
 _EACH_MACHINE = "write an upstream with 'hash $http_machineid;' and a server line for each machine"
 _ITS_ADDRESS = "write one server line for each machine, with its address"
-_CHECK_THE_RESULT = "check the file that the template makes ('nginx -T' in the container prints it)"
 
 
 def server_findings(site: Site) -> Findings:
@@ -24,7 +24,7 @@ def server_findings(site: Site) -> Findings:
     for upstream in site.upstreams.values():
         for line in upstream.lines:
             if line.refusal is not None:
-                yield _unusable(line.refusal, line.text, site)
+                yield _unusable(line.refusal, site)
         yield from _twice(upstream)
         if upstream.hashed is not None:
             yield from _ports(upstream)
@@ -48,28 +48,22 @@ def refused(refusal: Refusal) -> Finding:
     )
 
 
-def _unusable(refusal: Refusal, text: str, site: Site) -> Finding:
+def _unusable(refusal: Refusal, site: Site) -> Finding:
     if has_placeholder(refusal.statement):
-        return _placeholder(refusal.statement, text, site)
+        return _placeholder(refusal.statement, site)
     if refusal.has_no_host:
         return finding("server-without-host", refusal.statement, refusal.reason, refusal.remedy)
     return refused(refusal)
 
 
-def _placeholder(statement: Statement, text: str, site: Site) -> Finding:
-    if site.is_template(statement.file):
-        return finding(
-            "placeholder",
-            statement,
-            f"'{text};' was not checked: the template is filled in before nginx reads it",
-            _CHECK_THE_RESULT,
-            severity="note",
-        )
+def _placeholder(line: Statement, site: Site) -> Finding:
+    if site.is_template(line.file):
+        return not_filled_in(line)
     return finding(
         "placeholder",
-        statement,
-        f"'{text};': nginx replaces no variables here, and never those of the environment. It "
-        "refuses the file ('host not found')",
+        line,
+        f"'{line.text};': nginx replaces no variables here, and never those of the environment. "
+        "It refuses the file ('host not found')",
         "write the value; or make the file a template that envsubst fills in; or let "
         "'pavics-affinity render' write it from a topology",
     )
@@ -80,7 +74,7 @@ def _listens(site: Site) -> Findings:
         refusals = {refusal.statement: refusal for refusal in server.refusals}
         for line in server.statement.named("listen"):
             if has_placeholder(line):
-                yield _placeholder(line, f"listen {' '.join(line.args)}", site)
+                yield _placeholder(line, site)
             elif line in refusals:
                 yield refused(refusals[line])
 
@@ -100,7 +94,7 @@ def _marks(site: Site) -> Findings:
                 marks[0],
                 f"{names}: the directives that the template puts there were not checked; the "
                 "rest was",
-                _CHECK_THE_RESULT,
+                CHECK_THE_RESULT,
                 severity="note",
             )
         else:
@@ -240,7 +234,7 @@ def _ports(upstream: Upstream) -> Findings:
             yield finding(
                 "ports-differ",
                 line.statement,
-                f"'{line.text};' has port {server.port}, and the other servers of "
+                f"'{line.statement.text};' has port {server.port}, and the other servers of "
                 f"{upstream.name!r} have {usual}: if another service answers there, this node's "
                 "workflows get its answers",
                 f"write {server.host}:{usual}, unless this node is different",
@@ -262,7 +256,7 @@ def _shared(site: Site) -> Findings:
                 yield finding(
                     "shared-server",
                     mine[address].statement,
-                    f"'{mine[address].text};' is also a server of {other.name!r} "
+                    f"'{mine[address].statement.text};' is also a server of {other.name!r} "
                     f"({theirs[address].statement.where}), and their other servers differ: some "
                     "workflows get answers of the wrong service",
                     f"find out which of {service.name!r} and {other.name!r} listens there",
@@ -315,7 +309,7 @@ def _loops(site: Site) -> Findings:
                 yield finding(
                     "loop",
                     line.statement,
-                    f"'{line.text};' is where this nginx itself listens "
+                    f"'{line.statement.text};' is where this nginx itself listens "
                     f"({server.statement.where}): requests to {upstream.name!r} come back to it, "
                     "until its connections are used up. In a container, 127.0.0.1 is the "
                     "container itself",

@@ -15,6 +15,7 @@ _LUA_ASKS = re.compile(r"location\.capture|ngx\.exec|resty[./]|socket|require", 
 _PROGRAMS = re.compile(r"content_by_lua(?:_block|_file)?|js_content|perl|lua_\w*pass")
 _FILLED_IN = re.compile(r"\$\{?[A-Z][A-Z0-9_]*\}?$|\{\{|\{%|<%")
 _IGNORE = "--ignore not-judged, if you know that a machineid always leads to one node"
+CHECK_THE_RESULT = "check the file that the template makes ('nginx -T' prints it)"
 _NOT_CHECKED = "Whether the steps of a chain stay on one node was not checked"
 
 
@@ -54,7 +55,7 @@ def _method(upstream: Upstream, site: Site) -> Findings:
             mark,
             f"upstream {upstream.name!r} has no hash here, and {mark.name!r} may fill one in. "
             f"{_NOT_CHECKED}",
-            "check the file that the template makes ('nginx -T' prints it)",
+            CHECK_THE_RESULT,
         )
 
 
@@ -94,7 +95,7 @@ def not_filled_in(statement: Statement) -> Finding:
         "placeholder",
         statement,
         f"'{statement.text};' was not checked: the template is filled in before nginx reads it",
-        "check the file that it makes ('nginx -T' prints it)",
+        CHECK_THE_RESULT,
         severity="note",
     )
 

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 from ..nginx.maps import variables_in
 from ..nginx.proxy_passes import Target
-from ..nginx.statements import Statement
-from ..nginx.upstreams import WITHOUT_SLOW_START, Upstream
+from ..nginx.upstreams import WITHOUT_BACKUPS, Upstream
 from .rules import Findings, finding, listed
 from .servers import refused
 from .site import Choice, Site
-from .unjudged import is_unknown
+from .unjudged import CHECK_THE_RESULT, is_unknown
 
 _HASH = "hash $http_machineid;"
 _BY_METHOD = {
@@ -85,7 +84,7 @@ def _nothing_balances(site: Site) -> Findings:
 
 def _backups(upstream: Upstream) -> Findings:
     order = {line: number for number, line in enumerate(upstream.statement.block)}
-    choosing = [line for line in upstream.methods if line.name in WITHOUT_SLOW_START]
+    choosing = [line for line in upstream.methods if line.name in WITHOUT_BACKUPS]
     for line in upstream.lines:
         if not line.has("backup"):
             continue
@@ -122,7 +121,7 @@ def _methods(upstream: Upstream) -> Findings:
             last,
             f"{what}, and the template decides which one is used. Whether the steps of a chain "
             "stay on one node was not checked",
-            "check the file that the template makes ('nginx -T' prints it)",
+            CHECK_THE_RESULT,
             severity="warning",
         )
         return
@@ -244,7 +243,7 @@ def _split_by_the_id(
     deciders = {name for target in choice.targets for name in target.deciders}
     if not services or len(site.services) < 2 or all(map(site.sources, deciders)):
         return
-    statement: Statement = choice.passed.statement
+    statement = choice.passed.statement
     yield finding(
         "bypass",
         statement,

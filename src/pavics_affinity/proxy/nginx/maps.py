@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ...protocol import NODE_NAME
@@ -112,53 +112,60 @@ def only_variable(text: str) -> str | None:
     return (found[1] or found[2]).lower() if found else None
 
 
-def variables_behind(variable: str, maps: Maps) -> set[str]:
+def reachable(names: Iterable[str], onwards: Callable[[str], Iterable[str]]) -> dict[str, None]:
+    """Return the names, and those to which they lead in any number of steps."""
+    seen: dict[str, None] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen[name] = None
+            waiting += onwards(name)
+    return seen
+
+
+def variables_behind(variable: str, maps: Maps) -> dict[str, None]:
     """Name the variables whose whole value a variable can take: itself included.
 
     Maps pass a value on as ``$http_machineid``, or as a capture from what they look up.
     """
-    seen: set[str] = set()
-    waiting = [variable]
-    while waiting:
-        name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
+
+    def passed_on(name: str) -> Iterator[str]:
         for value in maps[name].values if name in maps else ():
-            passed_on = only_variable(value)
-            if passed_on in maps[name].captures or (passed_on or "").isdecimal():
-                passed_on = only_variable(maps[name].source)
-            if passed_on is not None:
-                waiting.append(passed_on)
-    return seen
+            found = only_variable(value)
+            if found in maps[name].captures or (found or "").isdecimal():
+                found = only_variable(maps[name].source)
+            if found is not None:
+                yield found
+
+    return reachable([variable], passed_on)
 
 
-def headers_behind(variable: str, maps: Maps) -> set[str]:
-    """Name the request headers whose whole value a variable can take."""
+def headers_in(variables: Iterable[str]) -> set[str]:
+    """Name the request headers among variables."""
     return {
         name.removeprefix("http_").replace("_", "-")
-        for name in variables_behind(variable, maps)
+        for name in variables
         if name.startswith("http_")
     }
 
 
+def headers_behind(variable: str, maps: Maps) -> set[str]:
+    """Name the request headers whose whole value a variable can take."""
+    return headers_in(variables_behind(variable, maps))
+
+
 def sources_of(variable: str, maps: Maps, header: str) -> set[str]:
     """Name the variables that decide a variable's value; none if it is the machineid."""
-    seen: set[str] = set()
-    found: set[str] = set()
-    waiting = [variable]
-    while waiting:
-        name = waiting.pop()
-        if name in seen or header in headers_behind(name, maps):
-            continue
-        seen.add(name)
-        if name not in maps:
-            found.add(name)
-            continue
-        waiting += variables_in(maps[name].source)
-        named = {variable for value in maps[name].values for variable in variables_in(value)}
-        waiting += sorted(named - maps[name].captures)
-    return found
+
+    def onwards(name: str) -> list[str]:
+        if name not in maps or header in headers_behind(name, maps):
+            return []
+        named = {each for value in maps[name].values for each in variables_in(value)}
+        return [*variables_in(maps[name].source), *(named - maps[name].captures)]
+
+    found = {name for name in reachable([variable], onwards) if name not in maps}
+    return {name for name in found if header not in headers_behind(name, maps)}
 
 
 # ---- nodes ----

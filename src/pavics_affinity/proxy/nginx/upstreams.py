@@ -10,13 +10,13 @@ from ...errors import InvalidPlacement, NginxConfigError, TopologyError
 from ...placement.keys import HashDirective, parse_hash
 from ...placement.servers import Resolve, Server, parse_server, peers_of
 from ...topology import Backend
-from .statements import Statement, has_placeholder
+from .statements import Statement
 
 BARE_PORT = re.compile(r"[0-9]+", re.ASCII)
 # Of all directives in an upstream that choose among its servers, the last decides.
 METHODS = ("hash", "ip_hash", "least_conn", "least_time", "random")
-# With these nginx refuses the server parameter slow_start, and backups.
-WITHOUT_SLOW_START = ("hash", "ip_hash", "random")
+# Beside these nginx refuses backups, and the server parameter slow_start.
+WITHOUT_BACKUPS = ("hash", "ip_hash", "random")
 # These decide first, whatever the method: nginx's own, Angie's, Tengine's, and a module's.
 STICKY = ("sticky", "sticky_cookie_insert", "session_sticky", "jvm_route")
 _NEUTRAL = re.compile(
@@ -55,11 +55,6 @@ class ServerLine:
     statement: Statement
     server: Server | None
     refusal: Refusal | None = None
-
-    @property
-    def text(self) -> str:
-        """The line, without its semicolon."""
-        return _text(self.statement)
 
     def has(self, parameter: str) -> bool:
         """Tell whether the line has exactly this parameter."""
@@ -235,7 +230,7 @@ def _server_line(line: Statement, block: Statement, methods: list[Statement]) ->
     if BARE_PORT.fullmatch(address):
         refusal = Refusal(
             line,
-            f"'{_text(line)};' has no host. nginx reads the number as the address "
+            f"'{line.text};' has no host. nginx reads the number as the address "
             f"{_as_address(address)}, port 80, and 'nginx -t' accepts it. Workflows of this node "
             "wait for a machine that does not exist, until they time out",
             f"write the node's address before the port: 'server 10.0.0.1:{address};'",
@@ -245,7 +240,7 @@ def _server_line(line: Statement, block: Statement, methods: list[Statement]) ->
     if address.startswith(":"):
         refusal = Refusal(
             line,
-            f"'{_text(line)};' has no host. nginx refuses the file ('no host in upstream'). "
+            f"'{line.text};' has no host. nginx refuses the file ('no host in upstream'). "
             "Documentation without the addresses prints it like this",
             f"write the node's address before the port: 'server 10.0.0.1:{address.lstrip(':')};'",
             has_no_host=True,
@@ -260,7 +255,7 @@ def _server_line(line: Statement, block: Statement, methods: list[Statement]) ->
 
 
 def _without_slow_start(line: Statement, methods: list[Statement]) -> str:
-    if methods and methods[-1].name in WITHOUT_SLOW_START:
+    if methods and methods[-1].name in WITHOUT_BACKUPS:
         return " ".join(line.args)
     return " ".join(word for word in line.args if not word.startswith("slow_start="))
 
@@ -268,12 +263,3 @@ def _without_slow_start(line: Statement, methods: list[Statement]) -> str:
 def _as_address(number: str) -> str:
     value = int(number[:18]) & 0xFFFFFFFF
     return ".".join(str(value >> shift & 255) for shift in (24, 16, 8, 0))
-
-
-def _text(line: Statement) -> str:
-    return " ".join([line.name, *line.args])
-
-
-def is_filled_in(line: ServerLine) -> bool:
-    """Tell whether a template fills the line in: it may be several servers."""
-    return has_placeholder(line.statement)
