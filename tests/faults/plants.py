@@ -616,7 +616,7 @@ _PROXY = (
     Plant(
         "render: a node that the proxy does not know is asked by the hash",
         "proxy/render/strict.py",
-        """        f'  "~[~][a-z][a-z0-9-]*$" {_UNKNOWN};',\n""",
+        """        f'  "~[~]{NODE_NAME}$" {_UNKNOWN};',\n""",
         "",
         ("proxy/test_render.py::test_a_node_that_is_not_there_is_answered_421",),
     ),

@@ -608,7 +608,7 @@ def test_one_plain_service_makes_the_site_plain(read):
         ("\nupstream finch { hash $http_machineid; }", 2, "'finch' has no server"),
         ("upstream finch {\n hash $http_machineid;\n server :8093;\n}", 3, "the host is not valid"),
         ("upstream finch {\n hash $http_machineid;\n server 8093;\n}", 3, "'server HOST:8093;'"),
-        ("upstream finch {\n hash $http_machineid;\n server a:b;\n}", 3, "the port 'b' is not valid"),
+        ("upstream finch {\n hash $http_machineid;\n server a:b;\n}", 3, "the port 'b' is not"),
         ("upstream finch {\n hash $http_machineid;\n server a:1 x=1;\n}", 3, "refuses the parame"),
         ("upstream finch {\n hash $http_machineid\n server a:1;\n}", 2, "not a hash directive"),
         ("upstream finch {\n hash;\n server a:1;\n}", 2, "not a hash directive"),
