@@ -92,7 +92,7 @@ def topology_at(server, *nodes):
 # ---- the document ----
 
 
-def test_it_tells_no_address_unless_the_operator_says_so():
+def test_it_holds_no_address_unless_the_operator_wants_that():
     text = json.dumps(document(TOPOLOGY))
     assert not any(secret in text for secret in SECRETS)
     text = json.dumps(document(replace(TOPOLOGY, direct=True)))
@@ -115,7 +115,7 @@ def test_its_version_changes_with_its_content():
     assert document(moved)["version"] in versions
 
 
-def test_it_says_which_keys_are_taken():
+def test_it_says_where_the_proxy_looks_for_the_key():
     told = document(TOPOLOGY)
     assert told["pavics-affinity"] == 1
     assert told["keys"] == {
@@ -123,7 +123,7 @@ def test_it_says_which_keys_are_taken():
     }  # fmt: skip
 
 
-def test_a_client_reads_from_it_what_the_operator_wrote_but_for_the_addresses():
+def test_a_client_reads_what_the_operator_wrote_without_the_addresses():
     told = json.loads(json.dumps(document(TOPOLOGY)))
     read = topology_of(told, f"http://{HOST}:58093/wps")
     assert [(n.name, n.host, n.weight, n.drain) for n in read.nodes] == [
@@ -137,7 +137,7 @@ def test_a_client_reads_from_it_what_the_operator_wrote_but_for_the_addresses():
     assert read.covering("http://proxy.example:58091/any").service.name == "malleefowl"
 
 
-def test_addresses_are_taken_only_by_who_asks_for_them():
+def test_addresses_are_read_only_if_the_caller_asks_for_them():
     told = document(replace(TOPOLOGY, direct=True))
     url = f"http://{HOST}:58093/wps"
     assert topology_of(told, url).service_hosts == {HOST}
@@ -168,7 +168,7 @@ def test_a_proxy_with_two_names_is_believed_under_each():
     assert read.covering("http://proxy.internal:8093/outputs/x").is_output
 
 
-def test_what_is_asked_over_tls_is_not_lead_to_http():
+def test_a_document_fetched_over_tls_cannot_name_http_services():
     with pytest.raises(TopologyError, match="no service on host"):
         topology_of(document(replace(TOPOLOGY, services=TOPOLOGY.services[:1])), f"https://{HOST}/")
 
@@ -187,7 +187,7 @@ def test_what_is_asked_over_tls_is_not_lead_to_http():
         {"site": "x" * 5000},
     ],
 )  # fmt: skip
-def test_a_document_that_makes_no_sense_is_none(change):
+def test_a_document_that_is_not_valid_is_refused(change):
     with pytest.raises(TopologyError):
         topology_of(document(TOPOLOGY) | change, f"http://{HOST}/")
 
@@ -278,7 +278,7 @@ def test_anything_but_the_document_means_that_there_is_none(proxy, answer):
         assert wf.session.pin.sources == ()
 
 
-def test_nobody_there_means_none_at_once():
+def test_without_a_server_there_is_no_document():
     url = f"http://127.0.0.1:{free_port()}/wps"
     with pytest.raises(ServiceUnreachable):
         discover(url)
@@ -308,7 +308,7 @@ def drip(listener, ended):
                     break
 
 
-def test_a_server_that_sends_a_byte_now_and_then_does_not_hold_anybody_up():
+def test_a_server_that_sends_single_bytes_does_not_delay_the_client():
     ended = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=drip, args=(listener, ended))
@@ -322,7 +322,7 @@ def test_a_server_that_sends_a_byte_now_and_then_does_not_hold_anybody_up():
             thread.join()
 
 
-def test_the_question_carries_nothing_of_the_workflow(proxy, tmp_path, monkeypatch):
+def test_the_request_carries_nothing_of_the_workflow(proxy, tmp_path, monkeypatch):
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login me password secret\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -490,7 +490,7 @@ def test_a_workflow_learns_the_node_from_a_url_alone(proxy):
     assert proxy.seen[-1].all("machineid") == [f"{wf.machineid}~node1"]
 
 
-def test_the_users_own_word_counts_more(proxy):
+def test_the_users_own_topology_takes_precedence(proxy):
     own = Topology([Node("mine")], [Service("finch", url=proxy.url())])
     with Workflow(topology=own) as wf:
         introduce(wf.session, proxy.url("/else"))
@@ -498,7 +498,7 @@ def test_the_users_own_word_counts_more(proxy):
     assert proxy.seen == []
 
 
-def test_a_document_that_does_not_name_the_service_is_of_no_use(proxy):
+def test_a_document_without_the_service_is_not_used(proxy):
     services = [Service(name, url=proxy.url(f"/{name}")) for name in ("finch", "raven")]
     proxy.document = document(Topology([Node("node1")], services))
     with Workflow() as wf:
@@ -513,7 +513,7 @@ def test_a_node_that_the_site_does_not_have_is_an_error(proxy):
         introduce(wf.session, proxy.url())
 
 
-def test_a_source_asks_again_when_told_to_and_keeps_what_it_has_when_nobody_answers(
+def test_a_source_asks_again_on_request_and_keeps_its_topology_without_an_answer(
     proxy, monkeypatch
 ):
     monkeypatch.setattr("pavics_affinity.discovery.finder.SHORTEST_PAUSE", 0.0)

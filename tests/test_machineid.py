@@ -66,11 +66,11 @@ def test_ids_minted_for_a_node_of_a_thousand_land_there():
 
 
 def test_minting_for_a_node_needs_a_topology():
-    with pytest.raises(TopologyError, match="give topology="):
+    with pytest.raises(TopologyError, match="pass topology="):
         mint_machineid(node="node1")
 
 
-def test_minting_for_an_unknown_node_or_service_names_those_that_there_are():
+def test_minting_for_an_unknown_node_or_service_names_the_known_ones():
     with pytest.raises(UnknownNode, match="node1, node2, node3"):
         mint_machineid(node="node9", topology=site())
     with pytest.raises(UnknownService, match="finch, emu"):
@@ -86,7 +86,7 @@ def test_no_id_can_be_minted_for_a_node_that_is_down():
         mint_machineid(node="node3", topology=topology)
 
 
-def test_minting_says_so_where_addresses_are_not_known():
+def test_minting_for_a_node_fails_if_addresses_are_not_known():
     discovered = Topology([Node("node1"), Node("node2")], [Service("finch", "http://proxy/wps")])
     with pytest.raises(PlacementUndetermined, match="give the node a host"):
         mint_machineid(node="node1", topology=discovered)
@@ -95,7 +95,7 @@ def test_minting_says_so_where_addresses_are_not_known():
 # ---- derived ----
 
 
-def test_a_derived_id_is_the_same_everywhere_and_for_ever():
+def test_a_derived_id_is_always_and_everywhere_the_same():
     # Written down: another Python, platform or release must give the same.
     assert derive_machineid("alice", "heat-waves") == "efabdf06d4b8154ee79b08448d86ab5e"
     assert derive_machineid("Zoë", 7, b"\x00\xff") == "15490a2dcbea0bfa4fbd87e886a906cd"
@@ -122,11 +122,11 @@ def test_parts_are_kept_apart():
     assert len(set(ids)) == len(ids)
 
 
-def test_text_is_taken_in_one_unicode_form():
+def test_text_is_converted_to_one_unicode_form():
     assert derive_machineid("e\u0301t\u00e9") == derive_machineid("\u00e9te\u0301")
 
 
-def test_a_path_is_taken_with_forward_slashes():
+def test_a_path_is_converted_to_forward_slashes():
     expected = derive_machineid("data/run1")
     assert derive_machineid(PurePosixPath("data/run1")) == expected
     assert derive_machineid(PureWindowsPath("data\\run1")) == expected
@@ -148,7 +148,7 @@ def test_nothing_is_derived_from_nothing_or_from_other_types(parts):
 
 
 @given(st.lists(st.one_of(st.text(), st.binary(), st.integers()), min_size=1))
-def test_whatever_is_derived_is_a_valid_machineid(parts):
+def test_every_derived_id_is_a_valid_machineid(parts):
     if not any(part or part == 0 for part in parts):
         return
     assert validate_machineid(derive_machineid(*parts))
@@ -192,7 +192,7 @@ def test_unreserved_characters_make_a_machineid(value):
         ["a"],
     ],
 )
-def test_anything_else_is_refused_with_what_to_do(value):
+def test_any_other_value_is_refused_with_advice(value):
     with pytest.raises(InvalidMachineId, match=r"mint_machineid\(\)") as refused:
         validate_machineid(value)
     assert "\n" not in str(refused.value)
@@ -205,7 +205,7 @@ def test_a_huge_value_is_not_repeated_in_full():
 
 
 @given(st.text())
-def test_what_passes_can_stand_in_a_header_and_a_query(value):
+def test_a_valid_machineid_needs_no_escapes_in_headers_and_queries(value):
     try:
         passed = validate_machineid(value)
     except InvalidMachineId:

@@ -1,4 +1,4 @@
-"""Machineids: mint a fresh one, derive a stable one, validate a given one."""
+"""Machineids: mint a new one, derive a stable one, validate a given one."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _MINT_LIMIT = 100_000
 
 
 class Places(Protocol):
-    """What minting needs of a topology: the node that a bare key lands on."""
+    """What minting needs from a topology: the node that a bare key lands on."""
 
     def first_node(self, service: str | None, key: str) -> str:
-        """Name the node that the service's proxy, or our own hash, chooses for the key."""
+        """Return the name of the node that the service's proxy, or our own hash, chooses."""
 
     def can_place_on(self, service: str | None, node: str) -> None:
         """Raise if no key can land on the node."""
@@ -29,13 +29,13 @@ class Places(Protocol):
 def mint_machineid(
     *, node: str | None = None, topology: Places | None = None, service: str | None = None
 ) -> str:
-    """Make a fresh machineid of 128 random bits.
+    """Make a new machineid of 128 random bits.
 
     Parameters
     ----------
     node : str, optional
-        Name of a node: the id is minted so that, bare, it lands there. Other
-        tools that send the same id then reach the same node.
+        Name of a node. The bare id lands there, so other tools that send the same id
+        reach the same node.
     topology : Topology, optional
         The site; required with `node`.
     service : str, optional
@@ -44,7 +44,7 @@ def mint_machineid(
     Returns
     -------
     str
-        32 hexadecimal digits. Nothing of the host or the user is in it.
+        32 hexadecimal digits, which reveal neither host nor user.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def mint_machineid(
     SteeringImpossible
         No id lands on that node, for instance because it is marked down.
     PlacementUndetermined
-        What the service's proxy does with a key cannot be predicted.
+        The decisions of the service's proxy cannot be predicted.
     TopologyError
         `node` without `topology`.
     """
@@ -61,7 +61,7 @@ def mint_machineid(
         return secrets.token_hex(16)
     if topology is None:
         raise TopologyError(
-            f"minting for node {node!r} needs a topology that has it; give topology=", node=node
+            f"minting for node {node!r} needs the topology of its site; pass topology=", node=node
         )
     topology.can_place_on(service, node)
     for _ in range(_MINT_LIMIT):
@@ -69,8 +69,8 @@ def mint_machineid(
         if topology.first_node(service, machineid) == node:
             return machineid
     raise SteeringImpossible(
-        f"none of {_MINT_LIMIT} fresh machineids landed on node {node!r}; its weight is too small "
-        "against the others', or it takes no requests",
+        f"none of {_MINT_LIMIT:,} new machineids landed on node {node!r}; its weight is too small "
+        "compared with the others', or it takes no requests",
         node=node,
     )
 
@@ -78,15 +78,15 @@ def mint_machineid(
 def derive_machineid(*parts: str | bytes | int | os.PathLike[str]) -> str:
     """Derive a machineid from names: the same parts give the same id everywhere.
 
-    The same on every platform and Python, so a user, a project or a file can
-    have a machineid of its own without anybody keeping it. **It is not a
-    secret**: whoever knows the parts knows the id.
+    The id is the same on every platform and Python, so a user, a project or a file can
+    have a machineid of its own that does not need to be stored. **It is not a secret**:
+    anyone who knows the parts knows the id.
 
     Parameters
     ----------
     *parts : str, bytes, int or path
-        At least one, not all empty. Text is taken in Unicode's NFC form (file systems
-        differ there), a path with forward slashes. ``("a", "bc")`` and
+        At least one, not all empty. Text is converted to Unicode's NFC form, because file
+        systems differ there, and paths to forward slashes. ``("a", "bc")`` and
         ``("ab", "c")`` give different ids.
 
     Returns
@@ -98,7 +98,7 @@ def derive_machineid(*parts: str | bytes | int | os.PathLike[str]) -> str:
     Raises
     ------
     InvalidMachineId
-        No parts, only empty ones, or one of another type.
+        There are no parts, all are empty, or one has another type.
 
     Examples
     --------
@@ -133,22 +133,13 @@ def _as_bytes(part: str | bytes | int | os.PathLike[str]) -> bytes:
 
 
 def validate_machineid(value: object) -> str:
-    """Return the value if it can be a machineid.
-
-    Parameters
-    ----------
-    value : object
-        1 to 200 of RFC 3986's unreserved characters without ``~``, which marks
-        steering: ``A-Z a-z 0-9 - . _``. ASCII bytes are taken too.
-
-    Returns
-    -------
-    str
+    """Return the value, text or ASCII bytes, if it can be a machineid.
 
     Raises
     ------
     InvalidMachineId
-        It is anything else; line breaks above all.
+        It is not 1 to 200 of RFC 3986's unreserved characters without ``~``, which marks
+        steering: ``A-Z a-z 0-9 - . _``.
     """
     if isinstance(value, bytes):
         value = value.decode("latin-1")
@@ -157,6 +148,6 @@ def validate_machineid(value: object) -> str:
     shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:77] + "..."
     raise InvalidMachineId(
         f"{shown} cannot be a machineid: expected 1 to {LONGEST_MACHINEID} characters of "
-        "A-Z a-z 0-9 - . _ ; use mint_machineid() for a fresh one or "
+        "A-Z a-z 0-9 - . _ ; use mint_machineid() for a new one or "
         "derive_machineid('user', 'project') for a stable one"
     )

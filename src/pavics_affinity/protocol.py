@@ -1,7 +1,7 @@
 """What the library and a proxy that it rendered have agreed on: keys, headers, links, a path.
 
-Both sides of each agreement stand on this module: `proxy.render` writes it into nginx's files,
-clients rely on it. A change here reaches a site only when its proxy is rendered again.
+`proxy.render` writes it into nginx's files, and clients rely on it. A change here reaches a site
+only when its proxy is rendered again.
 """
 
 from __future__ import annotations

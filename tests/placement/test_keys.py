@@ -72,7 +72,7 @@ def test_the_host_must_be_given_where_the_key_holds_it(variable: str):
 
 
 @pytest.mark.parametrize("variable", ["remote_addr", "http_cookie", "cookie_x", "key", "1"])
-def test_a_variable_that_nobody_knows_is_named(variable: str):
+def test_an_unknown_variable_is_named(variable: str):
     with pytest.raises(PlacementUndetermined, match=rf"\${variable},"):
         key_for(f"hash ${variable};", "a1b2", uri="/", host="h")
 
@@ -84,7 +84,7 @@ def test_a_path_that_nginx_would_normalise_is_not_guessed(path: str):
         key_for("hash $uri;", "a", uri=path)
 
 
-def test_a_whole_url_is_no_uri():
+def test_a_whole_url_is_refused_as_uri():
     with pytest.raises(InvalidPlacement, match="http://h/wps"):
         key_for("hash $request_uri;", "a", uri="http://h/wps")
 

@@ -174,12 +174,12 @@ class TestBothMethods:
             assert seen == pytest.approx(placement.share(server), abs=0.02)
         assert placement.share("127.0.0.5:80") == 0
 
-    def test_a_plain_string_is_no_list_of_servers(self, method):
+    def test_a_plain_string_is_refused_as_list_of_servers(self, method):
         with pytest.raises(InvalidPlacement, match="list"):
             method("127.0.0.1:80")
 
     @pytest.mark.parametrize("servers", [[], ["127.0.0.1:80 backup"]])
-    def test_nginx_wants_a_server_that_is_no_backup(self, method, servers):
+    def test_an_upstream_needs_a_server_that_is_not_a_backup(self, method, servers):
         with pytest.raises(InvalidPlacement, match="not backups"):
             method(servers)
 

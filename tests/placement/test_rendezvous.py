@@ -123,7 +123,7 @@ def test_all_unreachable_is_an_error():
 
 
 @pytest.mark.parametrize("weight", [0, -1, math.inf, math.nan, 1e-320, True, "2", None])
-def test_a_weight_that_is_no_positive_number_is_refused(weight):
+def test_a_weight_that_is_not_a_positive_number_is_refused(weight):
     with pytest.raises(InvalidPlacement, match="node1"):
         Rendezvous({"node1": weight, "node2": 1})
 

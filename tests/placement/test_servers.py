@@ -37,7 +37,7 @@ def test_resolved_addresses_get_the_port_of_the_line():
     assert placement.addresses == ("10.0.0.1:8093", "[fe80::1]:8093")
 
 
-def test_parameters_may_stand_in_any_order():
+def test_parameters_can_be_in_any_order():
     server = parse_server("n:1 max_fails=0 weight=3 fail_timeout=1m30s down max_conns=9 backup")
     assert (server.weight, server.down, server.backup) == (3, True, True)
 
@@ -111,7 +111,7 @@ def test_an_address_that_nginx_refuses_is_named(address: str):
     assert repr(address) in str(error.value)
 
 
-def test_a_line_that_is_no_text_is_refused():
+def test_a_line_that_is_not_a_string_is_refused():
     with pytest.raises(InvalidPlacement, match="8093"):
         NginxHash([8093])  # type: ignore[list-item]  # the slip under test
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from pavics_affinity.errors import (
     InvalidMachineId,
-    InvalidPlacement,
     PlacementUndetermined,
     SteeringImpossible,
 )
@@ -130,25 +129,3 @@ def test_only_a_bare_machineid_is_steered(machineid):
         steer(NginxHash(THREE), machineid, THREE[0])
     with pytest.raises(InvalidMachineId, match="suffix"):
         name_key(machineid, "node1")
-
-
-@given(machineid=machineids, node=st.from_regex(r"[a-z][a-z0-9-]*", fullmatch=True))
-def test_a_named_key_parts_into_what_it_was_made_of(machineid, node):
-    assert split_key(name_key(machineid, node)) == (machineid, node)
-
-
-@pytest.mark.parametrize("node", ["", "Node1", "1node", "-a", "a_b", "a~b", "a\n", "é"])
-def test_a_node_has_a_name_that_a_proxy_can_tell_from_a_number(node):
-    with pytest.raises(InvalidPlacement, match="letter first"):
-        name_key("a1b2", node)
-
-
-def test_a_bare_key_has_no_suffix():
-    assert split_key("a1b2") == ("a1b2", None)
-    assert split_key("a1b2~17") == ("a1b2", "17")
-
-
-@pytest.mark.parametrize("key", ["", "~1", "a~", "a~0", "a~01", "a~b~c", "a~B"])
-def test_what_is_no_routing_key_is_refused(key):
-    with pytest.raises(InvalidMachineId, match="expected"):
-        split_key(key)

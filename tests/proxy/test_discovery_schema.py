@@ -56,7 +56,7 @@ def test_a_document_has_the_keys_of_the_manual_and_no_other(schema, name):
     jsonschema.validate(document(SITES[name]), closed(schema))
 
 
-def test_addresses_stand_in_it_only_where_they_are_to(schema):
+def test_it_holds_addresses_only_if_the_operator_wants_that(schema):
     words = ("host", "address", "outputs_path", "tls")
     open_, direct = (json.dumps(document(SITES[name])) for name in ("no addresses", "addresses"))
     assert [f'"{word}"' in open_ for word in words] == [False] * 4

@@ -93,12 +93,12 @@ def test_a_prefix_inside_another_ones_is_the_longer():
 @pytest.mark.parametrize(
     "path", ["/../finch2/wps", "/%2e%2e/finch2/wps", "%2f..%2f..%2ffinch2", "/.", "/x/../y"]
 )
-def test_dot_segments_belong_to_nobody(path):
+def test_a_url_with_dot_segments_belongs_to_no_service(path):
     assert named(behind_twitcher(), f"{PAVICS}/twitcher/ows/proxy/finch/wps{path}") is None
     assert named(own_port(), f"http://proxy:58093/wps{path}") is None
 
 
-def test_whatever_is_at_the_origin_of_one_service_is_its_own():
+def test_every_path_at_the_origin_of_one_service_belongs_to_it():
     topology = own_port(path="/ows")
     assert named(topology, "http://proxy:58093/wps") == ("finch", "/ows")
     assert named(topology, "http://proxy:58093/outputs/x.nc?y") == ("finch", "/outputs/x.nc?y")
@@ -171,7 +171,7 @@ def test_hosts_are_those_of_urls_outputs_aliases_and_nodes():
 # ---- aliases ----
 
 
-def test_an_alias_of_the_origin_stands_for_all_paths_there():
+def test_an_alias_of_the_origin_replaces_it_for_all_paths():
     topology = own_port(
         path="/ows",
         outputs=Outputs("http://proxy:58093/data", "/outputs"),
@@ -182,7 +182,7 @@ def test_an_alias_of_the_origin_stands_for_all_paths_there():
     assert named(topology, "http://internal:8093/status.xml") == ("finch", "/status.xml")
 
 
-def test_an_alias_with_a_path_stands_for_the_url():
+def test_an_alias_with_a_path_replaces_the_url():
     topology = own_port(path="/ows", aliases=("http://gateway/services/finch",))
     assert named(topology, "http://gateway/services/finch/jobs") == ("finch", "/ows/jobs")
 
@@ -209,7 +209,7 @@ def test_other_urls_name_no_node(url):
     assert own_port().node_of_url(url) is None
 
 
-def test_services_at_one_address_of_a_node_are_told_apart_by_path():
+def test_services_at_one_address_of_a_node_differ_by_path():
     backends = [Backend("node1", "10.0.0.1:80"), Backend("node2", "10.0.0.2:80")]
     topology = Topology(
         NODES,
@@ -286,7 +286,7 @@ def test_a_service_without_url_is_known_by_its_port_and_says_so():
     assert "wherever" not in topology.service_hosts
 
 
-def test_a_known_host_is_believed_without_looking_at_the_port_alone():
+def test_a_known_host_is_trusted_by_more_than_its_port():
     topology = Topology(NODES, [Service("finch", port=8093)])
     assert topology.covering("http://10.0.0.1:8093/wps").by_port is False
 
@@ -341,7 +341,7 @@ def test_a_match_is_always_a_path_and_never_leaves_the_prefix(segments, tail):
 
 
 @given(st.text())
-def test_no_text_at_all_breaks_the_look_up(text):
+def test_any_text_can_be_looked_up(text):
     topology = behind_twitcher()
     for url in (text, PAVICS + text, f"http://{text}/"):
         assert topology.node_of_url(url) is None

@@ -84,7 +84,7 @@ def test_lists_may_be_given_for_tuples():
         lambda: Service("finch", listen="a b:80"),
     ],
 )
-def test_what_makes_no_sense_is_refused_at_once(make):
+def test_a_value_that_is_not_valid_is_refused_at_once(make):
     with pytest.raises(TopologyError):
         make()
 
@@ -210,7 +210,7 @@ def test_hostile_evidence_takes_no_time():
 
 
 @given(st.text())
-def test_no_evidence_at_all_breaks_it(value):
+def test_any_text_can_be_evidence(value):
     assert site().node_of_evidence(value) in (None, "node1", "node2", "node3")
 
 
@@ -265,7 +265,7 @@ def test_weights_of_nodes_hold_for_rendezvous_too_and_down_ones_get_nothing():
     assert all(list(topology.order(service, k)) == list(reference.order(k)) for k in KEYS)
 
 
-def test_a_node_with_two_backends_stands_once_in_the_order():
+def test_a_node_with_two_backends_is_once_in_the_order():
     service = finch(
         backends=[Backend("node1"), Backend("node1", "10.0.0.1:9000"), Backend("node2")]
     )
@@ -323,7 +323,7 @@ def by_name(resolve=None, method="hash"):
     return Topology(nodes, [finch(method=method)], resolve=resolve)
 
 
-def test_a_name_counts_as_one_address_unless_said_otherwise():
+def test_a_name_counts_as_one_address_by_default():
     topology, reference = by_name(), site()
     service = topology.services[0]
     for key in KEYS:
@@ -390,7 +390,7 @@ def test_a_routing_key_leads_to_a_node_of_two_backends_of_which_one_is_down(down
         assert topology.first_node("finch", topology.routing_key(service, key, "node1")) == "node1"
 
 
-def test_a_strict_proxy_is_told_the_name():
+def test_the_key_for_a_strict_proxy_names_the_node():
     topology = site(proxy="strict")
     service = topology.services[0]
     assert topology.routing_key(service, "a1b2", "node3") == "a1b2~node3"
@@ -485,14 +485,14 @@ def test_a_service_is_offered_by_the_nodes_that_have_a_backend_of_it():
 # ---- addresses that are not what they look like ----
 
 
-def test_a_host_with_empty_labels_is_no_host():
+def test_a_host_with_empty_labels_is_refused():
     for host in ("0...1", "a..b", ".a", "a" * 64, "-a"):
         with pytest.raises(TopologyError, match="expected a host name"):
             Node("node1", host=host)
 
 
 @pytest.mark.parametrize("method", ["hash", "hash consistent"])
-def test_a_name_that_is_not_resolved_is_told_from_addresses_that_begin_with_zeros(method):
+def test_a_name_that_is_not_resolved_differs_from_addresses_that_begin_with_zeros(method):
     hosts = {"node1": "0.0.0.1", "node2": "name.example", "node3": "0.0.0.2"}
     topology = Topology(
         nodes=tuple(Node(name, host=host) for name, host in hosts.items()),

@@ -116,7 +116,7 @@ def test_a_topology_a_path_or_several_are_taken(tmp_path):
 
 
 @pytest.mark.parametrize("value", [7, [7], object()])
-def test_what_is_no_topology_is_refused(value):
+def test_a_value_that_is_not_a_topology_is_refused(value):
     with pytest.raises(TopologyError, match="is not a topology"):
         sources_of(value)
 
@@ -157,7 +157,7 @@ def test_a_touched_file_has_not_changed(source):
     assert source.current == Topology.loads(ONE)
 
 
-def test_a_replaced_file_is_read_again_whatever_its_time(source):
+def test_a_replaced_file_is_read_again_even_if_its_time_is_the_same(source):
     stamp = source.path.stat().st_mtime_ns
     Topology.loads(TWO).dump(source.path)
     os.utime(source.path, ns=(stamp, stamp))

@@ -103,7 +103,7 @@ def test_a_service_alone_is_together():
     assert (found.together, found.pairs, found.keys) == (1, {}, 6000)
 
 
-def test_of_many_nodes_some_are_tried_out():
+def test_only_a_sample_of_many_nodes_is_tried():
     nodes = MOST_NODES + 1
     found = service(site(finch(), nodes=nodes), KEYS[:500])
     tried = [name for name, node in found.nodes.items() if node.removed is not None]

@@ -87,7 +87,7 @@ def test_every_key_of_the_file_is_read():
     )
 
 
-def test_what_was_loaded_is_what_is_dumped():
+def test_a_loaded_topology_is_dumped_unchanged():
     topology = Topology.loads(SITE)
     assert Topology.loads(topology.dumps()) == topology
     assert Topology.loads(topology.dumps()).dumps() == topology.dumps()
@@ -316,7 +316,7 @@ def test_an_unknown_node_is_a_lookup_error_and_names_the_known_ones():
     ("text", "line"),
     [("[nodes", 1), ("[nodes]\nn = {}\nn = {}\n", 3), ('a = "x\ny"', 1), ("a = " + "[" * 9000, 1)],
 )
-def test_what_is_no_toml_is_refused_with_its_line(text, line):
+def test_text_that_is_not_toml_is_refused_with_its_line(text, line):
     with pytest.raises(TopologyError, match=f"site.toml, line {line}: not valid TOML") as refused:
         Topology.loads(text, file="site.toml")
     assert refused.value.line == line

@@ -57,7 +57,7 @@ def test_one_place_has_one_origin_however_it_is_written(url, origin):
         b"http://proxy/",
     ],
 )
-def test_what_is_no_http_url_has_no_origin(url):
+def test_a_url_that_is_not_http_has_no_origin(url):
     assert origin_of(url) is None
 
 
@@ -99,7 +99,7 @@ def test_look_alikes_are_other_hosts(url, host):
 
 @given(st.text())
 @example("..")
-def test_no_text_at_all_breaks_it(text):
+def test_any_text_can_be_read_as_a_url(text):
     for url in (text, f"http://{text}", f"http://proxy{text}", f"http://proxy/{text}"):
         origin = origin_of(url)
         assert origin is None or origin_of(str(origin)) in (origin, None)
@@ -118,7 +118,7 @@ def test_no_text_at_all_breaks_it(text):
         ("UNIX:/run/wps.sock", None),
     ],
 )
-def test_addresses_are_as_nginx_takes_them(address, parts):
+def test_addresses_have_the_form_that_nginx_accepts(address, parts):
     assert split_address(address) == parts
 
 
@@ -152,7 +152,7 @@ def test_addresses_are_as_nginx_takes_them(address, parts):
         8093,
     ],
 )
-def test_an_address_that_nginx_would_not_take_is_named(address):
+def test_an_address_that_nginx_would_refuse_is_named(address):
     with pytest.raises(TopologyError) as refused:
         split_address(address)
     assert repr(address) in str(refused.value)
@@ -250,7 +250,7 @@ def test_a_name_in_another_script_is_compared_as_requests_sends_it(host):
     ],
     ids=lambda url: repr(url)[:40],
 )
-def test_what_cannot_be_asked_for_is_refused(url):
+def test_a_url_that_cannot_be_requested_is_refused(url):
     with pytest.raises(OutOfScope, match=r"the output is at .* not a usable http") as refused:
         checked_url(url, "the output")
     assert len(str(refused.value)) < 1200
@@ -272,7 +272,7 @@ def test_what_cannot_be_asked_for_is_refused(url):
         ("HTTPS://PROXY:/", None),
     ],
 )
-def test_what_can_be_asked_for_stays_as_it_is_but_for_blanks(url, same):
+def test_a_url_that_can_be_requested_stays_the_same_except_for_blanks(url, same):
     assert checked_url(url, "it") == (same or url)
 
 
@@ -334,7 +334,7 @@ PIECES = [
     parts=st.lists(st.sampled_from(PIECES), min_size=1, max_size=6),
     start=st.sampled_from(["http://", "https://", ""]),
 )
-def test_whatever_passes_is_sent_by_requests(monkeypatch, parts, start):
+def test_every_checked_url_is_sent_by_requests(monkeypatch, parts, start):
     """The resolver is asked for nothing: it takes the name, and knows none."""
 
     def resolve(host, *_, **__):

@@ -103,23 +103,12 @@ def _backend(backend: Backend, direct: bool) -> dict[str, Any]:
 
 
 def topology_of(data: object, origin: Origin | str, *, addresses: bool = False) -> Topology:
-    """Return what a document says of the host that it came from, and of no other host.
+    """Return what a document, as parsed JSON, says about the host that it came from.
 
-    Parameters
-    ----------
-    data : object
-        The parsed JSON.
-    origin : Origin or str
-        Where it came from: an origin, or a URL there. Services, outputs and aliases on other
-        hosts are left out.
-    addresses : bool, default False
-        Whether to include the nodes' addresses. They name other hosts, so only a user who
-        asked for the document, and looks at it, should set this.
-
-    Raises
-    ------
-    TopologyError
-        It is not such a document, is not valid, or says nothing of that host.
+    `origin` may be any URL there. Services, outputs and aliases on other hosts are left out. So
+    are the nodes' addresses unless `addresses` is true: they name other hosts, so only a user
+    who asked for the document, and looks at it, should set this. Raises `TopologyError` if the
+    document is not valid, or has no service on that host.
     """
     where = origin_of(origin) if isinstance(origin, str) else origin
     if where is None:

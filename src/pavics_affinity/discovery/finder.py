@@ -138,14 +138,8 @@ def ask(
     """Ask a proxy for its document, within `timeout` seconds in total.
 
     The request carries no machineid, no credentials (those of ``.netrc`` included) and no
-    cookies; redirects are not followed.
-
-    Raises
-    ------
-    ServiceUnreachable
-        No answer within the time, or one that says that the proxy cannot answer now.
-    NotAService
-        An answer, but no such document.
+    cookies; redirects are not followed. Raises `ServiceUnreachable` without an answer, or if the
+    proxy says that it cannot answer now, and `NotAService` for an answer without the document.
     """
     url = f"{origin}{WELL_KNOWN}"
     data = _parsed(_fetch(url, trust, timeout), url)

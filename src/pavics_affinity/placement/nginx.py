@@ -64,11 +64,11 @@ class NginxPlacement(Placement):
 
     @abstractmethod
     def _why_vague(self) -> str:
-        """Say why nothing at all can be predicted; empty if something can."""
+        """Return why nothing at all can be predicted; empty if something can."""
 
     @abstractmethod
     def _cell(self, crc: int) -> str | None:
-        """Give the address that keys of this CRC go straight to, if any."""
+        """Return the address that keys with this CRC go straight to, if any."""
 
     @abstractmethod
     def _hashed(self, key: bytes, left: set[int]) -> Iterator[str]:
@@ -77,29 +77,15 @@ class NginxPlacement(Placement):
     @cached_property
     @abstractmethod
     def _shares(self) -> dict[str | None, float]:
-        """The share of each address; of None, what goes straight nowhere."""
+        """The share of each address; None has the keys that go straight to no server."""
 
     def order(self, key: str | bytes) -> Iterator[str]:
         """Yield the addresses in the order of one request's tries, if each refuses.
 
-        A server that is named twice is tried twice, as nginx does.
-
-        Parameters
-        ----------
-        key : str or bytes
-            As nginx sees it; text is encoded as UTF-8.
-
-        Yields
-        ------
-        str
-            An address, as nginx prints it in ``$upstream_addr``.
-
-        Raises
-        ------
-        PlacementUndetermined
-            Where the prediction ends: nginx takes turns among several addresses (an
-            empty key; more than 20 skips; several backups; under ``consistent`` a name
-            with several addresses), or a name's addresses are not known.
+        A server that is named twice is tried twice, as nginx does. The prediction ends with
+        `PlacementUndetermined` at an address that is not known, and where nginx takes turns
+        among several: for an empty key, after more than 20 skips, among several backups, and
+        under ``consistent`` for a name with several addresses.
         """
         data = key.encode() if isinstance(key, str) else key
         if self._vague:
@@ -158,7 +144,7 @@ class NginxPlacement(Placement):
 
 
 class NginxHash(NginxPlacement):
-    """``hash KEY;``: the plain hash of nginx, that of Cache::Memcached.
+    """``hash KEY;``: the plain hash of nginx and of Cache::Memcached.
 
     The sum of ``(crc32(rehash + key) >> 16) & 0x7fff`` over the tries, modulo the total
     weight, counts off the peers by their weights; ``rehash`` is empty, then 1, 2, ...
@@ -242,7 +228,7 @@ class NginxHash(NginxPlacement):
 
 
 class NginxConsistentHash(NginxPlacement):
-    """``hash KEY consistent;``: the ketama ring of nginx, that of Cache::Memcached::Fast.
+    """``hash KEY consistent;``: the ketama ring of nginx and of Cache::Memcached::Fast.
 
     Each server has 160 points per weight on a circle of 32 bits, chained from the text
     of its address: ``crc32(HOST NUL PORT previous)``. A key goes to the server of the
@@ -409,13 +395,13 @@ def _hashed_text(text: str) -> bytes:
 
 
 def _turns(peers: list[Peer], reason: str) -> Iterator[str]:
-    # Round robin among one address is no choice; the peers that are left all have it.
+    # Round robin over one address is certain: the remaining peers must share it.
     for _ in peers:
         yield _one_address(peers, reason)
 
 
 def _one_address(peers: list[Peer], reason: str) -> str:
-    # The address that all these peers have.
+    """Return the address that all peers share; raise if they differ."""
     found = {peer.address: peer.server.text for peer in peers}
     if None in found:
         raise PlacementUndetermined(_unresolved(found[None]))

@@ -34,16 +34,14 @@ class Server(NamedTuple):
     host : str
         Name, IPv4 address or bracketed IPv6 address; for a unix socket its path.
     port : int or None
-        The port; None for a unix socket.
-    weight : int
-        Its weight, 1 by default.
+        None for a unix socket.
     down : bool
-        Marked ``down`` (or ``drain``): keeps its share of the keys, gets no request.
+        Marked ``down`` or ``drain``: keeps its share of the keys, gets no request.
     backup : bool
         Used only when no other server is left.
     at_run_time : str or None
-        ``"resolve"`` where nginx looks the name up again and again while it runs,
-        ``"service"`` where it asks for SRV records; else None.
+        ``"resolve"`` if nginx looks the name up repeatedly while it runs, ``"service"`` if it
+        asks for SRV records; else None.
     """
 
     text: str
@@ -61,7 +59,7 @@ class Peer(NamedTuple):
     Attributes
     ----------
     address : str or None
-        As nginx prints it in ``$upstream_addr``; None where the name's addresses are
+        As nginx prints it in ``$upstream_addr``; None if the name's addresses are
         not known.
     server : Server
         The line it comes from; its weight counts for each of its addresses.

@@ -39,7 +39,7 @@ def steer(
     target : str
         The backend wanted, as the placement's ``addresses`` writes it.
     directive : str, optional
-        The proxy's ``hash`` directive, where the key holds more than the machineid.
+        The proxy's ``hash`` directive, if the key holds more than the machineid.
     host : str, optional
         The ``Host`` header of the requests, if the key holds it.
     header : str, default: "machineid"

@@ -14,7 +14,7 @@ from .urls import Origin, is_plain_path, origin_of, split_address, split_url, ta
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """How a URL belongs to a service.
+    """The service that a URL belongs to, and the same resource on its nodes.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class Match:
     path : str
         Path, query and fragment of the same resource on a backend.
     node : str or None
-        The node, where the URL's origin is that of a backend.
+        The node, if the URL's origin is the address of a backend.
     by_port : bool
         Only the port shows that it is the service: the topology does not name the
         host, so whether it can be trusted must come from elsewhere.
@@ -59,7 +59,7 @@ class Match:
 
 @dataclass(slots=True)
 class _Prefixes:
-    """Path prefixes at one origin, without trailing slash, and what they stand for."""
+    """Path prefixes at one origin, without trailing slash, each with backend path and service."""
 
     rows: dict[str, tuple[str, Service]] = field(default_factory=dict)
     lengths: tuple[int, ...] = ()
@@ -152,7 +152,7 @@ class UrlIndex:
         if backend is None:
             return
         other = self._prefixes.setdefault(origin, _Prefixes()).add(parts.path, backend, service)
-        # One place for the outputs of several services is usual: they share a disk.
+        # Services often share one place for their outputs.
         if other is not None and key != "outputs":
             raise TopologyError(
                 f"services {other.name!r} and {service.name!r} have one URL, {url}; "
@@ -213,7 +213,7 @@ class UrlIndex:
 
 
 def _names_of(service: Service) -> Iterator[tuple[str, str | None, str]]:
-    """Yield public URLs, the backend's path for each, and the key that they come from."""
+    """Yield each public URL, its path on a backend, and the key that it comes from."""
     outputs = service.outputs
     if service.url is not None:
         yield service.url, service.backend_path, "url"

@@ -1,4 +1,4 @@
-"""Topology: the nodes and services of one site, and what they say of a URL or a key."""
+"""Topology: the nodes and services of one site, looked up by name, URL or key."""
 
 from __future__ import annotations
 
@@ -68,25 +68,25 @@ class Topology(ShownAsCard):
     site : str, optional
         A name for people.
     proxy : {"plain", "strict"}, default "plain"
-        ``"strict"`` proxies, which ``render`` writes, take a node's name in
+        ``"strict"`` proxies, which ``render`` writes, accept a node's name in
         the routing key.
     direct : bool, default False
-        Whether the discovery document may tell the nodes' addresses.
+        Whether the discovery document publishes the nodes' addresses.
     workers : int or "auto", default "auto"
         Worker processes of nginx.
     connections : int, default 1024
         Connections per worker.
     resolve : callable, optional
         Name of a host to the list of its addresses. nginx hashes over the
-        addresses of a name; without this, or where it finds none, each name
-        counts as one. It is asked when a placement is first needed, is no
-        part of the file, and does not count in comparisons.
+        addresses of a name; without this, or if it finds none, each name
+        counts as one address. It is called when a placement is first needed. It is
+        not part of the file, and comparisons ignore it.
 
     Raises
     ------
     TopologyError
-        No node, two of one name, a backend on a node that is not there, one
-        address for two nodes, one URL for two services ...
+        A value is not valid, there is no node, two have one name, a backend is on an
+        unknown node, two nodes have one address, two services have one URL ...
     """
 
     nodes: tuple[Node, ...]
@@ -175,7 +175,7 @@ class Topology(ShownAsCard):
         return node in self._offering[service.name]
 
     def backend_url(self, service: Service, node: str) -> str | None:
-        """Return the service's base URL on a node; None where no address is known."""
+        """Return the service's base URL on a node; None if no address is known."""
         base = self._urls.bases(service).get(node)
         return None if base is None else base + service.backend_path
 
@@ -185,26 +185,25 @@ class Topology(ShownAsCard):
         Parameters
         ----------
         url : str
-            A service's URL, an output or a status document, under any of the
-            names that the topology knows.
+            A service's URL, an output or a status document, under any name in the
+            topology.
 
         Returns
         -------
         Match or None
-            By the longest prefix of whole path segments. A URL at the origin
-            of a single service belongs to it whatever its path. A service
-            without a URL is recognised by its port alone, on whatever host:
-            see `Match.by_port`.
+            The longest prefix of whole path segments wins. At the origin of a single
+            service, every path belongs to it. A service without a URL is recognised by
+            its port on any host: see `Match.by_port`.
         """
         return self._urls.covering(url)
 
     def to_node(self, url: str, node: str) -> str | None:
-        """Return the URL of the same resource on a node; None where it is not known."""
+        """Return the URL of the same resource on a node; None if it is not known."""
         match = self.covering(url)
         return None if match is None else match.to_node(node)
 
     def node_of_url(self, url: str) -> str | None:
-        """Name the node whose own address the URL has; None if it has no node's."""
+        """Return the name of the node at whose own address the URL is, if any."""
         return self._urls.node_of_url(url)
 
     def states_outputs(self, url: str) -> bool:
@@ -212,19 +211,19 @@ class Topology(ShownAsCard):
         return self._urls.states_outputs(url)
 
     def node_of_evidence(self, value: str) -> str | None:
-        """Name the node that an evidence header speaks of.
+        """Return the name of the node that an evidence header shows.
 
         Parameters
         ----------
         value : str
-            A node's name, or addresses as nginx's ``$upstream_addr`` has them:
-            after a retry several, of which the last one answered.
+            A node's name, or addresses in the form of nginx's ``$upstream_addr``:
+            after retries there are several, and the last one answered.
 
         Returns
         -------
         str or None
-            None for an address that is no node's, and for the name of the
-            upstream, which stands last where all nodes failed.
+            None for an unknown address, and for the name of the upstream, which is last
+            if all nodes failed.
         """
         last = value.rpartition(",")[2].rpartition(" : ")[2].strip()
         return last if last in self._nodes else self._by_address.get(last.lower())
@@ -239,9 +238,9 @@ class Topology(ShownAsCard):
     def placement(self, service: Service) -> NginxHash | NginxConsistentHash | Rendezvous:
         """Return the pure function that places keys on the service's backends.
 
-        Its addresses are those of `placement_addresses`: as nginx prints them,
-        or the nodes' names under ``rendezvous``. A host name whose addresses
-        are not known stands there as an address of 0.0.0.0/8.
+        For its addresses see `placement_addresses`: they are as nginx prints them, or the
+        nodes' names for ``rendezvous``. A host name whose addresses are not known is
+        represented by an address of 0.0.0.0/8.
 
         Raises
         ------
@@ -252,7 +251,7 @@ class Topology(ShownAsCard):
         return self._placing(service).placement
 
     def placement_addresses(self, service: Service, node: str) -> tuple[str, ...]:
-        """Return what a node's backends are called in the service's placement."""
+        """Return the addresses of a node's backends in the service's placement."""
         return tuple(a for a, name in self._placing(service).nodes.items() if name == node)
 
     def order(self, service: Service, key: str) -> Iterator[str]:
@@ -268,7 +267,7 @@ class Topology(ShownAsCard):
         Raises
         ------
         PlacementUndetermined
-            Where the prediction ends.
+            At the point from which nothing can be predicted.
         """
         seen = set()
         for node, _ in self.tries(service, key):
@@ -279,8 +278,8 @@ class Topology(ShownAsCard):
     def tries(self, service: Service, key: str) -> Iterator[tuple[str, str]]:
         """Yield node and address of each backend, in the order in which the proxy tries them.
 
-        As `order`, with addresses as nginx prints them; a host name whose addresses
-        are not known stands as a name.
+        Like `order`, with addresses as nginx prints them; a host name whose addresses
+        are not known stays a name.
         """
         rows = self._placing(service).rows
         return (rows[address] for address in self._addresses(service, key))
@@ -300,13 +299,13 @@ class Topology(ShownAsCard):
         Returns
         -------
         str
-            The bare machineid where it leads there, or where no proxy decides.
+            The bare machineid if it leads there, or if no proxy decides.
 
         Raises
         ------
         SteeringImpossible
-            No key leads there: the node is marked down or backup in the
-            service, or the service is not there.
+            No key leads there: in this service the node is marked down or backup, or has
+            no backend.
         PlacementUndetermined
             What the proxy does cannot be predicted.
         """
@@ -317,7 +316,7 @@ class Topology(ShownAsCard):
         return self._placing(service).key(machineid, node)
 
     def first_node(self, service: str | None, key: str) -> str:
-        """Name the node that a key lands on; of the first service by default."""
+        """Return the name of the node that a key lands on; by default in the first service."""
         chosen = self._service_or_first(service)
         first = next(self.order(chosen, key), None)
         if first is None:
@@ -336,7 +335,7 @@ class Topology(ShownAsCard):
         if all(b.down or b.backup for b in mine):
             raise SteeringImpossible(
                 f"node {node!r} is marked down or backup in service {chosen.name!r}: "
-                "no key lands there; choose another node or take the mark away",
+                "no key lands there; choose another node or remove the mark",
                 node=node,
             )
 
@@ -392,7 +391,7 @@ class Topology(ShownAsCard):
 
     @cached_property
     def _offering(self) -> Mapping[str, frozenset[str]]:
-        """Nodes by service: asked at each request, so that their number does not matter."""
+        """Nodes by service: looked up for each request, so that their number does not matter."""
         return {name: frozenset(b.node for b in found) for name, found in self._backends.items()}
 
     @cached_property
@@ -411,5 +410,5 @@ class Topology(ShownAsCard):
         return {}
 
     def __getstate__(self) -> dict[str, object]:
-        # Derived tables are made again where the topology arrives.
+        # The tables are made again after unpickling.
         return {name: self.__dict__[name] for name in self.__dataclass_fields__}

@@ -26,13 +26,13 @@ class Node:
     name : str
         Lower-case letters, digits and hyphens; a letter first.
     host : str, optional
-        Host name or address. A discovered node may have none: it is reached
-        through the proxy only.
+        Host name or address. A node without one, such as a discovered one, is reached
+        only through the proxy.
     weight : int or float, default 1
-        Share of the workflows, against the other nodes' weights; above 0.
-        Whole numbers where nginx's hash decides.
+        Share of the workflows, relative to the other nodes' weights; above 0.
+        nginx's hashes need whole numbers.
     drain : bool, default False
-        Keeps its workflows and gets no new ones.
+        The node keeps its workflows and gets no new ones.
 
     Raises
     ------
@@ -122,18 +122,18 @@ class Service:
     publish : int, optional
         Port under which the proxy's container is published.
     listen : int or str, optional
-        The proxy's own port, or address and port, where it is not `port`.
+        The proxy's own port, or address and port, if it is not `port`.
     path : str, optional
-        Path of the backend, where it differs from the URL's.
+        Path on the nodes, if it differs from the URL's.
     outputs : Outputs, optional
-        Where its outputs are, if elsewhere than below the URL's origin.
+        Where its outputs are. By default, anywhere at the URL's origin.
     aliases : tuple of str, default ()
-        Other names that the service writes into its documents: an origin, or
-        a URL that stands for `url`.
+        Other names that the service writes into its documents: origins, or URLs
+        that mean `url`.
     method : {"hash", "hash consistent", "rendezvous"}, default "hash"
-        Who chooses the node for a key: nginx's hashes, or our own.
+        How the node for a key is chosen: by nginx's hashes, or by our own.
     backends : tuple of Backend, default ()
-        Only where they differ from all nodes, in order, at `port`.
+        By default all nodes, in order, at `port`.
     tls : bool, default False
         The nodes themselves speak https.
 
@@ -211,13 +211,7 @@ SERVICE = {
 
 
 def fill(service: Service, nodes: Mapping[str, Node]) -> tuple[Backend, ...]:
-    """Return a service's backends with addresses and weights filled in.
-
-    Raises
-    ------
-    UnknownNode
-        A backend is on a node that does not exist.
-    """
+    """Return a service's backends with addresses and weights filled in; check their nodes."""
     filled = []
     for backend in service.backends or [Backend(name) for name in nodes]:
         node = nodes.get(backend.node)

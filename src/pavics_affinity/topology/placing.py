@@ -33,7 +33,7 @@ class Placing:
         if all(backend.down for backend in self._backends):
             raise PlacementUndetermined(
                 f"every backend of service {self._service.name!r} is marked down: "
-                "no key has a place; take a mark away"
+                "no key has a place; remove a mark"
             )
         if self._service.method == "rendezvous":
             return Rendezvous({b.node: b.weight or 1 for b in self._backends if not b.down})
@@ -69,12 +69,12 @@ class Placing:
 
     @cached_property
     def nodes(self) -> Mapping[str, str]:
-        """The placement's addresses, with the nodes' names."""
+        """Nodes by the placement's addresses."""
         return {address: node for address, (node, _) in self.rows.items()}
 
     @cached_property
     def evidence(self) -> Mapping[str, str]:
-        """Addresses, printed and as the file has them, with the nodes' names."""
+        """Nodes by address, as nginx prints it and as the topology writes it."""
         found = {}
         for backend in self._backends:
             if backend.address is None:
@@ -87,7 +87,7 @@ class Placing:
 
     @cached_property
     def rows(self) -> Mapping[str, tuple[str, str]]:
-        """The placement's addresses, with node and the text to show: names stay names."""
+        """By the placement's address, the node and the address to show: names stay names."""
         if self._service.method == "rendezvous":
             return {b.node: (b.node, b.address or b.node) for b in self._backends}
         rows = {}
@@ -114,10 +114,9 @@ class Placing:
         return found or [self._stand_in(name)]
 
     def _stand_in(self, name: str) -> str:
-        """Return an address that no machine has, for a name whose own is not known.
+        """Return an address that no machine has, for a name whose addresses are not known.
 
-        Which node a key goes to depends on how many addresses each name has,
-        and not on what they are.
+        Where a key goes depends on how many addresses each name has, not on their values.
         """
         while name not in self._stand_ins:
             self._tried += 1
@@ -128,7 +127,7 @@ class Placing:
 
     @cached_property
     def _literals(self) -> frozenset[str]:
-        """The hosts that are addresses already, as nginx prints them."""
+        """The hosts that are addresses, as nginx prints them."""
         addresses = [b.address for b in self._backends if b.address is not None]
         peers = [peer for a in addresses for peer in peers_of(parse_server(a), None)]
         return frozenset(str(peer.address).rpartition(":")[0] for peer in peers)

@@ -1,4 +1,4 @@
-"""What a topology may hold: one rule for each key, whether it comes from Python, TOML or JSON."""
+"""One rule for each key of a topology, whether it comes from Python, TOML or JSON."""
 
 from __future__ import annotations
 
@@ -159,13 +159,8 @@ def changed(thing: Any, rules: Rules) -> dict[str, Any]:
 class Reader:
     """Builds the parts of a topology from plain data; each error names the key's path.
 
-    Parameters
-    ----------
-    place : callable
-        From a key's path, and an item of its list, to what an error's message begins with and
-        the line.
-    file : str, optional
-        The file, for errors.
+    `place` returns, for the path of a key and an item of its list, how a message begins and the
+    line in the file.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A topology as people see it: nodes, services, and what is where."""
+"""A topology as a card for people: its nodes, its services, and where they run."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class TopologySource(Protocol):
     current: Topology
 
     def renew(self, *, thorough: bool = False) -> bool:
-        """Read again if it has changed; return whether `current` is another one now."""
+        """Read again if it has changed; return whether `current` is different now."""
 
 
 class FixedSource:
@@ -75,13 +75,8 @@ Known = Topology | TopologySource | str | os.PathLike[str]
 def sources_of(topology: Known | Iterable[Known]) -> list[TopologySource]:
     """Return sources for what a user passes as topology: one or several, built or in files.
 
-    A source is returned as it is.
-
-    Raises
-    ------
-    TopologyError
-        A file is not valid, the value is neither a topology nor a path, or two
-        topologies cover one URL.
+    A source is returned unchanged. Raises `TopologyError` if a file or the value is not valid, or
+    two topologies cover one URL.
     """
     if isinstance(topology, Topology):
         return [FixedSource(topology)]

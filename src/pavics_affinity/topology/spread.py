@@ -1,4 +1,4 @@
-"""How keys spread over the nodes, what a change of the servers would move, and what keeps together.
+"""How keys spread over the nodes, and what a change of the servers would move.
 
 Counted over keys, not computed from the weights: nginx's plain hash has 15 bits, and
 a consistent one is as even as its points.
@@ -19,20 +19,19 @@ from .urls import join_host
 
 MOST_NODES = 24
 SAMPLE = 4
-"""Of more than `MOST_NODES` nodes only so many are tried out as removed and down."""
+"""Of more than `MOST_NODES` nodes only this many are tried as removed and as down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """What a change of a service's servers does to the keys.
+    """What a change of a service's servers does to the keys, as shares of all keys.
 
     Attributes
     ----------
     moved : float
-        Share of all keys that change their node, 0 to 1.
+        Keys that change their node.
     needless : float
-        Share of all keys that do, though their node still takes requests and is
-        not a new one's.
+        Keys that do so although their node still takes requests and is not new.
     """
 
     moved: float
@@ -47,13 +46,11 @@ class NodeSpread:
     ----------
     weight : float
         The sum of its backends' weights.
-    expected : float
-        Its weight's share among those that take requests, 0 to 1.
-    share : float
-        The share of the keys that it gets.
+    expected, share : float
+        The share of the keys that its weight promises, and the one that it gets.
     removed, down : Moves or None
-        If its servers were taken from the list, or marked down; None where that was
-        not tried, or would leave nobody.
+        If its servers were removed, or marked down; None if that was not tried, or if no
+        server would be left.
     """
 
     weight: float
@@ -65,17 +62,7 @@ class NodeSpread:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpread:
-    """How one service's keys spread.
-
-    Attributes
-    ----------
-    name, method : str
-        The service, and who chooses its nodes.
-    nodes : mapping of str to NodeSpread
-        By name.
-    added : Moves
-        If a node of weight 1 were added at the end of the list.
-    """
+    """How the keys of a service spread; `added` is for a new node of weight 1 at the end."""
 
     name: str
     method: str
@@ -106,23 +93,9 @@ class Spread:
 
 
 def measure_spread(topology: Topology, keys: Sequence[str]) -> Spread:
-    """Place keys on a topology as it is, and as it would be after a change.
+    """Place bare machineids on a topology as it is, and as it would be after a change.
 
-    Parameters
-    ----------
-    topology : Topology
-        With at least one service.
-    keys : sequence of str
-        Bare machineids; some thousand of them.
-
-    Returns
-    -------
-    Spread
-
-    Raises
-    ------
-    PlacementUndetermined
-        What a service's proxy does cannot be predicted.
+    Raises `PlacementUndetermined` if the decisions of a service's proxy cannot be predicted.
     """
     placed = {service.name: _nodes_of(topology, service, keys) for service in topology.services}
     return Spread(
@@ -182,7 +155,7 @@ def _of_service(
     )
 
 
-# A node's name has no blank: nobody else's.
+# No node has this name: names have no blanks.
 _NEW = Backend("a new node", weight=1)
 
 
@@ -196,7 +169,7 @@ def _nodes_of(
     keys: Iterable[str],
     backends: Sequence[Backend] | None = None,
 ) -> list[str | None]:
-    """Name the node that each key lands on; None where that cannot be predicted."""
+    """Return the node that each key lands on; None if that cannot be predicted."""
     if backends is None:
         backends = topology.backends(service)
     placing = Placing(service, backends, topology.resolve)
