@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from .journal import BatchJournal
 from .recovery import LostNodes
 from .reporting import WINDOW, End, Reporter
 from .scheduler import CandidateNodes, Scheduler
-from .task import Chain, Outcome, Task, end_here, ended_here, outcome_of, with_advice
+from .task import Chain, Outcome, Task, ended_here, outcome_of, with_advice
 from .task import run as run_task
 
 GRACE = 2.0
@@ -122,7 +121,7 @@ class Dispatcher:
         self._intake.close()
         self._lost.close()
         for attempt in list(self._attempts):
-            _end(attempt)
+            attempt.end()
         if not self.started:
             self.reporter.close()
 
@@ -173,7 +172,7 @@ class Dispatcher:
         if isinstance(found, WorkflowResult):
             self.reporter.recall(found)
         elif isinstance(found, Exception):
-            self._give(work, _failed(found))
+            self._give(work, Outcome.failed(found))
         elif work.is_resumed:
             self._backlog.waiting.append(work)
         else:
@@ -199,7 +198,7 @@ class Dispatcher:
             self._failure = interrupt
             return
         except BaseException as error:  # noqa: BLE001  # it is the item's result
-            outcome = _failed(with_advice(error), node=attempt.node, ran=True)
+            outcome = Outcome.failed(with_advice(error), node=attempt.node, ran=True)
         outcome.machineid = outcome.machineid or attempt.machineid
         outcome.started = outcome.started or outcome.ended
         self._learn_nodes(outcome)
@@ -248,7 +247,7 @@ class Dispatcher:
                 self._start(work, *place)
             elif (overdue := self._lost.overdue(work)) is not None:
                 waiting.remove(work)
-                self._give(work, _failed(overdue, node=work.node))
+                self._give(work, Outcome.failed(overdue, node=work.node))
 
     def _is_full(self) -> bool:
         return self.reporter.is_full or len(self._backlog.waiting) >= WINDOW
@@ -276,7 +275,7 @@ class Dispatcher:
         self.reporter.started(attempt)
         future.add_done_callback(partial(self._report, attempt))
         if self._closed:  # meanwhile
-            _end(attempt)
+            attempt.end()
 
     def _task(self, work: Work, node: str | None) -> Task:
         entry = work.entry
@@ -319,7 +318,7 @@ class Dispatcher:
         waiting = list(self._backlog.waiting)
         self._backlog.waiting.clear()
         for work in waiting:
-            self._give(work, _failed(failure))
+            self._give(work, Outcome.failed(failure))
 
     def _learn_nodes(self, outcome: Outcome) -> None:
         """Use the topology that the first chain's proxy published; warn if none did."""
@@ -345,14 +344,3 @@ class Dispatcher:
 
 def _wake() -> None:
     """Look again: something has changed."""
-
-
-def _end(attempt: Attempt) -> None:
-    """Keep a chain from starting, or from sending anything more in this process."""
-    attempt.future.cancel()
-    end_here(attempt.machineid)
-
-
-def _failed(error: BaseException, *, node: str | None = None, ran: bool = False) -> Outcome:
-    now = time.time()
-    return Outcome(error=error, node=node, ran=ran, started=now, ended=now)

@@ -14,6 +14,7 @@ from typing import Any
 
 from .chains import WorkflowResult
 from .journal import BatchJournal, Entry
+from .task import end_here
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,7 @@ class Restarts:
     def spend(self, *, ran: bool) -> Restarts | None:
         """Return what is left after one more restart; None if the chain may not restart.
 
-        Parameters
-        ----------
-        ran : bool
-            Whether the chain may have executed something.
+        `ran` is whether the chain may have executed something.
         """
         if not ran and self.unexecuted:
             return replace(self, unexecuted=self.unexecuted - 1)
@@ -86,6 +84,11 @@ class Attempt:
     future: Future[Any]
     withdrawn: bool = False
     """Cancelled while it waited in the executor for a node that is lost."""
+
+    def end(self) -> None:
+        """Keep it from starting, or from sending anything more in this process."""
+        self.future.cancel()
+        end_here(self.machineid)
 
 
 @dataclass

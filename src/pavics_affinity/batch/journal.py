@@ -60,16 +60,9 @@ class Entry:
 
 
 class BatchJournal:
-    """The journal of one batch.
+    """The journal of one batch, which belongs to one chain function.
 
-    Parameters
-    ----------
-    directory : str or path
-        Created if it does not exist.
-    chain : str
-        Name of the chain function; a directory belongs to one.
-    key : callable, optional
-        Returns the text by which an item is recognised.
+    `key` returns the text by which an item is recognised.
 
     Raises
     ------

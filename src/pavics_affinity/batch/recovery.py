@@ -20,18 +20,9 @@ TIMEOUT = 5.0
 
 
 class LostNodes:
-    """The nodes that do not answer, and how long that may take.
+    """The nodes that do not answer, and for how long they may be silent.
 
-    Parameters
-    ----------
-    scheduler : Scheduler
-        Gives lost nodes nothing.
-    patience : float
-        Seconds to wait for a site, or for a node that has an item's files.
-    options : mapping
-        Of every workflow.
-    found : callable
-        Called with the name of a lost node that answers again, in another thread.
+    `found` is called with the name of a node that answers again, in another thread.
     """
 
     def __init__(
@@ -57,10 +48,7 @@ class LostNodes:
     def outage(self, *, busy: bool) -> BackendUnavailable | None:
         """Return the error that ends the batch, once no node has answered for too long.
 
-        Parameters
-        ----------
-        busy : bool
-            Whether chains are still running.
+        While chains run (`busy`), a node may still answer.
         """
         if busy or not self._scheduler.stranded:
             self._stranded_since = None

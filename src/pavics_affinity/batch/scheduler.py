@@ -108,19 +108,11 @@ class Scheduler:
 
 
 class CandidateNodes:
-    """The nodes that may take new chains, as the topology names them now.
+    """The nodes that may take new chains, as the topology of the first source names them now.
 
     A node may if it is not drained, offers all the services that the chain uses, and
-    can be reached: the proxies can be steered to it, or `direct` requests are used.
-
-    Attributes
-    ----------
-    sources : tuple of TopologySource
-        What is known of sites; the nodes of the first one share the work.
-    weights : dict of str to float
-        The nodes; empty if none is known.
-    reason : str
-        Why none is known.
+    can be reached: the proxies can be steered to it, or `direct` requests are used. If no
+    node is known, `weights` is empty and `reason` says why.
 
     Raises
     ------

@@ -123,6 +123,12 @@ class Outcome:
     trace: str = ""
     """The traceback of an error, which pickle leaves out."""
 
+    @classmethod
+    def failed(cls, error: BaseException, *, node: str | None = None, ran: bool = False) -> Outcome:
+        """Return the outcome of a chain that did not run to its end."""
+        now = time.time()
+        return cls(error=error, node=node, ran=ran, started=now, ended=now)
+
     @property
     def run(self) -> dict[str, Any]:
         """Where and when it ran."""
