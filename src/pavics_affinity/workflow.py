@@ -27,7 +27,7 @@ from .record import NodeKnown, Record, Step
 from .resuming import header_of, options_of, restore
 from .topology import Topology, TopologySource
 from .topology.sources import default_sources, sources_of
-from .transport import DEFAULT_DEADLINE, AffinitySession, Seconds, ambient_session
+from .transport import DEFAULT_DEADLINE, EMBED_LIMIT, AffinitySession, Seconds, ambient_session
 from .transport.ambient import reset_session, use_session
 from .transport.times import Timeout, in_seconds
 
@@ -74,6 +74,9 @@ class Workflow(ShownAsCard):
         after a synchronous Execute.
     deadline : float or timedelta, default 10 s
         For how long a request that may be repeated is repeated.
+    embed_limit : int, default 7,000,000
+        Bytes of an output that may be sent in a request whose service could not
+        fetch it from its node; 0 to send none.
     busy_patience : float or timedelta, optional
         For how long an Execute is sent again that a busy server refuses to run. By
         default its refusal raises at once.
@@ -104,6 +107,7 @@ class Workflow(ShownAsCard):
         header: str = "machineid",
         timeout: Timeout = None,
         deadline: Seconds = DEFAULT_DEADLINE,
+        embed_limit: int = EMBED_LIMIT,
         busy_patience: Seconds | None = None,
         journal: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -119,6 +123,7 @@ class Workflow(ShownAsCard):
             pin,
             timeout=timeout,
             deadline=deadline,
+            embed_limit=embed_limit,
             busy_patience=0.0 if busy_patience is None else in_seconds(busy_patience),
         )
         self._attach(session)
@@ -134,6 +139,7 @@ class Workflow(ShownAsCard):
         topology: TopologyLike | Iterable[TopologyLike] | None = None,
         timeout: Timeout = None,
         deadline: Seconds = DEFAULT_DEADLINE,
+        embed_limit: int = EMBED_LIMIT,
         busy_patience: Seconds | None = None,
     ) -> Self:
         """Resume the workflow of a journal, after its process has ended.
@@ -154,7 +160,7 @@ class Workflow(ShownAsCard):
             or not raises `ExecuteOutcomeUnknown`.
         topology : Topology, path, or several, optional
             By default what the workflow was made with.
-        timeout, deadline, busy_patience
+        timeout, deadline, embed_limit, busy_patience
             As for `Workflow`.
 
         Raises
@@ -172,7 +178,11 @@ class Workflow(ShownAsCard):
             if topology is not None:
                 options["topology"] = topology
             workflow = cls(
-                **options, timeout=timeout, deadline=deadline, busy_patience=busy_patience
+                **options,
+                timeout=timeout,
+                deadline=deadline,
+                embed_limit=embed_limit,
+                busy_patience=busy_patience,
             )
         except BaseException:
             reopened.close()

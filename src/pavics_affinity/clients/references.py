@@ -23,6 +23,7 @@ from owslib.wps import ComplexDataInput, is_complexdata
 from ..errors import InvalidRequest, ReferenceRefused
 from ..pin.links import link
 from ..warn import warn
+from .embedding import REMEDIES, Attached, Embedded, attach
 from .ogcapi.jobs import Job
 from .ogcapi.results import Results
 from .outputs.boxes import Box
@@ -54,14 +55,6 @@ _ESCAPE = re.compile(
 _IN_A_URL = re.compile(r"[:/%\\&]")
 
 
-class Embedded(ComplexDataInput):
-    """A complex input whose value is content, also where it looks like a URL to OWSLib."""
-
-    def getXml(self) -> Any:  # noqa: N802 - OWSLib's name
-        """Return the ``Data`` element."""
-        return self.complexDataRaw()
-
-
 def resolve(
     session: AffinitySession,
     inputs: Iterable[tuple[str, Any]],
@@ -75,7 +68,16 @@ def resolve(
     fetch an input from the wrong node.
     """
     rules = {} if described is None else described.inputs
-    return [(name, as_input(session, name, value, rules.get(name))) for name, value in inputs]
+    return [
+        (name, _as_reference(as_input(session, name, value, rules.get(name)), rules.get(name)))
+        for name, value in inputs
+    ]
+
+
+def _as_reference(value: Any, rule: InputRule | None) -> Any:
+    """Return a URL for a complex input as a reference: OWSLib would send it as text."""
+    is_complex = rule is not None and rule.kind == "complex"
+    return ComplexDataInput(value) if is_complex and _whole_url(value) == value else value
 
 
 def resolve_json(session: AffinitySession, inputs: Any, name: str = "") -> Any:
@@ -90,6 +92,11 @@ def resolve_json(session: AffinitySession, inputs: Any, name: str = "") -> Any:
     if isinstance(value, str):
         return _of_text(session, value, what)
     if isinstance(value, Mapping):
+        href = _whole_url(value.get("href"))
+        if href is not None:
+            others = {k: v for k, v in value.items() if k not in ("href", "type")}
+            others = resolve_json(session, others, name)
+            return _as_link(session, href, what, value.get("type"), others)
         if _is_base64(value.get("encoding")) and isinstance(value.get("value"), str):
             return {**value, "value": _of_base64(session, value["value"], what)}
         return {
@@ -110,24 +117,57 @@ def hand_on(session: AffinitySession, url: str, what: str) -> str:
     the node's own, or one of the proxy's that holds the routing key. `ReferenceRefused` is
     raised if there is none.
     """
+    found = _leading(session, url)
+    if found is None:
+        _refuse(session, f"{_cause(session, url, what)}. {_ITSELF}. {REMEDIES}. {_EVERYWHERE}", url)
+    return found or url
+
+
+_ITSELF = (
+    "Pass the output itself, as a complex input of its own (the files of a metalink: "
+    "output.files()): its content is then sent along"
+)
+_EVERYWHERE = (
+    "If every node has this file, give a topology that states where the services' outputs are"
+)
+
+
+def _leading(session: AffinitySession, url: str) -> str | None:
+    """Return a URL from which a service gets the file of the workflow's node, or None."""
     pin = session.pin
     if not pin.is_local(url):
         return url
-    found = link(pin, url, ask_node=pin.route_policy != "proxy")
-    if found is not None:
-        return found
+    return link(pin, url, ask_node=pin.route_policy != "proxy")
+
+
+def _cause(session: AffinitySession, url: str, what: str) -> str:
     node = f"node {session.node!r}" if session.node else "the workflow's node"
-    message = (
+    return (
         f"{what} is {url}: the file is on {node} and, as far as is known, nowhere else. A service "
         "that fetches it sends no machineid, so the proxy may send it to any node, and it may take "
-        "that node's 404 page for data. Pass the file:// path, if the process gives one; or give "
-        "the workflow a topology that has the nodes' addresses or a strict proxy; or send the "
-        "content along: ComplexDataInput(output.text()), or, of a binary file, "
-        "ComplexDataInput(base64.b64encode(output.read_bytes()).decode(), encoding='base64'). If "
-        "every node has this file, give a topology that states where the services' outputs are"
+        "that node's 404 page for data"
     )
-    _refuse(session, message, url)
-    return url
+
+
+def _leading_or_attached(
+    session: AffinitySession,
+    url: str,
+    what: str,
+    rule: InputRule | None = None,
+    media_type: str | None = None,
+) -> str | Attached:
+    """Return a URL that leads to the file by itself, else the file's content."""
+    found = _leading(session, url)
+    if found is not None:
+        return found
+    if not session.embed_limit:
+        message = (
+            f"{_cause(session, url, what)}. Leave embed_limit=0 out of the workflow, and its "
+            f"content is sent along. Or: {REMEDIES}. {_EVERYWHERE}"
+        )
+        _refuse(session, message, url)
+        return url
+    return attach(session, url, what, rule, media_type)
 
 
 def _refuse(session: AffinitySession, message: str, url: str | None) -> None:
@@ -170,14 +210,22 @@ def as_input(session: AffinitySession, name: Any, value: Any, rule: InputRule | 
     if isinstance(value, Output):
         return _of_output(value, what, rule)
     if isinstance(value, str):
+        url = _whole_url(value) if rule is not None and rule.kind == "complex" else None
+        if url is not None:
+            return _leading_or_attached(session, url, what, rule)
         return _of_text(session, value, what)
     if is_complexdata(value) and not isinstance(value, Embedded):
-        return _of_complex(session, value, what)
+        return _of_complex(session, value, what, rule)
     return value
 
 
-def _of_complex(session: AffinitySession, value: Any, what: str) -> Any:
-    """Return an input object of OWSLib's, or a copy with URLs that lead to the node."""
+def _of_complex(session: AffinitySession, value: Any, what: str, rule: InputRule | None) -> Any:
+    """Return an input object of OWSLib's, or one that leads to the node or has the content."""
+    whole = _whole_url(getattr(value, "value", None))
+    if whole is not None:
+        sent = _leading_or_attached(session, whole, what, rule, value.mimeType)
+        if isinstance(sent, Attached):
+            return sent
     for name in ("value", "url"):  # a request to a WFS has the second
         given = getattr(value, name, None)
         if not isinstance(given, str | bytes):
@@ -205,15 +253,22 @@ def _of_base64(session: AffinitySession, value: str, what: str) -> str:
     return value if handed == text else base64.b64encode(handed.encode()).decode()
 
 
+def _whole_url(text: object) -> str | None:
+    """Return the URL that a text is; None if it is not one."""
+    whole = text.strip() if isinstance(text, str) else ""
+    if not _WHOLE_URL.fullmatch(whole):
+        return None
+    return f"http:{whole}" if whole.startswith("/") else whole
+
+
 def _of_text(session: AffinitySession, value: str, what: str) -> str:
     """Hand on the URL that a text is, or those that it names."""
     if not _IN_A_URL.search(value):
         return value
     handed = cache(partial(hand_on, session, what=what))  # a document has some of them often
-    whole = value.strip()
-    if _WHOLE_URL.fullmatch(whole):
-        value = whole
-        url = f"http:{whole}" if whole.startswith("/") else whole
+    url = _whole_url(value)
+    if url is not None:
+        value = value.strip()
         if handed(url) != url:
             return handed(url)
     value = _of_urls(handed, value)
@@ -266,8 +321,13 @@ def _of_output(output: Output, what: str, rule: InputRule | None) -> Any:
                 "proxy for, without a machineid. Pass its files instead: output.files()"
             )
             _refuse(output.session, message, output.reference)
-        url = hand_on(output.session, output._url(what), what)
-        return ComplexDataInput(url, mimeType=mimetype) if complex_ else url
+        url = output._url(what)
+        if kind == "literal":
+            return hand_on(output.session, url, what)
+        sent = _leading_or_attached(output.session, url, what, rule, output.mimeType)
+        if isinstance(sent, Attached) or not complex_:
+            return sent
+        return ComplexDataInput(sent, mimeType=mimetype)
     if complex_ and _is_base64(output.encoding):
         text = _of_base64(output.session, _raw_text(output), what)
         return Embedded(text, mimeType=mimetype, encoding="base64")
@@ -293,8 +353,7 @@ def _as_json_value(output: Output, name: str) -> Any:
         listed = _rewritten_metalink(output, what)
         if listed is not None:
             return {"value": listed, "mediaType": output.mimeType}
-        href = hand_on(output.session, output._url(what), what)
-        return {"href": href, "type": output.mimeType} if output.mimeType else {"href": href}
+        return _as_link(output.session, output._url(what), what, output.mimeType, {})
     box = output._as_box()
     if box is not None:
         return box.as_json()
@@ -305,6 +364,17 @@ def _as_json_value(output: Output, name: str) -> Any:
         content = _of_base64(output.session, content, what)
         return {"value": content, "encoding": "base64", "mediaType": output.mimeType}
     return _of_text(output.session, output.text(), what)
+
+
+def _as_link(
+    session: AffinitySession, url: str, what: str, media_type: object, others: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return a link of an OGC API, or the value that it leads to."""
+    kind = media_type if isinstance(media_type, str) else None
+    sent = _leading_or_attached(session, url, what, None, kind)
+    if isinstance(sent, str):
+        return {"href": sent, **({"type": media_type} if media_type else {}), **others}
+    return sent.as_json()
 
 
 def _rewritten_metalink(output: Output, what: str) -> str | None:

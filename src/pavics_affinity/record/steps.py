@@ -61,6 +61,9 @@ class Step:
         The server's last words, or those of the error.
     location : str or None
         URL of the status document, without user information.
+    inputs : mapping of str to str
+        Of each input that is a URL or an earlier output, in which form it was sent: ``"URL"``,
+        ``"link"``, ``"node's URL"`` or ``"content"``.
     outputs : mapping of str to str
         References of the outputs by identifier, without user information.
     digest : str
@@ -83,6 +86,7 @@ class Step:
     percent: int | None = None
     message: str = ""
     location: str | None = None
+    inputs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     digest: str = ""
     recalled: bool = False
@@ -184,7 +188,7 @@ class Step:
         """Return the step as a plain dict."""
         hidden = ("answer", "_tell", "digest")
         plain = {k: v for k, v in self.__dict__.items() if k not in hidden}
-        return {**plain, "outputs": dict(self.outputs)}
+        return {**plain, "inputs": dict(self.inputs), "outputs": dict(self.outputs)}
 
     def _event(self, name: str, answer: bytes | None = None) -> None:
         if self._tell is not None:

@@ -42,6 +42,9 @@ from .withheld import (
     withhold_cookies,
 )
 
+EMBED_LIMIT = 7_000_000
+"""Bytes. lxml refuses a text above 10,000,000 characters, and base64 makes 4 of 3 bytes."""
+
 T = TypeVar("T")
 
 
@@ -61,6 +64,8 @@ class AffinitySession(requests.Session):
         In seconds, for requests that come without one.
     deadline : float or timedelta, default 10 s
         For how long a request that may be repeated is repeated.
+    embed_limit : int, default 7,000,000
+        Bytes of an output that may be embedded in a request.
     busy_patience : float
         Seconds for which an Execute that a busy server refuses is sent again.
     """
@@ -72,6 +77,7 @@ class AffinitySession(requests.Session):
         record: Record | None = None,
         timeout: Timeout = None,
         deadline: Seconds = DEFAULT_DEADLINE,
+        embed_limit: int = EMBED_LIMIT,
         busy_patience: float = 0.0,
     ) -> None:
         super().__init__()
@@ -87,6 +93,10 @@ class AffinitySession(requests.Session):
         self.adapters.clear()
         for scheme in ("http://", "https://"):
             self.mount(scheme, self.affinity)
+        #: Bytes of an output that may be embedded in a request; none if it is 0.
+        self.embed_limit = _checked_limit(embed_limit)
+        #: The smallest request with embedded content that a service has refused, by its URL.
+        self.refused_sizes: dict[str, int] = {}
         self.busy_patience = busy_patience
         #: Weak reference to the `Workflow` on this session, while there is one.
         self.workflow: Callable[[], Any] | None = None
@@ -413,8 +423,13 @@ class AffinitySession(requests.Session):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A session's locks and connections do not travel; what it stands for does.
-        own = (self.affinity.timeout, self.affinity.deadline, self.busy_patience)
-        return _rebuild, (self.pin.state(), *own)
+        options = {
+            "timeout": self.affinity.timeout,
+            "deadline": self.affinity.deadline,
+            "embed_limit": self.embed_limit,
+            "busy_patience": self.busy_patience,
+        }
+        return _rebuild, (self.pin.state(), options)
 
 
 def _checked(url: Any) -> str:
@@ -427,9 +442,14 @@ def _checked(url: Any) -> str:
     return checked_url(text, "the request")
 
 
-def _rebuild(
-    state: Mapping[str, Any], timeout: Any, deadline: float, busy_patience: float = 0.0
-) -> AffinitySession:
-    return AffinitySession(
-        Pin.of(state), timeout=timeout, deadline=deadline, busy_patience=busy_patience
-    )
+def _checked_limit(limit: object) -> int:
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
+        raise InvalidRequest(
+            f"embed_limit is {limit!r}; expected a number of bytes, such as 7_000_000, or 0 to "
+            "embed nothing"
+        )
+    return limit
+
+
+def _rebuild(state: Mapping[str, Any], options: Mapping[str, Any]) -> AffinitySession:
+    return AffinitySession(Pin.of(state), **options)

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ...errors import (
+    DownloadFailed,
     ExecuteOutcomeUnknown,
     ExecutionFailed,
     InvalidRequest,
+    OutputUnavailable,
     ServiceError,
     say_also,
 )
@@ -31,7 +33,7 @@ def before_sending() -> Iterator[None]:
     """Add to each refusal inside that nothing was executed: the Execute has not been sent."""
     try:
         yield
-    except InvalidRequest as error:
+    except (InvalidRequest, OutputUnavailable, DownloadFailed) as error:
         say_also(error, "Nothing was executed")
         raise
 
@@ -46,6 +48,8 @@ def noting(step: Step) -> Iterator[None]:
         code = getattr(error, "code", None)
         if not step.ran:
             pass  # the transport knows it by the status
+        elif size_limit(error) is not None:
+            step.refused(error, ran=False)
         elif isinstance(error, ExecutionFailed) or code is not None:
             step.refused(error, ran=code != _BUSY)
         else:
@@ -55,6 +59,20 @@ def noting(step: Step) -> Iterator[None]:
         if step.state != "unknown":
             step.unknown(error)
         raise
+
+
+def size_limit(error: ServiceError) -> str | None:
+    """Return what limits the size of requests, if that is why nothing was executed."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status == 413:
+        return (
+            "HTTP 413, as nginx answers above client_max_body_size (1 MB by default); the "
+            "site's operator sets it"
+        )
+    text = str(getattr(error, "text", None) or "")
+    if getattr(error, "code", None) == "FileSizeExceeded" and "request size" in text:
+        return f"{text!r}; the service's operator sets it (PyWPS: maxrequestsize, 3 MB by default)"
+    return None
 
 
 def send_once(

@@ -23,6 +23,7 @@ from ...topology.urls import checked_url
 from ...transport import ambient_session
 from ...transport.wire import shown
 from .. import references
+from ..embedding import forms, within_limits
 from ..http.answers import Answer
 from ..http.execute import before_sending, lost, noting, send_once
 from ..http.fetch import fetch_document
@@ -248,8 +249,10 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         if earlier is not None:
             return self._recalled(process_id, earlier)
         step = steps.begin(process_id, shown(self.url), digest=digest, api="ogcapi")
+        step.inputs = forms(self.session, resolved.items())
+        attached = "content" in step.inputs.values()
         raw = response == "raw"
-        with noting(step):
+        with within_limits(self.session, self.url, len(body), attached=attached), noting(step):
             prefer = {"Prefer": "respond-async" if async_ else "respond-sync"}
             answer = self._send("POST", url, body, f"Execute {process_id}", prefer)
             outputs = self._described_outputs(process_id)

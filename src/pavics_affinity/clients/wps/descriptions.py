@@ -32,7 +32,7 @@ class InputRule:
 
     `most` is 0 where no limit is stated; `kind` is ``"literal"``, ``"complex"``, ``"bbox"``,
     or empty where the description states none or several; `formats` are the media types of
-    a complex input.
+    a complex input, `megabytes` its largest size in units of 2**20 bytes.
     """
 
     identifier: str
@@ -41,6 +41,7 @@ class InputRule:
     kind: str
     literal: LiteralRule
     formats: tuple[str, ...] = ()
+    megabytes: float | None = None
 
     @classmethod
     def of(cls, element: etree._Element) -> InputRule:
@@ -63,6 +64,7 @@ class InputRule:
                 text_of(e)
                 for e in element.iterfind("{*}ComplexData/{*}Supported/{*}Format/{*}MimeType")
             ),
+            megabytes=_megabytes(child(element, "ComplexData")),
         )
 
     def expected(self) -> str:
@@ -242,6 +244,12 @@ def _casts(cast: Callable[[str], object], text: str) -> bool:
 def _grandchildren(element: etree._Element, parent: str, name: str) -> list[etree._Element]:
     found = child(element, parent)
     return [] if found is None else list(found.iterchildren(f"{{*}}{name}"))
+
+
+def _megabytes(element: etree._Element | None) -> float | None:
+    """Return what ``maximumMegabytes`` states, or None; an integer in the standard."""
+    stated = "" if element is None else element.get("maximumMegabytes", "").strip()
+    return float(stated) if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", stated) else None
 
 
 def _number(element: etree._Element, attribute: str, name: str) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import datetime as dt
+import io
 import numbers
 import re
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,6 +25,7 @@ from owslib.wps import (
 )
 
 from ...errors import InvalidRequest
+from ..embedding import Attached, Embedded
 from ..http.answers import given
 from ..outputs.boxes import Box
 from .raw import RawOutput
@@ -49,6 +50,7 @@ class ExecuteRequest:
     process: str
     asynchronous: bool
     raw: RawOutput | None
+    sent: Mapping[str, str] = field(default_factory=dict)  # form of each input, as in `Step`
 
     @classmethod
     def read(cls, document: str | bytes) -> Self:
@@ -57,7 +59,9 @@ class ExecuteRequest:
         return cls.of(root, document.encode() if isinstance(document, str) else document)
 
     @classmethod
-    def of(cls, root: etree._Element, document: bytes) -> Self:
+    def of(
+        cls, root: etree._Element, document: bytes, sent: Mapping[str, str] | None = None
+    ) -> Self:
         """Return the request whose root this is; large inputs are only in the document."""
         form = root.find("{*}ResponseForm/{*}ResponseDocument")
         return cls(
@@ -65,6 +69,7 @@ class ExecuteRequest:
             process=(root.findtext("{*}Identifier") or "").strip(),
             asynchronous=form is not None and form.get("status") == "true",
             raw=RawOutput.asked_for(root),
+            sent=sent or {},
         )
 
 
@@ -77,6 +82,7 @@ def build_request(
     mode: str,
     lineage: bool,
     described: Description | None,
+    sent: Mapping[str, str],
 ) -> ExecuteRequest:
     """Build a request for inputs that were checked; `execution` is OWSLib's builder."""
     if mode not in (ASYNC, SYNC, AUTO):
@@ -89,7 +95,7 @@ def build_request(
         asynchronous = asynchronous and described.asynchronous
     if asynchronous and wanted is None:
         wanted = []  # both flags stand on the ResponseDocument: without one it runs at once
-    large: dict[bytes, str] = {}
+    large: dict[bytes, Iterable[str]] = {}
     try:
         root = execution.buildRequest(
             identifier,
@@ -98,7 +104,7 @@ def build_request(
             mode=ASYNC if asynchronous else SYNC,
             lineage=lineage,
         )
-        return ExecuteRequest.of(root, _with_large(etree.tostring(root), large))
+        return ExecuteRequest.of(root, _with_large(etree.tostring(root), large), sent)
     except (ValueError, TypeError) as error:  # lxml: control characters, NUL
         raise InvalidRequest(
             f"the inputs of {identifier!r} cannot be written as XML: {error}"
@@ -186,29 +192,42 @@ def _value(name: str, value: Any) -> Value:
 # ---- large inputs ----
 
 
-def _marked(value: Value, large: dict[bytes, str]) -> Value:
-    """Return a value, or a mark instead of a large text, which is put aside."""
-    if not isinstance(value, ComplexDataInput) or not isinstance(value.value, str):
+def _marked(value: Value, large: dict[bytes, Iterable[str]]) -> Value:
+    """Return a value, or a mark instead of a large text, whose pieces are put aside."""
+    pieces = _pieces(value)
+    if pieces is None:
         return value
+    mark = f"upload-{secrets.token_hex(16)}"
+    large[mark.encode()] = pieces
+    return Embedded(mark, value.mimeType, value.encoding, value.schema)
+
+
+def _pieces(value: Value) -> Iterable[str] | None:
+    """Return a large input in pieces; None for any other."""
+    if isinstance(value, Attached):
+        return value.pieces() if len(value.content) >= LARGE else None
+    if not isinstance(value, ComplexDataInput) or not isinstance(value.value, str):
+        return None
     text: str = value.value
     if len(text) < LARGE or is_reference(text):
-        return value
+        return None
     if _UNWRITABLE.search(text):
         raise ValueError("a large input has characters that XML cannot hold")
-    mark = f"upload-{secrets.token_hex(16)}"
-    large[mark.encode()] = text
-    marked = copy.copy(value)
-    marked.value = mark
-    return marked
+    return (text[start : start + LARGE] for start in range(0, len(text), LARGE))
 
 
-def _with_large(document: bytes, large: Mapping[bytes, str]) -> bytes:
+def _with_large(document: bytes, large: Mapping[bytes, Iterable[str]]) -> bytes:
     """Return the document, in ASCII, with each large input instead of its mark."""
-    parts = []
-    for mark, text in large.items():
+    if not large:
+        return document
+    whole = io.BytesIO()  # a join would hold each input once more
+    for mark, pieces in large.items():
         before, _, document = document.partition(mark)
-        parts += [before, _escaped(text)]
-    return b"".join([*parts, document])
+        whole.write(before)
+        for piece in pieces:
+            whole.write(_escaped(piece))
+    whole.write(document)
+    return whole.getvalue()
 
 
 def _escaped(text: str) -> bytes:

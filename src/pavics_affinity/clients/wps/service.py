@@ -23,6 +23,7 @@ from ...topology.urls import checked_url
 from ...transport import ambient_session
 from ...transport.credentials import check_files
 from .. import references
+from ..embedding import forms
 from ..http import xml
 from ..http.answers import MAX_METADATA, Answer, expect, given
 from ..http.execute import before_sending
@@ -281,14 +282,16 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
                 if response is None:
                     described = self.description(identifier)
                     inputs = references.resolve(self.session, pairs(inputs), described)
+                checked = self._checked_inputs(identifier, inputs, described)
                 built = build_request(
                     execution,
                     identifier,
-                    self._checked_inputs(identifier, inputs, described),
+                    checked,
                     output,
                     mode=mode,
                     lineage=lineage,
                     described=described,
+                    sent=forms(self.session, checked),
                 )
             execution.request = built.document
         if response is not None:

@@ -10,6 +10,7 @@ from lxml import etree
 
 from ...errors import JournalError, ServiceError
 from ...record import Step
+from ..embedding import within_limits
 from ..http import waiting, xml
 from ..http.answers import expect
 from ..http.execute import noting, send_once
@@ -26,10 +27,13 @@ def submit(
 
     It is sent again only if the server says that it was too busy to do anything.
     """
+    step.inputs = dict(request.sent)
+    attached = "content" in step.inputs.values()
     end = time.monotonic() + session.busy_patience
     for attempt in itertools.count():
         try:
-            with noting(step):
+            size = len(request.document)
+            with within_limits(session, url, size, attached=attached), noting(step):
                 return _post(session, url, request, timeout)
         except ServiceError:
             left = end - time.monotonic()

@@ -1,0 +1,267 @@
+"""An output's content in the request itself, where no URL leads a service to it.
+
+PyWPS sends no header when it fetches a reference, so behind a plain proxy it cannot be sent to
+the node that has the file. The content can: it is fetched here, over the pinned session, and put
+into the request as text or in base64.
+"""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import contextlib
+import io
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from owslib.wps import ComplexData, ComplexDataInput
+
+from ..errors import ReferenceRefused, ServiceError
+from ..protocol import has_key
+from .http.execute import size_limit
+from .http.urls import web_url
+from .outputs.resource import Resource
+from .outputs.transfer import Remote, Transfer
+
+if TYPE_CHECKING:
+    from ..transport import AffinitySession
+    from .wps.descriptions import InputRule
+
+REMEDIES = (
+    "Pass the file:// path, if the process gives one; or give the workflow a topology that has "
+    "the nodes' addresses or a strict proxy"
+)
+
+_PIECE = 3 * 2**18
+"""Bytes that are encoded at a time: a multiple of 3, so that base64 has no padding inside."""
+
+_CHANGED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
+"""Characters that XML cannot hold, or that a reader may change."""
+
+_TEXTUAL = ("text/", "application/json", "application/xml", "application/geo+json")
+
+
+class Embedded(ComplexDataInput):
+    """A complex input whose value is content, also where it looks like a URL to OWSLib."""
+
+    def getXml(self) -> Any:  # noqa: N802 - OWSLib's name
+        """Return the ``Data`` element."""
+        return self.complexDataRaw()
+
+
+class Attached(Embedded):
+    """The content of an output, embedded in place of the URL that a service cannot follow.
+
+    Parameters
+    ----------
+    content : bytes
+        As the output's node has it.
+    origin : str
+        The output's URL.
+    mimetype : str or None
+        A media type that the input takes; None for the input's default.
+    is_text : bool
+        Whether it is sent as text; else in base64.
+    """
+
+    def __init__(self, content: bytes, origin: str, mimetype: str | None, *, is_text: bool) -> None:
+        ComplexData.__init__(self, mimeType=mimetype, encoding=None if is_text else "base64")
+        self.content = content
+        self.origin = origin
+
+    @property
+    def value(self) -> str:
+        """The content as it stands in the request."""
+        return "".join(self.pieces())
+
+    def as_json(self) -> AttachedValue:
+        """Return the content as an input of an OGC API - Processes (OGC 18-062r2, 7.11)."""
+        stated = {"encoding": self.encoding, "mediaType": self.mimeType}
+        return AttachedValue(
+            value=self.value, **{name: text for name, text in stated.items() if text}
+        )
+
+    def pieces(self) -> Iterator[str]:
+        """Yield what `value` is, piece by piece, so that it is not held as a whole."""
+        starts = range(0, len(self.content), _PIECE)
+        pieces = (self.content[start : start + _PIECE] for start in starts)
+        if self.encoding is None:
+            return codecs.iterdecode(pieces, "utf-8")
+        return (base64.b64encode(piece).decode() for piece in pieces)
+
+
+class AttachedValue(dict[str, Any]):
+    """What `Attached` is in JSON."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """An output's bytes, and the media type that its server states."""
+
+    content: bytes
+    media_type: str
+
+
+def attach(
+    session: AffinitySession, url: str, what: str, rule: InputRule | None, media_type: str | None
+) -> Attached:
+    """Fetch an output of the workflow's, to send it as an input.
+
+    Parameters
+    ----------
+    session : AffinitySession
+        The workflow's: it leads to the node that has the file.
+    url : str
+        The output's.
+    what : str
+        What it is, for messages: ``"input 'resource'"``.
+    rule : InputRule or None
+        The formats and the size that the input takes.
+    media_type : str or None
+        The output's, if it is known already.
+
+    Raises
+    ------
+    ReferenceRefused
+        It is larger than the workflow embeds, or than the input takes.
+    OutputUnavailable, DownloadFailed
+        It cannot be fetched.
+    """
+    limit, who = _limit(session, rule)
+    got = _fetched(session, url, what, limit, who)
+    formats = () if rule is None else rule.formats
+    known = _plain(media_type) or _plain(got.media_type) or None
+    mimetype = _offered(known, formats) or _offered(got.media_type, formats)
+    if rule is None:
+        mimetype = known
+    is_text = _is_text(got.content, mimetype or media_type or got.media_type)
+    return Attached(got.content, url, mimetype, is_text=is_text)
+
+
+def _limit(session: AffinitySession, rule: InputRule | None) -> tuple[int, str]:
+    """Return the most bytes that may be embedded, and who sets that."""
+    own = session.embed_limit, "the workflow's embed_limit"
+    if rule is None or rule.megabytes is None:
+        return own
+    return min(own, (int(rule.megabytes * 2**20), "the process, by maximumMegabytes"))
+
+
+def _fetched(session: AffinitySession, url: str, what: str, limit: int, who: str) -> Content:
+    transfer = Transfer(Remote(session, Resource(web_url(url, base=url, what=what)), what))
+    with transfer.open() as first:
+        file = _Bounded(session, url, what, limit, who)
+        file.check(transfer.total or 0)
+        transfer.run(first, file, lambda position, words: None)
+        return Content(file.getvalue(), first.headers.get("Content-Type", ""))
+
+
+class _Bounded(io.BytesIO):
+    """Takes no more than a limit."""
+
+    def __init__(self, session: AffinitySession, url: str, what: str, limit: int, who: str) -> None:
+        super().__init__()
+        self._session, self._url, self._what = session, url, what
+        self._limit, self._who = limit, who
+
+    def write(self, piece: Any) -> int:
+        self.check(self.tell() + len(piece))
+        return super().write(piece)
+
+    def check(self, size: int) -> None:
+        if size > self._limit:
+            raise ReferenceRefused(
+                f"{self._what} is {self._url}: no URL leads the service to the node that has the "
+                f"file, and its content, {size} bytes or more, is larger than the "
+                f"{self._limit} bytes that may be embedded in a request ({self._who}). Nothing "
+                f"was executed. {REMEDIES}",
+                **self._session.details(self._url),
+            )
+
+
+def _offered(media_type: str | None, formats: tuple[str, ...]) -> str | None:
+    """Return the format of the input that a media type is, or None."""
+    plain = _plain(media_type)
+    return next((offered for offered in formats if plain and _plain(offered) == plain), None)
+
+
+def _plain(media_type: str | None) -> str:
+    return (media_type or "").partition(";")[0].strip().lower()
+
+
+def _is_text(content: bytes, media_type: str) -> bool:
+    """Tell whether content can stand in a request as it is, and come out the same."""
+    plain = _plain(media_type)
+    if not (plain.startswith(_TEXTUAL) or plain.endswith(("+xml", "+json"))):
+        return False
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return False
+    return text.strip() == text and not _CHANGED.search(text)  # what is at the ends may be lost
+
+
+# ---- what a service says to the size ----
+
+
+@contextlib.contextmanager
+def within_limits(
+    session: AffinitySession, url: str, size: int, *, attached: bool
+) -> Iterator[None]:
+    """Refuse a request that is too large for its service, as far as that is known.
+
+    Parameters
+    ----------
+    session : AffinitySession
+        It remembers what a service has refused.
+    url : str
+        Where the request is sent inside.
+    size : int
+        Bytes of the request.
+    attached : bool
+        Whether there is an output's content in it.
+
+    Raises
+    ------
+    ReferenceRefused
+        The service refuses the request for its size, now or earlier.
+    """
+    known = session.refused_sizes.get(url)
+    if attached and known is not None and size >= known:
+        raise _too_large(session, url, size, f"it refused a request of {known} bytes before")
+    try:
+        yield
+    except ServiceError as error:
+        limit = size_limit(error)
+        if limit is None or not attached:
+            raise
+        session.refused_sizes[url] = min(size, known or size)
+        raise _too_large(session, url, size, limit) from error
+
+
+def _too_large(session: AffinitySession, url: str, size: int, why: str) -> ReferenceRefused:
+    return ReferenceRefused(
+        f"{url} refuses a request of {size} bytes, which has the content of an earlier output, "
+        f"because no URL leads the service to its node: {why}. Nothing was executed. {REMEDIES}",
+        **session.details(url),
+    )
+
+
+def forms(session: AffinitySession, inputs: Iterable[tuple[str, Any]]) -> dict[str, str]:
+    """Return in which form each input that is an output is sent: for the step's record."""
+    found = {name: _form(session, value) for name, value in inputs}
+    return {name: form for name, form in found.items() if form}
+
+
+def _form(session: AffinitySession, value: Any) -> str | None:
+    if isinstance(value, Attached | AttachedValue):
+        return "content"
+    if isinstance(value, dict):
+        value = value.get("href")
+    url = getattr(value, "value", value)
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+        return None
+    if session.pin.node_of_url(url) is not None:
+        return "node's URL"
+    return "link" if has_key(url) else "URL"

@@ -1,0 +1,281 @@
+"""Outputs by URL as inputs, behind a plain proxy of which nothing is known."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pywps
+from owslib.wps import SYNC, ComplexDataInput
+from pywps import FORMATS, ComplexInput, LiteralOutput
+from werkzeug.serving import make_server
+
+from pavics_affinity import WebProcessingService, Workflow
+from pavics_affinity.errors import InvalidRequest, OutputUnavailable, ReferenceRefused
+from support.rawserver import RawServer, head
+
+BOX = {"lon0": -100.0, "lon1": -60.0, "lat0": 30.0, "lat1": 60.0}
+INNER = {"lon0": -90.0, "lon1": -70.0, "lat0": 40.0, "lat1": 50.0}
+CHAINS = 9
+
+
+def by_owslib(cluster, wf, make, give):
+    malleefowl, flyingpigeon = (make(cluster.url(s)) for s in ("malleefowl", "flyingpigeon"))
+    got = malleefowl.execute("download", [("resource", cluster.sample_url)]).wait()
+    [path] = got.output("output").json()
+    first = flyingpigeon.execute("subset_bbox", [("resource", path), *BOX.items()]).wait()
+    resource = give(first.output("output"))
+    second = flyingpigeon.execute("subset_bbox_complex", [("resource", resource), *INNER.items()])
+    return second.wait().output("output")
+
+
+def by_birdy(cluster, wf, make, give):
+    malleefowl, flyingpigeon = (make(cluster.url(s)) for s in ("malleefowl", "flyingpigeon"))
+    [path] = malleefowl.download(cluster.sample_url).get(asobj=True).output
+    first = flyingpigeon.subset_bbox(resource=path, **BOX).wait()
+    resource = give(first.output("output"))
+    return flyingpigeon.subset_bbox_complex(resource=resource, **INNER).wait().output("output")
+
+
+def drop_in(wf):
+    from pavics_affinity.clients.birdy import WPSClient
+
+    return WPSClient
+
+
+CLIENTS = {
+    "wps": (by_owslib, lambda wf: wf.wps),
+    "drop-in": (by_owslib, lambda wf: WebProcessingService),
+    "birdy": (by_birdy, lambda wf: wf.birdy),
+    "birdy-drop-in": (by_birdy, drop_in),
+}
+GIVEN = {
+    "output": lambda output: output,
+    "url": lambda output: output.reference,
+    "complex": lambda output: ComplexDataInput(output.reference, mimeType="application/x-netcdf"),
+}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_nine_chains_of_nine_by_output_url(cluster, client):
+    run, make = CLIENTS[client]
+
+    def chain(number):
+        with Workflow() as wf:
+            give = list(GIVEN.values())[number % 3]
+            output = run(cluster, wf, make(wf), give)
+            with output.open_dataset() as dataset:
+                latitudes = dataset["latitude"].values
+                sizes = dataset.sizes["longitude"], len(latitudes)
+            assert np.all((latitudes >= 40) & (latitudes <= 50))
+            assert wf.steps[-1].inputs == {"resource": "content"}
+            return wf.machineid, sizes
+
+    before = len(cluster.executions())
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(chain, range(CHAINS)))
+    assert len(found) == CHAINS
+    assert len({sizes for _, sizes in found}) == 1
+    ran = cluster.executions()[before:]
+    assert len(ran) == 3 * CHAINS
+    assert {run.error for run in ran} == {None}
+
+
+def keeping(given):
+    """Make a process that keeps the bytes of its input as they arrive."""
+
+    def handler(request, response):
+        given.append(Path(request.inputs["file"][0].file).read_bytes())
+        response.outputs["size"].data = len(given[-1])
+        return response
+
+    file = ComplexInput("file", "Anything", supported_formats=[FORMATS.TEXT, FORMATS.NETCDF])
+    size = LiteralOutput("size", "Bytes", data_type="integer")
+    return pywps.Process(handler, "keep", "Keep", inputs=[file], outputs=[size])
+
+
+class Site:
+    """A real PyWPS, and files of its own beside it, as a plain proxy shows them."""
+
+    def __init__(self, directory, **options):
+        self.given = []
+        self.files = {}
+        self.posts = []
+        self.refuses = lambda size: False
+        config = directory / "pywps.cfg"
+        limits = {"maxrequestsize": "100mb", "maxsingleinputsize": "100mb", **options}
+        lines = [f"{name}={value}" for name, value in limits.items()]
+        kept = f"workdir={directory}\noutputpath={directory}"
+        config.write_text("[server]\n" + kept + "\n" + "\n".join(lines) + "\n")
+        self._service = pywps.Service([keeping(self.given)], [str(config)])
+        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
+        self.origin = f"http://127.0.0.1:{self._server.port}"
+        self.wps = f"{self.origin}/wps"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def file(self, name, content, kind="text/plain"):
+        self.files[f"/files/{name}"] = content, kind
+        return f"{self.origin}/files/{name}"
+
+    def close(self):
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _answer(self, environ, start):
+        path, size = environ["PATH_INFO"], int(environ.get("CONTENT_LENGTH") or 0)
+        if path in self.files:
+            content, kind = self.files[path]
+            start("200 OK", [("Content-Type", kind), ("Content-Length", str(len(content)))])
+            return [content]
+        if path != "/wps":
+            start("404 Not Found", [("Content-Type", "text/html")])
+            return [b"<html><h1>404 Not Found</h1></html>"]
+        if environ["REQUEST_METHOD"] == "POST":
+            self.posts.append(size)
+            if self.refuses(size):  # as nginx does it, before the service has seen anything
+                environ["wsgi.input"].read(size)
+                start("413 Request Entity Too Large", [("Content-Type", "text/html")])
+                return [b"<html><h1>413 Request Entity Too Large</h1></html>"]
+        return self._service(environ, start)
+
+
+@pytest.fixture
+def make_site(tmp_path):
+    made = []
+
+    def make(**options):
+        made.append(Site(tmp_path, **options))
+        return made[-1]
+
+    yield make
+    for site in made:
+        site.close()
+
+
+def send(wf, site, value):
+    return wf.wps(site.wps).execute("keep", [("file", value)], mode=SYNC).wait()
+
+
+@pytest.mark.parametrize(
+    ("content", "as_text"),
+    [
+        (b"one two three", True),
+        ("µ ]]> <a & b> \t\n \u4e2d".encode() * 60_000, True),
+        (b" at its ends \n", False),
+        (b"a\rb\r\nc", False),
+        (b"not \xff utf-8", False),
+        (b"nul \x00 and \x1b", False),
+        (b"\xef\xbb\xbfmark", False),
+    ],
+)
+def test_a_text_arrives_byte_for_byte(make_site, content, as_text):
+    site = make_site()
+    url = site.file("out.txt", content.strip() if as_text else content)
+    with Workflow() as wf:
+        execution = send(wf, site, url)
+    assert site.given == [content.strip() if as_text else content]
+    assert (b"base64" not in bytes(execution.request)) == as_text
+
+
+def test_what_is_no_text_is_sent_in_base64_with_a_format_that_the_process_offers(make_site):
+    site = make_site()
+    content = bytes(range(256)) * 8000  # large enough to pass by the XML tree
+    url = site.file("out.nc", content, "application/x-netcdf; charset=binary")
+    with Workflow() as wf:
+        request = bytes(send(wf, site, url).request)
+    assert site.given == [content]
+    assert b'mimeType="application/x-netcdf" encoding="base64"' in request or (
+        b'encoding="base64" mimeType="application/x-netcdf"' in request
+    )
+
+
+def test_data_elsewhere_is_still_sent_as_its_url(make_site):
+    site = make_site()
+    with RawServer() as elsewhere, Workflow() as wf:
+        elsewhere.answer = lambda asked: [head("Content-Length: 9"), b"elsewhere"]
+        send(wf, site, elsewhere.url("/x.txt"))
+        send(wf, site, site.file("out.txt", b"own"))
+    assert [step.inputs for step in wf.steps] == [{"file": "URL"}, {"file": "content"}]
+    assert site.given == [b"elsewhere", b"own"]
+    assert b"base64" not in b"".join(elsewhere.seen)
+
+
+def test_an_output_above_the_limit_is_refused_before_anything_runs(make_site):
+    site = make_site()
+    url = site.file("out.txt", b"x" * 1001)
+    with Workflow(embed_limit=1000) as wf:
+        with pytest.raises(ReferenceRefused) as refused:
+            send(wf, site, url)
+        assert not wf.steps
+        site.file("out.txt", b"x" * 1000)
+        send(wf, site, url)
+    said = str(refused.value)
+    assert "1001 bytes" in said
+    assert "1000 bytes" in said
+    assert "embed_limit" in said
+    assert "Nothing was executed" in said
+    assert site.given == [b"x" * 1000]
+
+
+def test_the_size_that_the_process_states_is_a_limit_too(make_site):
+    site = make_site(maxsingleinputsize="1mb")
+    url = site.file("out.txt", b"x" * (2**20 + 1))
+    with Workflow() as wf, pytest.raises(ReferenceRefused, match="maximumMegabytes"):
+        send(wf, site, url)
+    assert site.posts == []
+
+
+def test_zero_embeds_nothing(make_site):
+    site = make_site()
+    url = site.file("out.txt", b"own")
+    with Workflow(embed_limit=0) as wf, pytest.raises(ReferenceRefused, match="embed_limit=0"):
+        send(wf, site, url)
+    assert site.posts == []
+
+
+@pytest.mark.parametrize("limit", [-1, 1.5, "7MB", True, None])
+def test_a_limit_that_is_no_number_of_bytes_is_refused(limit):
+    with pytest.raises(InvalidRequest, match="embed_limit"):
+        Workflow(embed_limit=limit)
+
+
+def test_a_413_means_that_nothing_ran_and_is_remembered(make_site):
+    site = make_site()
+    site.refuses = lambda size: size > 1_000_000
+    large = site.file("large.bin", b"\0" * 900_000, "application/x-netcdf")
+    small = site.file("small.bin", b"\0" * 1000, "application/x-netcdf")
+    with Workflow() as wf:
+        with pytest.raises(ReferenceRefused, match=r"413.*client_max_body_size") as refused:
+            send(wf, site, large)
+        assert "references" not in str(refused.value)
+        assert "Nothing was executed" in str(refused.value)
+        assert wf.steps[-1].state == "refused"
+        with pytest.raises(ReferenceRefused, match="before"):
+            send(wf, site, large)
+        assert len(site.posts) == 1
+        send(wf, site, small)
+    assert [len(given) for given in site.given] == [1000]
+
+
+def test_what_the_service_refuses_for_its_size_is_said_with_its_own_limit(make_site):
+    site = make_site(maxrequestsize="1mb")
+    large = site.file("large.bin", b"\0" * 900_000, "application/x-netcdf")
+    with Workflow() as wf:
+        with pytest.raises(ReferenceRefused, match="Maximum request size allowed"):
+            send(wf, site, large)
+        assert wf.steps[-1].state == "refused"
+    assert site.given == []
+
+
+def test_a_file_that_is_gone_is_not_sent(make_site):
+    site = make_site()
+    with Workflow() as wf:
+        wps = wf.wps(site.wps)
+        with pytest.raises(OutputUnavailable, match=r"404.*Nothing was executed"):
+            wps.execute("keep", [("file", f"{site.origin}/files/gone.txt")], mode=SYNC)
+    assert site.posts == []
