@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from contextvars import Token
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
@@ -17,7 +16,7 @@ from .errors import JournalError, WorkflowClosed
 from .journal import Journal
 from .markup.terminal import in_terminal
 from .pin import Pin, Route
-from .pin.links import Form, shown_link
+from .pin.links import Form
 from .record import NodeKnown, Record, Step
 from .topology import Topology, TopologySource
 from .topology.source import FileSource, FixedSource, default_sources, sources_of
@@ -487,7 +486,7 @@ class Workflow:
             closed=self.closed,
             record=self.record,
             warned=pin.warned,
-            link_to=partial(shown_link, pin),
+            link_to=pin.shown_link,
         )
 
     def __rich__(self) -> RenderableType:

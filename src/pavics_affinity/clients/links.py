@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from ..discovery import introduce
 from ..errors import InvalidRequest, OutOfScope, SteeringImpossible
-from ..pin.links import Form, link
+from ..pin.links import Form
 from .http.urls import web_url
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def link_for(session: AffinitySession, url: str, form: Form = "path") -> str:
         raise InvalidRequest(f"form is {form!r}; expected 'path' or 'query'")
     _check_scope(session, web_url(url, base="", what="what is to be linked"))
     introduce(session, url)
-    found = link(session.pin, url, form=form)
+    found = session.pin.link(url, form=form)
     if found is None:
         raise SteeringImpossible(
             f"no link leads to the workflow's node for {url}: behind a plain proxy only a request "

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..display.overview import LinkTo
 from ..display.results import Result, execution_card, result_card
 from ..errors import OutOfScope
-from ..pin.links import shown_link
 from .http.urls import web_url
 
 if TYPE_CHECKING:
@@ -64,7 +62,7 @@ def show_results(results: Results) -> str:
 
 
 def _link_to(session: AffinitySession) -> LinkTo:
-    return partial(shown_link, session.pin)
+    return session.pin.shown_link
 
 
 def _result(output: Output) -> Result:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..markup import card, clean, join, tag
-from ..record.totals import in_units
+from ..record.requests import in_units
 
 DELAY = 1.0
 """Seconds that pass before anything is shown: what is done sooner needs no bar."""

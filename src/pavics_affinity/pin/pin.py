@@ -10,12 +10,13 @@ from typing import Any, Literal, get_args
 
 from ..errors import InvalidRequest, TopologyError, UnknownNode
 from ..machineid import mint_machineid, validate_machineid
+from ..placement import name_key
 from ..record import NodeKnown
 from ..topology import Match, Topology, TopologySource
 from ..topology.checks import is_header_name
 from ..topology.urls import as_servers_read, origin_of
 from .evidence import EvidenceCheck, WarningsLog, node_named
-from .links import leads_by_itself
+from .links import Form, leads_by_itself, with_key
 from .places import Places
 from .policy import Situation, Turn
 from .site import Site, Target
@@ -351,6 +352,45 @@ class Pin:
             pinned=site.hold != "free",
             execute=execute,
         )
+
+    def link(self, url: str, *, form: Form = "path", ask_node: bool = False) -> str | None:
+        """Return a URL of the same resource that leads to the node, which stays from now on.
+
+        `form` says where a strict proxy finds the routing key; with `ask_node` the node's own URL
+        is preferred. None if only a header leads to the node: behind a plain proxy, if the
+        topology does not have the nodes' addresses. Raises as `route` does.
+        """
+        if self.node_of_url(url) is not None:
+            return url
+        target = self.hold(url)
+        topology = target.topology
+        if target.route == "direct":
+            return target.url
+        if topology is None or target.node is None or target.key is None:
+            return None
+        own = topology.to_node(url, target.node)
+        if topology.proxy != "strict" or (ask_node and own is not None):
+            return own
+        return with_key(url, target.key, form)
+
+    def shown_link(self, url: str) -> str | None:
+        """Return a URL of the same resource for a browser; None if only a header leads to the node.
+
+        Nothing is decided, requested or changed by it.
+        """
+        if self.node_of_url(url) is not None or not self.in_scope(url):
+            return url
+        for site in self.sites:
+            topology, node = site.topology, site.node or self.node
+            if topology is None or topology.covering(url) is None:
+                continue
+            if node is None or not site.has(node):
+                return None
+            at_node = self.route_policy == "direct" or site.via == "direct"
+            if at_node or topology.proxy != "strict":
+                return topology.to_node(url, node)
+            return with_key(url, name_key(self.machineid, node), "path")
+        return None
 
     # ---- which ways are open, and taking them ----
 

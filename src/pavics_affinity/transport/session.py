@@ -21,19 +21,21 @@ from ..record import NodeKnown, Record
 from ..topology.urls import checked_url, origin_of
 from ..warn import warn
 from .adapter import AffinityAdapter
-from .credentials import OriginSettings, check_headers, is_upgrade
-from .environment import environment_proxies, netrc_login
-from .times import DEFAULT_DEADLINE, Seconds, Timeout, as_timeout, deadline, in_seconds
-from .wire import shown
-from .withheld import (
+from .credentials import (
     NEUTRAL_HEADERS,
     CookiePolicy,
+    OriginSettings,
+    check_headers,
     is_login,
+    is_upgrade,
     jar_of,
     names_of,
     nothing_added,
     withhold_cookies,
 )
+from .environment import environment_proxies, netrc_login
+from .times import DEFAULT_DEADLINE, Seconds, Timeout, as_timeout, deadline, in_seconds
+from .wire import shown
 
 
 class AffinitySession(requests.Session):
