@@ -1,4 +1,4 @@
-"""The pin of one workflow: decides the route of each request, and has each answer judged."""
+"""The pin of one workflow: routes each request, and checks the evidence in each answer."""
 
 from __future__ import annotations
 
@@ -27,22 +27,9 @@ Route = Literal["auto", "proxy", "direct"]
 class Pin:
     """Machineid and node of one workflow, at each site that it uses.
 
-    Parameters
-    ----------
-    machineid : str or None
-        Validated here; None to have one minted.
-    given : bool, default True
-        Whether the user gave it, so that other tools may be sending it, too.
-    node : str, optional
-        Node that the user asks for, at the first site that is used.
-    sources : iterable of TopologySource
-        What is known of sites from the start.
-    route : {"auto", "proxy", "direct"}
-        How requests travel; see the design.
-    strict : bool
-        Whether a wrong turn raises; else it warns.
-    header : str
-        Name of the routing header where no topology names one.
+    Without a machineid, one is minted; `given` is whether the user gave it, so that other tools
+    may be sending it, too. `node` is for the first site that is used. If `strict`, an answer of
+    the wrong node raises, else it warns. `header` is used where no topology names one.
     """
 
     def __init__(
@@ -82,7 +69,7 @@ class Pin:
             self._known[0].machineid = self.machineid
         if route == "direct" and not sources:
             raise TopologyError(
-                "route='direct' needs a topology that names the nodes; give topology="
+                "route='direct' needs a topology that names the nodes; pass topology="
             )
 
     @staticmethod
@@ -179,9 +166,8 @@ class Pin:
     def is_local(self, url: str) -> bool:
         """Tell whether the URL leads, without a machineid, to any node, and so to the wrong one.
 
-        That is so at the origins of services, and where their documents put
-        outputs, whoever named the URL; unless a topology says that the outputs of
-        the services there are elsewhere.
+        It does at the origins of services, and where their documents put outputs, unless a
+        topology says that the outputs of the services there are elsewhere.
         """
         read = as_servers_read(url)
         site, match = self._find(read)
@@ -200,13 +186,9 @@ class Pin:
         return not stated and self.places.has_services(read)
 
     def adopt(self, machineid: str) -> bool:
-        """Take a machineid that an existing script brings.
+        """Take a machineid that an existing script brings; return whether it could be taken.
 
-        Returns
-        -------
-        bool
-            False if the workflow has another one that it must keep: the user
-            gave it, or something has been sent under it.
+        It could not if the user gave another one, or something was sent with another one.
         """
         with self._lock:
             if machineid == self.machineid:
@@ -524,7 +506,7 @@ class Pin:
             self.places.add_output(url)
 
     def astray(self, target: Target, answered: str, what: str, url: str) -> None:
-        """Raise or warn: another node answered, and its answer is of no use."""
+        """Raise or warn: another node answered, and its answer cannot be used."""
         if target.site is not None:
             self._evidence.lost(target.site, answered, what, url)
 
