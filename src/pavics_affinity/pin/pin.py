@@ -1,4 +1,8 @@
-"""The pin of one workflow: routes each request, and checks the evidence in each answer."""
+"""The pin of one workflow: routes each request, and checks the evidence in each answer.
+
+One module, because one lock guards the scope and the sites, and every question needs both. What is
+decided without them is in `policy`, what concerns one site in `site`.
+"""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class Site:
     def renew(self, *, thorough: bool = False) -> bool:
         """Look whether the topology has changed; return whether it has.
 
-        The node stays; the keys that lead there are found anew.
+        The node stays; the keys that lead there are found again.
         """
         return self.source is not None and self.source.renew(thorough=thorough)
 

@@ -54,9 +54,9 @@ def check_files(verify: Any, cert: Any, url: str) -> None:
     for name, path in given:
         if not isinstance(path, str | os.PathLike) or not Path(path).exists():
             raise InvalidRequest(
-                f"{shown(url)} was not asked: {name} is {path!r}, which is not the path of a file "
-                "that exists. Give one; without verify= the usual authorities are trusted, or "
-                "those that REQUESTS_CA_BUNDLE names",
+                f"{shown(url)} was not requested: {name} is {path!r}, and no such file exists. "
+                "Pass the path of one. Without verify= the usual authorities are trusted, or those "
+                "that REQUESTS_CA_BUNDLE names",
                 url=url,
             )
 
@@ -71,8 +71,8 @@ def check_headers(headers: Mapping[str, Any], url: str) -> None:
             f"{name}{value}".encode("latin-1")
         except (UnicodeError, requests.exceptions.InvalidHeader):
             raise InvalidRequest(
-                f"{shown(url)} was not asked: the header {name!r} cannot be sent. Its value must "
-                "be text without line breaks and without characters beyond Latin-1",
+                f"{shown(url)} was not requested: the header {name!r} cannot be sent. Its value "
+                "must be text without line breaks and without characters beyond Latin-1",
                 url=url,
             ) from None
 
@@ -85,7 +85,7 @@ class Origins:
         self._lock = threading.Lock()
 
     def put(self, url: str, given: OriginSettings) -> None:
-        """Keep settings for the URL's origin; what is given anew replaces what was."""
+        """Keep settings for the URL's origin; what is given again replaces what was."""
         origin = origin_of(url)
         if origin is None:
             return

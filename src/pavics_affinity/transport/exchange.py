@@ -1,4 +1,8 @@
-"""One request of a caller's with all its attempts: route, send, decide, act."""
+"""One request of a caller's with all its attempts: route, send, decide, act.
+
+One module, because a reader wants to see the whole way of a request: the loop, the facts that
+`pin.policy` needs, and what is recorded. The decisions are there, the words in `messages`.
+"""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def in_seconds(value: Seconds) -> float:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
         raise InvalidRequest(
-            f"{quoted(value)} is no duration: expected seconds above 0, or a timedelta"
+            f"{quoted(value)} is not a duration: expected seconds above 0, or a timedelta"
         )
     return float(min(seconds, threading.TIMEOUT_MAX))  # sockets take no more
 
