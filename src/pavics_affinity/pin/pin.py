@@ -505,7 +505,7 @@ class Pin:
         The whole origin is the workflow's own from now on, unless a topology knows
         the place already.
         """
-        _, match = self._find(url)
+        match = self.peek(url)
         if match is None or not (match.is_output or match.node is not None):
             self.places.add_output(url)
 
