@@ -11,7 +11,6 @@ import threading
 import weakref
 from collections.abc import Iterable
 from contextvars import Token
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,7 +20,6 @@ from .journal import Journal
 from .markup.cards import Card
 from .markup.shown import ShownAsCard
 from .pin import Pin, Route
-from .pin.links import shown_link
 from .protocol import Form
 from .record import NodeKnown, Record, Step
 from .resuming import header_of, options_of, restore
@@ -482,7 +480,7 @@ class Workflow(ShownAsCard):
             closed=self.closed,
             record=self.record,
             warned=pin.warned,
-            link_to=partial(shown_link, pin),
+            link_to=pin.shown_link,
         )
 
     # ---- its life ----

@@ -21,7 +21,6 @@ from urllib.parse import quote, unquote
 from owslib.wps import ComplexDataInput, is_complexdata
 
 from ..errors import InvalidRequest, ReferenceRefused
-from ..pin.links import link
 from ..warn import warn
 from .ogcapi.jobs import Job
 from .ogcapi.results import Results
@@ -113,7 +112,7 @@ def hand_on(session: AffinitySession, url: str, what: str) -> str:
     pin = session.pin
     if not pin.is_local(url):
         return url
-    found = link(pin, url, ask_node=pin.route_policy != "proxy")
+    found = pin.link(url, ask_node=pin.route_policy != "proxy")
     if found is not None:
         return found
     node = f"node {session.node!r}" if session.node else "the workflow's node"
