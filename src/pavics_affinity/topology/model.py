@@ -1,4 +1,8 @@
-"""Topology: the nodes and services of one site, looked up by name, URL or key."""
+"""Topology: the nodes and services of one site, looked up by name, URL or key.
+
+The module is long because it documents the public API; the work is done in the room's other
+modules.
+"""
 
 from __future__ import annotations
 
