@@ -64,7 +64,7 @@ def test_json_is_a_list_and_nothing_else(run, file):
 
 def test_json_without_findings_is_an_empty_list(run, site, tmp_path):
     run("render", site, "-o", tmp_path / "out")
-    ignored = ["--ignore", "order-differs"]  # as the topology has it
+    ignored = ["--ignore", "order-differs"]  # as in the topology
     done = run("check", tmp_path / "out", "--json", *ignored)
     assert (done.code, json.loads(done.out), done.err) == (0, [], "")
     assert run("check", tmp_path / "out", *ignored).out == "nothing found\n"
