@@ -11,13 +11,12 @@ from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..markup.cards import Card
 from ..markup.shown import ShownAsCard
 from .steps import Steps
 from .totals import Total, as_card, as_text, totals
 
 if TYPE_CHECKING:
-    pass
+    from ..markup.cards import Card
 
 LOGGER = logging.getLogger("pavics_affinity")
 LOGGER.addHandler(logging.NullHandler())

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..markup import clean
-from ..markup.cards import Card, card, strong, table, text
 
 if TYPE_CHECKING:
+    from ..markup.cards import Card
     from .requests import Request
 
 MOST = 50
@@ -110,6 +110,8 @@ def as_text(lines: Sequence[Total], dropped: int) -> str:
 
 def as_card(lines: Sequence[Total], dropped: int) -> Card:
     """Return the same as a card."""
+    from ..markup.cards import card, strong, table, text
+
     rows = [line.cells() for line in lines[:MOST]]
     notes = [text(note) for note in _left_out(lines, dropped)]
     count = sum(line.requests for line in lines)

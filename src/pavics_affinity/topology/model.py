@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import PlacementUndetermined, SteeringImpossible, UnknownNode, UnknownService
-from ..markup.cards import Card
 from ..markup.shown import ShownAsCard
 from ..placement import NginxConsistentHash, NginxHash, Rendezvous, name_key
 from .checks import check, some
@@ -19,7 +18,7 @@ from .placing import Placing, Resolve
 from .urls import join_host
 
 if TYPE_CHECKING:
-    pass
+    from ..markup.cards import Card
 
 ProxyStyle = Literal["plain", "strict"]
 

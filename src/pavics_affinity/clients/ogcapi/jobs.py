@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from urllib.parse import urlsplit
 
 from ...errors import ExecutionTimeout, InvalidRequest, UnknownOutput
-from ...markup.cards import Card
 from ...markup.shown import ShownAsCard
 from ...record import Step, StepState, operation
 from ...transport.wire import shown
@@ -28,6 +27,7 @@ from .results import Results, output_of, text_of
 from .states import ENDED, state_of
 
 if TYPE_CHECKING:
+    from ...markup.cards import Card
     from ...transport import AffinitySession
 
 T = TypeVar("T")

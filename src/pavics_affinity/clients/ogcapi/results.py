@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeGuard
 from lxml import etree
 
 from ...errors import OutOfScope, UnknownOutput
-from ...markup.cards import Card
 from ...markup.shown import ShownAsCard
 from ..http.answers import Answer
 from ..http.urls import web_url
@@ -22,6 +21,7 @@ from ..wps.descriptions import near
 from .problems import expect_json, is_json
 
 if TYPE_CHECKING:
+    from ...markup.cards import Card
     from ...transport import AffinitySession
 
 _QUALIFIED = frozenset({"value", "mediaType", "encoding", "schema"})

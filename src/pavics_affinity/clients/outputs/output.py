@@ -15,7 +15,6 @@ from lxml import etree
 
 from ...errors import OutOfScope, OutputUnavailable
 from ...markup import without_login
-from ...markup.cards import Card
 from ...markup.shown import ShownAsCard
 from ..http import xml
 from ..http.answers import MAX_DOCUMENT
@@ -33,6 +32,7 @@ from .transfer import Expected
 if TYPE_CHECKING:
     import xarray
 
+    from ...markup.cards import Card
     from ...transport import AffinitySession
 
 #: `Output.json` and `Output.text` hold it in memory, and refuse what is larger.

@@ -24,7 +24,6 @@ from ...errors import (
     ServiceError,
     UnknownOutput,
 )
-from ...markup.cards import Card
 from ...markup.shown import ShownAsCard
 from ...record import Step
 from ...transport import ambient_session
@@ -42,6 +41,7 @@ from .raw import RawOutput
 from .status import LEAST_PAUSE, StatusDocument
 
 if TYPE_CHECKING:
+    from ...markup.cards import Card
     from ...transport import AffinitySession
 
 _ASYNC_TIMEOUT = (10.0, 60.0)
