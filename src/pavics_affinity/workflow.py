@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Self
 from .clients.links import headers_for, link_for
 from .errors import WorkflowClosed
 from .journal import Journal
-from .markup.cards import Card
 from .markup.shown import ShownAsCard
 from .pin import Pin, Route
 from .protocol import Form
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from .clients.wps.execution import Execution
     from .clients.wps.service import WebProcessingService
     from .display.overview import Overview
+    from .markup.cards import Card
 
 TopologyLike = Topology | TopologySource | str | os.PathLike[str]
 

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from ..markup import clean
-from ..markup.cards import Card, card, strong, table, text
 from ..markup.shown import ShownAsCard
 from .steps import Steps
 
 if TYPE_CHECKING:
-    pass
+    from ..markup.cards import Card
 
 LOGGER = logging.getLogger("pavics_affinity")
 LOGGER.addHandler(logging.NullHandler())
@@ -174,6 +173,8 @@ def as_text(lines: Sequence[Total], dropped: int) -> str:
 
 def as_card(lines: Sequence[Total], dropped: int) -> Card:
     """Return the same as a card."""
+    from ..markup.cards import card, strong, table, text
+
     rows = [line.cells() for line in lines[:MOST]]
     notes = [text(note) for note in _left_out(lines, dropped)]
     count = sum(line.requests for line in lines)

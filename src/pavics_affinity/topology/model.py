@@ -19,7 +19,6 @@ from ..errors import (
     UnknownNode,
     UnknownService,
 )
-from ..markup.cards import Card
 from ..markup.shown import ShownAsCard
 from ..placement import NginxConsistentHash, NginxHash, Rendezvous
 from ..protocol import DEFAULT_HEADER, name_key
@@ -37,10 +36,9 @@ from .parts import (
 )
 from .placing import Placing, Resolve
 from .schema import COUNT, COUNT_OR_AUTO, EVIDENCE, FLAG, HEADER, TEXT, changed, check, one_of
-from .show import as_card
 
 if TYPE_CHECKING:
-    pass
+    from ..markup.cards import Card
 
 ProxyStyle = Literal["plain", "strict"]
 
@@ -350,6 +348,8 @@ class Topology(ShownAsCard):
     # ---- for people ----
 
     def _card(self) -> Card:
+        from .show import as_card
+
         facts = {
             "proxy": self.proxy,
             "header": self.header,

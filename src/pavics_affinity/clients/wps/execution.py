@@ -24,7 +24,6 @@ from ...errors import (
     ServiceError,
     UnknownOutput,
 )
-from ...markup.cards import Card
 from ...markup.suggest import suggest
 from ...record import Step, StepState
 from ...record.steps import digest_of
@@ -42,6 +41,7 @@ from . import submission
 from .inputs import ExecuteRequest
 
 if TYPE_CHECKING:
+    from ...markup.cards import Card
     from ...transport import AffinitySession
 
 #: OWSLib's words for the status of an execution, and what its step is then.
