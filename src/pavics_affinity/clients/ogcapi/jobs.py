@@ -166,7 +166,7 @@ class Job(Followed, dict[str, Any]):
         ExecutionTimeout
             The server continues to run it; wait again.
         StatusLost
-            Its status document is gone, or cannot be read any more.
+            Its status document is gone, or can no longer be read.
         BackendUnavailable, ServiceUnreachable, AffinityLost
             As every request.
         """

@@ -250,8 +250,8 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
     def _submit(self, request: ExecuteRequest) -> etree._Element:
         """Send a request, once, as `submitRequest`.
 
-        What an earlier process sent, by the workflow's journal, is not sent again: the root
-        is then that of the status document, or of the answer kept.
+        A request that is in the workflow's journal is not sent again. The root is then the
+        status document's, or the root of the answer in the journal.
         """
         self.request = request.document
         url, steps = self.url or "", self.session.record.steps
