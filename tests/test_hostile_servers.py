@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import gzip
 import itertools
 import time
@@ -570,6 +571,8 @@ ODD_HEADERS: dict[str, list[str]] = {
 }
 
 
+# The sockets of two lengths, or of a chunk beyond numbers, are closed only with their garbage.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("odd", ODD_HEADERS)
 @pytest.mark.parametrize("client", CLIENTS)
 def test_odd_headers_are_an_error_of_ours_or_nothing(server, wf, client, odd):
@@ -585,6 +588,7 @@ def test_odd_headers_are_an_error_of_ours_or_nothing(server, wf, client, odd):
         else:
             assert client is text  # which takes any text for one
     assert spent.megabytes < MARGIN
+    gc.collect()
 
 
 def answered_by(server: RawServer, evidence: list[str]) -> Workflow:

@@ -11,17 +11,14 @@ import threading
 import weakref
 from collections.abc import Iterable
 from contextvars import Token
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from .clients.links import headers_for, link_for
 from .errors import WorkflowClosed
 from .journal import Journal
-from .markup.cards import Card
 from .markup.shown import ShownAsCard
 from .pin import Pin, Route
-from .pin.links import shown_link
 from .protocol import Form
 from .record import NodeKnown, Record, Step
 from .resuming import header_of, options_of, restore
@@ -42,6 +39,7 @@ if TYPE_CHECKING:
     from .clients.wps.execution import Execution
     from .clients.wps.service import WebProcessingService
     from .display.overview import Overview
+    from .markup.cards import Card
 
 TopologyLike = Topology | TopologySource | str | os.PathLike[str]
 
@@ -492,7 +490,7 @@ class Workflow(ShownAsCard):
             closed=self.closed,
             record=self.record,
             warned=pin.warned,
-            link_to=partial(shown_link, pin),
+            link_to=pin.shown_link,
         )
 
     # ---- its life ----

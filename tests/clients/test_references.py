@@ -96,7 +96,7 @@ def test_behind_a_plain_proxy_of_which_nothing_is_known_nothing_is_sent(cluster,
         ComplexDataInput(output.reference),
         output.reference + "?x=1",
     ):
-        with pytest.raises(ReferenceRefused, match="a service that fetches it sends no machineid"):
+        with pytest.raises(ReferenceRefused, match="A service that fetches it sends no machineid"):
             wps.execute("wordcounter", [("text", value)])
     assert len(cluster.executions()) == before
 

@@ -232,11 +232,11 @@ _TRANSPORT = (
     ),
     Plant(
         "transport: a cookie goes to hosts below the one that set it",
-        "transport/withheld.py",
+        "transport/credentials.py",
         "else host == home",
         "else host.endswith(home)",
         (
-            "transport/test_withheld.py::test_a_cookie_goes_to_the_host_that_set_it_and_below_it_only_with_a_domain",
+            "transport/test_credentials.py::test_a_cookie_goes_to_the_host_that_set_it_and_below_it_only_with_a_domain",
         ),
     ),
     Plant(

@@ -155,6 +155,24 @@ def test_an_unknown_node_is_refused_with_the_names_of_those_there_are():
         pin_at(site(), node="n9")
 
 
+def test_looking_at_a_url_changes_nothing_and_holding_it_pins():
+    bare = Pin("a1b2")
+    bare.add_scope(FP)
+    for pin in (bare, pin_at(site())):
+        before = pin.state()
+        for url in (FP, f"{FP}/x", "http://10.0.0.2:8093/outputs/x.nc", "http://else.example/"):
+            pin.peek(url)
+            pin.is_local(url)
+            pin.is_outside(url)
+            pin.shown_link(url)
+        assert (pin.state(), pin.node, pin.pinned) == (before, None, False)
+        held = pin.hold(FP)
+        assert pin.pinned
+        assert pin.route(FP).node == held.node
+    assert bare.is_outside("http://else.example/")
+    assert not bare.is_outside(FP)
+
+
 def test_a_node_cannot_be_asked_for_where_nothing_is_known():
     pin = Pin("a1b2", node="n1")
     pin.add_scope(FP)

@@ -393,7 +393,7 @@ BY_HEADER_OR_QUERY = 'map $http_machineid $key { "" $arg_machineid; default $htt
         ("", "$HTTP_X_Workflow_Id", "x-workflow-id"),
         (BY_HEADER_OR_QUERY, "$key", "machineid"),
         (
-            # header, path, query, cookie; what is ill formed is no key
+            # header, path, query, cookie; an ill-formed value is not a key
             'map $request_uri $in_path { default ""; "~^/\\.affinity/(?<apk>[\\w.~-]+)/" $apk; }\n'
             'map $arg_machineid $k3 { "" $cookie_machineid; default $arg_machineid; }\n'
             'map $in_path $k2 { "" $k3; default $in_path; }\n'

@@ -21,10 +21,11 @@ PROGRAM = ("subprocess", "ProcessPoolExecutor", "distributed")
 
 def needs(item: pytest.Item, names: tuple[str, ...]) -> bool:
     """Return whether a test, one of its fixtures or its parameters can use one of the names."""
-    return any(_verdict(each, names) for each in _used_by(item))
+    return any(uses(each, names) for each in _used_by(item))
 
 
-def _verdict(value: Any, names: tuple[str, ...]) -> bool:
+def uses(value: Any, names: tuple[str, ...]) -> bool:
+    """Return whether a function, or what it calls, uses one of the names."""
     if not isinstance(value, FunctionType):
         return _uses(value, names, set())
     if (value, names) not in _VERDICTS:

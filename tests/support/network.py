@@ -23,6 +23,7 @@ def is_loopback(host: str | bytes | None) -> bool:
     if text in ("", socket.gethostname().lower()) or text.endswith("localhost"):
         return True
     address = _address(host)
+    address = getattr(address, "ipv4_mapped", None) or address
     return address is not None and (address.is_loopback or address.is_unspecified)
 
 
@@ -64,6 +65,7 @@ class LoopbackOnly:
             if internet and sock.type == socket.SOCK_STREAM and not is_loopback(address[0]):
                 test = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0]
                 self.refused.append(f"{address[0]}:{address[1]} by {test}")
+                sock.close()  # clients close it only after an OSError
                 raise NetworkUsed(
                     f"{test} tried to connect to {address[0]}:{address[1]}. Only loopback may be "
                     "reached in a test: start a server on 127.0.0.0/8, or use a name that does "

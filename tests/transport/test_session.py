@@ -321,7 +321,7 @@ def test_a_silent_server_is_reported_when_the_read_timeout_ends(proxy):
 @pytest.mark.parametrize("value", [0, -1, "5", float("nan"), True, timedelta(0)])
 def test_what_is_no_duration_is_refused(value):
     for option in ("timeout", "deadline"):
-        with pytest.raises(InvalidRequest, match="is no duration: expected seconds above 0"):
+        with pytest.raises(InvalidRequest, match="is not a duration: expected seconds above 0"):
             AffinitySession(Pin("a1b2"), **{option: value})
 
 

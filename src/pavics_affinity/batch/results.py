@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..clients.progress import Move, bar
 from ..errors import AffinityWarning, NothingSentWarning, WorkflowClosed
-from ..markup.cards import Card
 from ..markup.shown import ShownAsCard
 from ..record.steps import ENDED
 from ..warn import warn
@@ -22,6 +21,8 @@ from .task import running_here
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from ..markup.cards import Card
 
 Order = Literal["as_completed", "input"]
 OnError = Literal["raise", "return"]

@@ -69,15 +69,7 @@ def command(
         click.echo(changes.diff, nl=False)
     else:
         _show(changes, output)
-    notes = _notes(site, style)
-    if not no_compose:
-        notes += _notes_of_containers(site, changes)
-    notes += [
-        f"{name} is not written by render, and nginx reads it, too; if it serves the same "
-        "services, move it away"
-        for name in changes.foreign
-    ]
-    for note in notes:
+    for note in _notes(site, style, changes, compose=not no_compose):
         click.echo(f"note: {note}", err=True)
     if not show_diff and (changes.written or changes.removed):
         click.echo(f"next: {_next(output, changes)}", err=True)
@@ -103,55 +95,56 @@ def _show(changes: Changes, output: str) -> None:
         click.echo("nothing has changed")
 
 
-def _notes(site: Topology, style: Style) -> list[str]:
-    notes = []
-    if style == "strict" and site.proxy != "strict":
-        notes.append(
-            'the topology says proxy = "plain", and this proxy is strict; write proxy = "strict" '
-            "into the file, so that clients that read it name their node"
-        )
-    if style == "strict" and site.evidence is None:
-        notes.append(
-            "the topology has no evidence, and this proxy names the node that answered; write "
-            f'evidence = "{DEFAULT_EVIDENCE}" into the file, so that clients that read it check it'
-        )
-    if style == "plain" and site.proxy == "strict":
-        notes.append(
-            'the topology says proxy = "strict", and this proxy is plain: clients that read the '
-            'file would name nodes that it does not know; write proxy = "plain"'
-        )
-    unnamed = [service for service in site.services if service.url is None and not service.publish]
-    if style == "strict" and unnamed:
-        notes.append(
-            f"{', '.join(service.name for service in unnamed)}: no url and no publish, so the "
-            "document gives clients the port on which nginx listens; if users use another, write "
-            "url"
-        )
-    names = named_hosts(site) if style == "strict" or site.evidence else []
-    if names:
-        notes.append(
-            f"{', '.join(names)}: nginx shows addresses, so answers to a key that names no node "
-            "have no evidence there; give addresses instead of names"
-        )
-    return notes
-
-
-def _notes_of_containers(site: Topology, changes: Changes) -> list[str]:
-    notes = []
-    hosts = {s.name: str(s.listen or "").rpartition(":")[0] for s in site.services}
+def _notes(site: Topology, style: Style, changes: Changes, *, compose: bool) -> list[str]:
+    strict = style == "strict"
+    services = site.services
+    unnamed = [each.name for each in services if each.url is None and not each.publish]
+    named = named_hosts(site) if strict or site.evidence else []
+    hosts = {each.name: str(each.listen or "").rpartition(":")[0] for each in services}
     anywhere = {"", "*", "0.0.0.0", "[::]"}  # noqa: S104 - compared, nothing is bound
     bound = [name for name, host in hosts.items() if host not in anywhere]
-    if bound:
-        notes.append(
+    notes = [
+        (
+            strict and site.proxy != "strict",
+            'the topology says proxy = "plain", and this proxy is strict; write proxy = "strict" '
+            "into the file, so that clients that read it name their node",
+        ),
+        (
+            strict and site.evidence is None,
+            "the topology has no evidence, and this proxy names the node that answered; write "
+            f'evidence = "{DEFAULT_EVIDENCE}" into the file, so that clients that read it check it',
+        ),
+        (
+            not strict and site.proxy == "strict",
+            'the topology says proxy = "strict", and this proxy is plain: clients that read the '
+            'file would name nodes that it does not know; write proxy = "plain"',
+        ),
+        (
+            strict and unnamed,
+            f"{', '.join(unnamed)}: no url and no publish, so the document gives clients the port "
+            "on which nginx listens; if users use another, write url",
+        ),
+        (
+            named,
+            f"{', '.join(named)}: nginx shows addresses, so answers to a key that names no node "
+            "have no evidence there; give addresses instead of names",
+        ),
+        (
+            compose and bound,
             f"{', '.join(bound)}: listen names an address, which a container does not have; with "
-            "docker-compose give only the port, otherwise use --no-compose"
-        )
-    if MAIN_FILE in changes.replaced:
-        notes.append(
+            "docker-compose give only the port, otherwise use --no-compose",
+        ),
+        (
+            compose and MAIN_FILE in changes.replaced,
             f"a running container still sees the old {MAIN_FILE}, which is mounted as a single "
-            "file: docker-compose up -d --force-recreate proxy"
-        )
-    return notes
+            "file: docker-compose up -d --force-recreate proxy",
+        ),
+    ]
+    return [text for applies, text in notes if applies] + [
+        f"{name} is not written by render, and nginx reads it, too; if it serves the same "
+        "services, move it away"
+        for name in changes.foreign
+    ]
 
 
 def _next(output: str, changes: Changes) -> str:

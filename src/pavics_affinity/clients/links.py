@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 from ..discovery import introduce
 from ..errors import InvalidRequest, OutOfScope, SteeringImpossible
-from ..pin.links import link
 from ..protocol import Form
 from .http.urls import web_url
 
@@ -57,7 +56,7 @@ def link_for(session: AffinitySession, url: str, form: Form = "path") -> str:
         raise InvalidRequest(f"form is {form!r}; expected 'path' or 'query'")
     _check_scope(session, web_url(url, base="", what="what the link is for"))
     introduce(session, url)
-    found = link(session.pin, url, form=form)
+    found = session.pin.link(url, form=form)
     if found is None:
         raise SteeringImpossible(
             f"no link leads to the workflow's node for {url}: behind a plain proxy only a request "

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..display.progress import NotebookBar
 from ..errors import MissingExtra
 
 #: Moves a bar to a position, with a few words beside it.
@@ -39,6 +38,8 @@ def bar(wanted: bool | None, **options: Any) -> Iterator[Move]:
         yield lambda position, words: None
         return
     if in_notebook():
+        from ..display.progress import NotebookBar
+
         with NotebookBar(options["desc"], options.get("total"), options["unit"]) as page:
             yield page.move
         return

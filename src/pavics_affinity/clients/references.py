@@ -21,7 +21,6 @@ from urllib.parse import quote, unquote
 from owslib.wps import ComplexDataInput, is_complexdata
 
 from ..errors import InvalidRequest, ReferenceRefused
-from ..pin.links import link
 from ..warn import warn
 from .embedding import REMEDIES, Attached, Embedded, attach
 from .ogcapi.jobs import Job
@@ -137,7 +136,7 @@ def _leading(session: AffinitySession, url: str) -> str | None:
     pin = session.pin
     if not pin.is_local(url):
         return url
-    return link(pin, url, ask_node=pin.route_policy != "proxy")
+    return pin.link(url, ask_node=pin.route_policy != "proxy")
 
 
 def _cause(session: AffinitySession, url: str, what: str) -> str:

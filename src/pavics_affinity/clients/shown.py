@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..display.overview import LinkTo
 from ..display.results import Result, execution_card, result_card
 from ..errors import OutOfScope
 from ..markup.cards import Card
-from ..pin.links import shown_link
 from .http.urls import web_url
 
 if TYPE_CHECKING:
@@ -65,7 +63,7 @@ def show_results(results: Results) -> Card:
 
 
 def _link_to(session: AffinitySession) -> LinkTo:
-    return partial(shown_link, session.pin)
+    return session.pin.shown_link
 
 
 def _result(output: Output) -> Result:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ..markup import cards, clean
 from ..record import NodeKnown, Record, Step, StepState
-from ..record.totals import in_units
+from ..record.requests import in_units
 
 MOST_STEPS = 50
 MOST_OUTPUTS = 8

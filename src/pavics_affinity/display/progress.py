@@ -15,7 +15,7 @@ from typing import Any, Self
 from ..markup import clean
 from ..markup.cards import Card, Progress, card, styled, text
 from ..markup.html import in_notebook
-from ..record.totals import in_units
+from ..record.requests import in_units
 
 DELAY = 1.0
 """Seconds before anything is shown: what ends sooner needs no bar."""

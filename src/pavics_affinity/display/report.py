@@ -12,7 +12,7 @@ from importlib import metadata
 
 from ..markup import clean
 from ..record import Step
-from ..record.totals import in_units
+from ..record.requests import in_units
 from .overview import Overview, clock, describe_state
 
 MOST_REQUESTS = 30

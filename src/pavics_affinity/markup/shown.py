@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .cards import Card
-from .html import in_notebook
-from .terminal import in_terminal
-
+# The renderers are imported when something is shown.
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from .cards import Card
 
 
 class ShownAsCard:
@@ -19,7 +18,11 @@ class ShownAsCard:
         raise NotImplementedError
 
     def _repr_html_(self) -> str:
+        from .html import in_notebook
+
         return in_notebook(self._card())
 
     def __rich__(self) -> RenderableType:
+        from .terminal import in_terminal
+
         return in_terminal(self._card())

@@ -31,20 +31,8 @@ def site_name(topology: Topology) -> str:
 def choose(topology: Topology, machineid: str, among: Iterable[str]) -> str | None:
     """Take the node with the fewest open workflows per weight, and count one more there.
 
-    Parameters
-    ----------
-    topology : Topology
-        The site.
-    machineid : str
-        Decides between equals, so that processes that start at the same
-        instant do not all begin with the same node.
-    among : iterable of str
-        Names of the nodes that may be taken.
-
-    Returns
-    -------
-    str or None
-        None where `among` is empty.
+    The machineid decides between equals, so that processes that start at the same instant do not
+    all begin with the same node. None if `among` is empty.
     """
     weights = {name: topology.node(name).weight for name in among}
     if not weights:
@@ -62,23 +50,9 @@ def choose(topology: Topology, machineid: str, among: Iterable[str]) -> str | No
 def mint(topology: Topology, service: Service, among: Iterable[str]) -> tuple[str, str] | None:
     """Mint an id that lands by itself on a little used node, and count one more there.
 
-    Of at most `MOST_DRAWS` fresh ids it is the first that lands on the least used
-    node, else the one that lands on the least used of those that were hit.
-
-    Parameters
-    ----------
-    topology : Topology
-        The site.
-    service : Service
-        Its hash decides.
-    among : iterable of str
-        Names of the nodes that may be taken.
-
-    Returns
-    -------
-    tuple of machineid and node, or None
-        None where no id landed on a node that may be taken, or where ids land
-        cannot be predicted.
+    Of at most `MOST_DRAWS` fresh ids it is the first that lands on the least used node, else the
+    one that lands on the least used of those that were hit. Returns the id and its node; None if
+    no id landed on a node that may be taken, or it cannot be predicted where ids land.
     """
     weights = {name: topology.node(name).weight for name in among}
     try:

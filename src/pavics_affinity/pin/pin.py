@@ -1,4 +1,8 @@
-"""The pin of one workflow: decides the route of each request, and has each answer judged."""
+"""The pin of one workflow: routes each request, and checks the evidence in each answer.
+
+One module, because one lock guards the scope and the sites, and every question needs both. What is
+decided without them is in `policy`, what concerns one site in `site`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from typing import Any, Literal, get_args
 
 from ..errors import InvalidRequest, TopologyError, UnknownNode
 from ..machineid import mint_machineid, validate_machineid
-from ..protocol import is_header_name
+from ..protocol import Form, is_header_name, name_key, with_key
 from ..record import NodeKnown
 from ..topology import Match, Topology, TopologySource
 from ..topology.urls import as_servers_read, origin_of
@@ -26,22 +30,9 @@ Route = Literal["auto", "proxy", "direct"]
 class Pin:
     """Machineid and node of one workflow, at each site that it uses.
 
-    Parameters
-    ----------
-    machineid : str or None
-        Validated here; None to have one minted.
-    given : bool, default True
-        Whether the user gave it, so that other tools may be sending it, too.
-    node : str, optional
-        Node that the user asks for, at the first site that is used.
-    sources : iterable of TopologySource
-        What is known of sites from the start.
-    route : {"auto", "proxy", "direct"}
-        How requests travel; see the design.
-    strict : bool
-        Whether a wrong turn raises; else it warns.
-    header : str
-        Name of the routing header where no topology names one.
+    Without a machineid, one is minted; `given` is whether the user gave it, so that other tools
+    may be sending it, too. `node` is for the first site that is used. If `strict`, an answer of
+    the wrong node raises, else it warns. `header` is used where no topology names one.
     """
 
     def __init__(
@@ -81,7 +72,7 @@ class Pin:
             self._known[0].machineid = self.machineid
         if route == "direct" and not sources:
             raise TopologyError(
-                "route='direct' needs a topology that names the nodes; give topology="
+                "route='direct' needs a topology that names the nodes; pass topology="
             )
 
     @staticmethod
@@ -178,9 +169,8 @@ class Pin:
     def is_local(self, url: str) -> bool:
         """Tell whether the URL leads, without a machineid, to any node, and so to the wrong one.
 
-        That is so at the origins of services, and where their documents put
-        outputs, whoever named the URL; unless a topology says that the outputs of
-        the services there are elsewhere.
+        It does at the origins of services, and where their documents put outputs, unless a
+        topology says that the outputs of the services there are elsewhere.
         """
         read = as_servers_read(url)
         site, match = self._find(read)
@@ -199,13 +189,9 @@ class Pin:
         return not stated and self.places.has_services(read)
 
     def adopt(self, machineid: str) -> bool:
-        """Take a machineid that an existing script brings.
+        """Take a machineid that an existing script brings; return whether it could be taken.
 
-        Returns
-        -------
-        bool
-            False if the workflow has another one that it must keep: the user
-            gave it, or something has been sent under it.
+        It could not if the user gave another one, or something was sent with another one.
         """
         with self._lock:
             if machineid == self.machineid:
@@ -352,6 +338,45 @@ class Pin:
             execute=execute,
         )
 
+    def link(self, url: str, *, form: Form = "path", ask_node: bool = False) -> str | None:
+        """Return a URL of the same resource that leads to the node, which stays from now on.
+
+        `form` says where a strict proxy finds the routing key; with `ask_node` the node's own URL
+        is preferred. None if only a header leads to the node: behind a plain proxy, if the
+        topology does not have the nodes' addresses. Raises as `route` does.
+        """
+        if self.node_of_url(url) is not None:
+            return url
+        target = self.hold(url)
+        topology = target.topology
+        if target.route == "direct":
+            return target.url
+        if topology is None or target.node is None or target.key is None:
+            return None
+        own = topology.to_node(url, target.node)
+        if topology.proxy != "strict" or (ask_node and own is not None):
+            return own
+        return with_key(url, target.key, form)
+
+    def shown_link(self, url: str) -> str | None:
+        """Return a URL of the same resource for a browser; None if only a header leads to the node.
+
+        Nothing is decided, requested or changed by it.
+        """
+        if self.node_of_url(url) is not None or not self.in_scope(url):
+            return url
+        for site in self.sites:
+            topology, node = site.topology, site.node or self.node
+            if topology is None or topology.covering(url) is None:
+                continue
+            if node is None or not site.has(node):
+                return None
+            at_node = self.route_policy == "direct" or site.via == "direct"
+            if at_node or topology.proxy != "strict":
+                return topology.to_node(url, node)
+            return with_key(url, name_key(self.machineid, node), "path")
+        return None
+
     # ---- which ways are open, and taking them ----
 
     def can_go_direct(self, url: str, target: Target) -> bool:
@@ -479,12 +504,12 @@ class Pin:
         The whole origin is the workflow's own from now on, unless a topology knows
         the place already.
         """
-        _, match = self._find(url)
+        match = self.peek(url)
         if match is None or not (match.is_output or match.node is not None):
             self.places.add_output(url)
 
     def astray(self, target: Target, answered: str, what: str, url: str) -> None:
-        """Raise or warn: another node answered, and its answer is of no use."""
+        """Raise or warn: another node answered, and its answer cannot be used."""
         if target.site is not None:
             self._evidence.lost(target.site, answered, what, url)
 

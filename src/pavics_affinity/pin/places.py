@@ -13,15 +13,9 @@ _ALIKE_ON_ALL = frozenset({"getcapabilities", "describeprocess"})
 class Places:
     """Origins of services, and origins at which their documents put outputs.
 
-    A plain proxy leads a request without a machineid to any node, whatever its
-    path. So a URL at such an origin is the workflow's own, whichever document
-    named it, and whether the process ran at once or as a job. Data elsewhere is
-    everybody's.
-
-    Parameters
-    ----------
-    state : iterable of lists
-        What `state` of another gave.
+    A plain proxy leads a request without a machineid to any node, whatever its path. So a URL at
+    such an origin is the workflow's own, whichever document named it, and whether the process ran
+    at once or as a job. Data elsewhere is not. `state` is that of another one.
     """
 
     def __init__(self, state: Iterable[Iterable[str]] = ((), (), ())) -> None:

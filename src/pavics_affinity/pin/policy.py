@@ -49,7 +49,7 @@ class Evidence:
     node: str | None = None  # the workflow's, now
     hold: Hold = "free"
     under_way: bool = False  # an Execute is
-    renewed: bool | None = None  # whether the topology has changed; None if nobody looked
+    renewed: bool | None = None  # whether the topology has changed; None if it was not looked at
 
 
 def weigh(e: Evidence) -> Verdict:

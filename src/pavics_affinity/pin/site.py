@@ -104,13 +104,8 @@ class Site:
     def mint(self, wanted: str | None) -> str | None:
         """Mint a machineid that lands by itself on the node wanted, else on a little used one.
 
-        Without a node wanted, the one that is found is settled, so that the next
-        workflow takes another.
-
-        Returns
-        -------
-        str or None
-            None where nothing can be said before a service is used.
+        Without a node wanted, the one that is found is settled, so that the next workflow takes
+        another. None if nothing can be said before a service is used.
         """
         topology = self.topology
         if topology is None:
@@ -132,7 +127,7 @@ class Site:
     def renew(self, *, thorough: bool = False) -> bool:
         """Look whether the topology has changed; return whether it has.
 
-        The node stays; the keys that lead there are found anew.
+        The node stays; the keys that lead there are found again.
         """
         return self.source is not None and self.source.renew(thorough=thorough)
 
@@ -156,7 +151,7 @@ class Site:
                 return
             takers = list(self._takers(self.topology, match.service))
             if chosen in takers:
-                # Whoever keeps the id and comes back with it comes to this node.
+                # The id leads to this node in later processes, too.
                 self.settle(chosen, "predicted")
                 return
             chosen = load.choose(self.topology, self.machineid, takers)
@@ -273,7 +268,7 @@ class Site:
             kind = UnknownNode if self._asked_for else BackendUnavailable
             raise kind(
                 f"service {match.service.name!r} has no backend on node {self.node!r}, where the "
-                f"files of workflow {self.machineid!r} are; it is on: {offers}",
+                f"files of workflow {self.machineid!r} are. It is on: {offers}",
                 machineid=self.machineid,
                 node=self.node,
             )

@@ -1,9 +1,8 @@
 """What a workflow did: each request, and each step of its chain, in bounded memory."""
 
 from .call import Call, calling, current_call, following, operation
-from .requests import LOGGER, NodeKnown, Record, Request
+from .requests import LOGGER, NodeKnown, Record, Request, Total
 from .steps import Step, Steps, StepState
-from .totals import Total
 
 __all__ = [
     "LOGGER",

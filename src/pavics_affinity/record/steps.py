@@ -116,7 +116,7 @@ class Step:
             raise
 
     def not_sent(self) -> None:
-        """Note that nobody can have seen the request."""
+        """Note that no server can have seen the request."""
         self.state, self.ended = "not sent", time.time()
         if self.started:
             self._event("not sent")
@@ -134,15 +134,7 @@ class Step:
     # ---- told by the client ----
 
     def refused(self, error: BaseException, *, ran: bool) -> None:
-        """Note that the server answered with an exception.
-
-        Parameters
-        ----------
-        error : BaseException
-            What it said.
-        ran : bool
-            Whether the process may have run, and failed.
-        """
+        """Note that the server answered with an exception; `ran` if the process may have run."""
         self.state = "failed" if ran else "refused"
         self.ended, self.message = time.time(), without_login(str(error))
         self._event("ended" if ran else "refused")
@@ -157,16 +149,9 @@ class Step:
         outputs: Mapping[str, str] | None = None,
         answer: bytes | None = None,
     ) -> None:
-        """Take over what a response or status document says.
+        """Take over what a response or status document says; None leaves what was.
 
-        Parameters
-        ----------
-        state : str
-            See `Step`.
-        percent, message, location, outputs
-            See `Step`; None leaves what was.
-        answer : bytes, optional
-            The document, where it is the whole result and will not be had again.
+        `answer` is the document, if it is the whole result and cannot be fetched again.
         """
         # A document may name URLs with user and password, and a step is shown as it is.
         location = None if location is None else without_login(location)
@@ -246,22 +231,17 @@ class Steps:
             return step
 
     def restore(self, steps: list[Step], *, replay: bool) -> None:
-        """Take over the steps of an earlier process.
+        """Take over the steps of an earlier process, in their order.
 
-        Parameters
-        ----------
-        steps : list of Step
-            In their order.
-        replay : bool
-            Whether a request that is the same as one of theirs is answered with
-            what that one came to, once each, rather than sent.
+        With `replay`, a request that is the same as one of theirs is not sent: it is answered with
+        what that one came to, once each.
         """
         with self._lock:
             for step in steps:
                 step._tell = self.listener
                 self._steps.append(step)
                 self._count = max(self._count, step.number)
-                # What did not run, or failed, may be tried anew.
+                # What did not run, or failed, may be tried again.
                 if replay and step.state not in ("not sent", "refused", "failed"):
                     self._recallable.setdefault(step.digest, deque()).append(step)
 

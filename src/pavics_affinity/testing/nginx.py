@@ -23,6 +23,15 @@ _NAME = "proxy"
 _START_SECONDS = 30.0
 _RELOAD_SECONDS = 30.0
 _QUIET_SECONDS = 0.05
+_MAIN = """\
+worker_processes {workers};
+events {{ worker_connections 1024; }}
+http {{
+  default_type application/octet-stream;
+  client_max_body_size 1g;
+  include /etc/nginx/conf.d/*.conf;
+}}
+"""
 _TYPES = "types { text/html html; text/xml xml; application/json json; }\n"
 _ENDED = re.compile(r"(\d+)#\d+: (?:gracefully shutting down|exiting)|worker process (\d+) exited")
 
@@ -130,11 +139,9 @@ class Nginx:
         ClusterError
             nginx refuses the files, with its words; the earlier ones are back.
         """
-        written = {name: self._moved(text) for name, text in files.items()}
-        main = written.get("nginx.conf")
-        written["nginx.conf"] = self._main() if main is None else self._adapted(main)
-        if main is not None:
-            written.setdefault("mime.types", _TYPES)
+        given = {"nginx.conf": _MAIN.format(workers=self._workers), "mime.types": _TYPES, **files}
+        written = {name: self._moved(text) for name, text in given.items()}
+        written["nginx.conf"] = self._adapted(written["nginx.conf"])
         before = self._files
         self._replace(written)
         test = subprocess.run(  # noqa: S603 - the nginx that was found
@@ -200,23 +207,8 @@ class Nginx:
         # Before it has read its configuration, nginx logs to the compiled-in path.
         return [self._nginx, "-p", prefix, "-c", str(self.configuration), "-e", "stderr"]
 
-    def _main(self) -> str:
-        return "\n".join(
-            [
-                *self._own_directives(),
-                f"worker_processes {self._workers};",
-                "events { worker_connections 1024; }",
-                "http {",
-                *self._own_http_directives(),
-                "  default_type application/octet-stream;",
-                "  client_max_body_size 1g;",
-                f"  include {self._directory}/conf.d/*.conf;",
-                "}",
-                "",
-            ]
-        )
-
     def _adapted(self, main: str) -> str:
+        """Return the main file with the cluster's own directives."""
         text = re.sub(r"(?m)^\s*(user|pid|error_log|daemon)\s[^;]*;", "", main)
         http = "\n".join(["http {", *self._own_http_directives()])
         return "\n".join(

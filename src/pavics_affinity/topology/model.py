@@ -1,4 +1,8 @@
-"""Topology: the nodes and services of one site, looked up by name, URL or key."""
+"""Topology: the nodes and services of one site, looked up by name, URL or key.
+
+The module is long because it documents the public API; the work is done in the room's other
+modules.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,6 @@ from ..errors import (
     UnknownNode,
     UnknownService,
 )
-from ..markup.cards import Card
 from ..markup.shown import ShownAsCard
 from ..placement import NginxConsistentHash, NginxHash, Rendezvous
 from ..protocol import DEFAULT_HEADER, name_key
@@ -33,10 +36,9 @@ from .parts import (
 )
 from .placing import Placing, Resolve
 from .schema import COUNT, COUNT_OR_AUTO, EVIDENCE, FLAG, HEADER, TEXT, changed, check, one_of
-from .show import as_card
 
 if TYPE_CHECKING:
-    pass
+    from ..markup.cards import Card
 
 ProxyStyle = Literal["plain", "strict"]
 
@@ -346,6 +348,8 @@ class Topology(ShownAsCard):
     # ---- for people ----
 
     def _card(self) -> Card:
+        from .show import as_card
+
         facts = {
             "proxy": self.proxy,
             "header": self.header,

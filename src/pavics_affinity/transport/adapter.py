@@ -73,17 +73,8 @@ class AffinityAdapter(BaseAdapter):
     and URL, and this adapter, so that redirects, cookies and authentication
     behave as if there were no routing, and no redirect carries the id away.
 
-    Parameters
-    ----------
-    pin : Pin
-        Decides and judges.
-    record : Record
-        Takes an entry per request.
-    timeout : float, timedelta or (connect, read), optional
-        For requests that come without one. By default 10 s to connect, 60 s
-        of silence, an hour of silence after an Execute.
-    deadline : float or timedelta, default 10 s
-        For how long a request that may be repeated is repeated.
+    Without a time-out a request gets 10 s to connect, and 60 s of silence, an hour after an
+    Execute. The deadline is for how long a request that may be repeated is repeated.
     """
 
     def __init__(
@@ -130,7 +121,7 @@ class AffinityAdapter(BaseAdapter):
         """Raise `WorkflowClosed` if the workflow has ended."""
         if self.closed:
             raise WorkflowClosed(
-                f"workflow {self.pin.machineid!r} is closed; make a new one, with "
+                f"workflow {self.pin.machineid!r} is closed. Make a new one, with "
                 f"Workflow({self.pin.machineid!r}) if its files are still needed",
                 machineid=self.pin.machineid,
                 url=url,
@@ -139,14 +130,8 @@ class AffinityAdapter(BaseAdapter):
     def transmit(self, wire: WireRequest, *, fresh: bool, **options: Any) -> WireResponse:
         """Put a request onto the wire, once.
 
-        Parameters
-        ----------
-        wire : WireRequest
-            As it shall leave.
-        fresh : bool
-            On a connection of its own, that no server can have closed before.
-        **options
-            As `requests.adapters.HTTPAdapter.send` takes them.
+        A fresh connection is one that no server can have closed before. The options are those of
+        `requests.adapters.HTTPAdapter.send`.
         """
         if not fresh:
             return cast("WireResponse", self._pooled().send(wire, **options))

@@ -17,24 +17,12 @@ _PIECE = 16_384
 
 @dataclass(frozen=True)
 class Bounded:
-    """What came back.
-
-    Attributes
-    ----------
-    status : int
-        As the server has it; redirects are not followed.
-    headers : mapping of str to str
-        Names in any case.
-    body : bytes
-        At most as much as was asked for.
-    whole : bool
-        Whether that is all of it.
-    """
+    """What came back; redirects are not followed."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
-    whole: bool
+    headers: Mapping[str, str]  # names in any case
+    body: bytes  # at most as much as was asked for
+    whole: bool  # whether that is all of it
 
 
 def get_bounded(
@@ -48,21 +36,9 @@ def get_bounded(
 ) -> Bounded:
     """Ask for a URL on a connection of its own, once.
 
-    Nothing goes with it but `headers`: no credentials (of ``.netrc`` neither) and no
-    cookies.
-
-    Parameters
-    ----------
-    url : str
-        http or https.
-    headers : mapping of str to str
-        Beside those that requests sets.
-    timeout : float
-        Seconds, for everything together: a server may send a byte a second for ever.
-    largest : int
-        Bytes of the body after which no more is read.
-    verify, cert
-        As requests takes them.
+    Only `headers` go with it: no credentials (not from ``.netrc`` either) and no cookies. The
+    time-out is for everything together, because a server may send a byte a second for ever; of the
+    body at most `largest` bytes are read.
 
     Raises
     ------

@@ -133,7 +133,7 @@ class Sockets:
             self.end()
 
     def end(self) -> None:
-        """Have whoever reads from them find the end of the stream."""
+        """End the reading: the thread that reads finds the end of the stream."""
         with self._lock:
             self._over = True
             for sock in self._sockets:

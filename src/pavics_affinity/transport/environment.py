@@ -26,13 +26,7 @@ _BEYOND_THE_ENVIRONMENT = sys.platform in ("darwin", "win32")
 def netrc_login(url: str, *, default: bool) -> tuple[str, str] | None:
     """Return the login that the user's ``.netrc`` has for the URL's host.
 
-    Parameters
-    ----------
-    url : str
-        http or https.
-    default : bool
-        Whether an entry ``default`` counts. It names no host, so that a document which
-        names one could send for it.
+    An entry ``default`` counts only if `default`: it would go to any host that a document names.
     """
     login = get_netrc_auth(url)
     if login is None or default or urlsplit(url).hostname in _netrc_hosts():

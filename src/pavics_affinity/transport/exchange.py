@@ -1,4 +1,8 @@
-"""One request of a caller's with all its attempts: route, send, decide, act."""
+"""One request of a caller's with all its attempts: route, send, decide, act.
+
+One module, because a reader wants to see the whole way of a request: the loop, the facts that
+`pin.policy` needs, and what is recorded. The decisions are there, the words in `messages`.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,14 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import requests
 import urllib3
 
 from ..errors import AffinityError
 from ..markup import without_login
-from ..pin import Target
+from ..pin import Pin, Target
 from ..pin.policy import (
     GATEWAY,
     SENT_ON,
@@ -35,10 +39,11 @@ from ..pin.policy import (
     nothing_ran,
 )
 from ..protocol import CONNECTED_HEADER
-from ..record import NodeKnown, Request, current_call
+from ..record import NodeKnown, Record, Request, current_call
 from ..record.steps import Step, digest_of
 from ..topology.urls import origin_of
 from . import faults
+from .credentials import Origins
 from .messages import Attempts, error_for, what_happened
 from .outgoing import Options, Outgoing, harmless, outgoing
 from .times import (
@@ -46,14 +51,12 @@ from .times import (
     EXECUTE_TIMEOUT,
     READ_TIMEOUT,
     Patience,
+    Timeout,
     as_timeout,
     current_deadline,
     retry_after,
 )
-from .wire import WireResponse, is_execute, label_of, shown
-
-if TYPE_CHECKING:
-    from .adapter import AffinityAdapter
+from .wire import WireRequest, WireResponse, is_execute, label_of, shown
 
 _ASK_TO_WAIT = frozenset({TOO_MANY, 503})
 _LEAST_TIMEOUT = 0.05
@@ -63,12 +66,28 @@ _MOST_OF_A_REDIRECT = 65_536
 """Bytes: requests reads the body of each redirect that it follows, to its end."""
 
 
+class Sender(Protocol):
+    """What an exchange needs of the adapter."""
+
+    pin: Pin
+    record: Record
+    origins: Origins
+    timeout: Timeout
+    deadline: float
+
+    def check_open(self, url: str | None) -> None:
+        """Raise `WorkflowClosed` if the workflow has ended."""
+
+    def transmit(self, wire: WireRequest, *, fresh: bool, **options: Any) -> WireResponse:
+        """Put a request onto the wire, once."""
+
+
 class Exchange:
     """Sends one request until it is answered, or must not or cannot be sent again."""
 
     def __init__(
         self,
-        adapter: AffinityAdapter,
+        adapter: Sender,
         request: requests.PreparedRequest,
         timeout: Any,
         options: Options,

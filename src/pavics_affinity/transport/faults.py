@@ -1,4 +1,4 @@
-"""What a failed attempt tells: whether the request can have reached anybody."""
+"""What a failed attempt shows: whether the request can have reached a server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _REFUSED_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b", re.ASCII)
 
 
 def was_not_sent(error: requests.RequestException) -> bool:
-    """Tell whether no connection was made, so that nobody can have seen the request.
+    """Tell whether no connection was made, so that no server can have seen the request.
 
     An error that only speaks of a proxy says nothing: urllib3 raises it after
     sending, too.

@@ -1,4 +1,7 @@
-"""The session of one workflow: a `requests.Session` whose every request is pinned."""
+"""The session of one workflow: a `requests.Session` whose every request is pinned.
+
+One module, because it is one class: each method replaces one that requests calls.
+"""
 
 from __future__ import annotations
 
@@ -28,19 +31,21 @@ from ..record import NodeKnown, Record
 from ..topology.urls import checked_url, origin_of
 from ..warn import warn
 from .adapter import AffinityAdapter
-from .credentials import OriginSettings, check_headers, is_upgrade
-from .environment import environment_proxies, netrc_login
-from .times import DEFAULT_DEADLINE, Seconds, Timeout, as_timeout, deadline, in_seconds
-from .wire import shown
-from .withheld import (
+from .credentials import (
     NEUTRAL_HEADERS,
     CookiePolicy,
+    OriginSettings,
+    check_headers,
     is_login,
+    is_upgrade,
     jar_of,
     names_of,
     nothing_added,
     withhold_cookies,
 )
+from .environment import environment_proxies, netrc_login
+from .times import DEFAULT_DEADLINE, Seconds, Timeout, as_timeout, deadline, in_seconds
+from .wire import shown
 
 EMBED_LIMIT = 7_000_000
 """Bytes. lxml refuses a text above 10,000,000 characters, and base64 makes 4 of 3 bytes."""
@@ -210,7 +215,7 @@ class AffinitySession(requests.Session):
         if not self.pin.adopt(bare):
             raise MachineIdConflict(
                 f"the headers name machineid {bare!r}, and the workflow's is "
-                f"{self.machineid!r}; leave the header out, give it to the first client, too, or "
+                f"{self.machineid!r}; leave the header out, pass it to the first client, too, or "
                 f"make the workflow with Workflow({bare!r})",
                 machineid=self.machineid,
             )
@@ -237,7 +242,7 @@ class AffinitySession(requests.Session):
         Raises
         ------
         OutOfScope
-            Its URL is none that can be asked for.
+            Its URL cannot be requested.
         InvalidRequest
             A header or a login cannot be sent.
         """
@@ -272,8 +277,8 @@ class AffinitySession(requests.Session):
             prepared = super().prepare_request(request)
         except UnicodeError:
             raise InvalidRequest(
-                f"{shown(url)} was not asked: user and password, or what is to be sent, have a "
-                "character that cannot be sent there. Of a login, only Latin-1 is sent as it is; "
+                f"{shown(url)} was not requested: its user and password, or the content, have a "
+                "character that cannot be sent there. A login is sent in Latin-1; "
                 "for UTF-8 pass auth=HTTPBasicAuth(user.encode(), password.encode())",
                 url=url,
                 machineid=self.machineid,
@@ -291,7 +296,7 @@ class AffinitySession(requests.Session):
         Raises
         ------
         OutOfScope
-            Its URL, or that of a redirect, is none that can be asked for.
+            Its URL, or that of a redirect, cannot be requested.
         """
         _checked(request.url)
         jar_of(request).set_policy(CookiePolicy())
@@ -303,14 +308,14 @@ class AffinitySession(requests.Session):
     def resolve_redirects(
         self, resp: requests.Response, req: requests.PreparedRequest, *args: Any, **options: Any
     ) -> Iterator[Any]:
-        """Follow redirects; a certificate given for one request is shown to nobody else.
+        """Follow redirects; a certificate given for one request stays with that one.
 
         Raises
         ------
         RedirectLoop
-            There is no end of them.
+            There are too many of them.
         OutOfScope
-            One leads to no http or https URL.
+            One leads to something else than an http or https URL.
         """
         options["cert"] = self.cert
         try:
@@ -321,14 +326,15 @@ class AffinitySession(requests.Session):
             raise RedirectLoop(
                 f"{shown(req.url or '')} was redirected {self.max_redirects} times, the last time "
                 f"by {shown(error.response.url if error.response is not None else '')}; "
-                "nothing was got. Check the URL",
+                "nothing was fetched. Check the URL",
                 machineid=self.machineid,
                 url=req.url,
                 attempts=self.max_redirects,
             ) from error
         except ValueError as error:  # what is no URL raises several kinds of it
             raise OutOfScope(
-                f"{shown(req.url or '')} was redirected to what is no URL ({str(error)[:200]})",
+                f"{shown(req.url or '')} was redirected to something that is not a URL "
+                f"({str(error)[:200]})",
                 machineid=self.machineid,
                 url=req.url,
             ) from error
@@ -341,7 +347,7 @@ class AffinitySession(requests.Session):
     def rebuild_auth(
         self, prepared_request: requests.PreparedRequest, response: requests.Response
     ) -> None:
-        """Leave behind, on a redirect, what the new place must not be told; give it its own."""
+        """Remove, on a redirect, what the new place must not receive; give it its own login."""
         url = prepared_request.url or ""
         before = response.request.url or ""
         origins = self.affinity.origins
@@ -351,7 +357,7 @@ class AffinitySession(requests.Session):
         strip = self.should_strip_auth(before, url)
         if strip or (auth is not None and is_upgrade(before, url)):
             prepared_request.headers.pop("Authorization", None)
-            # Digest answers challenges by a hook, and would answer anybody's.
+            # Digest answers challenges by a hook, and would answer those of any server.
             kept = [hook for hook in prepared_request.hooks["response"] if not is_login(hook)]
             prepared_request.hooks = {**prepared_request.hooks, "response": kept}
             auth = auth or self._netrc(url)
@@ -407,8 +413,8 @@ class AffinitySession(requests.Session):
             return
         warn(
             f"a {type(adapter).__name__} for {text!r} is left out of workflow {self.machineid!r}: "
-            "by it, requests would go out without the machineid. What may be repeated is repeated "
-            "until the workflow's deadline",
+            "its requests would go out without the machineid. The workflow repeats requests "
+            "itself, until its deadline, if they may be repeated",
             AdapterIgnoredWarning,
         )
 

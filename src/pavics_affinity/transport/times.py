@@ -36,22 +36,11 @@ _DIGITS = re.compile(r"\d+", re.ASCII)
 
 
 def in_seconds(value: Seconds) -> float:
-    """Return a duration in seconds.
-
-    Parameters
-    ----------
-    value : float or timedelta
-        Seconds, or a timedelta; above 0.
-
-    Raises
-    ------
-    InvalidRequest
-        It is 0 or below, or no duration.
-    """
+    """Return a duration in seconds; raise `InvalidRequest` unless it is one above 0."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
         raise InvalidRequest(
-            f"{quoted(value)} is no duration: expected seconds above 0, or a timedelta"
+            f"{quoted(value)} is not a duration: expected seconds above 0, or a timedelta"
         )
     return float(min(seconds, threading.TIMEOUT_MAX))  # sockets take no more
 
@@ -82,12 +71,7 @@ class Patience:
     """How long a request is repeated, and how long it waits in between.
 
     The n-th wait is ``min(1, 0.05 * 2**n)`` seconds, times a random factor of
-    0.5 to 1, so that clients whose server comes back do not all knock at once.
-
-    Parameters
-    ----------
-    deadline : float
-        Seconds from the first attempt.
+    0.5 to 1, so that clients whose server comes back do not all ask at once.
     """
 
     def __init__(
@@ -113,12 +97,9 @@ class Patience:
         return self._end - self._clock()
 
     def wait(self, least: float = 0.0) -> bool:
-        """Wait before the next attempt; return False, at once, if there is no time for one.
+        """Wait before the next attempt, at least as many seconds as the server asks.
 
-        Parameters
-        ----------
-        least : float
-            Seconds that the server asks to wait.
+        Return False, at once, if there is no time for that.
         """
         left = self.left
         if left <= max(0.0, least):
@@ -132,16 +113,8 @@ class Patience:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that an answer's ``Retry-After`` asks to wait (RFC 9110, 10.2.3).
 
-    Parameters
-    ----------
-    headers : mapping
-        Of the answer; names in any case. A date counts from the answer's own
-        ``Date``, so that clocks that differ do no harm.
-
-    Returns
-    -------
-    float or None
-        0 or more; None where there is no such header, or it makes no sense.
+    A date counts from the answer's own ``Date``, so that clocks that differ do no harm. None if
+    there is no such header, or it makes no sense.
     """
     text = headers.get("Retry-After", "").strip()
     if _DIGITS.fullmatch(text):

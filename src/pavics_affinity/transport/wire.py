@@ -15,14 +15,7 @@ SECRET_HEADERS = ("Authorization", "Cookie", "Proxy-Authorization")
 
 
 class WireRequest(requests.PreparedRequest):
-    """A prepared request with what only the transport knows.
-
-    Attributes
-    ----------
-    tls_name : str or None
-        The name that the server's certificate must have, where it is not the
-        URL's host: a node reached by its address shows the service's.
-    """
+    """A prepared request; `tls_name` is for a node that shows its service's certificate."""
 
     tls_name: str | None = None
 
@@ -41,13 +34,7 @@ class WireRequest(requests.PreparedRequest):
 
 
 class WireResponse(requests.Response):
-    """An answer that tells, once it is closed, how many bytes of its body came.
-
-    Attributes
-    ----------
-    ended : callable or None
-        Told so, once.
-    """
+    """An answer that reports to `ended`, when it is closed, how many bytes of its body came."""
 
     ended: Callable[[int], None] | None = None
     _handed_on = 0

@@ -1,4 +1,4 @@
-"""What the findings say will happen, held against what a real nginx does."""
+"""What the findings say will happen, compared with what a real nginx does."""
 
 import contextlib
 import threading
@@ -18,7 +18,7 @@ from support.loopback import Answer
 
 IDS = [f"id-{number}" for number in range(24)]
 KEY = "hash $http_machineid;"
-NOBODY = 9
+CLOSED_PORT = 9
 """A port at which nothing listens, on any node."""
 
 
@@ -261,7 +261,7 @@ def test_what_chooses_between_upstreams_of_one_node_each_keeps_an_id_or_is_found
     ids=["set", "pass", "return", "rewrite"],
 )
 def test_a_condition_that_leads_past_the_hash_is_found(place, more, inside):
-    text = place.upstream() + f"upstream canary {{ server {place.hosts[0]}:{NOBODY}; }}\n"
+    text = place.upstream() + f"upstream canary {{ server {place.hosts[0]}:{CLOSED_PORT}; }}\n"
     with place.served(text + place.server(inside, more)) as proxy:
         assert len(place.nodes_of("a1")) == 1
         assert place.ask("a1", cookie="canary=1").status_code == 502  # another machine
@@ -341,7 +341,7 @@ def test_the_share_of_ids_that_keep_together_is_what_nginx_does(place, rule, opt
 
 def statuses_of_the_dead_nodes_ids(place, more, settings):
     """Ask for ids of a node that refuses, three times each; give nodes and statuses."""
-    order = place.upstream(more=more, ports=(NOBODY, 8093, 8093))
+    order = place.upstream(more=more, ports=(CLOSED_PORT, 8093, 8093))
     seen: dict[str, list[object]] = {}
     with place.served(order + place.server(more=settings)) as proxy:
         for machineid in IDS[:9]:
@@ -404,7 +404,7 @@ def test_without_a_zone_each_worker_counts_failures_for_itself(place, zone):
 
 
 def test_a_backup_answers_for_all_when_the_others_have_failed(place):
-    dead = [f"server {host}:{NOBODY};" for host in place.hosts[:2]]
+    dead = [f"server {host}:{CLOSED_PORT};" for host in place.hosts[:2]]
     servers = [*dead, f"server {place.hosts[2]}:8093 backup;", KEY]
     with place.served(f"upstream finch {{ {' '.join(servers)} }}\n" + place.server()) as proxy:
         assert {node for each in IDS[:6] for node in place.nodes_of(each)} == {"node3"}
@@ -443,7 +443,7 @@ def test_an_error_page_asks_another_node_for_the_workflows_of_a_dead_one(place):
         "error_page 502 = @spare; location / { proxy_pass http://finch; } "
         f"location @spare {{ proxy_pass http://{place.hosts[1]}:8093; }}"
     )
-    dead = place.upstream(ports=(NOBODY,) * 3, more=" max_fails=0")
+    dead = place.upstream(ports=(CLOSED_PORT,) * 3, more=" max_fails=0")
     with place.served(dead + place.server(inside, "proxy_next_upstream off;")) as proxy:
         assert place.nodes_of("a1") == {"node2"}
         found_in(proxy, "error-page")
@@ -521,7 +521,7 @@ def test_an_add_header_of_its_own_costs_a_location_the_evidence(place):
 
 
 def test_without_always_an_error_has_no_evidence(place):
-    dead = place.upstream(ports=(NOBODY,) * 3)
+    dead = place.upstream(ports=(CLOSED_PORT,) * 3)
     for word, there in (("", False), (" always", True)):
         more = f"add_header X-Node $upstream_addr{word};"
         with place.served(dead + place.server(more=more)) as proxy:

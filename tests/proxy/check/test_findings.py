@@ -1,4 +1,4 @@
-"""Where a finding points, how grave it is, and what is no finding."""
+"""Where a finding points, how severe it is, and what is not reported."""
 
 import itertools
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from ...errors import UnknownOutput
-from ...markup.cards import Card
 from ...markup.suggest import suggest
 from ...record import Step, StepState, operation
 from ...transport.wire import shown
@@ -37,6 +36,7 @@ from .answers import (
 from .results import Results, output_of, text_of
 
 if TYPE_CHECKING:
+    from ...markup.cards import Card
     from ...transport import AffinitySession
 
 T = TypeVar("T")
@@ -166,7 +166,7 @@ class Job(Followed, dict[str, Any]):
         ExecutionTimeout
             The server continues to run it; wait again.
         StatusLost
-            Its status document is gone, or cannot be read any more.
+            Its status document is gone, or can no longer be read.
         BackendUnavailable, ServiceUnreachable, AffinityLost
             As every request.
         """

@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 from ...errors import OutOfScope, UnknownOutput
-from ...markup.cards import Card
 from ...markup.shown import ShownAsCard
 from ...markup.suggest import suggest
 from ..http.answers import Answer
@@ -21,6 +20,7 @@ from ..outputs.resource import Resource
 from .answers import expect_json
 
 if TYPE_CHECKING:
+    from ...markup.cards import Card
     from ...transport import AffinitySession
 
 _QUALIFIED = frozenset({"value", "mediaType", "encoding", "schema"})

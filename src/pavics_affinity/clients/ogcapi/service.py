@@ -275,7 +275,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         OutOfScope
             It is not an http or https URL.
         StatusLost
-            There is no such job any longer.
+            The job is gone.
         AffinityLost
             It names another node than the workflow's.
         """

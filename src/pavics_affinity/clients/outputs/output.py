@@ -24,7 +24,6 @@ from lxml import etree
 
 from ...errors import InvalidRequest, OutOfScope, OutputUnavailable
 from ...markup import clean, without_login
-from ...markup.cards import Card
 from ...markup.shown import ShownAsCard
 from ..http.answers import MAX_DOCUMENT
 from ..http.urls import same_host, web_url
@@ -41,6 +40,7 @@ from .transfer import Remote
 if TYPE_CHECKING:
     import xarray
 
+    from ...markup.cards import Card
     from ...transport import AffinitySession
 
 #: `Output.json` and `Output.text` hold it in memory, and refuse what is larger.

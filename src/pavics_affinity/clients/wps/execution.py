@@ -24,7 +24,6 @@ from ...errors import (
     ServiceError,
     UnknownOutput,
 )
-from ...markup.cards import Card
 from ...markup.suggest import suggest
 from ...record import Step, StepState
 from ...record.steps import digest_of
@@ -42,6 +41,7 @@ from . import submission
 from .inputs import ExecuteRequest
 
 if TYPE_CHECKING:
+    from ...markup.cards import Card
     from ...transport import AffinitySession
 
 #: OWSLib's words for the status of an execution, and what its step is then.
@@ -250,8 +250,8 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
     def _submit(self, request: ExecuteRequest) -> etree._Element:
         """Send a request, once, as `submitRequest`.
 
-        What an earlier process sent, by the workflow's journal, is not sent again: the root
-        is then that of the status document, or of the answer kept.
+        A request that is in the workflow's journal is not sent again. The root is then the
+        status document's, or the root of the answer in the journal.
         """
         self.request = request.document
         url, steps = self.url or "", self.session.record.steps

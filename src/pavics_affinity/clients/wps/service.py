@@ -77,7 +77,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
     language : str, optional
         As the service lists them in its capabilities.
     session : AffinitySession, optional
-        The workflow's. By default that of the innermost ``with Workflow()``,
+        The workflow's. By default the one of the innermost ``with Workflow()``,
         else the one of this Python process.
 
     Raises
@@ -318,7 +318,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         OutOfScope
             It is not an http or https URL.
         StatusLost
-            There is no status document any longer.
+            The status document is gone.
         AffinityLost
             It names another node than the workflow's.
         """
@@ -431,7 +431,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         return expect(answer, name, doing=doing, session=self.session)
 
     def _expect_description(self, answer: Answer, identifier: str) -> None:
-        """Keep what the document says of each process; raise if it is not that of this one."""
+        """Keep every description of the document; raise if there is none of this process."""
         try:
             root = self._expect(answer, "ProcessDescriptions", f"DescribeProcess {identifier}")
         except ServiceError as error:

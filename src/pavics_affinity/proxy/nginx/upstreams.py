@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from ...errors import InvalidPlacement, NginxConfigError, TopologyError
 from ...placement.keys import HashDirective, parse_hash
@@ -72,7 +72,7 @@ class Upstream:
     statement: Statement
     lines: tuple[ServerLine, ...]
     hashed: HashDirective | None
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: tuple[Refusal, ...] = ()
 
     @property
     def name(self) -> str:
@@ -133,7 +133,7 @@ class Upstream:
     @property
     def incomplete(self) -> list[Statement]:
         """A template's marks in here that stand for whole directives."""
-        return [e for e in self.statement.block if e.is_mark and not _CONTROL.match(e.name)]
+        return _marks_for_directives(self.statement)
 
     @property
     def is_template(self) -> bool:
@@ -168,26 +168,22 @@ class Upstream:
 
 def read_upstreams(blocks: Iterable[Statement]) -> tuple[Upstream, ...]:
     """Read ``upstream`` blocks; nginx refuses a name that was there before, in any case."""
-    found = tuple(_read(block) for block in blocks if block.args)
-    first: dict[str, Upstream] = {}
-    for upstream in found:
-        before = first.setdefault(upstream.name.lower(), upstream)
-        if before is not upstream:
-            upstream.refusals.insert(
-                0,
-                Refusal(
-                    upstream.statement,
-                    f"upstream {upstream.name!r} is defined twice, first in "
-                    f"{before.statement.where}",
-                    "rename or remove one of them",
-                ),
-            )
-    return found
+    found: list[Upstream] = []
+    first: dict[str, Statement] = {}
+    for block in blocks:
+        if block.args:
+            before = first.setdefault(block.args[0].lower(), block)
+            found.append(_read(block, None if before is block else before))
+    return tuple(found)
 
 
-def _read(block: Statement) -> Upstream:
+def _read(block: Statement, before: Statement | None) -> Upstream:
+    refusals: list[Refusal] = []
+    if before is not None:
+        reason = f"upstream {block.args[0]!r} is defined twice, first in {before.where}"
+        refusals.append(Refusal(block, reason, "rename or remove one of them"))
     methods = [line for line in block.block if line.name in METHODS]
-    hashed, refusals = None, []
+    hashed = None
     for line in methods:
         if line.name == "hash":
             try:
@@ -197,22 +193,22 @@ def _read(block: Statement) -> Upstream:
                 refusals.append(Refusal(line, str(bad), "write 'hash $http_machineid;'"))
     if methods and methods[-1].name != "hash":
         hashed = None
-    lines = tuple(_server_line(line, block, methods) for line in block.named("server"))
-    upstream = Upstream(block, lines, hashed, refusals)
-    refusals += _of_the_servers(upstream)
-    return upstream
+    lines = tuple(_server_line(line, methods) for line in block.named("server"))
+    refusals += _of_the_servers(block, lines)
+    return Upstream(block, lines, hashed, tuple(refusals))
 
 
-def _of_the_servers(upstream: Upstream) -> Iterator[Refusal]:
-    block, name = upstream.statement, upstream.name
-    if not upstream.lines and not upstream.incomplete and upstream.first("state") is None:
+def _of_the_servers(block: Statement, lines: Sequence[ServerLine]) -> Iterator[Refusal]:
+    name = block.args[0]
+    if not lines and not _marks_for_directives(block) and not block.named("state"):
         yield Refusal(
             block,
             f"upstream {name!r} has no server",
             "add a line for each node, such as 'server 10.0.0.1:8093;'",
         )
-    yield from (line.refusal for line in upstream.lines if line.refusal is not None)
-    if not upstream.choices and upstream.servers:
+    yield from (line.refusal for line in lines if line.refusal is not None)
+    servers = [line for line in lines if line.server is not None]
+    if servers and all(line.has("backup") for line in lines):
         yield Refusal(
             block,
             f"upstream {name!r} has backups only",
@@ -220,12 +216,16 @@ def _of_the_servers(upstream: Upstream) -> Iterator[Refusal]:
         )
 
 
+def _marks_for_directives(block: Statement) -> list[Statement]:
+    return [each for each in block.block if each.is_mark and not _CONTROL.match(each.name)]
+
+
 def _quoted(line: Statement) -> str:
     words = (f'"{word}"' if set(word) & set(" ;'") or not word else word for word in line.args)
     return " ".join(["hash", *words])
 
 
-def _server_line(line: Statement, block: Statement, methods: list[Statement]) -> ServerLine:
+def _server_line(line: Statement, methods: list[Statement]) -> ServerLine:
     address = line.args[0] if line.args else ""
     if BARE_PORT.fullmatch(address):
         refusal = Refusal(

@@ -166,7 +166,7 @@ def _service(topology: Topology, service: Service) -> str:
         f'  "~[~]{NODE_NAME}$" {_UNKNOWN};',
         "}",
         f"upstream {service.name} {{",
-        f"  zone {service.name} {_zone(len(backends))}k;",
+        f"  zone {service.name} {max(_SMALLEST_ZONE, _ZONE_PER_SERVER * len(backends))}k;",
         f"  {service.method.replace('hash', 'hash $affinity_key', 1)};",
         # Without a retry on another server, a backup would never be used.
         *(f"  server {_server_line(b, service, shared=True)};" for b in backends if not b.backup),
@@ -203,10 +203,6 @@ def _server_line(backend: Backend, service: Service, *, shared: bool) -> str:
 def _pool_variable(service: Service) -> str:
     """Return the variable for the name of the upstream that a request's key selects."""
     return f"affinity_pool_{values.variable_part(service.name)}"
-
-
-def _zone(servers: int) -> int:
-    return max(_SMALLEST_ZONE, _ZONE_PER_SERVER * servers)
 
 
 # ---- one port ----
