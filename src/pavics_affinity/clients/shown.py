@@ -1,83 +1,34 @@
-"""HTML of executions, jobs and outputs for a notebook; showing them sends no request."""
+"""What a notebook shows of outputs and values; showing them sends no request."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..display.overview import LinkTo
-from ..display.results import Result, execution_card, result_card
+from ..display.results import Result
 from ..errors import OutOfScope
-from ..markup.cards import Card
 from .http.urls import web_url
-
-if TYPE_CHECKING:
-    from ..transport import AffinitySession
-    from .ogcapi.jobs import Job
-    from .ogcapi.results import Results
-    from .outputs.output import Output
-    from .wps.execution import Execution
 
 _MOST_VALUES = 20  # of an output that the response holds
 _LONGEST = 1000  # characters of each that are looked at
 
 
-def show_output(output: Output) -> Card:
-    """Return an output as a card."""
-    return result_card(_result(output), _link_to(output.session))
-
-
-def show_execution(execution: Execution) -> Card:
-    """Return a WPS execution as a card."""
-    errors = "; ".join(e.text.strip() for e in execution.errors if e.text)
-    return execution_card(
-        str(getattr(execution.process, "identifier", None) or "a process"),
-        execution.status,
-        execution.percentCompleted,
-        errors or execution.statusMessage,
-        execution.step,
-        [_result(output) for output in execution.processOutputs],
-        _link_to(execution.session),
-    )
-
-
-def show_job(job: Job) -> Card:
-    """Return a job as a card, with the outputs that are known so far."""
-    return execution_card(
-        job.step.process or "a process",
-        job.status or "submitted",
-        job.progress,
-        job.message,
-        job.step,
-        [Result(name, None, None, url) for name, url in job.step.outputs.items()],
-        _link_to(job.session),
-    )
-
-
-def show_results(results: Results) -> Card:
-    """Return the results of an OGC API process as a card."""
-    shown = [_value(results.url, name, value) for name, value in results.values_by_name().items()]
-    link_to = _link_to(results.session)
-    return execution_card("a process", "successful", 100, None, None, shown, link_to)
-
-
-def _link_to(session: AffinitySession) -> LinkTo:
-    return session.pin.shown_link
-
-
-def _result(output: Output) -> Result:
-    url = output.reference
+def result_of(
+    name: str, title: str | None, kind: str | None, url: str | None, base: str, values: list[Any]
+) -> Result:
+    """Return what is shown of an output: its URL, or the beginning of its values."""
     return Result(
-        identifier=str(output.identifier or "output"),
-        title=output.title,
-        kind=output.mimeType or output.dataType,
-        url=None if url is None else _absolute(url, output.service),
-        value="" if url else " ".join(_beginning(value) for value in output.data[:_MOST_VALUES]),
+        identifier=name,
+        title=title,
+        kind=kind,
+        url=None if url is None else _absolute(url, base),
+        value="" if url else " ".join(_beginning(value) for value in values[:_MOST_VALUES]),
     )
 
 
-def _value(base: str, name: str, value: Any) -> Result:
+def result_of_json(name: str, value: Any, base: str) -> Result:
+    """Return what is shown of a value or a link of an OGC API."""
     stated = value if isinstance(value, Mapping) else {}
     kind = str(stated.get("mediaType") or stated.get("type") or "")
     href = stated.get("href")

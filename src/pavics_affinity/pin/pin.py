@@ -14,12 +14,11 @@ from typing import Any, Literal, get_args
 
 from ..errors import InvalidRequest, TopologyError, UnknownNode
 from ..machineid import mint_machineid, validate_machineid
-from ..protocol import Form, is_header_name, name_key, with_key
+from ..protocol import Form, has_key, is_header_name, name_key, with_key
 from ..record import NodeKnown
 from ..topology import Match, Topology, TopologySource
 from ..topology.urls import as_servers_read, origin_of
 from .evidence import EvidenceCheck, WarningsLog, node_named
-from .links import leads_by_itself
 from .places import Places
 from .policy import Situation, Turn
 from .site import Site, Target
@@ -176,7 +175,8 @@ class Pin:
         site, match = self._find(read)
         topology = None if site is None else site.topology
         if topology is not None and match is not None:
-            if match.node is not None or leads_by_itself(topology, url):
+            leads_by_itself = topology.proxy == "strict" and has_key(url)
+            if match.node is not None or leads_by_itself:
                 return False
             if match.is_output:
                 return True

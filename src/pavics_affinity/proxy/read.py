@@ -1,4 +1,7 @@
-"""read_nginx: a topology from the nginx files of a site."""
+"""read_nginx: a topology from the nginx files of a site.
+
+It is one module because each part adds to the one topology that is read.
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from ...errors import OutputUnavailable
 from ..outputs.codings import is_packed
 from ..outputs.datasets import HDF5_LOCK
 from ..outputs.metalink import read_metalink
-from ..outputs.opendap import is_opendap, open_url
+from ..outputs.opendap import open_url
 from ..outputs.output import Output, download_all
 from ..outputs.resource import Resource
 
@@ -123,8 +123,12 @@ class Conversion:
 
     def _dataset(self, kind: Any) -> Any:
         output = self._output
-        if issubclass(kind, XarrayConverter) and isinstance(output, Output) and is_opendap(output):
-            return open_url(output)
+        if (
+            issubclass(kind, XarrayConverter)
+            and isinstance(output, Output)
+            and output._is_opendap()
+        ):
+            return open_url(output.session, output._url())
         converter = self._of(self._file())
         with HDF5_LOCK:
             return converter.convert()

@@ -105,9 +105,17 @@ class Job(Followed, dict[str, Any]):
         return f"<{type(self).__name__} {self._name}: {self.status or 'submitted'}{node}>"
 
     def _card(self) -> Card:
-        from ..shown import show_job
+        from ...display.results import Result, execution_card
 
-        return show_job(self)
+        return execution_card(
+            self.step.process or "a process",
+            self.status or "submitted",
+            self.progress,
+            self.message,
+            self.step,
+            [Result(name, None, None, url) for name, url in self.step.outputs.items()],
+            self.session.pin.shown_link,
+        )
 
     @property
     def status(self) -> str | None:

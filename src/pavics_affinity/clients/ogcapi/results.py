@@ -65,9 +65,12 @@ class Results(ShownAsCard, dict[str, Any]):
         return self
 
     def _card(self) -> Card:
-        from ..shown import show_results
+        from ...display.results import execution_card
+        from ..shown import result_of_json
 
-        return show_results(self)
+        shown = [result_of_json(n, v, self.url) for n, v in self.values_by_name().items()]
+        link_to = self.session.pin.shown_link
+        return execution_card("a process", "successful", 100, None, None, shown, link_to)
 
     def values_by_name(self) -> dict[str, Any]:
         """Return the outputs by identifier.

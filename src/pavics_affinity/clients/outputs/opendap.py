@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from ...transport import AffinitySession
-    from .output import Output
 
 #: Bytes of values in one answer; the documents that describe them have `MAX_DOCUMENT`.
 MAX_VALUES = 2**31
@@ -34,21 +33,17 @@ _TIMEOUT = (5.0, 10.0)
 _ATTEMPTS = 3  # of an answer that breaks off
 
 
-def is_opendap(output: Output) -> bool:
-    """Tell whether an output is an OPeNDAP resource.
+def is_opendap(session: AffinitySession, url: str, media_type: str | None) -> bool:
+    """Tell whether a URL is an OPeNDAP resource.
 
     It is one by its media type, or if its server answers HEAD with a ``Content-Description``
     that begins with ``dods``, as DAP 2 defines it.
     """
-    if output.reference is None or output._local_file() is not None:
-        return False
-    if (output.mimeType or "").split(";")[0].strip().lower() == MIMETYPE:
+    if (media_type or "").split(";")[0].strip().lower() == MIMETYPE:
         return True
     try:
         with operation("is it OPeNDAP?"):
-            response = output.session.head(
-                output._url(), timeout=_TIMEOUT, allow_redirects=True, stream=True
-            )
+            response = session.head(url, timeout=_TIMEOUT, allow_redirects=True, stream=True)
     except requests.ConnectionError:
         return False  # the download that follows raises the error
     response.close()
@@ -56,10 +51,10 @@ def is_opendap(output: Output) -> bool:
     return response.headers.get("Content-Description", "").lower().startswith("dods")
 
 
-def open_url(output: Output, **options: Any) -> xarray.Dataset:
+def open_url(session: AffinitySession, url: str, **options: Any) -> xarray.Dataset:
     """Open an OPeNDAP resource with xarray; values are fetched when they are looked at.
 
-    The reference is the resource's URL, without a suffix such as ``.dds``. OutputUnavailable and
+    `url` is the resource's URL, without a suffix such as ``.dds``. OutputUnavailable and
     DownloadFailed may also be raised later, when values are fetched.
     """
     try:
@@ -67,8 +62,7 @@ def open_url(output: Output, **options: Any) -> xarray.Dataset:
         import xarray
     except ImportError as error:
         raise MissingExtra.of("opendap", "Opening an OPeNDAP output") from error
-    url = output._url()
-    through = _Through(output.session, url)
+    through = _Through(session, url)
     try:
         return xarray.open_dataset(url, engine="pydap", application=through, **options)
     except AffinityError:
@@ -76,7 +70,7 @@ def open_url(output: Output, **options: Any) -> xarray.Dataset:
     except Exception as error:  # pydap's parsers raise bare Exceptions
         raise OutputUnavailable(
             f"the OPeNDAP resource at {url} cannot be opened: {str(error)[:200]}",
-            **output.session.details(url),
+            **session.details(url),
         ) from error
 
 

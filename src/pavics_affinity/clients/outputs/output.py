@@ -40,6 +40,7 @@ from .transfer import Remote
 if TYPE_CHECKING:
     import xarray
 
+    from ...display.results import Result
     from ...markup.cards import Card
     from ...transport import AffinitySession
 
@@ -141,9 +142,15 @@ class Output(ShownAsCard, owslib.wps.Output):
         return f"<{type(self).__name__} {clean(self._name)}: {where}>"
 
     def _card(self) -> Card:
-        from ..shown import show_output
+        from ...display.results import result_card
 
-        return show_output(self)
+        return result_card(self._shown(), self.session.pin.shown_link)
+
+    def _shown(self) -> Result:
+        from ..shown import result_of
+
+        kind = self.mimeType or self.dataType
+        return result_of(self._name, self.title, kind, self.reference, self.service, self.data)
 
     # ---- read it ----
 
@@ -248,8 +255,8 @@ class Output(ShownAsCard, owslib.wps.Output):
         OutputUnavailable, DownloadFailed, OutOfScope
             See `download`.
         """
-        if opendap.is_opendap(self):
-            return opendap.open_url(self, **options)
+        if self._is_opendap():
+            return opendap.open_url(self.session, self._url(), **options)
         return open_file(self._unpacked().download(scratch(self._file_name())).path, **options)
 
     def files(self) -> list[Output]:
@@ -446,6 +453,12 @@ class Output(ShownAsCard, owslib.wps.Output):
         # OWSLib's attributes belong to the user, who may have set them.
         resource = replace(self._resource, url=url, media_type=self.mimeType, name=self._name)
         return Remote(self.session, resource, self._label, options, self.service, self._unpack)
+
+    def _is_opendap(self) -> bool:
+        """Tell whether it is an OPeNDAP resource, which its server is asked if need be."""
+        if self.reference is None or self._local_file() is not None:
+            return False
+        return opendap.is_opendap(self.session, self._url(), self.mimeType)
 
     def _warn_if_outside(self, url: str) -> None:
         pin = self.session.pin

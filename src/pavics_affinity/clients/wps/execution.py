@@ -131,9 +131,18 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
         return f"<{type(self).__name__} {self._name}: {self.status}{node}>"
 
     def _card(self) -> Card:
-        from ..shown import show_execution
+        from ...display.results import execution_card
 
-        return show_execution(self)
+        errors = "; ".join(e.text.strip() for e in self.errors if e.text)
+        return execution_card(
+            str(getattr(self.process, "identifier", None) or "a process"),
+            self.status,
+            self.percentCompleted,
+            errors or self.statusMessage,
+            self.step,
+            [output._shown() for output in self.processOutputs],
+            self.session.pin.shown_link,
+        )
 
     # ---- what it came to ----
 
