@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -149,10 +148,11 @@ def test_each_remedy_that_the_refusal_names_works(cluster):
         [text] = links.output("output").files()
         with pytest.raises(ReferenceRefused) as refused:
             flyingpigeon.execute("wordcounter", [("text", text)])
-        assert "send the content along: ComplexDataInput(output.text())" in str(refused.value)
-        sent = ComplexDataInput(text.text())
-        words = flyingpigeon.execute("wordcounter", [("text", sent)], mode=SYNC).wait()
-        assert words.output("output").text() == "4"
+        assert "make the workflow with embed_limit=7_000_000" in str(refused.value)
+        with Workflow(wf.machineid, embed_limit=7_000_000) as embedding:
+            wps = embedding.wps(cluster.url("flyingpigeon"))
+            words = wps.execute("wordcounter", [("text", text.reference)], mode=SYNC).wait()
+            assert words.output("output").text() == "4"
 
         assert "Pass the file:// path, if the process gives one" in str(refused.value)
         got = malleefowl.execute("download", [("resource", cluster.sample_url)], mode=SYNC).wait()
@@ -160,11 +160,9 @@ def test_each_remedy_that_the_refusal_names_works(cluster):
         subset = flyingpigeon.execute("subset_bbox", [("resource", path), *BOX], mode=SYNC).wait()
 
         file = subset.output("output")
-        with pytest.raises(ReferenceRefused, match=r"b64encode\(output\.read_bytes\(\)\)\.decode"):
-            flyingpigeon.execute("subset_bbox_complex", [("resource", file), *BOX])
-        content = base64.b64encode(file.read_bytes()).decode()
-        sent = ComplexDataInput(content, encoding="base64")
-        again = flyingpigeon.execute("subset_bbox_complex", [("resource", sent), *BOX], mode=SYNC)
+        with Workflow(wf.machineid, embed_limit=7_000_000) as embedding:
+            wps = embedding.wps(cluster.url("flyingpigeon"))
+            again = wps.execute("subset_bbox_complex", [("resource", file), *BOX], mode=SYNC)
         with again.wait().output("output").open_dataset() as dataset:
             assert dataset.sizes["latitude"] > 1
 

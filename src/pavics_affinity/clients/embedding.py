@@ -13,7 +13,6 @@ import contextlib
 import io
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from owslib.wps import ComplexData, ComplexDataInput
@@ -52,24 +51,11 @@ class Embedded(ComplexDataInput):
 
 
 class Attached(Embedded):
-    """The content of an output, embedded in place of the URL that a service cannot follow.
+    """The content of an output, in a media type of the input or, with None, in its default."""
 
-    Parameters
-    ----------
-    content : bytes
-        As the output's node has it.
-    origin : str
-        The output's URL.
-    mimetype : str or None
-        A media type that the input takes; None for the input's default.
-    is_text : bool
-        Whether it is sent as text; else in base64.
-    """
-
-    def __init__(self, content: bytes, origin: str, mimetype: str | None, *, is_text: bool) -> None:
+    def __init__(self, content: bytes, mimetype: str | None, *, is_text: bool) -> None:
         ComplexData.__init__(self, mimeType=mimetype, encoding=None if is_text else "base64")
         self.content = content
-        self.origin = origin
 
     @property
     def value(self) -> str:
@@ -96,65 +82,49 @@ class AttachedValue(dict[str, Any]):
     """What `Attached` is in JSON."""
 
 
-@dataclass(frozen=True)
-class Content:
-    """An output's bytes, and the media type that its server states."""
-
-    content: bytes
-    media_type: str
-
-
 def attach(
-    session: AffinitySession, url: str, what: str, rule: InputRule | None, media_type: str | None
+    session: AffinitySession,
+    url: str,
+    what: str,
+    rule: InputRule | None,
+    media_type: str | None,
+    *,
+    limit: int,
 ) -> Attached:
-    """Fetch an output of the workflow's, to send it as an input.
+    """Fetch an output over its workflow's session, to send it as an input.
 
-    Parameters
-    ----------
-    session : AffinitySession
-        The workflow's: it leads to the node that has the file.
-    url : str
-        The output's.
-    what : str
-        What it is, for messages: ``"input 'resource'"``.
-    rule : InputRule or None
-        The formats and the size that the input takes.
-    media_type : str or None
-        The output's, if it is known already.
-
-    Raises
-    ------
-    ReferenceRefused
-        It is larger than the workflow embeds, or than the input takes.
-    OutputUnavailable, DownloadFailed
-        It cannot be fetched.
+    `rule` has the formats and the size that the input takes, `media_type` is the output's, if it
+    is known. ReferenceRefused is raised if it is larger than `limit` or than the input takes.
     """
-    limit, who = _limit(session, rule)
-    got = _fetched(session, url, what, limit, who)
+    limit, who = _smallest(limit, rule)
+    content, stated = _fetched(session, url, what, limit, who)
     formats = () if rule is None else rule.formats
-    known = _plain(media_type) or _plain(got.media_type) or None
-    mimetype = _offered(known, formats) or _offered(got.media_type, formats)
+    known = _plain(media_type) or _plain(stated) or None
+    mimetype = _offered(known, formats) or _offered(stated, formats)
     if rule is None:
         mimetype = known
-    is_text = _is_text(got.content, mimetype or media_type or got.media_type)
-    return Attached(got.content, url, mimetype, is_text=is_text)
+    is_text = _is_text(content, mimetype or media_type or stated)
+    return Attached(content, mimetype, is_text=is_text)
 
 
-def _limit(session: AffinitySession, rule: InputRule | None) -> tuple[int, str]:
+def _smallest(limit: int, rule: InputRule | None) -> tuple[int, str]:
     """Return the most bytes that may be embedded, and who sets that."""
-    own = session.embed_limit, "the workflow's embed_limit"
+    own = limit, "the workflow's embed_limit"
     if rule is None or rule.megabytes is None:
         return own
     return min(own, (int(rule.megabytes * 2**20), "the process, by maximumMegabytes"))
 
 
-def _fetched(session: AffinitySession, url: str, what: str, limit: int, who: str) -> Content:
+def _fetched(
+    session: AffinitySession, url: str, what: str, limit: int, who: str
+) -> tuple[bytes, str]:
+    """Return the content, and the media type that the server states."""
     transfer = Transfer(Remote(session, Resource(web_url(url, base=url, what=what)), what))
     with transfer.open() as first:
         file = _Bounded(session, url, what, limit, who)
         file.check(transfer.total or 0)
         transfer.run(first, file, lambda position, words: None)
-        return Content(file.getvalue(), first.headers.get("Content-Type", ""))
+        return file.getvalue(), first.headers.get("Content-Type", "")
 
 
 class _Bounded(io.BytesIO):
@@ -209,23 +179,9 @@ def _is_text(content: bytes, media_type: str) -> bool:
 def within_limits(
     session: AffinitySession, url: str, size: int, *, attached: bool
 ) -> Iterator[None]:
-    """Refuse a request that is too large for its service, as far as that is known.
+    """Raise ReferenceRefused if a service refuses a request for its size, now or earlier.
 
-    Parameters
-    ----------
-    session : AffinitySession
-        It remembers what a service has refused.
-    url : str
-        Where the request is sent inside.
-    size : int
-        Bytes of the request.
-    attached : bool
-        Whether there is an output's content in it.
-
-    Raises
-    ------
-    ReferenceRefused
-        The service refuses the request for its size, now or earlier.
+    `attached` is whether the request has an output's content in it; if not, its errors stay.
     """
     known = session.refused_sizes.get(url)
     if attached and known is not None and size >= known:

@@ -3,9 +3,11 @@
 A service that fetches a reference sends no machineid. Through a proxy it may reach another
 node than the one that has the file, and PyWPS takes that node's 404 page for data. So a
 reference is sent only as a URL that leads to the right node by itself; where there is none,
-it is refused. The same holds for the URLs in a text that is sent along: a list in JSON, a
-metalink. Escapes of JSON and XML are read, and text in base64; compressed and binary
-content is not.
+it is refused, or its content is embedded in the request, if the workflow allows that. The
+same holds for the URLs in a text that is sent along: a list in JSON, a metalink. Escapes of
+JSON and XML are read, and text in base64; compressed and binary content is not.
+
+It is one module because each form of input asks the same: does this URL lead to the node?
 """
 
 from __future__ import annotations
@@ -87,7 +89,7 @@ def resolve_json(session: AffinitySession, inputs: Any, name: str = "") -> Any:
     value = single(inputs, name)
     what = f"input {name!r}"
     if isinstance(value, Output):
-        return _as_json_value(value, name)
+        return _as_json_value(session, value, name)
     if isinstance(value, str):
         return _of_text(session, value, what)
     if isinstance(value, Mapping):
@@ -118,17 +120,8 @@ def hand_on(session: AffinitySession, url: str, what: str) -> str:
     """
     found = _leading(session, url)
     if found is None:
-        _refuse(session, f"{_cause(session, url, what)}. {_ITSELF}. {REMEDIES}. {_EVERYWHERE}", url)
+        _refuse(session, _misled(session, url, what), url)
     return found or url
-
-
-_ITSELF = (
-    "Pass the output itself, as a complex input of its own (the files of a metalink: "
-    "output.files()): its content is then sent along"
-)
-_EVERYWHERE = (
-    "If every node has this file, give a topology that states where the services' outputs are"
-)
 
 
 def _leading(session: AffinitySession, url: str) -> str | None:
@@ -139,12 +132,15 @@ def _leading(session: AffinitySession, url: str) -> str | None:
     return pin.link(url, ask_node=pin.route_policy != "proxy")
 
 
-def _cause(session: AffinitySession, url: str, what: str) -> str:
+def _misled(session: AffinitySession, url: str, what: str) -> str:
     node = f"node {session.node!r}" if session.node else "the workflow's node"
     return (
         f"{what} is {url}: the file is on {node} and, as far as is known, nowhere else. A service "
         "that fetches it sends no machineid, so the proxy may send it to any node, and it may take "
-        "that node's 404 page for data"
+        f"that node's 404 page for data. {REMEDIES}; or make the workflow with "
+        "embed_limit=7_000_000, which sends the content of an output that is a complex input of "
+        "its own. If every node has this file, give a topology that states where the services' "
+        "outputs are"
     )
 
 
@@ -154,19 +150,20 @@ def _leading_or_attached(
     what: str,
     rule: InputRule | None = None,
     media_type: str | None = None,
+    owner: AffinitySession | None = None,
 ) -> str | Attached:
-    """Return a URL that leads to the file by itself, else the file's content."""
-    found = _leading(session, url)
+    """Return a URL that leads to the file by itself, else the file's content.
+
+    `owner` is the workflow whose node has the file, if it is another one.
+    """
+    owner = owner or session
+    found = _leading(owner, url)
     if found is not None:
         return found
-    if not session.embed_limit:
-        message = (
-            f"{_cause(session, url, what)}. Leave embed_limit=0 out of the workflow, and its "
-            f"content is sent along. Or: {REMEDIES}. {_EVERYWHERE}"
-        )
-        _refuse(session, message, url)
-        return url
-    return attach(session, url, what, rule, media_type)
+    if session.embed_limit:
+        return attach(owner, url, what, rule, media_type, limit=session.embed_limit)
+    _refuse(owner, _misled(owner, url, what), url)
+    return url
 
 
 def _refuse(session: AffinitySession, message: str, url: str | None) -> None:
@@ -207,7 +204,7 @@ def as_input(session: AffinitySession, name: Any, value: Any, rule: InputRule | 
     what = f"input {name!r}"
     value = single(value, name)
     if isinstance(value, Output):
-        return _of_output(value, what, rule)
+        return _of_output(session, value, what, rule)
     if isinstance(value, str):
         url = _whole_url(value) if rule is not None and rule.kind == "complex" else None
         if url is not None:
@@ -299,7 +296,7 @@ def _character(escape: re.Match[str]) -> str:
     return character if slash or (32 < code < 127 and character not in "\"'<>&\\") else escape[0]
 
 
-def _of_output(output: Output, what: str, rule: InputRule | None) -> Any:
+def _of_output(session: AffinitySession, output: Output, what: str, rule: InputRule | None) -> Any:
     kind = None if rule is None else rule.kind
     box = output._as_box()
     if box is None and kind == "bbox" and "json" in (output.mimeType or ""):
@@ -323,7 +320,7 @@ def _of_output(output: Output, what: str, rule: InputRule | None) -> Any:
         url = output._url(what)
         if kind == "literal":
             return hand_on(output.session, url, what)
-        sent = _leading_or_attached(output.session, url, what, rule, output.mimeType)
+        sent = _leading_or_attached(session, url, what, rule, output.mimeType, owner=output.session)
         if isinstance(sent, Attached) or not complex_:
             return sent
         return ComplexDataInput(sent, mimeType=mimetype)
@@ -346,13 +343,14 @@ def _warn_of_axes(session: AffinitySession, box: Box, what: str) -> None:
         )
 
 
-def _as_json_value(output: Output, name: str) -> Any:
+def _as_json_value(session: AffinitySession, output: Output, name: str) -> Any:
     what = f"input {name!r}"
     if output.reference is not None:
         listed = _rewritten_metalink(output, what)
         if listed is not None:
             return {"value": listed, "mediaType": output.mimeType}
-        return _as_link(output.session, output._url(what), what, output.mimeType, {})
+        url = output._url(what)
+        return _as_link(session, url, what, output.mimeType, {}, owner=output.session)
     box = output._as_box()
     if box is not None:
         return box.as_json()
@@ -366,11 +364,16 @@ def _as_json_value(output: Output, name: str) -> Any:
 
 
 def _as_link(
-    session: AffinitySession, url: str, what: str, media_type: object, others: Mapping[str, Any]
+    session: AffinitySession,
+    url: str,
+    what: str,
+    media_type: object,
+    others: Mapping[str, Any],
+    owner: AffinitySession | None = None,
 ) -> dict[str, Any]:
     """Return a link of an OGC API, or the value that it leads to."""
     kind = media_type if isinstance(media_type, str) else None
-    sent = _leading_or_attached(session, url, what, None, kind)
+    sent = _leading_or_attached(session, url, what, None, kind, owner=owner)
     if isinstance(sent, str):
         return {"href": sent, **({"type": media_type} if media_type else {}), **others}
     return sent.as_json()

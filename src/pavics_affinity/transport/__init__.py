@@ -2,12 +2,11 @@
 
 from .adapter import AffinityAdapter
 from .ambient import ambient_session, use_session
-from .session import EMBED_LIMIT, AffinitySession
+from .session import AffinitySession
 from .times import DEFAULT_DEADLINE, Seconds
 
 __all__ = [
     "DEFAULT_DEADLINE",
-    "EMBED_LIMIT",
     "AffinityAdapter",
     "AffinitySession",
     "Seconds",

@@ -47,9 +47,6 @@ from .environment import environment_proxies, netrc_login
 from .times import DEFAULT_DEADLINE, Seconds, Timeout, as_timeout, deadline, in_seconds
 from .wire import shown
 
-EMBED_LIMIT = 7_000_000
-"""Bytes. lxml refuses a text above 10,000,000 characters, and base64 makes 4 of 3 bytes."""
-
 T = TypeVar("T")
 
 
@@ -69,7 +66,7 @@ class AffinitySession(requests.Session):
         In seconds, for requests that come without one.
     deadline : float or timedelta, default 10 s
         For how long a request that may be repeated is repeated.
-    embed_limit : int, default 7,000,000
+    embed_limit : int, default 0
         Bytes of an output that may be embedded in a request.
     busy_patience : float
         Seconds for which an Execute that a busy server refuses is sent again.
@@ -82,7 +79,7 @@ class AffinitySession(requests.Session):
         record: Record | None = None,
         timeout: Timeout = None,
         deadline: Seconds = DEFAULT_DEADLINE,
-        embed_limit: int = EMBED_LIMIT,
+        embed_limit: int = 0,
         busy_patience: float = 0.0,
     ) -> None:
         super().__init__()
