@@ -261,6 +261,7 @@ def test_a_413_means_that_nothing_ran_and_is_remembered(make_site):
         assert wf.steps[-1].state == "refused"
         with pytest.raises(ReferenceRefused, match="before"):
             send(wf, site, large)
+        assert wf.steps[-1].state == "not sent"
         assert len(site.posts) == 1
         send(wf, site, small)
     assert [len(given) for given in site.given] == [1000]

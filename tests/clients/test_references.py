@@ -151,7 +151,7 @@ def test_each_remedy_that_the_refusal_names_works(cluster):
         assert "make the workflow with embed_limit=7_000_000" in str(refused.value)
         with Workflow(wf.machineid, embed_limit=7_000_000) as embedding:
             wps = embedding.wps(cluster.url("flyingpigeon"))
-            words = wps.execute("wordcounter", [("text", text.reference)], mode=SYNC).wait()
+            words = wps.execute("wordcounter", [("text", text)], mode=SYNC).wait()
             assert words.output("output").text() == "4"
 
         assert "Pass the file:// path, if the process gives one" in str(refused.value)
@@ -163,8 +163,8 @@ def test_each_remedy_that_the_refusal_names_works(cluster):
         with Workflow(wf.machineid, embed_limit=7_000_000) as embedding:
             wps = embedding.wps(cluster.url("flyingpigeon"))
             again = wps.execute("subset_bbox_complex", [("resource", file), *BOX], mode=SYNC)
-        with again.wait().output("output").open_dataset() as dataset:
-            assert dataset.sizes["latitude"] > 1
+            with again.wait().output("output").open_dataset() as dataset:
+                assert dataset.sizes["latitude"] > 1
 
         assert "give the workflow a topology that has the nodes' addresses" in str(refused.value)
         with Workflow(wf.machineid, topology=cluster.topology) as known:

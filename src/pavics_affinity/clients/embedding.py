@@ -25,6 +25,7 @@ from .outputs.resource import Resource
 from .outputs.transfer import Remote, Transfer
 
 if TYPE_CHECKING:
+    from ..record import Step
     from ..transport import AffinitySession
     from .wps.descriptions import InputRule
 
@@ -176,15 +177,15 @@ def _is_text(content: bytes, media_type: str) -> bool:
 
 
 @contextlib.contextmanager
-def within_limits(
-    session: AffinitySession, url: str, size: int, *, attached: bool
-) -> Iterator[None]:
-    """Raise ReferenceRefused if a service refuses a request for its size, now or earlier.
+def within_limits(session: AffinitySession, url: str, size: int, step: Step) -> Iterator[None]:
+    """Raise ReferenceRefused if a service refuses a step's request for its size, now or earlier.
 
-    `attached` is whether the request has an output's content in it; if not, its errors stay.
+    The errors of a request without an output's content stay as they are.
     """
+    attached = "content" in step.inputs.values()
     known = session.refused_sizes.get(url)
     if attached and known is not None and size >= known:
+        step.not_sent()
         raise _too_large(session, url, size, f"it refused a request of {known} bytes before")
     try:
         yield

@@ -207,8 +207,9 @@ def as_input(session: AffinitySession, name: Any, value: Any, rule: InputRule | 
         return _of_output(session, value, what, rule)
     if isinstance(value, str):
         url = _whole_url(value) if rule is not None and rule.kind == "complex" else None
-        if url is not None:
-            return _leading_or_attached(session, url, what, rule)
+        sent = None if url is None else _leading_or_attached(session, url, what, rule)
+        if isinstance(sent, Attached):
+            return sent
         return _of_text(session, value, what)
     if is_complexdata(value) and not isinstance(value, Embedded):
         return _of_complex(session, value, what, rule)
@@ -375,6 +376,7 @@ def _as_link(
     kind = media_type if isinstance(media_type, str) else None
     sent = _leading_or_attached(session, url, what, None, kind, owner=owner)
     if isinstance(sent, str):
+        sent = _of_text(session, sent, what)  # its query may name a URL, too
         return {"href": sent, **({"type": media_type} if media_type else {}), **others}
     return sent.as_json()
 

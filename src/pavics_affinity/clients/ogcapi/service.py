@@ -250,9 +250,8 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
             return self._recalled(process_id, earlier)
         step = steps.begin(process_id, shown(self.url), digest=digest, api="ogcapi")
         step.inputs = forms(self.session, resolved.items())
-        attached = "content" in step.inputs.values()
         raw = response == "raw"
-        with within_limits(self.session, self.url, len(body), attached=attached), noting(step):
+        with within_limits(self.session, self.url, len(body), step), noting(step):
             prefer = {"Prefer": "respond-async" if async_ else "respond-sync"}
             answer = self._send("POST", url, body, f"Execute {process_id}", prefer)
             outputs = self._described_outputs(process_id)

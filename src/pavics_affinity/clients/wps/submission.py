@@ -28,12 +28,10 @@ def submit(
     It is sent again only if the server says that it was too busy to do anything.
     """
     step.inputs = dict(request.sent)
-    attached = "content" in step.inputs.values()
     end = time.monotonic() + session.busy_patience
     for attempt in itertools.count():
         try:
-            size = len(request.document)
-            with within_limits(session, url, size, attached=attached), noting(step):
+            with within_limits(session, url, len(request.document), step), noting(step):
                 return _post(session, url, request, timeout)
         except ServiceError:
             left = end - time.monotonic()
