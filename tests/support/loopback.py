@@ -53,6 +53,8 @@ class _Listener(ThreadingHTTPServer):
                 self.process_request(*self.get_request())
 
     def stop(self, accepting: threading.Thread) -> None:
+        if self.stopped:
+            return
         self.stopped = True
         try:
             self.socket.shutdown(socket.SHUT_RDWR)  # ends accept()

@@ -70,7 +70,10 @@ OURS = {
     "service",
     "step",
     "encoding",
-    "_expected",
+    "_resource",
+    "_own",
+    "_files",
+    "_unpack",
     "_bound",
     "_named",
     "_submitted",
@@ -311,7 +314,7 @@ def test_where_nothing_listens_the_service_is_unreachable(session):
 
 @pytest.mark.parametrize("url", ["ftp://h/wps", "wps", "", None, "http://", "file:///etc/passwd"])
 def test_a_service_url_that_is_not_a_url_is_refused_at_once(url, session):
-    with pytest.raises(OutOfScope, match="expected an http or https URL"):
+    with pytest.raises(OutOfScope, match="not a usable http or https URL"):
         WebProcessingService(url, skip_caps=True, session=session)
 
 
