@@ -354,7 +354,9 @@ def _judge_error(chain: Chain, route: str, nodes: set[str]) -> None:
     if chain.outcome == "ExecutionFailed":
         # The disk was emptied, before the step or under it, the queue was full, or behind a plain
         # proxy, which shows nothing, the node changed.
-        if not re.search(f"not in the cache|No such file|Process failed, |{BUSY}", chain.message):
+        if not re.search(
+            f"not in the cache|No such file|HDF error|Process failed, |{BUSY}", chain.message
+        ):
             chain.wrong.append("an unexpected failure of the process")
         if route != "plain" and len(nodes) > 1:
             chain.wrong.append(f"executed on {nodes}")
@@ -365,8 +367,13 @@ def _judge_error(chain: Chain, route: str, nodes: set[str]) -> None:
             chain.wrong.append("AffinityLost without evidence")
     elif chain.outcome not in MAY_END:
         chain.wrong.append("an error that names no cause of the run")
-    elif route != "plain" and len(nodes) > 1:
+    elif route != "plain" and len(nodes) > 1 and not _says_that_it_is_not_seen(chain):
         chain.wrong.append(f"executed on {nodes}")
+
+
+def _says_that_it_is_not_seen(chain: Chain) -> bool:
+    """Tell whether the error admits another node: evidence that did not arrive proves nothing."""
+    return chain.outcome == "ExecuteOutcomeUnknown" and "or on another node" in chain.message
 
 
 def _leaks(before: Mapping[str, int]) -> list[str]:

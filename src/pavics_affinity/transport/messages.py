@@ -90,9 +90,17 @@ def _outcome_unknown(outcome: Outcome, a: Attempts) -> str:
         )
     return (
         f"the Execute was sent to {a.place}, and no whole answer came: {outcome.words}, after "
-        f"{a.seconds:.1f} s. It may have run, or not. It was not sent again; look at the "
-        "service's jobs, or run the chain again if running twice does no harm"
+        f"{a.seconds:.1f} s. It may have run, or not{_elsewhere(a.target)}. It was not sent again; "
+        "look at the service's jobs, or run the chain again if running twice does no harm"
     )
+
+
+def _elsewhere(target: Target) -> str:
+    """Say where the node is not proved: a plain proxy sends to another one if it must."""
+    is_plain = target.topology is not None and target.topology.proxy == "plain"
+    if target.route != "proxy" or target.node is None or not is_plain:
+        return ""
+    return "; or on another node, if the proxy took this one for failed"
 
 
 def _no_answer(outcome: Outcome, a: Attempts) -> str:
