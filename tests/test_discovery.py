@@ -463,9 +463,8 @@ def test_answers_that_were_believed_without_a_certificate_are_not_shared(tmp_pat
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    with Server() as server:
-        server._server.socket = context.wrap_socket(server._server.socket, server_side=True)
-        url = f"https://127.0.0.1:{server.port}/wps"
+    with Server(tls=context) as server:
+        url = server.url()
         server.publishes = True
         told = document(Topology([Node("node1")], [Service("finch", url=url)]))
         server.answer = lambda seen: Answer(body=json.dumps(told).encode())

@@ -448,6 +448,13 @@ _JOURNAL = (
         ("record/test_steps.py",),
     ),
     Plant(
+        "resume: nothing is said of an Execute that may have run",
+        "resuming.py",
+        "    if unknown and not replay:\n",
+        "    if False:\n",
+        ("journal/test_resume.py::test_what_may_or_may_not_have_run_is_said_and_never_sent_again",),
+    ),
+    Plant(
         "resume: the node of what ran is forgotten",
         "journal/workflow.py",
         "            if step.ran and step.node is not None:\n                return step.node\n",

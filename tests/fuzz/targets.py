@@ -49,7 +49,7 @@ from pavics_affinity.errors import AffinityError
 from pavics_affinity.journal import read as read_journal
 from pavics_affinity.machineid import derive_machineid, validate_machineid
 from pavics_affinity.markup import LONGEST, clean, web_address, without_login
-from pavics_affinity.markup.cards import card, link, listing, table
+from pavics_affinity.markup.cards import card, link, listing, table, text
 from pavics_affinity.markup.html import in_notebook
 from pavics_affinity.markup.terminal import in_terminal
 from pavics_affinity.placement import key_for, nginx_placement, split_key
@@ -61,6 +61,7 @@ from pavics_affinity.topology.urls import checked_url, origin_of
 from pavics_affinity.transport.times import asked_to_wait, retry_after
 from support import wpsdocs
 from support.mutations import HOSTILE, changed_bytes, changed_json, changed_xml
+from support.network import is_elsewhere
 
 SITE = "http://127.0.0.1"
 WPS, API, FILE = f"{SITE}/wps", f"{SITE}/api", f"{SITE}/outputs/a.nc"
@@ -515,11 +516,15 @@ def url(document: bytes) -> None:
             lambda: urls.web_url(text, base=WPS, what="it"),
             lambda: wf.session.note_reference(text),
             lambda: wf.session.pin.add_scope(text),
-            lambda: wf.session.get(text),
-            lambda: wf.wps(text, skip_caps=True),
-            lambda: wf.link(text),
-            lambda: wf.headers(text),
         )
+        origin = origin_of(text)
+        if origin is None or not is_elsewhere(origin.host):  # these ask the host
+            _each(
+                lambda: wf.session.get(text),
+                lambda: wf.wps(text, skip_caps=True),
+                lambda: wf.link(text),
+                lambda: wf.headers(text),
+            )
 
 
 def split_links(text: str) -> None:
@@ -681,11 +686,11 @@ TEXTS = [
 
 
 def shown(document: bytes) -> None:
-    text = document.decode(errors="surrogateescape")
-    seen = clean(text)
+    given = document.decode(errors="surrogateescape")
+    seen = clean(given)
     assert len(seen) <= LONGEST
     assert not {unicodedata.category(c) for c in seen} & {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-    made = card(text, text(link(text), text), table([text], [[text, text]]), listing([text]))
+    made = card(given, text(link(given), given), table([given], [[given, given]]), listing([given]))
     assert "<script" not in in_notebook(made).lower()
     in_terminal(made)
 

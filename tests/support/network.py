@@ -27,6 +27,11 @@ def is_loopback(host: str | bytes | None) -> bool:
     return address is not None and (address.is_loopback or address.is_unspecified)
 
 
+def is_elsewhere(host: str) -> bool:
+    """Tell whether a host is an address that is not of this machine; names are not looked up."""
+    return _address(host) is not None and not is_loopback(host)
+
+
 def _text(host: str | bytes | None) -> str:
     text = host.decode("latin-1") if isinstance(host, bytes) else str(host or "")
     return text.lower().rstrip(".")
