@@ -449,7 +449,7 @@ def test_a_redirect_to_another_host_takes_nothing_along(server, wf, elsewhere, c
 def test_a_status_at_no_web_address_is_not_asked(server, wf, location):
     document = wpsdocs.response(wpsdocs.STARTED, location=location.replace("<", "&lt;"))
     server.answer = lambda asked: [head("Content-Type: text/xml"), document]
-    with pytest.raises(OutOfScope, match="not asked for"):
+    with pytest.raises(OutOfScope, match="no request was sent"):
         execute(wf, server).wait(timeout=5)
     assert len(server.seen) == 1
 

@@ -690,7 +690,9 @@ def shown(document: bytes) -> None:
     seen = clean(given)
     assert len(seen) <= LONGEST
     assert not {unicodedata.category(c) for c in seen} & {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-    made = card(given, text(link(given), given), table([given], [[given, given]]), listing([given]))
+    made = card(
+        given, text(link(given), given), table([given, given], [[given, given]]), listing([given])
+    )
     assert "<script" not in in_notebook(made).lower()
     in_terminal(made)
 
