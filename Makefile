@@ -3,7 +3,7 @@
 #   make demo            the problem and the cure, on real servers on this machine
 #   make test            all tests; PYTEST_ARGS=tests/placement for a part
 #   make test-quick      without those that start clusters or take seconds: under 90 seconds
-#   make coverage        all tests, and the lines that they cover: what CI runs
+#   make coverage        all tests, and the lines that they cover: as CI runs them
 #   make upstream        birdy's own tests on our classes; OWSLib's too: OWSLIB=its checkout
 #   make lint            style, types and layers
 #   make docs            the manual, in docs/_build/html
@@ -66,13 +66,13 @@ demo: $(DEMO)
 	@$(BIN)/pavics-affinity demo $(DEMO_ARGS)
 
 test: $(DEV)
-	@$(BIN)/python $(if $(PYTEST_ARGS),-m pytest $(PYTEST_ARGS),.ci/tests.py)
+	@$(BIN)/python $(if $(PYTEST_ARGS),-m pytest $(PYTEST_ARGS),.ci/tests.py $(if $(COVERAGE),--cov))
 
 test-quick: $(DEV)
 	@$(BIN)/python -m pytest -q -m "not cluster and not slow" $(PYTEST_ARGS)
 
-coverage: $(DEV)
-	@$(BIN)/python .ci/tests.py --cov
+coverage:
+	@$(MAKE) test COVERAGE=1
 
 upstream: $(DEV)
 	@$(BIN)/python tests/upstream/run.py $(if $(OWSLIB),--owslib '$(OWSLIB)')
