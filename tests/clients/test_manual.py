@@ -55,3 +55,9 @@ def test_an_output_as_an_input(cluster, run):
         clients = {name: wf.wps(cluster.url(name)) for name in ("malleefowl", "flyingpigeon")}
         found = run("An output as the input of the next process", **clients)
         assert found["words"].output("output").text() == "4"
+
+
+def test_an_output_in_the_request_itself(run):
+    found = run("An output in the request itself")
+    assert found["words"].output("output").text() == "4"
+    assert found["wf"].steps[-1].inputs == {"text": "content"}
