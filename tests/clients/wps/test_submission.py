@@ -8,7 +8,7 @@ import pytest
 
 from pavics_affinity import Workflow
 from pavics_affinity.clients.wps.service import SYNC
-from pavics_affinity.errors import ExecuteOutcomeUnknown, ExecutionFailed, NotAService
+from pavics_affinity.errors import ExecuteOutcomeUnknown, ExecutionFailed, NotAService, ServiceError
 from support import wpsdocs
 from support.rawserver import RawServer, head
 
@@ -80,3 +80,13 @@ def test_only_what_a_busy_server_refused_is_sent_again(server, code, sent, state
             client.execute("step", [], mode=SYNC)
         assert [step.state for step in wf.steps] == [state]
     assert sum(asked.startswith(b"POST") for asked in server.seen) == sent
+
+
+def test_what_is_too_large_is_not_sent_again_to_a_server_that_may_be_busy(server):
+    answering(server, [head(status="413 Request Entity Too Large"), b"<html>too large</html>"])
+    with Workflow(busy_patience=2.0) as wf:
+        client = wf.wps(server.url())
+        with pytest.raises(ServiceError, match="413"):
+            client.execute("step", [], mode=SYNC)
+        assert [step.state for step in wf.steps] == ["refused"]
+    assert sum(asked.startswith(b"POST") for asked in server.seen) == 1

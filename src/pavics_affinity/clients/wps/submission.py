@@ -13,7 +13,7 @@ from ...record import Step
 from ..embedding import within_limits
 from ..http import waiting, xml
 from ..http.answers import expect
-from ..http.execute import noting, send_once
+from ..http.execute import noting, send_once, size_limit
 
 if TYPE_CHECKING:
     from ...transport import AffinitySession
@@ -33,9 +33,9 @@ def submit(
         try:
             with within_limits(session, url, len(request.document), step), noting(step):
                 return _post(session, url, request, timeout)
-        except ServiceError:
+        except ServiceError as error:
             left = end - time.monotonic()
-            if step.ran or left <= 0:
+            if step.ran or left <= 0 or size_limit(error) is not None:
                 raise
             time.sleep(min(left, waiting.busy_pause(attempt)))
     raise AssertionError("never reached: the loop above has no end")
