@@ -147,7 +147,8 @@ class _Bounded(io.BytesIO):
                 f"file, and its content, {size} bytes or more, is larger than the "
                 f"{self._limit} bytes that may be embedded in a request ({self._who}). Nothing "
                 f"was executed. {REMEDIES}",
-                **self._session.details(self._url),
+                about=self._session,
+                url=self._url,
             )
 
 
@@ -201,7 +202,8 @@ def _too_large(session: AffinitySession, url: str, size: int, why: str) -> Refer
     return ReferenceRefused(
         f"{url} refuses a request of {size} bytes, which has the content of an earlier output, "
         f"because no URL leads the service to its node: {why}. Nothing was executed. {REMEDIES}",
-        **session.details(url),
+        about=session,
+        url=url,
     )
 
 

@@ -24,7 +24,9 @@ def headers_for(session: AffinitySession, url: str) -> dict[str, str]:
         raise InvalidRequest(
             f"the requests of workflow {session.machineid!r} go to node {target.node!r} itself: "
             f"fetch {target.url!r}, which .link({url!r}) returns, instead of {url!r}",
-            **session.details(url) | {"node": target.node},
+            about=session,
+            node=target.node,
+            url=url,
         )
     pin.executed(target)
     return {target.header: session.machineid if target.key is None else target.key}
@@ -46,7 +48,8 @@ def _check_scope(session: AffinitySession, url: str) -> None:
         f"{session.machineid!r}. A service's document may name any host, so this one does not "
         f"receive the machineid. If it belongs to the site, call .add_scope({host!r}) first; "
         "if it does not, the URL needs neither header nor link",
-        **session.details(url),
+        about=session,
+        url=url,
     )
 
 
@@ -62,6 +65,7 @@ def link_for(session: AffinitySession, url: str, form: Form = "path") -> str:
             f"no link leads to the workflow's node for {url}: behind a plain proxy only a request "
             "header does. Use .headers(url) or .session, or give the workflow a topology that has "
             "the nodes' addresses, or a strict proxy",
-            **session.details(url),
+            about=session,
+            url=url,
         )
     return found

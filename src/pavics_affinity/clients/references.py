@@ -157,18 +157,17 @@ def _leading_or_attached(
     `owner` is the workflow whose node has the file, if it is another one.
     """
     owner = owner or session
+    if not session.embed_limit:
+        return hand_on(owner, url, what)
     found = _leading(owner, url)
     if found is not None:
         return found
-    if session.embed_limit:
-        return attach(owner, url, what, rule, media_type, limit=session.embed_limit)
-    _refuse(owner, _misled(owner, url, what), url)
-    return url
+    return attach(owner, url, what, rule, media_type, limit=session.embed_limit)
 
 
 def _refuse(session: AffinitySession, message: str, url: str | None) -> None:
     if session.pin.strict:
-        raise ReferenceRefused(message, **session.details(url))
+        raise ReferenceRefused(message, about=session, url=url)
     warn(message)
 
 

@@ -144,10 +144,6 @@ class AffinitySession(requests.Session):
         found: T = self._shared[kind]
         return found
 
-    def details(self, url: str | None) -> dict[str, Any]:
-        """Return what an error of this workflow states, as keyword arguments."""
-        return {"machineid": self.machineid, "node": self.node, "url": url}
-
     def bind(
         self,
         url: str,

@@ -233,13 +233,15 @@ def expect(
         raise kind(
             f"{answer.url} answered {doing} with {answer.summary}{_advice_on_status(answer)}",
             response=answer.response,
-            **session.details(answer.url),
+            about=session,
+            url=answer.url,
         )
     raise NotAService(
         f"{answer.url} is not a WPS 1.0.0: it answered {doing} with {answer.summary}; "
         f"{advice(answer, 'WPS')}",
         response=answer.response,
-        **session.details(answer.url),
+        about=session,
+        url=answer.url,
     )
 
 
@@ -291,7 +293,8 @@ def _refusal(
         code=said.code,
         locator=said.locator,
         text=said.text,
-        **session.details(answer.url),
+        about=session,
+        url=answer.url,
     )
 
 

@@ -98,7 +98,8 @@ def send_once(
         raise ExecuteOutcomeUnknown(
             f"the answer to {doing} broke off ({error}): the service received the request, and "
             f"may have run the process. {_NOT_AGAIN}",
-            **session.details(url),
+            about=session,
+            url=url,
         ) from error
     return answer
 
@@ -108,5 +109,6 @@ def lost(session: AffinitySession, step: Step) -> ExecuteOutcomeUnknown:
     return ExecuteOutcomeUnknown(
         f"an earlier process sent Execute {step.process}, and its result cannot be read again: "
         f"{step.message or 'the journal does not hold it'}. {_NOT_AGAIN}",
-        **session.details(step.service),
+        about=session,
+        url=step.service,
     )

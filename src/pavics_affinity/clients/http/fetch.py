@@ -79,7 +79,8 @@ def until_whole(ask: Callable[[], T], *, session: AffinitySession, url: str, doi
                     f"the answer to {doing} broke off {times} in {patience.seconds:.1f} s "
                     f"({error}). Ask again later",
                     attempts=attempts,
-                    **session.details(url),
+                    about=session,
+                    url=url,
                 ) from error
 
 

@@ -255,7 +255,8 @@ class Followed(ShownAsCard, StaysHere):
             f"process{node}: that node may be down, or another one may have answered. Run the "
             "chain again if it does not come back",
             attempts=attempts,
-            **self.session.details(url),
+            about=self.session,
+            url=url,
         )
 
     def _wait(self, timeout: float | timedelta | None, progress: bool | None) -> None:
@@ -292,13 +293,15 @@ class Followed(ShownAsCard, StaysHere):
             f"{self._name} has not ended after {waited:.1f} s (status {self._state.status}, "
             f"{self._state.percent} %, {self._quiet.describe()}). The server continues to run it: "
             f"wait again, or come back later with .attach({url!r})",
-            **self.session.details(url),
+            about=self.session,
+            url=url,
         )
 
     def _not_ended(self, url: str | None) -> InvalidRequest:
         return InvalidRequest(
             f"{self._name} has not ended (status {self._state.status}): call .wait() first",
-            **self.session.details(url),
+            about=self.session,
+            url=url,
         )
 
 

@@ -16,6 +16,8 @@ from lxml import etree
 from ...errors import NotAService
 from ..limits import LIMITS, check_xml, has_doctype
 
+#: Characters that no XML document can hold, not even escaped.
+UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _SAFELY: dict[str, Any] = {
     "resolve_entities": False,
     "no_network": True,

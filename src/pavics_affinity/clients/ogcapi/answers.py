@@ -60,7 +60,8 @@ def expect_json(
             f"{answer.url} is not an OGC API: it answered {doing} with {answer.summary} "
             f"({error}); {advice(answer, 'OGC API')}",
             response=answer.response,
-            **session.details(answer.url),
+            about=session,
+            url=answer.url,
         ) from error
 
 
@@ -76,7 +77,8 @@ def check_status(
             f"{answer.url} answered {doing} with {answer.summary}; {advice(answer, 'OGC API')}",
             response=answer.response,
             code=None,
-            **session.details(answer.url),
+            about=session,
+            url=answer.url,
         )
     text, code = said or (answer.summary, None)
     login = "; it wants credentials: pass auth=" if answer.status in (401, 403) else ""
@@ -87,7 +89,8 @@ def check_status(
         response=answer.response,
         code=code,
         text=text,
-        **session.details(answer.url),
+        about=session,
+        url=answer.url,
     )
 
 

@@ -183,7 +183,8 @@ class Job(Followed, dict[str, Any]):
             raise Failed(
                 f"{self._name} {self.status}: {self.message or 'no reason given'}",
                 code=None,
-                **self.session.details(self.location),
+                about=self.session,
+                url=self.location,
             )
         return self
 
@@ -231,7 +232,8 @@ class Job(Followed, dict[str, Any]):
                 f"{self._name} gave no output {identifier!r}; "
                 f"{suggest(identifier, found, 'output')}",
                 output=identifier,
-                **self.session.details(self.location),
+                about=self.session,
+                url=self.location,
             )
         return found[identifier]
 
@@ -276,7 +278,8 @@ class Job(Followed, dict[str, Any]):
                     f"{self.location} refused to dismiss the job: HTTP {response.status_code}, and "
                     f"the reason broke off ({error})",
                     response=response,
-                    **self.session.details(self.location),
+                    about=self.session,
+                    url=self.location,
                 ) from error
         else:
             check_status(answer, doing="to dismiss the job", session=self.session)
@@ -343,7 +346,8 @@ class Job(Followed, dict[str, Any]):
             f"{self._name} {state}. Nothing shows whether it has ended, so it is not waited "
             f"for. Expected {', '.join(get_args(JobState))}, or a common word for one of these. "
             f"The job may be running: look at {self.location}, and ask again with .attach",
-            **self.session.details(self.location),
+            about=self.session,
+            url=self.location,
         )
 
     # ---- results ----

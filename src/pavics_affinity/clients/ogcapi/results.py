@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeGuard
@@ -15,6 +14,7 @@ from ...markup.shown import ShownAsCard
 from ...markup.suggest import suggest
 from ..http.answers import Answer
 from ..http.urls import web_url
+from ..http.xml import UNWRITABLE
 from ..outputs.output import Output, names_no_place
 from ..outputs.resource import Resource
 from .answers import expect_json
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 _QUALIFIED = frozenset({"value", "mediaType", "encoding", "schema"})
 _BESIDE_OUTPUTS = frozenset({"outputs", "links"})
-#: What XML cannot hold.
-_NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Results(ShownAsCard, dict[str, Any]):
@@ -156,7 +154,7 @@ def _resource(name: str, value: Any, base: str) -> Resource:
         value, encoding = qualified["value"], text_of(qualified.get("encoding"))
     is_text = isinstance(value, str)
     text = value if is_text else json.dumps(value)
-    if _NOT_XML.search(text):  # the next step may be a WPS
+    if UNWRITABLE.search(text):  # the next step may be a WPS
         text = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
         encoding = "base64"
     return Resource(

@@ -171,7 +171,8 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
                 f"{self.url} offers no process {process_id!r}; "
                 f"{suggest(process_id, names, 'process')}",
                 process=process_id,
-                **self.session.details(self.url),
+                about=self.session,
+                url=self.url,
             ) from error
         if not isinstance(described, dict):
             raise NoOGCAPI(
@@ -408,7 +409,8 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
                 f"{answer.url} accepted Execute {process_id} as a job, and its answer "
                 f"({answer.summary}) does not say where the job is. It was not sent again. Look "
                 f"for the job at {self._url('jobs')} and pass its URL to .attach",
-                **self.session.details(answer.url),
+                about=self.session,
+                url=answer.url,
             )
         location = web_url(stated, base=answer.response.url or self.url, what="the job")
         step.update("accepted", location=location)

@@ -87,8 +87,7 @@ class Held(Source):
                 f"{self.label} cannot be read from the response: {error}. Look at the status "
                 "message of the execution, or ask the service's operator",
                 url=None,
-                machineid=self.session.machineid,
-                node=self.session.node,
+                about=self.session,
             ) from error
 
 

@@ -70,7 +70,8 @@ def open_url(session: AffinitySession, url: str, **options: Any) -> xarray.Datas
     except Exception as error:  # pydap's parsers raise bare Exceptions
         raise OutputUnavailable(
             f"the OPeNDAP resource at {url} cannot be opened: {str(error)[:200]}",
-            **session.details(url),
+            about=session,
+            url=url,
         ) from error
 
 
@@ -96,7 +97,6 @@ class _Through:
 
     def _fetch(self, url: str, limit: int) -> Answer:
         """Ask for a document or values; again if the answer breaks off."""
-        details = self._session.details(url)
         for _ in range(_ATTEMPTS):
             try:
                 answer = get_once(self._session, url, doing="OPeNDAP", limit=limit, timed=False)
@@ -104,7 +104,8 @@ class _Through:
                 raise DownloadFailed(
                     f"{url} gives more than {limit // 2**20} MB at once; take less at a time, by "
                     ".isel(...) or chunks=",
-                    **details,
+                    about=self._session,
+                    url=url,
                 ) from error
             except BodyBroken as error:
                 broken = error
@@ -114,10 +115,12 @@ class _Through:
                 raise OutputUnavailable(
                     f"the OPeNDAP resource at {url} answers HTTP {answer.status}",
                     response=answer.response,
-                    **details,
+                    about=self._session,
+                    url=url,
                 )
         raise DownloadFailed(
             f"{url} broke off {_ATTEMPTS} times ({broken}); try again later",
             attempts=_ATTEMPTS,
-            **details,
+            about=self._session,
+            url=url,
         ) from broken

@@ -404,8 +404,7 @@ class Output(ShownAsCard, owslib.wps.Output):
                 f"{self.service}, the document or service that names it. Nothing was fetched. Very "
                 "likely the process has not made this output; ask the service's operator",
                 url=self.reference,
-                machineid=self.session.machineid,
-                node=self.session.node,
+                about=self.session,
             )
         return url
 
@@ -485,8 +484,7 @@ class Output(ShownAsCard, owslib.wps.Output):
             f"{self._label}{where} is not {wanted} ({error}): "
             f"{len(content)} bytes that start with {content[:60]!r}",
             url=self.reference,
-            machineid=self.session.machineid,
-            node=self.session.node,
+            about=self.session,
         )
 
 

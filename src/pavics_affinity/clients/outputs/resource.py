@@ -137,8 +137,7 @@ class Source:
         return kind(
             f"{self.label} at {self.url} {what}",
             url=self.url,
-            machineid=self.session.machineid,
-            node=self.session.node,
+            about=self.session,
             **details,
         )
 

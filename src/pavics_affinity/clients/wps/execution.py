@@ -296,7 +296,8 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
             raise NotAService(
                 f"{self.url} sent a document that is not a valid WPS response: "
                 f"<{xml.local_name(response)}> ({error})",
-                **self.session.details(self.url),
+                about=self.session,
+                url=self.url,
             ) from error
         is_response = xml.local_name(response) == "ExecuteResponse"
         if is_response:
@@ -377,7 +378,8 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
             raise ServiceError(
                 f"{self._name} {state}, and the service named no status location to ask. Run it "
                 "with mode=SYNC",
-                **self.session.details(self.url),
+                about=self.session,
+                url=self.url,
             )
         return web_url(self.statusLocation, base=self.url or "", what="the status document")
 
@@ -499,7 +501,8 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
             code=words.code,
             locator=words.locator,
             text=said,
-            **self.session.details(self.statusLocation or self.url),
+            about=self.session,
+            url=self.statusLocation or self.url,
         )
 
 

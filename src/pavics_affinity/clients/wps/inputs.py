@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import io
 import numbers
-import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from owslib.wps import (
 from ...errors import InvalidRequest
 from ..embedding import Attached, Embedded
 from ..http.answers import given
+from ..http.xml import UNWRITABLE
 from ..outputs.boxes import Box
 from .raw import RawOutput
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 #: and what is made of it, would hold it five times over.
 LARGE = 2**20
 
-_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 #: How Python and XML Schema write them.
 _NOT_FINITE = {"inf": "INF", "-inf": "-INF", "nan": "NaN"}
 
@@ -211,7 +210,7 @@ def _pieces(value: Value) -> Iterable[str] | None:
     text: str = value.value
     if len(text) < LARGE or is_reference(text):
         return None
-    if _UNWRITABLE.search(text):
+    if UNWRITABLE.search(text):
         raise ValueError("a large input has characters that XML cannot hold")
     return (text[start : start + LARGE] for start in range(0, len(text), LARGE))
 

@@ -453,7 +453,8 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         return NotAService(
             f"{self.url}: the {what}, as it came, is not a valid WPS document and cannot be read "
             f"({error})",
-            **self.session.details(self.url),
+            about=self.session,
+            url=self.url,
         )
 
     def _unknown(self, identifier: str) -> UnknownProcess:
@@ -467,7 +468,8 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         return UnknownProcess(
             f"{self.url} offers no process {identifier!r}; {suggest(identifier, names, 'process')}",
             process=identifier,
-            **self.session.details(self.url),
+            about=self.session,
+            url=self.url,
         )
 
 
