@@ -2,7 +2,7 @@
 #
 #   make demo            the problem and the cure, on real servers on this machine
 #   make test            all tests; PYTEST_ARGS=tests/placement for a part
-#   make test-quick      without those that start clusters or take seconds: under 90 seconds
+#   make test-quick      without those that start clusters or programs: about four minutes
 #   make coverage        all tests, and the lines that they cover: as CI runs them
 #   make upstream        birdy's own tests on our classes; OWSLib's too: OWSLIB=its checkout
 #   make lint            style, types and layers
