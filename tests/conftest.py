@@ -17,6 +17,7 @@ settings.load_profile("any machine")
 
 TESTS = Path(__file__).parent
 SLOW = (  # large documents, thousands of inputs, or faults that are waited for
+    "clients/ogcapi/test_definitions.py",
     "clients/test_limits.py",
     "clients/test_own_urls.py",
     "faults/",

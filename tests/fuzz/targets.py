@@ -30,9 +30,10 @@ from pavics_affinity.clients.http import answers, urls, xml
 from pavics_affinity.clients.http.pickling import split_login
 from pavics_affinity.clients.http.urls import wrong_public_url
 from pavics_affinity.clients.http.waiting import Trouble
-from pavics_affinity.clients.limits import read_json, read_yaml
+from pavics_affinity.clients.limits import read_json
 from pavics_affinity.clients.ogcapi import answers as oapi_answers
 from pavics_affinity.clients.ogcapi.answers import check_status, is_not_ready, state_of
+from pavics_affinity.clients.ogcapi.definitions import read_yaml
 from pavics_affinity.clients.ogcapi.jobs import Job
 from pavics_affinity.clients.ogcapi.results import Results, output_of, raw_results
 from pavics_affinity.clients.outputs import codings, names

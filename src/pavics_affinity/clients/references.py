@@ -25,11 +25,10 @@ from owslib.wps import ComplexDataInput, is_complexdata
 from ..errors import InvalidRequest, ReferenceRefused
 from ..warn import warn
 from .embedding import REMEDIES, Attached, Embedded, attach
-from .ogcapi.jobs import Job
-from .ogcapi.results import Results
 from .outputs.boxes import Box
 from .outputs.metalink import is_metalink
 from .outputs.output import Output
+from .outputs.resource import HasOutputs
 from .wps.execution import Execution
 
 if TYPE_CHECKING:
@@ -180,7 +179,7 @@ def single(value: Any, name: str) -> Any:
                 input=name,
             )
         return _only({str(o.identifier): o for o in value.wait().processOutputs}, name)
-    if isinstance(value, Job | Results):
+    if isinstance(value, HasOutputs):
         return _only(value.outputs(), name)
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return _only(value._asdict(), name)

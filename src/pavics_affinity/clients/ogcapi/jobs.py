@@ -20,6 +20,7 @@ from ..http.fetch import fetch_document, patience_of, until_whole
 from ..http.urls import web_url
 from ..http.waiting import Followed, State, Trouble
 from ..outputs.output import Output
+from ..outputs.resource import HasOutputs
 from .answers import (
     ENDED,
     Failed,
@@ -49,7 +50,7 @@ _STATES: dict[str, StepState] = {
 }
 
 
-class Job(Followed, dict[str, Any]):
+class Job(Followed, HasOutputs, dict[str, Any]):
     """A job: its status document, and what can be done with it.
 
     Made by `Processes.execute` and `.attach`.

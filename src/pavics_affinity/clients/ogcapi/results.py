@@ -16,7 +16,7 @@ from ..http.answers import Answer
 from ..http.urls import web_url
 from ..http.xml import UNWRITABLE
 from ..outputs.output import Output, names_no_place
-from ..outputs.resource import Resource
+from ..outputs.resource import HasOutputs, Resource
 from .answers import expect_json
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _QUALIFIED = frozenset({"value", "mediaType", "encoding", "schema"})
 _BESIDE_OUTPUTS = frozenset({"outputs", "links"})
 
 
-class Results(ShownAsCard, dict[str, Any]):
+class Results(ShownAsCard, HasOutputs, dict[str, Any]):
     """The results of a process: the server's document as a dict, and its values as outputs.
 
     Parameters

@@ -30,7 +30,7 @@ from ..http.fetch import fetch_document
 from ..http.pickling import KeepsItsLogin, as_authentication, requests_auth, split_login
 from ..http.urls import web_url
 from ..http.waiting import Executions
-from ..limits import read_json, read_yaml
+from ..limits import read_json
 from .answers import (
     NoOGCAPI,
     NoSuchProcess,
@@ -40,6 +40,7 @@ from .answers import (
     job_url,
     parsed,
 )
+from .definitions import read_yaml
 from .jobs import JSON, Job
 from .results import Results, raw_results
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from xml.sax.saxutils import escape
@@ -23,6 +24,14 @@ E = TypeVar("E", bound=AffinityError)
 _HREF = "{http://www.w3.org/1999/xlink}href"
 #: Types of a literal whose white space belongs to it; XML Schema collapses it for all others.
 _TEXTS = frozenset({"", "string", "normalizedstring"})
+
+
+class HasOutputs:
+    """Results with outputs by name, whichever kind of service gave them."""
+
+    def outputs(self) -> Mapping[str, Any]:
+        """Return all outputs by name."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
