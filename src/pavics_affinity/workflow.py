@@ -24,7 +24,13 @@ from .record import NodeKnown, Record, Step
 from .resuming import header_of, options_of, restore
 from .topology import Topology, TopologySource
 from .topology.sources import default_sources, sources_of
-from .transport import DEFAULT_DEADLINE, AffinitySession, Seconds, ambient_session
+from .transport import (
+    DEFAULT_DEADLINE,
+    DEFAULT_EMBED_LIMIT,
+    AffinitySession,
+    Seconds,
+    ambient_session,
+)
 from .transport.ambient import reset_session, use_session
 from .transport.times import Timeout, in_seconds
 
@@ -72,10 +78,11 @@ class Workflow(ShownAsCard):
         after a synchronous Execute.
     deadline : float or timedelta, default 10 s
         For how long a request that may be repeated is repeated.
-    embed_limit : int, default 0
+    embed_limit : int, default 7,000,000
         Bytes of an output that may be sent in a request whose service could not
-        fetch it from its node. Above 7,000,000 most services cannot read it: lxml
-        refuses a text of more than 10,000,000 characters, and base64 adds a third.
+        fetch it from its node; 0 sends none. Above the default most services cannot
+        read it: lxml refuses a text of more than 10,000,000 characters, and base64
+        adds a third.
     busy_patience : float or timedelta, optional
         For how long an Execute is sent again that a busy server refuses to run. By
         default its refusal raises at once.
@@ -106,7 +113,7 @@ class Workflow(ShownAsCard):
         header: str = "machineid",
         timeout: Timeout = None,
         deadline: Seconds = DEFAULT_DEADLINE,
-        embed_limit: int = 0,
+        embed_limit: int = DEFAULT_EMBED_LIMIT,
         busy_patience: Seconds | None = None,
         journal: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -138,7 +145,7 @@ class Workflow(ShownAsCard):
         topology: TopologyLike | Iterable[TopologyLike] | None = None,
         timeout: Timeout = None,
         deadline: Seconds = DEFAULT_DEADLINE,
-        embed_limit: int = 0,
+        embed_limit: int = DEFAULT_EMBED_LIMIT,
         busy_patience: Seconds | None = None,
     ) -> Self:
         """Resume the workflow of a journal, after its process has ended.

@@ -20,7 +20,6 @@ from support.rawserver import RawServer, head
 BOX = {"lon0": -100.0, "lon1": -60.0, "lat0": 30.0, "lat1": 60.0}
 INNER = {"lon0": -90.0, "lon1": -70.0, "lat0": 40.0, "lat1": 50.0}
 CHAINS = 9
-LIMIT = 7_000_000
 
 
 def by_owslib(cluster, wf, make, give):
@@ -65,7 +64,7 @@ def test_nine_chains_of_nine_by_output_url(cluster, client):
     run, make = CLIENTS[client]
 
     def chain(number):
-        with Workflow(embed_limit=LIMIT) as wf:
+        with Workflow() as wf:
             give = list(GIVEN.values())[number % 3]
             output = run(cluster, wf, make(wf), give)
             with output.open_dataset() as dataset:
@@ -177,7 +176,7 @@ def send(wf, site, value):
 def test_a_text_arrives_byte_for_byte(make_site, content, as_text):
     site = make_site()
     url = site.file("out.txt", content.strip() if as_text else content)
-    with Workflow(embed_limit=LIMIT) as wf:
+    with Workflow() as wf:
         execution = send(wf, site, url)
     assert site.given == [content.strip() if as_text else content]
     assert (b"base64" not in bytes(execution.request)) == as_text
@@ -187,7 +186,7 @@ def test_what_is_no_text_is_sent_in_base64_with_a_format_that_the_process_offers
     site = make_site()
     content = bytes(range(256)) * 8000  # large enough to pass by the XML tree
     url = site.file("out.nc", content, "application/x-netcdf; charset=binary")
-    with Workflow(embed_limit=LIMIT) as wf:
+    with Workflow() as wf:
         request = bytes(send(wf, site, url).request)
     assert site.given == [content]
     assert b'mimeType="application/x-netcdf" encoding="base64"' in request or (
@@ -197,7 +196,7 @@ def test_what_is_no_text_is_sent_in_base64_with_a_format_that_the_process_offers
 
 def test_data_elsewhere_is_still_sent_as_its_url(make_site):
     site = make_site()
-    with RawServer() as elsewhere, Workflow(embed_limit=LIMIT) as wf:
+    with RawServer() as elsewhere, Workflow() as wf:
         elsewhere.answer = lambda asked: [head("Content-Length: 9"), b"elsewhere"]
         send(wf, site, elsewhere.url("/x.txt"))
         send(wf, site, site.file("out.txt", b"own"))
@@ -227,17 +226,29 @@ def test_the_size_that_the_process_states_is_a_limit_too(make_site):
     site = make_site(maxsingleinputsize="1mb")
     url = site.file("out.txt", b"x" * (2**20 + 1))
     with (
-        Workflow(embed_limit=LIMIT) as wf,
+        Workflow() as wf,
         pytest.raises(ReferenceRefused, match="maximumMegabytes"),
     ):
         send(wf, site, url)
     assert site.posts == []
 
 
-def test_by_default_nothing_is_embedded(make_site):
+def test_with_a_limit_of_0_nothing_is_embedded(make_site):
     site = make_site()
     url = site.file("out.txt", b"own")
-    with Workflow() as wf, pytest.raises(ReferenceRefused, match="embed_limit=7_000_000"):
+    with (
+        Workflow(embed_limit=0) as wf,
+        pytest.raises(ReferenceRefused, match="without embed_limit=0"),
+    ):
+        send(wf, site, url)
+    assert site.posts == []
+
+
+def test_a_text_that_names_the_workflows_own_files_is_refused(make_site):
+    site = make_site()
+    listed = site.file("a.txt", b"a")
+    url = site.file("list.txt", f'["{listed}"]'.encode())
+    with Workflow() as wf, pytest.raises(ReferenceRefused, match="no machineid"):
         send(wf, site, url)
     assert site.posts == []
 
@@ -253,7 +264,7 @@ def test_a_413_means_that_nothing_ran_and_is_remembered(make_site):
     site.refuses = lambda size: size > 1_000_000
     large = site.file("large.bin", b"\0" * 900_000, "application/x-netcdf")
     small = site.file("small.bin", b"\0" * 1000, "application/x-netcdf")
-    with Workflow(embed_limit=LIMIT) as wf:
+    with Workflow() as wf:
         with pytest.raises(ReferenceRefused, match=r"413.*client_max_body_size") as refused:
             send(wf, site, large)
         assert "references" not in str(refused.value)
@@ -270,7 +281,7 @@ def test_a_413_means_that_nothing_ran_and_is_remembered(make_site):
 def test_what_the_service_refuses_for_its_size_is_said_with_its_own_limit(make_site):
     site = make_site(maxrequestsize="1mb")
     large = site.file("large.bin", b"\0" * 900_000, "application/x-netcdf")
-    with Workflow(embed_limit=LIMIT) as wf:
+    with Workflow() as wf:
         with pytest.raises(ReferenceRefused, match="Maximum request size allowed"):
             send(wf, site, large)
         assert wf.steps[-1].state == "refused"
@@ -279,7 +290,7 @@ def test_what_the_service_refuses_for_its_size_is_said_with_its_own_limit(make_s
 
 def test_a_file_that_is_gone_is_not_sent(make_site):
     site = make_site()
-    with Workflow(embed_limit=LIMIT) as wf:
+    with Workflow() as wf:
         wps = wf.wps(site.wps)
         with pytest.raises(OutputUnavailable, match=r"404.*Nothing was executed"):
             wps.execute("keep", [("file", f"{site.origin}/files/gone.txt")], mode=SYNC)

@@ -7,13 +7,15 @@ document names is refused as an input before an Execute leaves.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 import pytest
 import requests
@@ -25,7 +27,8 @@ from owslib.wps import ASYNC, SYNC, ComplexDataInput, WFSFeatureCollection
 import pavics_affinity
 from pavics_affinity import Workflow
 from pavics_affinity.clients.ogcapi.jobs import Job
-from pavics_affinity.errors import ReferenceRefused
+from pavics_affinity.errors import AffinityError, ReferenceRefused
+from pavics_affinity.transport import DEFAULT_EMBED_LIMIT
 from support import wpsdocs
 from support.loopback import Answer, Seen, Server
 from support.scriptedwps import ScriptedWPS
@@ -269,22 +272,59 @@ def refused_everywhere(wf: Workflow, second: ScriptedWPS, api: Server, made: Any
     assert "POST" not in [request.method for requests in seen for request in requests]
 
 
+def not_sent(wf: Workflow, second: ScriptedWPS, api: Server, made: Any, url: str) -> None:
+    """Check that whatever is sent, the content of an output perhaps, does not hold the URL."""
+    ways = senders(wf, second, api)
+    second.execute = lambda seen: second.xml(wpsdocs.response(wpsdocs.SUCCEEDED))
+    described = {"id": "step", "inputs": {"file": {}}}
+    answers = {"/processes/step": described, "/processes/step/execution": {"out": 1}}
+    usual = api.answer
+
+    def answer(seen: Seen) -> Answer:
+        if seen.path not in answers:
+            return usual(seen)
+        body = json.dumps(answers[seen.path]).encode()
+        return Answer(200, body, {"Content-Type": "application/json"})
+
+    api.answer = answer
+    for server in (second, api):
+        server.seen.clear()
+    for kind, value in picked(made, url):
+        for send in ways[kind]:
+            with contextlib.suppress(AffinityError):  # refused, or it cannot be fetched
+                send(value)
+    for request in (request for server in (second, api) for request in server.seen):
+        if request.method == "POST":
+            assert url.lower() not in unescape(readable(request.body)).lower()
+
+
+def readable(body: bytes) -> str:
+    """Return what an Execute says, with its base64 decoded."""
+
+    def decoded(found: re.Match[bytes]) -> bytes:
+        with contextlib.suppress(ValueError):
+            return base64.b64decode(found[0], validate=True)
+        return found[0]
+
+    return re.sub(rb"[A-Za-z0-9+/]{16,}=*", decoded, body).decode(errors="replace")
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("client", "way"), WAYS)
 @settings(
     max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(spelling=st.sampled_from(SPELLINGS), linked=st.booleans())
+@given(spelling=st.sampled_from(SPELLINGS), linked=st.booleans(), embeds=st.booleans())
 def test_no_url_of_a_service_leaves_through_a_plain_proxy(
-    first, api, second, client, way, kind, spelling, linked
+    first, api, second, client, way, kind, spelling, linked, embeds
 ):
     server = api if client == "processes" else first
     url = spelt(server.origin, spelling)
     document = documents(url)[kind]
     at = server.url("/outputs/4d1e/document")
     first.files = lambda seen: Answer(200, document.text.encode(), {"Content-Type": "text/plain"})
-    with Workflow() as wf:
+    with Workflow(embed_limit=DEFAULT_EMBED_LIMIT if embeds else 0) as wf:
         if client == "processes":
             made = run_ogc(wf, api, way, document, at if linked else None)
         else:
@@ -293,7 +333,8 @@ def test_no_url_of_a_service_leaves_through_a_plain_proxy(
             made = run_wps(wf, first, client, way, output, document.text)
             if kind == "link" and way == "raw":
                 made = url
-        refused_everywhere(wf, second, api, made, url)
+        check = not_sent if embeds else refused_everywhere
+        check(wf, second, api, made, url)
 
 
 # ---- data elsewhere is everybody's ----
@@ -317,7 +358,7 @@ ELSEWHERE = "http://thredds.invalid:8083/thredds/dodsC/a.nc"
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "link"])
 def test_a_url_elsewhere_in_a_document_is_handed_on_as_it_is(first, sent, kind):
     document = documents(ELSEWHERE)[kind]
-    with Workflow() as wf:
+    with Workflow(embed_limit=0) as wf:
         made = run_wps(wf, first, "wps", "sync", wps_output(document, None), "")
         output = made.output("output")
         given = output.text()
@@ -339,13 +380,13 @@ def test_a_url_elsewhere_in_a_document_is_handed_on_as_it_is(first, sent, kind):
     ],
 )
 def test_a_url_that_a_user_types_is_handed_on_as_it_is(first, sent, url):
-    with Workflow() as wf:
+    with Workflow(embed_limit=0) as wf:
         wf.wps(first.url())
         assert f">{url}<".encode() in sent(wf, url, "text")
 
 
 def test_what_every_node_answers_alike_is_handed_on_as_it_is(first, sent):
-    with Workflow() as wf:
+    with Workflow(embed_limit=0) as wf:
         wf.wps(first.url())
         for query in ("", "?service=WPS&request=GetCapabilities", "?Request=DescribeProcess"):
             assert first.url().encode() in sent(wf, first.url() + query, "text")
@@ -358,7 +399,7 @@ def test_what_every_node_answers_alike_is_handed_on_as_it_is(first, sent):
 def test_binary_content_is_sent_along_with_the_urls_in_it(first, sent, magic):
     content = magic + b"history = " + first.url("/outputs/a.nc").encode()
     encoded = base64.b64encode(content).decode()
-    with Workflow() as wf:
+    with Workflow(embed_limit=0) as wf:
         wf.wps(first.url())
         assert encoded.encode() in sent(wf, ComplexDataInput(encoded, encoding="base64"))
 
@@ -375,7 +416,7 @@ def test_an_origin_at_which_a_document_puts_outputs_is_the_workflows(first, sent
         wpsdocs.SUCCEEDED, "" if status else output, location=f"{at}.xml" if status else None
     )
     first.execute = lambda seen: first.xml(document)
-    with Workflow() as wf:
+    with Workflow(embed_limit=0) as wf:
         wps = wf.wps(first.url())
         for url in ("http://127.0.0.1:1/outputs/other/a.nc", "see http://127.0.0.1:1/x"):
             assert url.encode() in sent(wf, url, "text")
@@ -387,7 +428,7 @@ def test_an_origin_at_which_a_document_puts_outputs_is_the_workflows(first, sent
 
 def test_a_response_that_a_user_has_got_elsewhere_names_places_as_well(first, sent):
     output = wpsdocs.reference("http://127.0.0.1:1/outputs/a.nc")
-    with Workflow() as wf:
+    with Workflow(embed_limit=0) as wf:
         response = wpsdocs.response(wpsdocs.SUCCEEDED, output)
         made = wf.wps(first.url()).execute("step", [], response=response)
         with pytest.raises(ReferenceRefused):
@@ -402,26 +443,26 @@ def test_files_of_an_embedded_metalink_name_a_place_at_the_services_host(first, 
         first.execute = lambda seen: first.xml(wpsdocs.response(wpsdocs.SUCCEEDED, output))
         return wf.wps(first.url()).execute("step", [], mode=SYNC).output("output")
 
-    with Workflow() as wf:
+    with Workflow(embed_limit=0) as wf:
         made = run(wf, "http://127.0.0.1:1/u/a.nc")
         for value in (made, made.text(), "http://127.0.0.1:1/v/b.nc"):
             with pytest.raises(ReferenceRefused):
                 sent(wf, value)
-    with Workflow() as wf:
+    with Workflow(embed_limit=0) as wf:
         [file] = run(wf, ELSEWHERE).files()
         assert ELSEWHERE.encode() in sent(wf, file)
 
 
 def test_the_address_of_a_request_to_another_service_is_read(first, sent):
     query = SimpleNamespace(getXml=lambda: etree.Element("query"))
-    with Workflow() as wf:
+    with Workflow(embed_limit=0) as wf:
         wf.wps(first.url())
         with pytest.raises(ReferenceRefused):
             sent(wf, WFSFeatureCollection(first.url("/geoserver/wfs"), query))
 
 
 def test_a_host_given_as_a_url_is_a_services_origin(sent):
-    with Workflow() as wf:
+    with Workflow(embed_limit=0) as wf:
         pavics_affinity.pin_session(requests.Session(), wf, hosts=["http://127.0.0.1:1/wps"])
         with pytest.raises(ReferenceRefused):
             sent(wf, "http://127.0.0.1:1/outputs/a.nc", "text")
@@ -433,7 +474,7 @@ def test_a_host_given_as_a_url_is_a_services_origin(sent):
 def test_a_relative_reference_is_taken_from_the_service(first, sent, reference):
     output = wpsdocs.reference(reference.format(f"{first.host}:{first.port}"))
     first.execute = lambda seen: first.xml(wpsdocs.response(wpsdocs.SUCCEEDED, output))
-    with Workflow() as wf:
+    with Workflow(embed_limit=0) as wf:
         made = wf.wps(first.url()).execute("step", [], mode=SYNC)
         with pytest.raises(ReferenceRefused, match=f"is {first.origin}/outputs/a.nc: the file"):
             sent(wf, made.output("output"))
@@ -447,7 +488,7 @@ def test_the_name_that_a_service_calls_itself_by_is_its_own(api, first, sent):
     document = wpsdocs.response(wpsdocs.SUCCEEDED, wpsdocs.embedded("http://example.org/a.nc"))
     first.execute = lambda seen: first.xml(document)  # its serviceInstance is at example.org
     landing = {"links": [{"rel": "self", "href": "http://named.invalid/"}]}
-    with Workflow() as wf:
+    with Workflow(embed_limit=0) as wf:
         made = wf.wps(first.url()).execute("step", [], mode=SYNC)
         wf.processes(api.url(""), json_=json.dumps(landing))
         for url in (made.output("output").text(), "http://named.invalid/jobs/1/results"):
@@ -460,7 +501,7 @@ def test_the_name_that_a_service_calls_itself_by_is_its_own(api, first, sent):
 )
 def test_escapes_of_json_and_xml_are_read(first, sent, escaping):
     text = f'["{first.url("/outputs/a.nc")}"]'.replace(*escaping)
-    with Workflow() as wf:
+    with Workflow(embed_limit=0) as wf:
         wf.wps(first.url())
         with pytest.raises(ReferenceRefused):
             sent(wf, ComplexDataInput(text))
@@ -468,7 +509,7 @@ def test_escapes_of_json_and_xml_are_read(first, sent, escaping):
 
 def test_a_url_within_a_url_is_read(first, sent):
     url = first.url("/outputs/a.nc")
-    with Workflow() as wf:
+    with Workflow(embed_limit=0) as wf:
         wf.wps(first.url())
         for inner in (url, quote(url, safe=""), quote(url, safe="").lower()):
             with pytest.raises(ReferenceRefused):
@@ -481,7 +522,7 @@ def test_links_of_an_ogc_api_name_places_also_where_they_are_read_from_the_dict(
     api, sent, way, several
 ):
     link = {"href": "http://127.0.0.1:1/outputs/a.nc"}
-    with Workflow() as wf:
+    with Workflow(embed_limit=0) as wf:
         made = run_ogc(wf, api, way, Document("", "", [link, link] if several else link), None)
         if isinstance(made, Job):
             made = made.results()
@@ -492,7 +533,7 @@ def test_links_of_an_ogc_api_name_places_also_where_they_are_read_from_the_dict(
 
 def test_an_array_of_links_is_an_output_of_several_files(api):
     links = [{"href": api.url(f"/outputs/{name}"), "type": "text/plain"} for name in ("a", "b")]
-    with Workflow() as wf:
+    with Workflow(embed_limit=0) as wf:
         made = run_ogc(wf, api, "async", Document("data", "text/plain", links), None)
         files = made.output("out").files()
         assert [file.reference for file in files] == [link["href"] for link in links]

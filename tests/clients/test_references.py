@@ -30,8 +30,8 @@ def strict(strict_cluster):
 
 @pytest.fixture
 def produced(cluster):
-    """An output of a workflow behind a plain proxy of which nothing is known."""
-    with Workflow() as wf:
+    """An output behind a plain proxy of which nothing is known; nothing is embedded."""
+    with Workflow(embed_limit=0) as wf:
         yield wf, wf.wps(cluster.url("malleefowl")).execute("produce", [("megabytes", "0.01")])
 
 
@@ -123,7 +123,7 @@ def test_files_of_a_metalink_are_refused_whichever_way_the_process_ran(cluster, 
     """PyWPS puts each of them into a folder of its own, and no status document names that."""
     if client == "birdy":
         pytest.importorskip("birdy")
-    with Workflow() as wf:
+    with Workflow(embed_limit=0) as wf:
         if client == "birdy":
             malleefowl = wf.birdy(cluster.url("malleefowl"), progress=mode == ASYNC)
             links = malleefowl.multiple_outputs(count=2)
@@ -142,14 +142,14 @@ def test_files_of_a_metalink_are_refused_whichever_way_the_process_ran(cluster, 
 
 
 def test_each_remedy_that_the_refusal_names_works(cluster):
-    with Workflow() as wf:
+    with Workflow(embed_limit=0) as wf:
         malleefowl, flyingpigeon = (wf.wps(cluster.url(s)) for s in ("malleefowl", "flyingpigeon"))
         links = malleefowl.execute("multiple_outputs", [("count", "1")], mode=SYNC).wait()
         [text] = links.output("output").files()
         with pytest.raises(ReferenceRefused) as refused:
             flyingpigeon.execute("wordcounter", [("text", text)])
-        assert "make the workflow with embed_limit=7_000_000" in str(refused.value)
-        with Workflow(wf.machineid, embed_limit=7_000_000) as embedding:
+        assert "make the workflow without embed_limit=0" in str(refused.value)
+        with Workflow(wf.machineid) as embedding:
             wps = embedding.wps(cluster.url("flyingpigeon"))
             words = wps.execute("wordcounter", [("text", text)], mode=SYNC).wait()
             assert words.output("output").text() == "4"
@@ -160,7 +160,7 @@ def test_each_remedy_that_the_refusal_names_works(cluster):
         subset = flyingpigeon.execute("subset_bbox", [("resource", path), *BOX], mode=SYNC).wait()
 
         file = subset.output("output")
-        with Workflow(wf.machineid, embed_limit=7_000_000) as embedding:
+        with Workflow(wf.machineid) as embedding:
             wps = embedding.wps(cluster.url("flyingpigeon"))
             again = wps.execute("subset_bbox_complex", [("resource", file), *BOX], mode=SYNC)
             with again.wait().output("output").open_dataset() as dataset:

@@ -13,6 +13,7 @@ It is one module because each form of input asks the same: does this URL lead to
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -133,13 +134,17 @@ def _leading(session: AffinitySession, url: str) -> str | None:
 
 def _misled(session: AffinitySession, url: str, what: str) -> str:
     node = f"node {session.node!r}" if session.node else "the workflow's node"
+    embedding = (
+        "pass the output to a complex input of its own, so that its content is sent"
+        if session.embed_limit
+        else "make the workflow without embed_limit=0, so that the content of an output that is a "
+        "complex input of its own is sent"
+    )
     return (
         f"{what} is {url}: the file is on {node} and, as far as is known, nowhere else. A service "
         "that fetches it sends no machineid, so the proxy may send it to any node, and it may take "
-        f"that node's 404 page for data. {REMEDIES}; or make the workflow with "
-        "embed_limit=7_000_000, which sends the content of an output that is a complex input of "
-        "its own. If every node has this file, give a topology that states where the services' "
-        "outputs are"
+        f"that node's 404 page for data. {REMEDIES}; or {embedding}. If every node has "
+        "this file, give a topology that states where the services' outputs are"
     )
 
 
@@ -161,7 +166,12 @@ def _leading_or_attached(
     found = _leading(owner, url)
     if found is not None:
         return found
-    return attach(owner, url, what, rule, media_type, limit=session.embed_limit)
+    sent = attach(owner, url, what, rule, media_type, limit=session.embed_limit)
+    with contextlib.suppress(UnicodeDecodeError):
+        text = sent.content.decode()
+        if "\0" not in text:  # what is listed in it has to lead to the node, too
+            sent.content = _of_text(owner, text, what).encode()
+    return sent
 
 
 def _refuse(session: AffinitySession, message: str, url: str | None) -> None:

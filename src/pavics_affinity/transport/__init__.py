@@ -2,11 +2,12 @@
 
 from .adapter import AffinityAdapter
 from .ambient import ambient_session, use_session
-from .session import AffinitySession
+from .session import DEFAULT_EMBED_LIMIT, AffinitySession
 from .times import DEFAULT_DEADLINE, Seconds
 
 __all__ = [
     "DEFAULT_DEADLINE",
+    "DEFAULT_EMBED_LIMIT",
     "AffinityAdapter",
     "AffinitySession",
     "Seconds",

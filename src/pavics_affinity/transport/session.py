@@ -50,6 +50,10 @@ from .wire import shown
 T = TypeVar("T")
 
 
+DEFAULT_EMBED_LIMIT = 7_000_000
+"""lxml, and so PyWPS, refuses a text above 10,000,000 characters; base64 adds a third."""
+
+
 class AffinitySession(requests.Session):
     """A `requests.Session` that keeps to its workflow's node.
 
@@ -66,7 +70,7 @@ class AffinitySession(requests.Session):
         In seconds, for requests that come without one.
     deadline : float or timedelta, default 10 s
         For how long a request that may be repeated is repeated.
-    embed_limit : int, default 0
+    embed_limit : int, default 7,000,000
         Bytes of an output that may be embedded in a request.
     busy_patience : float
         Seconds for which an Execute that a busy server refuses is sent again.
@@ -79,7 +83,7 @@ class AffinitySession(requests.Session):
         record: Record | None = None,
         timeout: Timeout = None,
         deadline: Seconds = DEFAULT_DEADLINE,
-        embed_limit: int = 0,
+        embed_limit: int = DEFAULT_EMBED_LIMIT,
         busy_patience: float = 0.0,
     ) -> None:
         super().__init__()

@@ -462,15 +462,17 @@ def test_a_result_is_the_input_of_another_process(cluster):
         assert fetched.machineid is None  # the service itself, at the node's own URL
 
 
-def test_behind_a_plain_proxy_a_result_is_not_handed_on(cluster, wf):
-    malleefowl, flyingpigeon = (wf.birdy(cluster.url(s)) for s in ("malleefowl", "flyingpigeon"))
-    made = malleefowl.produce(megabytes=0.01)
-    before = len(cluster.executions())
-    for value in (made, made.get(), made.get().output, [made.get().output]):
-        for wps, process in ((flyingpigeon, "wordcounter"), (malleefowl, "echo")):
-            with pytest.raises(ReferenceRefused, match=r"is http.*Nothing was executed"):
-                getattr(wps, process)(text=value)
-    assert len(cluster.executions()) == before
+def test_behind_a_plain_proxy_a_result_is_not_handed_on_as_a_url(cluster):
+    with Workflow(embed_limit=0) as wf:
+        malleefowl = wf.birdy(cluster.url("malleefowl"))
+        flyingpigeon = wf.birdy(cluster.url("flyingpigeon"))
+        made = malleefowl.produce(megabytes=0.01)
+        before = len(cluster.executions())
+        for value in (made, made.get(), made.get().output, [made.get().output]):
+            for wps, process in ((flyingpigeon, "wordcounter"), (malleefowl, "echo")):
+                with pytest.raises(ReferenceRefused, match=r"is http.*Nothing was executed"):
+                    getattr(wps, process)(text=value)
+        assert len(cluster.executions()) == before
 
 
 def test_results_in_a_list_are_each_handed_on(cluster):
