@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -532,7 +533,7 @@ def split_links(text: str) -> None:
     """Take the login out of what may be asked for; nothing else gets there."""
     with contextlib.suppress(AffinityError):
         bare, _ = split_login(checked_url(text, "it"))
-        assert "@" not in bare.partition("://")[2].partition("/")[0].partition("?")[0]
+        assert "@" not in re.split("[/?#]", bare.partition("://")[2])[0]
 
 
 URLS = [

@@ -10,7 +10,6 @@ import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import requests
 from requests.auth import HTTPBasicAuth
@@ -243,7 +242,7 @@ class AffinitySession(requests.Session):
         InvalidRequest
             A header or a login cannot be sent.
         """
-        url = request.url = _checked(request.url)
+        url = request.url = self._checked(request.url)
         own: set[str] = set()
         if request.auth is None:
             request.auth = self.affinity.origins.of(url).auth
@@ -259,6 +258,15 @@ class AffinitySession(requests.Session):
         if not headers.get("cookie"):  # else the header that was given is the one that is sent
             withhold_cookies(prepared, own - names_of(request.cookies))
         return prepared
+
+    def _checked(self, url: Any) -> str:
+        """Return a URL as it may be asked for; one of another scheme needs its own adapter."""
+        text = url.decode("latin-1") if isinstance(url, bytes) else url
+        if not isinstance(text, str) or text.lstrip().lower().startswith("http"):
+            return checked_url(text, "the request")
+        if any(text.lower().startswith(prefix.lower()) for prefix in self.adapters):
+            return text
+        return checked_url(text, "the request")
 
     def _own_params(self, given: Any) -> Any:
         """Return a request's parameters such that requests adds none of the session's."""
@@ -295,7 +303,7 @@ class AffinitySession(requests.Session):
         OutOfScope
             Its URL, or that of a redirect, cannot be requested.
         """
-        _checked(request.url)
+        self._checked(request.url)
         jar_of(request).set_policy(CookiePolicy())
         given = options.get("cert", self.cert)
         if given is not None and given == self.cert and not self.pin.in_scope(request.url or ""):
@@ -433,16 +441,6 @@ class AffinitySession(requests.Session):
             "busy_patience": self.busy_patience,
         }
         return _rebuild, (self.pin.state(), options)
-
-
-def _checked(url: Any) -> str:
-    """Return a URL as it may be asked for; one of another scheme is for its own adapter."""
-    text = url.decode("latin-1") if isinstance(url, bytes) else url
-    if isinstance(text, str) and ":" in text and not text.lstrip().lower().startswith("http"):
-        with contextlib.suppress(ValueError):  # of brackets that hold no address
-            urlsplit(text)
-            return text
-    return checked_url(text, "the request")
 
 
 def _checked_limit(limit: object) -> int:
