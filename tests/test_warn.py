@@ -85,7 +85,7 @@ def an_output_elsewhere(service, tmp_path):
 def a_reference_that_a_service_may_not_reach(service, tmp_path):
     content = wpsdocs.reference(service.url("/outputs/x.txt"))
     service.status = lambda seen: service.xml(wpsdocs.response(wpsdocs.SUCCEEDED, content))
-    with Workflow(strict=False) as wf:
+    with Workflow(strict=False, embed_limit=0) as wf:
         client = wf.wps(service.url())
         output = client.execute("step", []).wait().output("output")
         client.execute("step", [("resource", output.reference)])
