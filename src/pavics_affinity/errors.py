@@ -63,6 +63,10 @@ class AffinityLostWarning(AffinityWarning):
     """Another node answered, and the workflow continues because it is not strict."""
 
 
+class EvidenceStrippedWarning(AffinityWarning):
+    """Something on the way removes the promised evidence, so that it cannot prove the node."""
+
+
 class AdapterIgnoredWarning(AffinityWarning):
     """An adapter that was mounted on a session is not used, because it bypasses the workflow."""
 

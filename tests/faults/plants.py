@@ -41,11 +41,11 @@ _PIN = (
         ("pin/test_pin.py::test_once_pinned_the_answer_of_another_node_is_lost",),
     ),
     Plant(
-        "pin: promised evidence may be missing",
+        "pin: evidence that came before may be missing",
         "pin/policy.py",
-        'return "lost" if e.success and e.node is not None else "nothing"',
-        'return "nothing"',
-        ("pin/test_pin.py::test_evidence_that_was_promised_and_is_missing_is_lost",),
+        'return "lost" if e.came_before else "stripped"',
+        'return "stripped"',
+        ("pin/test_pin.py::test_evidence_that_came_and_is_missing_now_is_lost",),
     ),
     Plant(
         "pin: a wrong node is accepted by strict=True",
