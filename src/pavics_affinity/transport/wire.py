@@ -98,18 +98,25 @@ class WireResponse(requests.Response):
 
 
 def wrapped_refusal(response: requests.Response) -> tuple[int, str] | None:
-    """Return the status that a security proxy met behind it, and its words; None if it is none.
+    """Return the status that a security proxy hides in its own 400, and its words; None if none.
 
-    Twitcher answers 400 with an exception report, in the form of a service's own, where what is
-    behind it answers with an error that is no report, or does not answer at all. Such an answer
-    is short and states its length.
+    Such an answer is short and states its length.
     """
     length = response.headers.get("Content-Length", "")
     if response.status_code != 400 or "xml" not in response.headers.get("Content-Type", ""):
         return None
     if not length.isdecimal() or len(length) > 4 or int(length) > _LONGEST_REFUSAL:
         return None
-    found = _REFUSAL.search(_read_ahead(response))
+    return hidden_status(_read_ahead(response))
+
+
+def hidden_status(body: bytes) -> tuple[int, str] | None:
+    """Return the status that the body of a 400 stands for, and its words; None if it is none.
+
+    Twitcher sends an exception report, in the form of a service's own, where what is behind it
+    answers with an error that is no report, or does not answer at all.
+    """
+    found = _REFUSAL.search(body)
     if found is None:
         return None
     status = 502 if found["failed"] else _REASONS.get(found["reason"].decode().strip().lower())
