@@ -17,7 +17,10 @@ from pavics_affinity.errors import (
     EvidenceStrippedWarning,
     ExecuteOutcomeUnknown,
 )
+from pavics_affinity.proxy.probe import Plan, Verdict, ask, judge
 from pavics_affinity.testing import LocalCluster, Upstream
+from support.batch_site import STRICT
+from support.manual import examples
 
 STEADY = Upstream(parameters="max_fails=0", location="proxy_next_upstream off;")
 """The proxy says 502 for a dead node, instead of asking another one."""
@@ -149,3 +152,58 @@ def test_a_free_workflow_passes_over_a_dead_node(site):
             assert answer.output("node").data == [wf.node] != ["node2"]
     finally:
         site.start("node2")
+
+
+# ---- in front of a rendered proxy ----
+
+
+@pytest.fixture(scope="module")
+def strict_site() -> Iterator[LocalCluster]:
+    with LocalCluster(front="twitcher", **STRICT) as cluster:
+        yield cluster
+
+
+def test_by_the_url_alone_a_rendered_proxy_behind_twitcher_leads_to_the_node(strict_site, tmp_path):
+    with Workflow() as wf:
+        with pytest.warns(EvidenceStrippedWarning) as caught:
+            chain(wf, strict_site, 40, tmp_path)
+        assert len(caught) == 1
+        assert (nodes_of(wf, strict_site), wf.node_known) == ({wf.node}, "proved")
+        wps = wf.wps(strict_site.url("flyingpigeon"))
+        output = wps.execute("produce", [("megabytes", "0.1")]).wait().output("output")
+        assert requests.get(wf.link(output.reference), timeout=30).content == output.read_bytes()
+
+
+def probed(site: LocalCluster) -> Verdict:
+    return judge(ask(Plan(tuple(map(site.url, site.services)))))
+
+
+def test_probe_tells_stripped_evidence_from_a_node_that_twitcher_hides(strict_site):
+    verdict = probed(strict_site)
+    assert (verdict.kind, verdict.works) == ("stripped", None)
+    strict_site.kill("node2", "malleefowl")
+    try:
+        verdict = probed(strict_site)
+    finally:
+        strict_site.start("node2")
+    assert (verdict.kind, verdict.works) == ("hidden-down", False)
+    assert "does not answer (node2)" in verdict.words
+
+
+def test_probe_names_a_node_whose_twitcher_answers_for_it(site, is_inner):
+    before = probed(site)
+    assert before.kind == ("cannot-tell" if is_inner else "plain")
+    for service in site.services:
+        site.kill("node2", service)
+    try:
+        verdict = probed(site)
+    finally:
+        site.start("node2")
+    assert (verdict.kind, verdict.works) == ("hidden-down", False)
+    assert ("(node2)" in verdict.words) is not is_inner
+
+
+def test_the_guides_example_starts_a_twitcher(capsys):
+    [code] = examples("operators/twitcher.md", "Try it")
+    exec(compile(code, "twitcher.md", "exec"), {})
+    assert "node" in capsys.readouterr().out

@@ -342,8 +342,8 @@ class AffinityLost(TransportError):
     Attributes
     ----------
     answered_by : str or None
-        The node, or the address, that answered; None where the promised
-        evidence was missing.
+        The node, or the address, that answered; None where the evidence
+        of earlier answers was missing.
     """
 
     answered_by: str | None = None

@@ -48,6 +48,24 @@ _PIN = (
         ("pin/test_pin.py::test_evidence_that_came_and_is_missing_now_is_lost",),
     ),
     Plant(
+        "pin: evidence is judged by site, and not by the service's URL",
+        "pin/evidence.py",
+        'return origin, match.service.name, "outputs" if match.is_output else path',
+        'return "", "", ""',
+        (
+            "pin/test_pin.py::test_evidence_is_judged_by_the_services_url_and_outputs_may_prove_the_node",
+        ),
+    ),
+    Plant(
+        "transport: a security proxy's words for a dead node are taken for the service's",
+        "transport/wire.py",
+        'status = 502 if found["failed"]',
+        'status = None if found["failed"]',
+        (
+            "transport/test_session.py::test_a_dead_node_in_the_words_of_a_security_proxy_is_not_the_services_answer",
+        ),
+    ),
+    Plant(
         "pin: a wrong node is accepted by strict=True",
         "pin/evidence.py",
         "        if self._strict:\n",
