@@ -16,14 +16,17 @@ from pavics_affinity.errors import (
     BackendUnavailable,
     EvidenceStrippedWarning,
     ExecuteOutcomeUnknown,
+    ReferenceRefused,
 )
 from pavics_affinity.proxy.probe import Plan, Verdict, ask, judge
 from pavics_affinity.testing import LocalCluster, Upstream
 from support.batch_site import STRICT
 from support.manual import examples
 
-STEADY = Upstream(parameters="max_fails=0", location="proxy_next_upstream off;")
-"""The proxy says 502 for a dead node, instead of asking another one."""
+STEADY = Upstream(
+    parameters="max_fails=0", location="proxy_next_upstream off; client_max_body_size 1m;"
+)
+"""The proxy says 502 for a dead node, instead of asking another one, and 413 above its default."""
 
 CHAINS = 20
 
@@ -87,6 +90,26 @@ def test_chains_end_on_the_node_that_they_began_on(site, tmp_path, knows):
             latitudes = box["latitude"].values
             assert south <= latitudes.min() <= latitudes.max() <= south + 5
             assert float(box["air_temperature"].isel(time=0).mean()) > 200
+
+
+def test_an_output_is_the_next_input_by_its_url_up_to_what_the_proxy_takes(site, tmp_path):
+    with Workflow() as wf:
+        malleefowl, flyingpigeon = (wf.wps(site.url(s)) for s in ("malleefowl", "flyingpigeon"))
+        got = malleefowl.execute("download", [("resource", site.sample_url)]).wait()
+        [path] = got.output("output").json()
+        small = {"lon0": "-100", "lon1": "-90", "lat0": "40", "lat1": "50"}
+        for box in (small, {"lon0": "0", "lon1": "360", "lat0": "0", "lat1": "90"}):
+            inputs = [("resource", path), *box.items()]
+            subset = flyingpigeon.execute("subset_bbox", inputs).wait().output("output")
+            inputs = [("resource", subset.reference), *small.items()]
+            if box is small:
+                again = flyingpigeon.execute("subset_bbox_complex", inputs).wait()
+                assert again.output("output").read_bytes().startswith((b"CDF", b"\x89HDF"))
+            else:
+                with pytest.raises(ReferenceRefused, match=r"413.*Nothing was executed"):
+                    flyingpigeon.execute("subset_bbox_complex", inputs)
+        assert len(nodes_of(wf, site)) == 1
+        assert len(site.executions(identifier="subset_bbox_complex")) == 1
 
 
 def test_evidence_is_said_to_be_stripped_once_where_twitcher_strips_it(site, is_inner, tmp_path):
