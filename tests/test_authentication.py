@@ -11,12 +11,14 @@ import re
 import ssl
 import tempfile
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
 import requests
 import tblib.pickling_support
 import trustme
 from requests.auth import AuthBase, HTTPDigestAuth
+from requests_magpie import MagpieAuth, MagpieAuthenticationError
 
 from pavics_affinity import Backend, Node, Service, Topology, Workflow, pin_session
 from pavics_affinity.discovery import WELL_KNOWN
@@ -302,6 +304,45 @@ def test_what_magpie_gives_at_sign_in_is_sent_with_what_follows(site, tmp_path, 
     [_] = site.seen
 
 
+@pytest.fixture
+def magpie(request):
+    """Magpie's sign-in, as requests-magpie knows it; Magpie itself cannot be installed here."""
+
+    def sign_in(seen: Seen) -> Answer:
+        given = dict(parse_qsl(seen.body.decode()))
+        if (seen.method, seen.path) != ("POST", "/magpie/signin") or given["password"] != SECRET:
+            return Answer(401)
+        return Answer(200, b"{}", {"Set-Cookie": f"auth_tkt={SECRET}; Path=/; HttpOnly"})
+
+    with Server(getattr(request, "param", "localhost")) as server:
+        server.answer = sign_in
+        yield server
+
+
+@pytest.mark.parametrize("route", ["proxy", "direct"])
+@pytest.mark.parametrize("client", CLIENTS)
+def test_magpies_login_is_an_auth_whose_cookie_reaches_the_node_with_every_request(
+    site, magpie, tmp_path, client, route
+):
+    site.let_in(by_cookie)
+    auth = MagpieAuth(magpie.url("/magpie"), "ann", SECRET)
+    with workflow(site, route) as wf:
+        assert client(wf, site, tmp_path, verify=site.ca_file, auth=auth) == CONTENT
+    [asked] = site.seen.values()  # one node
+    assert {tuple(s.all("machineid")) for s in asked} == {("a1b2",)}
+    assert all(by_cookie(s) for s in asked)
+    assert [s.path for s in magpie.seen] == ["/magpie/signin"]
+    assert told(magpie) == set()
+
+
+def test_a_password_that_magpie_refuses_is_the_error_of_its_login(site, magpie):
+    site.let_in(by_cookie)
+    auth = MagpieAuth(magpie.url("/magpie"), "ann", "wrong")
+    with workflow(site, "proxy") as wf, pytest.raises(MagpieAuthenticationError):
+        wf.wps(site.url, verify=site.ca_file, auth=auth)
+    assert site.seen == {}
+
+
 @pytest.mark.parametrize("way", ["basic", "digest"])
 def test_a_session_of_ones_own_logs_in_as_before(site, way):
     lets_in, login = WAYS[way]
@@ -413,9 +454,11 @@ LOGIN = {
 
 @pytest.mark.parametrize("where", ["host", "port", "scheme"])
 @pytest.mark.parametrize("how", ["named", "redirect"])
-@pytest.mark.parametrize("way", LOGIN)
-def test_another_origin_is_told_no_secret(service, others, tmp_path, way, how, where):
+@pytest.mark.parametrize("way", [*LOGIN, "magpie"])
+@pytest.mark.parametrize("magpie", ["127.0.0.1"], indirect=True)
+def test_another_origin_is_told_no_secret(service, magpie, others, tmp_path, way, how, where):
     other = others[where]
+    signed_in = {"auth": MagpieAuth(magpie.url("/magpie"), "ann", SECRET)}
     # Whoever asks for a digest must not get one either.
     other.answer = lambda seen: Answer(401, b"", {"WWW-Authenticate": CHALLENGE})
     away = other.url("/outputs/x.txt")
@@ -429,7 +472,7 @@ def test_another_origin_is_told_no_secret(service, others, tmp_path, way, how, w
             stack.enter_context(_warnings_expected())
         wf = stack.enter_context(Workflow("a1b2"))
         wf.session.verify = others["scheme"].ca
-        wps = wf.wps(service.url(), **LOGIN[way])
+        wps = wf.wps(service.url(), **LOGIN.get(way, signed_in))
         output = wps.execute("step", []).wait().output("output")
         for fetch in (output.read_bytes, lambda: output.download(tmp_path)):
             with pytest.raises(TransportError):
@@ -437,7 +480,11 @@ def test_another_origin_is_told_no_secret(service, others, tmp_path, way, how, w
         with pytest.raises(TransportError):
             wf.download([named], tmp_path)
     assert other.seen
-    assert told(other) <= ({"machineid"} if where != "host" else set())
+    # Magpie's cookie is its host's on every port, as in a browser; only redirects bring it there.
+    cookie = {"cookie"} if way == "magpie" and how == "redirect" else set()
+    assert told(other) <= ({"machineid", *cookie} if where != "host" else set())
+    if way == "magpie":
+        assert all(by_cookie(seen) for seen in service.seen if seen.path != WELL_KNOWN)
 
 
 @contextlib.contextmanager

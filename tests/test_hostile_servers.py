@@ -608,7 +608,6 @@ def answered_by(server: RawServer, evidence: list[str]) -> Workflow:
         ["X-Node: N1"],
         ["X-Node: n1", "X-Node: n2"],
         ["X-Node:"],
-        [],
     ],
 )
 def test_evidence_that_names_no_node_or_another_is_none(server, evidence):

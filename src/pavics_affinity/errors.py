@@ -64,6 +64,10 @@ class AffinityLostWarning(AffinityWarning):
     """Another node answered, and the workflow continues because it is not strict."""
 
 
+class EvidenceStrippedWarning(AffinityWarning):
+    """Something on the way removes the promised evidence, so that it cannot prove the node."""
+
+
 class AdapterIgnoredWarning(AffinityWarning):
     """An adapter that was mounted on a session is not used, because it bypasses the workflow."""
 
@@ -339,8 +343,8 @@ class AffinityLost(TransportError):
     Attributes
     ----------
     answered_by : str or None
-        The node, or the address, that answered; None where the promised
-        evidence was missing.
+        The node, or the address, that answered; None where the evidence
+        of earlier answers was missing.
     """
 
     answered_by: str | None = None

@@ -71,7 +71,8 @@ class Workflow(ShownAsCard):
         ``"auto"`` goes through the proxy, and to the node itself if the proxy is
         unreachable and the topology names the node's address.
     strict : bool, default True
-        Whether an answer of another node raises `AffinityLost`; else it warns.
+        Whether an answer of another node raises `AffinityLost`; else it warns. Evidence
+        that never arrives, because something on the way removes it, only warns.
     header : str, default "machineid"
         The request header that the proxy hashes, if no topology names it.
     timeout : float, timedelta or (connect, read), optional

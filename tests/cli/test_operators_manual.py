@@ -51,6 +51,18 @@ def test_the_plain_style_is_what_the_guide_shows(run, begun):
     assert written.partition("\n")[2] == shown
 
 
+def test_the_topology_and_the_server_of_a_site_behind_twitcher_are_accepted(run, begun):
+    (begun / "site.toml").write_text(block("twitcher.md", "toml"))
+    assert run("render", "site.toml", "--output", ".").code == 0
+    proxy = {
+        str(path.relative_to("config/proxy")): path.read_text()
+        for path in Path("config/proxy").rglob("*.conf")
+    }
+    front = re.sub(r"http://(twitcher|proxy):", "http://127.0.0.1:", block("twitcher.md", "nginx"))
+    passed, words = RealNginx(begun / "nginx", {**proxy, "conf.d/front.conf": front}).test()
+    assert passed, words
+
+
 def test_every_verdict_of_probe_has_its_line():
     from typing import get_args
 

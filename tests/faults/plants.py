@@ -41,11 +41,29 @@ _PIN = (
         ("pin/test_pin.py::test_once_pinned_the_answer_of_another_node_is_lost",),
     ),
     Plant(
-        "pin: promised evidence may be missing",
+        "pin: evidence that came before may be missing",
         "pin/policy.py",
-        'return "lost" if e.success and e.node is not None else "nothing"',
-        'return "nothing"',
-        ("pin/test_pin.py::test_evidence_that_was_promised_and_is_missing_is_lost",),
+        'return "lost" if e.came_before else "stripped"',
+        'return "stripped"',
+        ("pin/test_pin.py::test_evidence_that_came_and_is_missing_now_is_lost",),
+    ),
+    Plant(
+        "pin: evidence is judged by site, and not by the service's URL",
+        "pin/evidence.py",
+        'return origin, match.service.name, "outputs" if match.is_output else path',
+        'return "", "", ""',
+        (
+            "pin/test_pin.py::test_evidence_is_judged_by_the_services_url_and_outputs_may_prove_the_node",
+        ),
+    ),
+    Plant(
+        "transport: a security proxy's words for a dead node are taken for the service's",
+        "transport/wire.py",
+        'status = 502 if found["failed"]',
+        'status = None if found["failed"]',
+        (
+            "transport/test_session.py::test_a_dead_node_in_the_words_of_a_security_proxy_is_not_the_services_answer",
+        ),
     ),
     Plant(
         "pin: a wrong node is accepted by strict=True",

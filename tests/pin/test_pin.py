@@ -8,6 +8,7 @@ import pickle
 import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from pavics_affinity.errors import (
     AffinityLost,
     AffinityWarning,
     BackendUnavailable,
+    EvidenceStrippedWarning,
     InvalidRequest,
     TopologyError,
     UnknownNode,
@@ -236,11 +238,47 @@ def test_a_gateways_own_answer_proves_nothing(status):
 
 
 @pytest.mark.parametrize("status", [200, 201, 204])
-def test_evidence_that_was_promised_and_is_missing_is_lost(status):
+def test_evidence_that_came_and_is_missing_now_is_lost(status):
     pin = pin_at(site(evidence="X-Node"), node="n1")
+    answered(pin, "n1")
     with pytest.raises(AffinityLost, match="the answer has no X-Node header") as caught:
         answered(pin, None, status)
     assert caught.value.answered_by is None
+
+
+def test_evidence_that_never_came_is_stripped_on_the_way_with_one_warning_for_the_site():
+    pin = pin_at(site(evidence="X-Node"), node="n1")
+    with pytest.warns(EvidenceStrippedWarning, match=r"X-Node, .* http://proxy\.example:8093/wps"):
+        assert answered(pin, None) is None
+    assert [answered(pin, None, url=url) for url in (FP, MF, FP)] == [None] * 3
+    assert (pin.node, pin.node_known) == ("n1", "predicted")
+    assert len(pin.warned) == 1
+
+
+@pytest.mark.filterwarnings("ignore::pavics_affinity.errors.EvidenceStrippedWarning")
+def test_evidence_is_judged_by_the_services_url_and_outputs_may_prove_the_node():
+    outputs = {name: f"http://proxy.example/wpsoutputs/{name}" for name in ("fp", "mf")}
+    services = [
+        replace(service, outputs=Outputs(outputs[service.name], "/outputs"))
+        for service in site().services
+    ]
+    pin = pin_at(replace(site(evidence="X-Node"), services=tuple(services)), node="n1")
+    assert answered(pin, None) is None
+    assert answered(pin, "n1", url=f"{outputs['fp']}/a/status.xml") is None
+    assert pin.node_known == "proved"
+    assert answered(pin, None) is None
+    with pytest.raises(AffinityLost, match="no X-Node header"):
+        answered(pin, None, url=f"{outputs['fp']}/b/out.nc")
+    assert answered(pin, None, url=f"{outputs['mf']}/out.nc") is None
+    with pytest.raises(AffinityLost, match="node 'n2' answered"):
+        answered(pin, "n2")
+
+
+def test_evidence_is_not_missing_where_no_service_is():
+    pin = pin_at(site(evidence="X-Node", host="proxy.example"), node="n1")
+    assert answered(pin, None, url="http://proxy.example/thredds/catalog.xml") is None
+    with pytest.raises(AffinityLost, match="node 'n2' answered"):
+        answered(pin, "n2", url="http://proxy.example/thredds/catalog.xml")
 
 
 @pytest.mark.parametrize("status", [301, 400, 404, 421, 500])
@@ -257,6 +295,7 @@ def test_an_address_that_is_no_nodes_is_lost():
 
 def test_without_strictness_each_wrong_turn_is_a_warning_and_the_node_stays():
     pin = pin_at(site(evidence="X-Node"), node="n1", strict=False)
+    answered(pin, "n1")
     for node, words in (("n2", "node 'n2' answered"), (None, "no X-Node header")):
         with pytest.warns(AffinityWarning, match=words):
             assert answered(pin, node) is None

@@ -280,6 +280,13 @@ ANSWERS = [
         lambda s, a: Again(wait=0.0),
     ),
     Row(
+        "502, 503, 504 in the words of a security proxy",
+        "an Execute",
+        "`ExecuteOutcomeUnknown`",
+        lambda s, a: s.execute and a.status in GATEWAY and bool(a.wrapped),
+        lambda s, a: Fail("outcome unknown"),
+    ),
+    Row(
         "502, 503, 504, xml",
         "an Execute",
         "deliver: the service's own answer",
@@ -355,12 +362,16 @@ ANSWERS = [
     ),
     Row(
         "421, 502, 503, 504",
-        "pinned; an Execute; or the proxy does not know the node",
+        "pinned; an Execute; in the words of a security proxy; or the proxy does not know the node",
         "`BackendUnavailable`",
         lambda s, a: (
-            (a.status in GATEWAY and (s.pinned or s.execute)) or (a.status == 421 and s.covered)
+            (a.status in GATEWAY and (s.pinned or s.execute or bool(a.wrapped)))
+            or (a.status == 421 and s.covered)
         ),
-        lambda s, a: Fail("node unavailable", _none_left(s)),
+        lambda s, a: Fail(
+            "node unavailable",
+            STAY if a.status == 503 and not (s.pinned or s.execute) else _none_left(s),
+        ),
     ),
     Row(
         "502, 504",
@@ -395,6 +406,7 @@ EACH_ANSWER = [
     *(Answer(status, server_busy="later") for status in (200, 400, 503)),
     *(Answer(503, wait, may_be_lost=True) for wait in (None, 0.3)),
     Answer(400, stray="n2", server_busy="later"),
+    *(Answer(status, wrapped="Bad Gateway") for status in (421, *GATEWAY)),
     *(Answer(status, stray="n2") for status in (200, 404, 429, 303, 307)),
 ]
 
@@ -480,7 +492,9 @@ def test_a_plain_answer_is_delivered_whatever_the_situation():
         ({"answered": "n1", "expected": "n1", "node": "n1"}, "proved"),
         ({"answered": "n2", "expected": None, "node": None}, "proved"),
         # the header is missing
-        ({"answered": None, "missing": True, "node": "n1"}, "lost"),
+        ({"answered": None, "missing": True, "came_before": True}, "lost"),
+        ({"answered": None, "missing": True}, "stripped"),
+        ({"answered": None, "missing": True, "came_before": True, "success": False}, "nothing"),
         ({"answered": None, "missing": True, "node": "n1", "success": False}, "nothing"),
         ({"answered": None, "missing": True, "node": None}, "nothing"),
         # it names no node of the site

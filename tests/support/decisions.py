@@ -28,6 +28,7 @@ from pavics_affinity.record import Record
 from pavics_affinity.topology import FixedSource
 from pavics_affinity.transport import AffinityAdapter, times
 from pavics_affinity.transport.wire import WireRequest, WireResponse
+from support import wpsdocs
 
 URL = "http://proxy.example:8093/wps"
 NODES = ("n1", "n2")
@@ -93,6 +94,8 @@ FAULTS: dict[str, Callable[[], BaseException]] = {
     "silent": _fault(requests.ReadTimeout),
 }
 
+REASONS = {"421": "Misdirected Request", "502": "Bad Gateway", "503": "Service Unavailable"}
+
 OK = (200, {})
 ANSWERS: dict[str, tuple[int, dict[str, str]]] = {
     "ok": OK,
@@ -112,6 +115,9 @@ ANSWERS: dict[str, tuple[int, dict[str, str]]] = {
     "421": (421, {"X-Node": ""}),
     "421, topology changed": (421, {"X-Node": ""}),
     "500": (500, {}),
+    "400, a security proxy's for 421": (400, {"X-Node": "", "Content-Type": "text/xml"}),
+    "400, a security proxy's for 502": (400, {"X-Node": "", "Content-Type": "text/xml"}),
+    "400, a security proxy's for 503": (400, {"X-Node": "", "Content-Type": "text/xml"}),
     "502": (502, {}),
     "502, xml": (502, {"Content-Type": "text/xml"}),
     "502, node not reached": (502, {"X-Pavics-Connect": "-"}),
@@ -187,6 +193,9 @@ class ScriptedAdapter(AffinityAdapter):
         headers["X-Node"] = {"other": other}.get(headers["X-Node"], headers["X-Node"])
         headers = {name: value for name, value in headers.items() if value}
         body = Cut(b"half") if outcome.endswith("cut") else io.BytesIO(b"whole")
+        if "security proxy" in outcome:
+            report = wpsdocs.twitcher_report(f"Response is not ok: {REASONS[outcome[-3:]]}")
+            headers["Content-Length"], body = str(len(report)), io.BytesIO(report)
         response = WireResponse()
         response.status_code = status
         response.headers.update(headers)
@@ -323,6 +332,7 @@ def _about(message: str) -> str:
         ("asked again", "said: back"),
         ("waits for one", "said: waits"),
         ("Another node is asked", "said: passes"),
+        ("removes it", "warned: stripped"),
         ("files of workflow", "warned: lost"),
     ):
         if words in message:

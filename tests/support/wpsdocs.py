@@ -106,6 +106,20 @@ def report(text: str, code: str = "NoApplicableCode", locator: str = "None") -> 
     ).encode()
 
 
+def twitcher_report(text: str) -> bytes:
+    """As Twitcher 0.11 writes it; the answer is 400."""
+    return f"""\
+<?xml version="1.0" encoding="utf-8"?>
+<ExceptionReport version="1.0.0"
+    xmlns="http://www.opengis.net/ows/1.1"
+    xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
+    xsi:schemaLocation="http://www.opengis.net/ows/1.1 http://schemas.opengis.net/ows/1.1.0/owsExceptionReport.xsd">
+    <Exception exceptionCode="NoApplicableCode" locator="NotAcceptable">
+        <ExceptionText>{text}</ExceptionText>
+    </Exception>
+</ExceptionReport>""".encode()
+
+
 def output(name: str, content: str) -> str:
     return (
         f"<wps:Output><ows:Identifier>{name}</ows:Identifier><ows:Title>{name}</ows:Title>"

@@ -15,6 +15,7 @@ from pavics_affinity.errors import (
     AffinityLost,
     AffinityWarning,
     BackendUnavailable,
+    EvidenceStrippedWarning,
     ExecuteOutcomeUnknown,
     ExecuteRedirected,
     InvalidMachineId,
@@ -28,7 +29,10 @@ from pavics_affinity.errors import (
 from pavics_affinity.pin import Pin
 from pavics_affinity.topology import FileSource, FixedSource, Outputs
 from pavics_affinity.transport import AffinitySession
+from support import wpsdocs
 from support.loopback import Answer, Server, closing_after_first_answer, free_port
+
+XML = {"Content-Type": "text/xml; charset=UTF-8"}
 
 
 @pytest.fixture
@@ -533,10 +537,65 @@ def test_an_answer_of_another_node_is_never_a_result(proxy):
     assert (caught.value.node, caught.value.answered_by) == ("n1", "n2")
 
 
-def test_missing_evidence_of_a_good_answer_is_an_error(proxy):
+def test_evidence_that_is_gone_from_a_good_answer_is_an_error(proxy):
     topology = site(proxy, Server_stub("127.0.0.7"), evidence="X-Node", url=proxy.url())
+    session = pinned(topology, node="n1")
+    proxy.answer = lambda seen: Answer(headers={"X-Node": "n1"})
+    session.get(proxy.url())
+    proxy.answer = lambda seen: Answer()
     with pytest.raises(AffinityLost, match="no X-Node header"):
-        pinned(topology, node="n1").get(proxy.url())
+        session.get(proxy.url())
+
+
+def test_evidence_that_never_came_leaves_the_node_predicted_with_a_warning_that_says_why(proxy):
+    topology = site(proxy, Server_stub("127.0.0.7"), evidence="X-Node", url=proxy.url())
+    session = pinned(topology, node="n1")
+    with pytest.warns(EvidenceStrippedWarning, match="removes it") as warned:
+        answers = [session.get(proxy.url()), session.post(proxy.url(), data=b"<Execute/>")]
+    assert [answer.text for answer in answers] == ["ok", "ok"]
+    assert [w.filename for w in warned] == [__file__]
+    assert (session.node, session.node_known) == ("n1", "predicted")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Response is not ok: Bad Gateway",
+        "Request failed: (&#x27;Connection aborted.&#x27;, RemoteDisconnected())",
+    ],
+)
+def test_a_dead_node_in_the_words_of_a_security_proxy_is_not_the_services_answer(
+    proxy, words, stream
+):
+    proxy.answer = lambda seen: Answer(400, wpsdocs.twitcher_report(words), XML)
+    session = session_for(proxy, deadline=0.3)
+    with pytest.raises(BackendUnavailable, match=r"security proxy .* answered 400: .Re"):
+        session.get(proxy.url(), stream=stream)
+    assert len(proxy.seen) > 1
+    proxy.seen.clear()
+    with pytest.raises(ExecuteOutcomeUnknown, match="hides whether the node was reached"):
+        session.post(proxy.url(), data=b"<Execute/>", stream=stream)
+    assert len(proxy.seen) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "report",
+    [
+        wpsdocs.report("Response is not ok: Bad Gateway"),
+        wpsdocs.report("Process error: 502 Server Error: Bad Gateway for url: http://data.example"),
+        wpsdocs.twitcher_report("Response is not ok: Forbidden"),
+        wpsdocs.twitcher_report("Could not find service: finch"),
+    ],
+)
+def test_another_refusal_is_the_callers_to_read(proxy, report, stream):
+    proxy.answer = lambda seen: Answer(400, report, XML)
+    session = session_for(proxy, deadline=0.3)
+    for send in (session.get, session.post):
+        with send(proxy.url(), stream=stream) as answer:
+            assert answer.status_code == 400
+            assert (answer.raw.read() if stream else answer.content) == report
 
 
 def test_the_evidence_after_a_retry_is_the_last_address(proxy):

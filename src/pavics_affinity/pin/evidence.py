@@ -6,11 +6,12 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from ..errors import AffinityLost, AffinityLostWarning, AffinityWarning
+from ..errors import AffinityLost, AffinityLostWarning, AffinityWarning, EvidenceStrippedWarning
 from ..markup import without_login
+from ..topology.urls import split_url
 from ..warn import warn
 from .policy import GATEWAY, Evidence, Verdict, weigh, weigh_reference
-from .site import Site, Target
+from .site import ServiceURL, Site, Target
 
 
 class WarningsLog:
@@ -35,13 +36,15 @@ class WarningsLog:
             self._texts[topic] = text
         warn(text, category)
 
-    def once(self, topic: str, message: str) -> None:
+    def once(
+        self, topic: str, message: str, category: type[AffinityWarning] = AffinityWarning
+    ) -> None:
         """Warn, but only once per topic."""
         with self._lock:
             if topic in self._texts:
                 return
             text = self._texts[topic] = without_login(message)
-        warn(text)
+        warn(text, category)
 
 
 def node_named(target: Target, status: int, headers: Mapping[str, str]) -> str | None:
@@ -78,9 +81,11 @@ class EvidenceCheck:
             return None
         value = headers.get(name)
         answered = None if value is None else _node_of(site, value)
+        place = _service_url(target, url)
         found = Evidence(
             answered,
             missing=value is None,
+            came_before=site.has_named_nodes(place),
             success=200 <= status < 300,
             execute=target.execute,
             expected=target.node,
@@ -90,8 +95,12 @@ class EvidenceCheck:
         if verdict == "look":
             found = replace(found, renewed=site.renew(thorough=True))
             verdict = self._weigh(site, found)
+        if answered is not None:
+            site.note_evidence(place)
         if verdict == "again":
             return answered
+        if verdict == "stripped" and target.match is not None:
+            self._stripped(site, name, url)
         if verdict == "lost":
             self.lost(site, answered, _in_words(name, value, answered), url)
         return None
@@ -144,6 +153,18 @@ class EvidenceCheck:
             url,
         )
 
+    def _stripped(self, site: Site, name: str, url: str) -> None:
+        """Warn once per site: what is behind the same proxy loses its evidence in the same way."""
+        self._log.once(
+            f"stripped {id(site)}",
+            f"the topology promises the response header {name}, and the answers of "
+            f"{url.partition('?')[0]} arrive without it: something on the way, such as Twitcher, "
+            f"removes it. So nothing proves that node {site.node!r} answers there; it is predicted "
+            "from the topology. To prove it, let the names of nodes stand in the outputs' URLs, or "
+            "take `evidence` out of the topology if no answer ever has the header",
+            EvidenceStrippedWarning,
+        )
+
     def _weigh(self, site: Site, found: Evidence) -> Verdict:
         with site.lock:
             verdict = weigh(
@@ -164,6 +185,15 @@ class EvidenceCheck:
                 message, machineid=site.machineid, node=site.node, url=url, answered_by=answered
             )
         self._log.warn("lost", message, AffinityLostWarning)
+
+
+def _service_url(target: Target, url: str) -> ServiceURL:
+    """Return the service's URL by which evidence is judged: each may have its own way here."""
+    match, split = target.match, split_url(url)
+    origin, path = ("", "") if split is None else (str(split[0]), split[1].path)
+    if match is None:
+        return origin, "", path
+    return origin, match.service.name, "outputs" if match.is_output else path
 
 
 def _node_of(site: Site, value: str) -> str | None:

@@ -493,7 +493,7 @@ class Pin:
         Raises
         ------
         AffinityLost
-            Another node answered, or promised evidence is missing.
+            Another node answered, or evidence that came before is missing.
         """
         return self._evidence.answer(target, status, headers, url)
 

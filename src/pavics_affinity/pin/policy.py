@@ -32,9 +32,10 @@ _SPECIAL = frozenset({*_REFUSED, *GATEWAY})
 
 # ---- evidence: which node answered ----
 
-Verdict = Literal["nothing", "proved", "look", "again", "lost"]
-"""It says nothing; the node that answered is the workflow's; look whether the topology has
-changed, then weigh again; send the request again; another node than the workflow's answered."""
+Verdict = Literal["nothing", "stripped", "proved", "look", "again", "lost"]
+"""It says nothing; something on the way removes the evidence; the node that answered is the
+workflow's; look whether the topology has changed, then weigh again; send the request again;
+another node than the workflow's answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Evidence:
 
     answered: str | None  # None if the header is missing, or names an unknown node
     missing: bool = False
+    came_before: bool = False  # in an earlier answer of the same service URL
     success: bool = True  # status 2xx
     execute: bool = False
     expected: str | None = None  # the node to which the request was sent
@@ -56,7 +58,9 @@ class Evidence:
 def weigh(e: Evidence) -> Verdict:
     """Say what the evidence in an answer means."""
     if e.missing:
-        return "lost" if e.success and e.node is not None else "nothing"
+        if not e.success or e.node is None:
+            return "nothing"
+        return "lost" if e.came_before else "stripped"
     if e.answered is None:
         return "lost"
     if e.was_pinned and e.expected is not None and e.answered != e.expected == e.node:
@@ -132,7 +136,7 @@ class Fault:
 class Answer:
     """An answer came; of the details those that its status makes matter."""
 
-    status: int
+    status: int  # or the one that `wrapped` names
     wait: float | None = None  # seconds, as 429 and 503 ask for
     xml: bool = False
     not_reached: bool = False  # a strict proxy says that it did not reach the node
@@ -143,6 +147,7 @@ class Answer:
     node_answers: bool | None = None  # other requests, after a gateway's answer to an Execute
     may_be_lost: bool = False  # of a proxy that also says 503 for a backend that it lost
     server_busy: str | None = None  # the service's own words for a full queue, as ServerBusy
+    wrapped: str = ""  # what a security proxy says in its 400, instead of passing the answer on
 
 
 Outcome = Fault | Answer
@@ -322,11 +327,17 @@ def _at_gateway(s: Situation, answer: Answer) -> Decision:
         again = _wait(s, answer) or _elsewhere(s)
         return again or Fail("node unavailable", _none_left(s))
     if answer.status == 503:  # the node is busy, not away
-        return _wait(s, answer) or Deliver()
-    return _elsewhere(s) or _wait(s, answer, _none_left(s)) or Deliver(_none_left(s))
+        turn, again = STAY, _wait(s, answer)
+    else:
+        turn = _none_left(s)
+        again = _elsewhere(s) or _wait(s, answer, turn)
+    # Its body is a security proxy's, in the form of a refusal by the service.
+    return again or (Fail("node unavailable", turn) if answer.wrapped else Deliver(turn))
 
 
 def _execute_at_gateway(s: Situation, answer: Answer) -> Decision:
+    if answer.wrapped:  # it hides whether the node was reached
+        return Fail("outcome unknown")
     if answer.xml:  # the service's own answer
         return Deliver()
     if answer.not_reached:

@@ -15,6 +15,9 @@ from ..topology import Match, Service, Topology, TopologySource
 from . import load
 from .policy import Hold
 
+ServiceURL = tuple[str, str, str]
+"""Origin, service, and path; all outputs and jobs of a service are one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -55,6 +58,7 @@ class Site:
         self.via: Literal["proxy", "direct"] = "proxy"
         self.node_answered_directly = False
         self.lock = threading.RLock()
+        self._named_nodes: set[ServiceURL] = set()
         self._asked_for = False
         self._passed: list[str] = []
         self._keys: dict[str, str] = {}
@@ -171,6 +175,14 @@ class Site:
                     load.take(site, node)
                     self._count_on(site, node)
             self.known = known
+
+    def note_evidence(self, place: ServiceURL) -> None:
+        """Note that an answer from a service's URL has named its node."""
+        self._named_nodes.add(place)
+
+    def has_named_nodes(self, place: ServiceURL) -> bool:
+        """Tell whether an answer from this service's URL has named its node before."""
+        return place in self._named_nodes
 
     def other_node(self, node: str | None) -> bool:
         """Tell whether `pass_over` would leave another node to try."""

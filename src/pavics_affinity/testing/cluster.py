@@ -88,6 +88,12 @@ class LocalCluster:
         ``"ports"``, as in the manual: the proxy has a port for each service.
         ``"paths"``: one port, services below ``/twitcher/ows/proxy/NAME/wps``
         and their outputs below ``/wpsoutputs/NAME``.
+    front : {"none", "twitcher", "twitcher-per-node"}, default "none"
+        Puts Twitcher, the security proxy of birdhouse sites, in front of the
+        services; it needs the extra ``twitcher``. ``"twitcher"``: one in front
+        of the proxy, reached through an nginx of its own that leads everything
+        but ``/twitcher/`` past it. ``"twitcher-per-node"``: one on each node,
+        behind the proxy. The layout is ``"paths"``.
     proxy_config : path, mapping or callable, optional
         Other configuration files for nginx: a directory that contains
         ``nginx.conf`` or ``conf.d/*.conf`` (also below
@@ -104,9 +110,9 @@ class LocalCluster:
     Raises
     ------
     MissingExtra
-        Packages of the extra ``testing`` are not installed.
+        Packages of the extra ``testing``, or ``twitcher``, are not installed.
     ClusterError
-        nginx is not found for ``proxy="nginx"``, the system cannot fork, or
+        nginx is not found for ``proxy="nginx"`` or a `front`, the system cannot fork, or
         an option has a wrong value.
 
     Examples
@@ -125,6 +131,13 @@ class LocalCluster:
         found = options.proxy != "none" and find_nginx() is not None
         if options.proxy == "nginx" and not found:
             raise ClusterError("nginx was not found; install it, or use proxy='none'")
+        if options.front != "none":
+            if importlib.util.find_spec("twitcher") is None:
+                raise MissingExtra.of("twitcher", f"LocalCluster(front={options.front!r})")
+            if not found:
+                raise ClusterError(
+                    f"front={options.front!r} needs nginx; install it, and leave out proxy='none'"
+                )
         self._options = dataclasses.replace(options, proxy="nginx" if found else "none")
         self._running: Live | None = None
 

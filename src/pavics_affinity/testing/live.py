@@ -11,12 +11,13 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 
 from .control import ClusterError, Supervisor
 from .dataserver import DataServer
+from .front import TWITCHER
 from .nginx import Nginx
 from .nodes import ClusterNode
 from .options import ClusterOptions, ProxyConfig, Upstream
@@ -79,8 +80,7 @@ class Live:
             missing = [name for name in node.ports if f"{node.name}/{name}" not in self._running]
             if not missing:
                 raise ClusterError(f"{node.name} is running already")
-            for service in missing:
-                self._spawn(node, service)
+            self._spawn_node(node, missing)
             self._wait_ready(node)
 
     def add_node(self, *, listed: bool) -> ClusterNode:
@@ -111,7 +111,7 @@ class Live:
             if "proxy" in self._running:
                 raise ClusterError("the proxy is running already")
             site = self.site
-            self.nginx.start([(site.proxy_host, port) for port in {*site.published.values()}])
+            self.nginx.start([(site.proxy_host, port) for port in site.proxy_ports])
             self._running.add("proxy")
 
     def stop_proxy(self) -> None:
@@ -162,12 +162,32 @@ class Live:
             self._nginx = Nginx(self._supervisor, self.directory / "nginx", options.proxy_workers)
             self._nginx.write(self.site.proxy_files())
         for node in self.site.nodes.values():
-            for service in node.ports:
-                self._spawn(node, service)
+            self._spawn_node(node, node.ports)
+        if self.site.front is not None:
+            self._spawn_node(self.site.front, self.site.front.ports)
         if self._nginx is not None:
             self.start_proxy()
-        for node in self.site.nodes.values():
+        fronts = [] if self.site.front is None else [self.site.front]
+        for node in (*self.site.nodes.values(), *fronts):
             self._wait_ready(node)
+
+    def _spawn_node(self, node: ClusterNode, names: Iterable[str]) -> None:
+        for name in names:
+            if name == TWITCHER:
+                self._spawn_twitcher(node)
+            else:
+                self._spawn(node, name)
+
+    def _spawn_twitcher(self, node: ClusterNode) -> None:
+        self._supervisor.ask(
+            "twitcher",
+            name=f"{node.name}/{TWITCHER}",
+            host=node.host,
+            port=node.ports[TWITCHER],
+            log=str(node.disk / f"{TWITCHER}.log"),
+            urls=self.site.behind_twitcher(node),
+        )
+        self._running.add(f"{node.name}/{TWITCHER}")
 
     def _spawn(self, node: ClusterNode, service: str) -> None:
         options, name = self._options, f"{node.name}/{service}"
@@ -226,7 +246,8 @@ def _answers(host: str, port: int, deadline: float) -> bool:
     connection = http.client.HTTPConnection(host, port, timeout=seconds)
     try:
         connection.request("GET", READY_PATH)
-        return connection.getresponse().status == HTTPStatus.NO_CONTENT
+        # 204 of a backend, 404 of Twitcher.
+        return connection.getresponse().status < HTTPStatus.INTERNAL_SERVER_ERROR
     except (OSError, http.client.HTTPException):
         return False
     finally:

@@ -19,6 +19,7 @@ _CHOICES = {
     "proxy": ("auto", "nginx", "none"),
     "layout": ("ports", "paths"),
     "announce": ("proxy", "node"),
+    "front": ("none", "twitcher", "twitcher-per-node"),
 }
 
 
@@ -64,6 +65,7 @@ class ClusterOptions:
     evidence: str | None = None
     announce: Literal["proxy", "node"] = "proxy"
     layout: Literal["ports", "paths"] = "ports"
+    front: Literal["none", "twitcher", "twitcher-per-node"] = "none"
     proxy_config: ProxyConfig | None = None
     proxy_style: Literal["plain", "strict"] = "plain"
     proxy_workers: int = 1
@@ -77,6 +79,14 @@ class ClusterOptions:
             if (value := getattr(self, name)) not in choices:
                 *others, last = map(repr, choices)
                 raise ClusterError(f"{name}={value!r}: expected {', '.join(others)} or {last}")
+        if self.front != "none":
+            # Twitcher tells services by their paths.
+            object.__setattr__(self, "layout", "paths")
+        if self.front == "twitcher-per-node" and self.proxy_config is not None:
+            raise ClusterError(
+                "front='twitcher-per-node' needs the cluster's own files for nginx: other ones "
+                "lead past Twitcher. Leave out proxy_config, or use front='twitcher'"
+            )
         if unknown := set(self.upstreams or ()) - set(self.services):
             raise UnknownService(
                 f"upstreams for {', '.join(sorted(unknown))}: the services are "

@@ -1,4 +1,7 @@
-"""The cluster as a site: addresses, URLs, topology, and the proxy's configuration files."""
+"""The cluster as a site: addresses, URLs, topology, and the proxy's configuration files.
+
+One module, because the topology and the files must say the same.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any
 from ..errors import TopologyError, UnknownNode, UnknownService
 from ..topology import Backend, Node, Outputs, Service, Topology
 from .control import ClusterError
+from .front import TWITCHER, TWITCHER_PORT, server_in_front
 from .nodes import ClusterNode
 from .options import ClusterOptions, Files, ProxyConfig, Upstream
 from .ports import AddressBlock
@@ -36,6 +40,8 @@ class ClusterSite:
         The proxy's port by service.
     nodes : dict of str to ClusterNode
         By name, in order.
+    front : ClusterNode or None
+        Where the Twitcher in front of the proxy is; it has no services.
     upstreams, proxy_config
         What the proxy is configured with now.
     """
@@ -50,6 +56,7 @@ class ClusterSite:
         self.upstreams: dict[str, Upstream] = {}
         self.proxy_config: ProxyConfig | None = options.proxy_config
         self.proxy_host = addresses.host(_PROXY_HOST)
+        self.front: ClusterNode | None = None
         self._choose_ports()
         for _ in range(options.nodes):
             self.add_node(listed=True)
@@ -75,6 +82,20 @@ class ClusterSite:
         if options.layout == "paths":
             port = addresses.port([self.proxy_host], _ONE_PORT)
             self.published = dict.fromkeys(options.services, port)
+        self._listens = self.published
+        if options.front == "twitcher":
+            port = addresses.port([self.proxy_host])
+            self._listens = dict.fromkeys(options.services, port)
+            ports = {TWITCHER: addresses.port([self.proxy_host], TWITCHER_PORT)}
+            self.front = ClusterNode("front", self.proxy_host, ports, self._directory / "front")
+            self.front.disk.mkdir()
+        elif options.front == "twitcher-per-node":
+            self._ports[TWITCHER] = addresses.port(hosts, TWITCHER_PORT)
+
+    @property
+    def proxy_ports(self) -> set[int]:
+        """The ports that nginx listens on."""
+        return {*self.published.values(), *self._listens.values()}
 
     # ---- nodes and services by name ----
 
@@ -116,6 +137,13 @@ class ClusterSite:
 
     # ---- URLs ----
 
+    def behind_twitcher(self, node: ClusterNode) -> dict[str, str]:
+        """Return the URLs that a Twitcher knows, to which it appends ``/wps``."""
+        if node is not self.front:
+            return {name: f"http://{node.address(name)}" for name in self.published}
+        paths = {name: self._prefixes(name)[0].rstrip("/") for name in self.published}
+        return {name: f"http://{self._listen(name)}{path}" for name, path in paths.items()}
+
     def url(self, service: str) -> str:
         """Return the public URL of a service."""
         return f"{self._origin(service)}{self._prefixes(service)[0]}wps"
@@ -128,7 +156,9 @@ class ClusterSite:
         """Return the service for the proxy's port and a request's URI."""
         by_port = self._options.layout == "ports"
         for name, published in self.published.items():
-            if port == published and (by_port or uri.startswith(self._prefixes(name))):
+            if port in {published, self._listens[name]} and (
+                by_port or uri.startswith(self._prefixes(name))
+            ):
                 return name
         return None
 
@@ -139,10 +169,10 @@ class ClusterSite:
 
     def _origin(self, service: str) -> str:
         self.check_service(service)
-        return f"http://{self._listen(service)}"
+        return f"http://{self.proxy_host}:{self.published[service]}"
 
     def _listen(self, service: str) -> str:
-        return f"{self.proxy_host}:{self.published[service]}"
+        return f"{self.proxy_host}:{self._listens[service]}"
 
     def _prefixes(self, service: str) -> tuple[str, str]:
         if self._options.layout == "ports":
@@ -162,6 +192,11 @@ class ClusterSite:
         """
         listed = self._listed()
         methods = {name: _hash(upstream, name) for name, upstream in self.upstreams.items()}
+        if self._options.front == "twitcher-per-node" and any(c for _, c in methods.values()):
+            raise TopologyError(
+                "no topology describes 'consistent' with front='twitcher-per-node': it hashes "
+                "addresses, and those of Twitcher and of the outputs differ; leave out 'consistent'"
+            )
         headers = {header for header, _ in methods.values()}
         if len(headers) > 1:
             raise TopologyError(
@@ -238,10 +273,19 @@ class ClusterSite:
         """Return the proxy's configuration files, by relative path."""
         config: Any = self.proxy_config
         if config is None:
-            return self._own_proxy_files()
+            return self._own_proxy_files() | self._front_files()
         if callable(config):
             config = config(self.topology())
-        return _read_proxy_files(Path(config)) if isinstance(config, str | Path) else config
+        if isinstance(config, str | Path):
+            config = _read_proxy_files(Path(config))
+        return {**config, **self._front_files()}
+
+    def _front_files(self) -> dict[str, str]:
+        if self.front is None:
+            return {}
+        name = next(iter(self.published))
+        public, twitcher = f"{self.proxy_host}:{self.published[name]}", self.front.address(TWITCHER)
+        return {"conf.d/front.conf": server_in_front(public, twitcher, self._listen(name))}
 
     def _own_proxy_files(self) -> dict[str, str]:
         files = {}
@@ -260,6 +304,10 @@ class ClusterSite:
             targets = {service: f"{name}/", outputs: f"{name}/outputs/"}
             if self._options.layout == "ports":
                 targets = {"/": name}
+            if self._options.front == "twitcher-per-node":
+                # Outputs do not pass Twitcher, which takes requests to services only.
+                files[f"conf.d/{name}.conf"] += self._upstream_block(name, upstream, by=TWITCHER)
+                targets[service] = f"{name}-{TWITCHER}{service.removeprefix('/twitcher')}"
             lines = servers.setdefault(self._listen(name), [header])
             lines += [upstream.server, *(_location(upstream, *each) for each in targets.items())]
         for (listen, lines), name in zip(servers.items(), self.upstreams, strict=False):
@@ -267,14 +315,14 @@ class ClusterSite:
             files[f"conf.d/{name}.conf"] += _block("server", [f"listen {listen};", *lines])
         return files
 
-    def _upstream_block(self, name: str, upstream: Upstream) -> str:
+    def _upstream_block(self, name: str, upstream: Upstream, by: str | None = None) -> str:
         lines = [upstream.directive, upstream.upstream]
         for entry in self._entries(name):
             node, *parameters = entry.split()
-            address = self.node(node).address(name)
+            address = self.node(node).address(by or name)
             words = ["server", address, *parameters, *upstream.parameters.split()]
             lines.append(f"{' '.join(words)};")
-        return _block(f"upstream {name}", lines)
+        return _block(f"upstream {name}-{by}" if by else f"upstream {name}", lines)
 
 
 def _location(upstream: Upstream, path: str, target: str) -> str:

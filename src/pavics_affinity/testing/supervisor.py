@@ -53,10 +53,24 @@ class ProcessGroups:
         # each asynchronous job, a fork, would pay that again.
         xarray.Dataset({"first": 0}).to_netcdf(directory / "first.nc", engine="netcdf4")
 
-    def do_backend(
-        self, name: str, host: str, port: int, log: str, settings: dict[str, Any]
+    def do_backend(self, settings: dict[str, Any], **place: Any) -> dict[str, Any]:
+        """Fork the process tree of a backend."""
+        return self._serve(lambda it: _serve_backend(BackendSettings(**settings), it), **place)
+
+    def do_twitcher(self, urls: dict[str, str], **place: Any) -> dict[str, Any]:
+        """Fork the process of a Twitcher in front of the services at these URLs."""
+        return self._serve(lambda it: _serve_twitcher(urls, it), **place)
+
+    def _serve(
+        self,
+        serve: Callable[[socket.socket], object],
+        *,
+        name: str,
+        host: str,
+        port: int,
+        log: str,
     ) -> dict[str, Any]:
-        """Open a backend's socket and fork the process tree that serves it."""
+        """Open a socket and fork the process that serves it."""
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -69,7 +83,7 @@ class ProcessGroups:
                 "in_use": error.errno == errno.EADDRINUSE,
             }
         with listener:
-            return self._fork(name, log, lambda: _serve(BackendSettings(**settings), listener))
+            return self._fork(name, log, lambda: serve(listener))
 
     def do_program(self, name: str, argv: list[str], log: str) -> dict[str, Any]:
         """Start a program."""
@@ -160,11 +174,18 @@ def _become(parent: int, private: tuple[int, ...], log: str, run: Callable[[], o
         os._exit(code)
 
 
-def _serve(settings: BackendSettings, listener: socket.socket) -> None:
+def _serve_backend(settings: BackendSettings, listener: socket.socket) -> None:
     # If the supervisor itself is killed, workers and jobs are forks of this, and follow.
     os.register_at_fork(after_in_child=lambda: _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL))
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     serve(settings, listener)
+
+
+def _serve_twitcher(urls: dict[str, str], listener: socket.socket) -> None:
+    from .services import twitcher  # of another extra
+
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    twitcher.serve(urls, listener)
 
 
 def _execute(argv: list[str]) -> NoReturn:

@@ -57,7 +57,7 @@ from .times import (
     current_deadline,
     retry_after,
 )
-from .wire import WireRequest, WireResponse, is_execute, label_of, shown
+from .wire import WireRequest, WireResponse, is_execute, label_of, shown, wrapped_refusal
 
 _ASK_TO_WAIT = frozenset({TOO_MANY, 503})
 _LEAST_TIMEOUT = 0.05
@@ -184,10 +184,11 @@ class Exchange:
         with self._under_way(target):
             try:
                 response = self.response = self._transmit(sent)
+                wrapped = wrapped_refusal(response) if target.site is not None else None
             except requests.RequestException as raised:
                 outcome = _fault(raised)
             else:
-                outcome = self._answer(response, target)
+                outcome = self._answer(response, target, wrapped)
             if self.step is not None and nothing_ran(outcome):
                 self.step.not_sent(what_happened(outcome))
             if isinstance(outcome, Answer):
@@ -259,8 +260,12 @@ class Exchange:
 
     # ---- what came of it ----
 
-    def _answer(self, response: requests.Response, target: Target) -> Answer:
+    def _answer(
+        self, response: requests.Response, target: Target, wrapped: tuple[int, str] | None
+    ) -> Answer:
         status, headers = response.status_code, response.headers
+        if wrapped is not None:
+            return Answer(wrapped[0], wrapped=wrapped[1])
         location, leaves = "", False
         if self.execute and status in TURNED_INTO_GET | SENT_ON:
             location = self._location(response)
@@ -318,9 +323,9 @@ class Exchange:
                     cert=probe.cert,
                     proxies=probe.proxies,
                 )
-                answer.close()
-                if answer.status_code not in GATEWAY:
-                    return True
+                with answer:
+                    if answer.status_code not in GATEWAY and wrapped_refusal(answer) is None:
+                        return True
             if not patience.wait():
                 return False
 

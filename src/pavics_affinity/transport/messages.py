@@ -75,6 +75,8 @@ def what_happened(outcome: Outcome) -> str:
         return outcome.words
     if outcome.status == MISDIRECTED:
         return "the proxy does not know the node (421)"
+    if outcome.wrapped:
+        return f"the security proxy in front of it answered 400: {outcome.wrapped!r}"
     if outcome.not_reached:
         return "it refused the proxy's connections"
     if outcome.node_answers is not None:
@@ -89,6 +91,12 @@ def what_happened(outcome: Outcome) -> str:
 
 
 def _outcome_unknown(outcome: Outcome, a: Attempts) -> str:
+    if isinstance(outcome, Answer) and outcome.wrapped:
+        return (
+            f"{a.place} did not answer the Execute: {what_happened(outcome)}. That hides whether "
+            "the node was reached: the Execute may have run, or not. It was not sent again; look "
+            "at the service's jobs, or run the chain again if running twice does no harm"
+        )
     if isinstance(outcome, Answer):
         return (
             f"the proxy answered the Execute with {outcome.status}, and {a.place} answers other "
@@ -135,10 +143,13 @@ def _unavailable(outcome: Outcome, a: Attempts) -> str:
         then = "look at its jobs, or run the chain again if running twice does no harm"
     else:
         then = "repeat the step, or run the chain again in a new workflow"
+    held = (
+        f"The files of workflow {a.machineid!r} are only on that node, and nothing was sent to "
+        "another one. "
+    )
     return (
-        f"{a.place} does not answer: {what_happened(outcome)}, {a.tried}. The files of workflow "
-        f"{a.machineid!r} are only on that node, and nothing was sent to another one. Start it "
-        f"again and {then}"
+        f"{a.place} does not answer: {what_happened(outcome)}, {a.tried}. "
+        f"{held if a.pinned else ''}Start it again and {then}"
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -9,9 +12,29 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import requests
+import urllib3
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SECRET_HEADERS = ("Authorization", "Cookie", "Proxy-Authorization")
+
+_LONGEST_REFUSAL = 8_192
+"""Bytes of an exception report that may be a security proxy's own."""
+
+_SHOWN = 200
+_REFUSAL = re.compile(
+    rb"<ExceptionText>(?P<words>"
+    rb"(?:Response is not ok: (?P<reason>[\w -]+)|(?P<failed>Request failed: ))[^<]*"
+    rb")</ExceptionText>"
+)
+_REASONS = {
+    "misdirected request": 421,
+    "bad gateway": 502,
+    "service temporarily unavailable": 503,
+    "service unavailable": 503,
+    "gateway time-out": 504,
+    "gateway timeout": 504,
+}
+"""What servers write beside a status; Twitcher passes on the words only."""
 
 
 class WireRequest(requests.PreparedRequest):
@@ -72,6 +95,46 @@ class WireResponse(requests.Response):
         for piece in pieces:
             self._handed_on += len(piece) if chunked else 0
             yield piece
+
+
+def wrapped_refusal(response: requests.Response) -> tuple[int, str] | None:
+    """Return the status that a security proxy hides in its own 400, and its words; None if none.
+
+    Such an answer is short and states its length.
+    """
+    length = response.headers.get("Content-Length", "")
+    if response.status_code != 400 or "xml" not in response.headers.get("Content-Type", ""):
+        return None
+    if not length.isdecimal() or len(length) > 4 or int(length) > _LONGEST_REFUSAL:
+        return None
+    return hidden_status(_read_ahead(response))
+
+
+def hidden_status(body: bytes) -> tuple[int, str] | None:
+    """Return the status that the body of a 400 stands for, and its words; None if it is none.
+
+    Twitcher sends an exception report, in the form of a service's own, where what is behind it
+    answers with an error that is no report, or does not answer at all.
+    """
+    found = _REFUSAL.search(body)
+    if found is None:
+        return None
+    status = 502 if found["failed"] else _REASONS.get(found["reason"].decode().strip().lower())
+    words = html.unescape(found["words"].decode(errors="replace"))
+    return None if status is None else (status, " ".join(words.split())[:_SHOWN])
+
+
+def _read_ahead(response: requests.Response) -> bytes:
+    """Read a body whose length is known, and leave it to be read again."""
+    raw = response.raw
+    try:
+        body: bytes = raw.read(decode_content=False)
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise requests.ConnectionError(error) from error
+    response.raw = urllib3.HTTPResponse(
+        io.BytesIO(body), raw.headers, raw.status, preload_content=False
+    )
+    return body
 
 
 def is_execute(request: requests.PreparedRequest) -> bool:

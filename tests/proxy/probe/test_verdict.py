@@ -40,6 +40,7 @@ ANSWERS = st.one_of(
         ),
         st.sampled_from(["one", "two"]),
         st.booleans(),
+        hidden=st.sampled_from([None, None, None, 421, 502]),
     ),
 )
 LISTS = st.lists(ANSWERS, min_size=1, max_size=3)

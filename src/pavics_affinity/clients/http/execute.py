@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from ...transport import AffinitySession
 
+_TWITCHERS_413 = "Response is not ok: Request Entity Too Large"
+"""Twitcher's words, in a 400, for nginx's 413 behind it."""
+
 _NOT_AGAIN = (
     "It was not sent again. Look at the service's jobs, or run the chain again if running it "
     "twice does no harm"
@@ -66,12 +69,12 @@ def noting(step: Step) -> Iterator[None]:
 def size_limit(error: ServiceError) -> str | None:
     """Return what limits the size of requests, if that is why nothing was executed."""
     status = getattr(getattr(error, "response", None), "status_code", None)
-    if status == 413:
+    text = str(getattr(error, "text", None) or "")
+    if status == 413 or text == _TWITCHERS_413:
         return (
             "HTTP 413, as nginx answers above client_max_body_size (1 MB by default); the "
             "site's operator sets it"
         )
-    text = str(getattr(error, "text", None) or "")
     if getattr(error, "code", None) == "FileSizeExceeded" and "request size" in text:
         return f"{text!r}; the service's operator sets it (PyWPS: maxrequestsize, 3 MB by default)"
     return None

@@ -233,8 +233,8 @@ class Agreement:
                     "topology-evidence",
                     passed,
                     f"the topology promises the header {promised} on every answer, and answers "
-                    f"from {upstream.name!r} do not have it: clients take each for the answer of "
-                    "another node, and stop with AffinityLost",
+                    f"from {upstream.name!r} do not have it: clients cannot prove the node, and "
+                    "stop with AffinityLost where other answers of the service have it",
                     f"write 'add_header {promised} ...' here, or remove evidence from the topology",
                 )
 

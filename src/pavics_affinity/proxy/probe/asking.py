@@ -27,6 +27,7 @@ from ...protocol import (
 from ...topology.urls import Origin, origin_of
 from ...transport.bounded import Bounded, get_bounded
 from ...transport.faults import causes_of, describe
+from ...transport.wire import hidden_status
 from .seen import Answer, ByKey, Document, Seen, ServiceSeen, find_marker
 
 _WITHOUT_KEY = 4  # requests without any key
@@ -244,11 +245,13 @@ class _Wire:
         found = self._get(url, headers or {}, _LARGEST_BODY)
         if isinstance(found, str):
             return Answer(None, failure=found)
+        hidden = hidden_status(found.body) if found.status == 400 else None
         return Answer(
             status=found.status,
             headers={n.lower(): v[:_LONGEST_VALUE] for n, v in found.headers.items()},
             digest=hashlib.sha256(found.body).hexdigest(),
             is_wps=_IS_CAPABILITIES.search(found.body[:4096]) is not None,
+            hidden=None if hidden is None else hidden[0],
         )
 
     def with_header(self, url: str, header: str, ids: Iterable[str], times: int) -> ByKey:

@@ -93,12 +93,15 @@ def _up(service: ServiceSeen) -> ProbeFinding:
     came = [answer for answer in answers if answer.status is not None]
     if not came:
         return ProbeFinding("up", False, f"no: {answers[0].failure}")
-    words = f"{server_of(came[0])} answers {_counted(str(answer.status) for answer in came)}"
+    words = f"{server_of(came[0])} answers {_counted(answer.said for answer in came)}"
     if len(came) < len(answers):
         words += f", and {len(answers) - len(came)} of {len(answers)} requests not at all"
     if any(answer.is_wps for answer in came):
         words += ", as a WPS"
-    fine = all(answer.status is not None and answer.status < 500 for answer in answers)
+    fine = all(
+        answer.status is not None and answer.status < 500 and not answer.is_gateway_error
+        for answer in answers
+    )
     return ProbeFinding("up", fine, words)
 
 
@@ -162,7 +165,7 @@ def _named(service: ServiceSeen, marker: NodeMarker, seen: Seen) -> ProbeFinding
     good = [node for node in service.by_node if node not in lost and node not in dead]
     if good:
         parts.append(f"keys that name {', '.join(good)} went there")
-    parts += [f"{node} does not answer ({_status(service.by_node[node])})" for node in dead]
+    parts += [f"{node} does not answer ({service.by_node[node].said})" for node in dead]
     parts += [
         f"a key that names {node} went to {other or 'an unknown node'}"
         for node, other in lost.items()
@@ -171,9 +174,9 @@ def _named(service: ServiceSeen, marker: NodeMarker, seen: Seen) -> ProbeFinding
     whole = service.topology
     if whole is not None and len(service.by_node) < len(whole.nodes):
         parts.append(f"asked for {len(service.by_node)} of {len(whole.nodes)}")
-    refused = service.unknown is None or service.unknown.status == 421
+    refused = service.unknown is None or service.unknown.is_misdirected
     if service.unknown is not None:
-        how = "is refused" if refused else f"is answered {_status(service.unknown)}"
+        how = "is refused" if refused else f"is answered {service.unknown.said}"
         parts.append(f"an unknown one {how}")
     where = "" if service is seen.first else f"at {service.url}: "
     return ProbeFinding("node names", not lost and not dead and refused, where + "; ".join(parts))
@@ -191,10 +194,6 @@ def _together(seen: Seen, marker: NodeMarker | None) -> ProbeFinding:
         words += "; keys that name their node are unaffected"
         return ProbeFinding("together", None, words)
     return ProbeFinding("together", together, words)
-
-
-def _status(answer: Answer) -> str:
-    return str(answer.status) if answer.status is not None else answer.failure
 
 
 def _number(things: Sequence[object], name: str) -> str:

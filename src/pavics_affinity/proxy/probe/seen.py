@@ -17,8 +17,9 @@ ByKey = dict[str, list["Answer"]]
 class Answer:
     """The answer to one GET.
 
-    `status` is None, and `failure` says why, if there was none. Headers are by name in
-    lower case; the digest is of the body's beginning.
+    `status` is None, and `failure` says why, if there was none. `hidden` is the status that
+    a security proxy such as Twitcher met and answered 400 for. Headers are by name in lower
+    case; the digest is of the body's beginning.
     """
 
     status: int | None
@@ -26,11 +27,24 @@ class Answer:
     digest: str = ""
     is_wps: bool = False
     failure: str = ""
+    hidden: int | None = None
 
     @property
     def is_gateway_error(self) -> bool:
         """Whether the proxy got no answer from a node."""
-        return self.status in {502, 503, 504}
+        return (self.hidden or self.status) in {502, 503, 504}
+
+    @property
+    def is_misdirected(self) -> bool:
+        """Whether a strict proxy does not know the node that the key names."""
+        return (self.hidden or self.status) == 421
+
+    @property
+    def said(self) -> str:
+        """The status in words."""
+        if self.status is None:
+            return self.failure
+        return f"{self.status} for a {self.hidden}" if self.hidden else str(self.status)
 
 
 @dataclass(frozen=True)
@@ -218,7 +232,8 @@ def _may_be_of_nodes(guess: NodeMarker, service: ServiceSeen) -> bool:
     the time of day or a request's number never does. And requests without an id bring a
     value that an id brought, too, which a header that echoes the id cannot.
     """
-    answers = service.answers()
+    # A security proxy's own answer shows nothing of the nodes.
+    answers = [answer for answer in service.answers() if answer.hidden is None]
     values = [guess.node_of(answer) for answer in answers]
     if any(v is None and a.status in _FOUND_OR_NOT for v, a in zip(values, answers, strict=True)):
         return False

@@ -1,4 +1,7 @@
-"""What the answers mean: one verdict in plain words, and the next step. Nothing is asked here."""
+"""What the answers mean: one verdict in plain words, and the next step. Nothing is asked here.
+
+One module, because the first judgement that fits holds, so that their order matters.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from .seen import NodeMarker, Seen, ServiceSeen, find_marker, plain_text
 Kind = Literal[
     "strict", "plain", "single-node",
     "down", "nodes-down", "node-down", "no-service", "not-nginx",
-    "no-hash", "other-header", "one-node", "apart", "not-strict", "no-evidence",
-    "cannot-tell",
+    "no-hash", "other-header", "one-node", "apart", "not-strict",
+    "hidden-down", "stripped", "cannot-tell",
 ]  # fmt: skip
 
 
@@ -56,7 +59,8 @@ def judge(seen: Seen) -> Verdict:
     """
     marker = find_marker(seen.first, seen.evidence)
     found = (
-        _without_answers(seen.first)
+        _hidden_down(seen, marker)
+        or _without_answers(seen.first)
         or _without_evidence(seen, marker)
         or (_without_marker(seen.first) if marker is None else _by_nodes(seen, marker))
     )
@@ -106,6 +110,27 @@ def _without_answers(first: ServiceSeen) -> Verdict | None:
     return None
 
 
+def _hidden_down(seen: Seen, marker: NodeMarker | None) -> Verdict | None:
+    """Judge nodes that do not answer, if a security proxy hides that in an answer of its own."""
+    asked = [a for s in seen.services for a in (*s.answers(), *s.by_node.values())]
+    hidden = [answer for answer in asked if answer.hidden and answer.is_gateway_error]
+    if not hidden:
+        return None
+    dead = {node for service in seen.services for node in service.dead_nodes()}
+    if marker is not None:
+        dead.update(marker.nodes_of(hidden))
+    named = f" ({', '.join(sorted(dead))})" if dead else ""
+    return Verdict(
+        "hidden-down",
+        False,
+        f"behind a security proxy such as Twitcher a node does not answer{named}: "
+        f"{len(hidden)} of {len(asked)} answers were 400 with an exception report that is not the "
+        "service's",
+        "start the services on their nodes, and the proxy if all answers are such; then probe "
+        "again",
+    )
+
+
 def _next_if_down(failure: str) -> str:
     if "TLS" in failure:
         return (
@@ -127,11 +152,13 @@ def _without_evidence(seen: Seen, marker: NodeMarker | None) -> Verdict | None:
     if marker is not None and marker.header == published.evidence.lower():
         return None
     return Verdict(
-        "no-evidence",
-        False,
+        "stripped",
+        None,
         f"the proxy promises the response header {published.evidence}, and no answer has it: "
-        "clients take such an answer for another node's",
-        "find out what removes the header in front of nginx; then probe again",
+        "something in front of it, such as Twitcher, removes it. Clients warn, and predict the "
+        "node",
+        "find out what removes the header, and probe again; if it is Twitcher, let the URLs of "
+        "outputs name the node, and probe an output, which does not pass Twitcher",
     )
 
 
@@ -297,7 +324,7 @@ def _of_strict(seen: Seen, marker: NodeMarker) -> Verdict:
             "start the node again; or, to remove it, drain it and take it out of the topology",
         )
     lost = any(misled(service, marker) for service in seen.services)
-    refused = seen.first.unknown is not None and seen.first.unknown.status == 421
+    refused = seen.first.unknown is not None and seen.first.unknown.is_misdirected
     if lost or not refused:
         what = "a node does not lead there" if lost else "an unknown node is not refused"
         return Verdict(
