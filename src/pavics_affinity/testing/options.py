@@ -19,6 +19,7 @@ _CHOICES = {
     "proxy": ("auto", "nginx", "none"),
     "layout": ("ports", "paths"),
     "announce": ("proxy", "node"),
+    "outputs": ("common", "by-node"),
 }
 
 
@@ -63,6 +64,7 @@ class ClusterOptions:
     drain: Sequence[str] = ()
     evidence: str | None = None
     announce: Literal["proxy", "node"] = "proxy"
+    outputs: Literal["common", "by-node"] = "common"
     layout: Literal["ports", "paths"] = "ports"
     proxy_config: ProxyConfig | None = None
     proxy_style: Literal["plain", "strict"] = "plain"
