@@ -538,6 +538,17 @@ class Pin:
         """Warn, but only once per workflow and topic."""
         self._log.once(topic, message)
 
+    def warn_if_outside(self, url: str) -> None:
+        """Warn, once per host, of a URL that is requested without the machineid."""
+        origin = origin_of(url)
+        if origin is not None and self.is_outside(url):
+            self.warn_once(
+                f"outside {origin}",
+                f"{url} belongs to no known service: it is requested without the machineid. If "
+                f"its host belongs to the site, add it to the topology, or call "
+                f"wf.add_scope({origin.host!r}); if it does not, ignore this warning",
+            )
+
     @property
     def warned(self) -> list[str]:
         """What the user was warned of, once each."""

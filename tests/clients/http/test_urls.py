@@ -78,7 +78,7 @@ def test_a_status_document_at_localhost_is_explained(service, elsewhere):
         check(caught.value, elsewhere, service)
 
 
-@pytest.mark.filterwarnings("ignore:output .* belongs to no known service")
+@pytest.mark.filterwarnings("ignore:.* belongs to no known service")
 def test_an_output_at_localhost_is_explained(service, elsewhere, tmp_path):
     outputs = wpsdocs.reference(f"{elsewhere}/outputs/1.xml")
     service.execute = lambda seen: service.xml(wpsdocs.response(wpsdocs.SUCCEEDED, outputs))
