@@ -19,13 +19,15 @@ from support.batch_site import STRICT
 from support.output_urls import CLIENTS, GIVEN
 
 CHAINS = 9
+# Three chains at a time: a synchronous Execute holds a worker while it fetches from another one.
+WORKERS = 4
 
 
 @pytest.fixture(scope="module")
 def plain():
     if find_nginx() is None:
         pytest.skip("nginx is not installed")
-    with LocalCluster(proxy="nginx", outputs="by-node") as cluster:
+    with LocalCluster(proxy="nginx", outputs="by-node", workers=WORKERS) as cluster:
         yield cluster
 
 
@@ -33,13 +35,13 @@ def plain():
 def strict():
     if find_nginx() is None:
         pytest.skip("nginx is not installed")
-    with LocalCluster(**STRICT, outputs="by-node") as cluster:
+    with LocalCluster(**STRICT, outputs="by-node", workers=WORKERS) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="module")
 def direct():
-    with LocalCluster(proxy="none", outputs="by-node") as cluster:
+    with LocalCluster(proxy="none", outputs="by-node", workers=WORKERS) as cluster:
         yield cluster
 
 
