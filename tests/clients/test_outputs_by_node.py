@@ -61,7 +61,7 @@ def nine_chains(cluster, client, form, **options):
     run, make = CLIENTS[client]
 
     def chain(number):
-        with Workflow(**options) as wf:
+        with Workflow(embed_limit=0, **options) as wf:
             give = list(GIVEN.values())[number % 3]
             output = run(cluster, wf, make(wf), give)
             assert f"/{wf.node}/" in output.reference
@@ -114,7 +114,7 @@ def test_nine_chains_of_nine_over_an_ogc_api(tmp_path, proxied):
     topology = without_addresses(site.topology) if proxied else site.topology
     try:
         for number in range(CHAINS):
-            with Workflow(topology=topology, **options) as wf:
+            with Workflow(topology=topology, embed_limit=0, **options) as wf:
                 oapi = wf.processes(site.url)
                 job = oapi.execute("raw", {}, response="raw", async_=True)
                 name = job.wait().location.rpartition("/")[2]
@@ -253,7 +253,7 @@ def test_a_key_and_a_path_that_name_two_nodes_reach_no_service(strict):
 
 def test_without_a_topology_a_plain_proxy_is_trusted_no_more_than_before(plain):
     """Nothing tells the client what the path means, so nothing leaves that may go astray."""
-    with Workflow() as wf:
+    with Workflow(embed_limit=0) as wf:
         made = wf.wps(plain.url("malleefowl")).execute("multiple_outputs", [("count", "1")])
         [text] = made.wait().output("output").files()
         with pytest.raises(ReferenceRefused):
