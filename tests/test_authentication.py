@@ -496,6 +496,7 @@ def _warnings_expected():
         yield
 
 
+@pytest.mark.filterwarnings("ignore:.* belongs to no known service")
 @pytest.mark.parametrize("how", ["named", "redirect"])
 def test_what_is_set_on_the_session_goes_to_hosts_in_scope_only(service, others, how):
     other = others["host"]
@@ -516,6 +517,7 @@ def test_what_is_set_on_the_session_goes_to_hosts_in_scope_only(service, others,
     assert not [seen.path for seen in other.seen if SECRET in seen.path]
 
 
+@pytest.mark.filterwarnings("ignore:.* belongs to no known service")
 def test_what_one_request_was_given_goes_where_it_was_sent(others):
     other = others["host"]
     with Workflow("a1b2") as wf:
@@ -530,6 +532,7 @@ def test_what_one_request_was_given_goes_where_it_was_sent(others):
     assert other.seen[-1].all("Cookie") == ["c=d"]
 
 
+@pytest.mark.filterwarnings("ignore:.* belongs to no known service")
 def test_a_cookie_for_another_domain_is_not_taken(service, others):
     def answer(seen):
         cookie = "evil=1; Domain=127.0.0.2"
@@ -543,6 +546,7 @@ def test_a_cookie_for_another_domain_is_not_taken(service, others):
     assert told(others["host"]) == set()
 
 
+@pytest.mark.filterwarnings("ignore:.* belongs to no known service")
 def test_a_netrc_is_read_for_the_host_it_names(service, others, tmp_path, monkeypatch):
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login ann password word\n")
@@ -555,6 +559,7 @@ def test_a_netrc_is_read_for_the_host_it_names(service, others, tmp_path, monkey
     assert told(others["host"]) == set()
 
 
+@pytest.mark.filterwarnings("ignore:.* belongs to no known service")
 @pytest.mark.parametrize("how", ["named", "redirect"])
 def test_the_default_of_a_netrc_is_for_hosts_in_scope(service, others, tmp_path, monkeypatch, how):
     netrc = tmp_path / "netrc"

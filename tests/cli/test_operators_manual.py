@@ -1,5 +1,6 @@
 """The operator's guide, followed to the letter on an empty machine."""
 
+import json
 import re
 from pathlib import Path
 
@@ -10,10 +11,15 @@ from support.live_site import RealNginx
 MANUAL = Path(__file__).parents[2] / "docs" / "operators"
 
 
+def blocks(page, language):
+    """Return the blocks of a language on a page of the guide."""
+    text = (MANUAL / page).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
 def block(page, language):
     """Return the first block of a language on a page of the guide."""
-    text = (MANUAL / page).read_text()
-    return re.search(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)[1]
+    return blocks(page, language)[0]
 
 
 @pytest.fixture
@@ -39,6 +45,21 @@ def test_the_four_steps_of_the_first_page(run, begun):
     assert run("render", "site.toml", "--output", ".").out == "nothing has changed\n"
     # There is no proxy yet, and that is what the last step says.
     assert "(down)" in run("probe", "http://127.0.0.1:9/wps").out
+
+
+@pytest.mark.parametrize("style", ["plain", "strict"])
+def test_the_topology_for_a_new_site_is_rendered_and_sound(run, begun, style):
+    (begun / "site.toml").write_text(block("index.md", "toml").replace("strict", style))
+    assert run("render", "site.toml", "--output", ".", "--style", style).code == 0
+    found = json.loads(run("check", ".", "--topology", "site.toml", "--json").out)
+    assert [each for each in found if each["severity"] == "error"] == []
+    root = Path("config/proxy")
+    files = {str(path.relative_to(root)): path.read_text() for path in root.rglob("*.conf")}
+    passed, words = RealNginx(begun / "nginx", files).test()
+    assert passed, words
+    if style == "plain":
+        for line in blocks("render.md", "nginx")[1].splitlines():
+            assert line in files["conf.d/finch.conf"].splitlines()
 
 
 def test_the_plain_style_is_what_the_guide_shows(run, begun):

@@ -9,54 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pywps
-from owslib.wps import SYNC, ComplexDataInput
+from owslib.wps import SYNC
 from pywps import FORMATS, ComplexInput, LiteralOutput
 from werkzeug.serving import make_server
 
-from pavics_affinity import WebProcessingService, Workflow
+from pavics_affinity import Workflow
 from pavics_affinity.errors import InvalidRequest, OutputUnavailable, ReferenceRefused
+from support.output_urls import CLIENTS, GIVEN
 from support.rawserver import RawServer, head
 
-BOX = {"lon0": -100.0, "lon1": -60.0, "lat0": 30.0, "lat1": 60.0}
-INNER = {"lon0": -90.0, "lon1": -70.0, "lat0": 40.0, "lat1": 50.0}
 CHAINS = 9
-
-
-def by_owslib(cluster, wf, make, give):
-    malleefowl, flyingpigeon = (make(cluster.url(s)) for s in ("malleefowl", "flyingpigeon"))
-    got = malleefowl.execute("download", [("resource", cluster.sample_url)]).wait()
-    [path] = got.output("output").json()
-    first = flyingpigeon.execute("subset_bbox", [("resource", path), *BOX.items()]).wait()
-    resource = give(first.output("output"))
-    second = flyingpigeon.execute("subset_bbox_complex", [("resource", resource), *INNER.items()])
-    return second.wait().output("output")
-
-
-def by_birdy(cluster, wf, make, give):
-    malleefowl, flyingpigeon = (make(cluster.url(s)) for s in ("malleefowl", "flyingpigeon"))
-    [path] = malleefowl.download(cluster.sample_url).get(asobj=True).output
-    first = flyingpigeon.subset_bbox(resource=path, **BOX).wait()
-    resource = give(first.output("output"))
-    return flyingpigeon.subset_bbox_complex(resource=resource, **INNER).wait().output("output")
-
-
-def drop_in(wf):
-    from pavics_affinity.clients.birdy import WPSClient
-
-    return WPSClient
-
-
-CLIENTS = {
-    "wps": (by_owslib, lambda wf: wf.wps),
-    "drop-in": (by_owslib, lambda wf: WebProcessingService),
-    "birdy": (by_birdy, lambda wf: wf.birdy),
-    "birdy-drop-in": (by_birdy, drop_in),
-}
-GIVEN = {
-    "output": lambda output: output,
-    "url": lambda output: output.reference,
-    "complex": lambda output: ComplexDataInput(output.reference, mimeType="application/x-netcdf"),
-}
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import pickle
@@ -638,3 +639,99 @@ def test_a_service_that_the_pinned_node_does_not_offer_is_an_error():
     node = executed(pin)
     with pytest.raises(BackendUnavailable, match=f"'mf' has no backend on node '{node}'"):
         pin.route(MF)
+
+
+# ---- outputs that name their node ----
+
+OUT = "http://proxy.example:8093/out"
+
+
+def by_node(**options) -> Topology:
+    outputs = Outputs(f"{OUT}/{{node}}", "/outputs")
+    found = site(**options)
+    return found.with_services([replace(found.services[0], outputs=outputs), found.services[1]])
+
+
+@pytest.mark.parametrize("proxy", ["plain", "strict"])
+def test_an_output_that_names_the_node_goes_through_the_proxy_and_proves_the_node(proxy):
+    pin = pin_at(by_node(proxy=proxy))
+    node = executed(pin)
+    pin.note_reference(f"{OUT}/{node}/u/a.nc")
+    assert (pin.node, pin.node_known) == (node, "proved")
+    target = pin.route(f"{OUT}/{node}/u/a.nc")
+    assert (target.url, target.route, target.node) == (f"{OUT}/{node}/u/a.nc", "proxy", node)
+    assert target.key == (f"a1b2~{node}" if proxy == "strict" else pin.route(FP).key)
+
+
+def test_an_output_that_names_another_node_is_lost_and_not_requested():
+    pin = pin_at(by_node(), node="n1")
+    executed(pin)
+    with pytest.raises(AffinityLost, match="which is on node 'n2'") as lost:
+        pin.note_reference(f"{OUT}/n2/u/a.nc")
+    assert (lost.value.node, lost.value.answered_by) == ("n1", "n2")
+    with pytest.raises(AffinityLost, match=r"Workflow\(node='n2'\)"):
+        pin.route(f"{OUT}/n2/u/a.nc")
+
+
+def test_the_first_execute_settles_the_node_that_its_document_names():
+    pin = pin_at(by_node())
+    node = executed(pin)
+    other = next(name for name in ("n1", "n2", "n3") if name != node)
+    pin.note_reference(f"{OUT}/{other}/u/a.xml")
+    assert (pin.node, pin.node_known) == (other, "proved")
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_name_that_is_no_nodes_is_an_error_that_lists_the_nodes(strict):
+    pin = pin_at(by_node(), strict=strict)
+    url = f"{OUT}/n9/u/a.nc"
+    for act in (pin.route, pin.link):
+        with pytest.raises(UnknownNode, match=r"'n9', and the nodes here are: n1, n2, n3") as bad:
+            act(url)
+        assert (bad.value.node, bad.value.url) == ("n9", url)
+    assert pin.node is None
+    executed(pin)
+    expected = pytest.raises(AffinityLost, match="no node of the site is called 'n9'")
+    with expected if strict else pytest.warns(AffinityWarning, match="is called 'n9'"):
+        pin.note_reference(url)
+    assert pin.node != "n9"
+
+
+def test_a_new_node_is_looked_for_before_its_outputs_are_refused(tmp_path):
+    path = tmp_path / "site.toml"
+    by_node().dump(path)
+    pin = Pin("a1b2", sources=[FileSource(path)])
+    pin.route(FP)
+    nodes = (*by_node().nodes, Node("n9", host="10.0.0.9"))
+    replace(by_node(), nodes=nodes).dump(path)
+    assert pin.route(f"{OUT}/n9/u/a.nc").node == "n9"
+    assert pin.link(f"{OUT}/n9/u/a.nc") == f"{OUT}/n9/u/a.nc"
+
+
+@pytest.mark.parametrize("node", ["n1", "n2"])
+def test_without_a_proxy_such_an_output_is_asked_of_its_node(node):
+    pin = pin_at(by_node(), route="direct", node="n1", strict=node == "n1")
+    url = f"{OUT}/{node}/u/a.nc?x=1"
+    own = f"http://10.0.0.{node[1]}:8093/outputs/u/a.nc?x=1"
+    assert pin.link(url) == pin.shown_link(url) == own
+    with contextlib.nullcontext() if node == "n1" else pytest.warns(AffinityWarning):
+        target = pin.route(url)
+    assert (target.url, target.route, target.node) == (own, "direct", node)
+
+
+def test_a_link_to_such_an_output_is_the_url_and_holds_no_key():
+    for proxy in ("plain", "strict"):
+        pin = pin_at(by_node(proxy=proxy), node="n1")
+        for node in ("n1", "n2"):
+            url = f"{OUT}/{node}/u/a.nc"
+            assert pin.link(url) == pin.link(url, ask_node=True) == pin.shown_link(url) == url
+            assert not pin.is_local(url)
+        assert pin.node == "n1"
+
+
+def test_a_pinned_workflow_is_not_taken_to_another_nodes_file_when_the_proxy_is_away():
+    pin = pin_at(by_node(), node="n1", strict=False)
+    with pytest.warns(AffinityWarning):
+        target = pin.route(f"{OUT}/n2/u/a.nc")
+    assert not pin.can_go_direct(f"{OUT}/n2/u/a.nc", target)
+    assert pin.can_go_direct(f"{OUT}/n1/u/a.nc", pin.route(f"{OUT}/n1/u/a.nc"))

@@ -159,3 +159,39 @@ def test_another_process_knows_the_same_origins():
     assert copy.is_local("http://files.example/other/b.nc")
     assert not copy.is_local(WPS)
     assert copy.state() == pin.state()
+
+
+UUID = "0ecb5f9a-7f2c-11ef-9a3c-0242ac120002"
+EARLIER = f"http://proxy.example:8091/outputs/{UUID}/a.nc"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        EARLIER,
+        f"http://proxy.example/wpsoutputs/finch/{UUID}/a.nc",
+        f"http://proxy.example:8091/outputs/{UUID.upper()}.xml",
+    ],
+)
+def test_an_output_of_an_earlier_workflow_at_a_known_host_is_guarded(url):
+    """Its port is that of another service, which this workflow has not used."""
+    assert bare().is_local(url)
+    assert knowing(SERVICE).is_local(url)
+    assert knowing(STATED).is_local(url)
+    assert not bare("http://other.example:8093/wps").is_local(url)
+    assert not bare().is_local(url.replace(UUID, "climatology").replace(UUID.upper(), "x"))
+
+
+def test_what_a_topology_knows_is_guarded_before_any_service_is_used():
+    other = Service("mf", url="http://proxy.example:8093/mf", port=8091)
+    nodes = [Node("n1", host="10.0.0.1"), Node("n2", host="10.0.0.2")]
+    pin = Pin("a1b2", sources=[FixedSource(Topology(nodes, [SERVICE, other]))])
+    assert pin.is_local("http://proxy.example:8093/outputs/a.nc")
+    assert pin.is_local(EARLIER)
+
+
+def test_no_link_is_made_at_a_port_that_the_proxy_does_not_have():
+    pin = knowing(STATED, proxy="strict")
+    pin.route(WPS)
+    assert pin.link("http://proxy.example:8093/elsewhere/a.nc") is not None
+    assert pin.link(EARLIER) is None

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pavics_affinity import read_nginx
 from pavics_affinity.errors import AffinityError, TopologyError
+from pavics_affinity.proxy.check import check
 from pavics_affinity.proxy.render import render, render_proxy
 from pavics_affinity.proxy.write import write
 from pavics_affinity.topology import Backend, Node, Outputs, Service, Topology
@@ -383,6 +384,113 @@ def test_services_below_paths_of_one_port():
                     elsewhere = made.url("front", "/twitcher/ows/proxy/raven/wps")
                     assert ask(elsewhere, "a1~node3").status_code == 421
                     assert node_of(elsewhere, "a1~node1") == "node1"
+
+
+# ---- outputs that name their node ----
+
+
+def by_node(topology, place="/wpsoutputs/{node}"):
+    """Let the nodes of a topology write their names into the URLs of their outputs."""
+    return topology.with_services(
+        replace(s, outputs=Outputs(s.url.replace("/wps", place, 1), "/outputs"))
+        for s in topology.services
+    )
+
+
+@pytest.mark.parametrize("style", ["plain", "strict"])
+@pytest.mark.parametrize("place", ["/wpsoutputs/{node}", "/{node}/out", "/of/{node}/out/"])
+def test_outputs_that_name_their_node_are_fetched_from_it_whatever_the_key(style, place):
+    with site(services={"finch": 8094}) as made:
+        topology = by_node(made.topology(evidence="X-Pavics-Node"), place)
+        made.start_backends()
+        with running(made, render_proxy(topology, style)):
+            for node in made.nodes:
+                path = place.format(node=node).rstrip("/")
+                for key in (None, "a1", "b2", "c3"):
+                    answer = ask(made.url("finch", f"{path}/u/x%20y.nc?q=1"), key)
+                    assert answer.headers["X-Pavics-Node"] == node
+                    assert answer.json()["node"] == node
+                    assert answer.json()["path"] == "/outputs/u/x%20y.nc?q=1"
+            if style == "strict":
+                path = place.format(node="node2").rstrip("/")
+                link = made.url("finch", f"/.affinity/a1~node2{path}/x.nc")
+                assert (ask(link).json()["node"], ask(link).json()["path"]) == (
+                    "node2",
+                    "/outputs/x.nc",
+                )
+                assert ask(made.url("finch", f"{path}/x.nc"), "a1~node1").status_code == 421
+                assert ask(made.url("finch", f"{path}/x.nc"), "a1~node9").status_code == 421
+
+
+@pytest.mark.parametrize(("style", "status"), [("plain", 404), ("strict", 421)])
+def test_a_path_of_a_node_that_does_not_exist_reaches_no_service(style, status):
+    with (
+        site(services={"finch": 8094}) as made,
+        running(made, render_proxy(by_node(made.topology()), style)),
+    ):
+        for name in ("node9", "node11", "5f0c", "node1x", ""):
+            answer = ask(made.url("finch", f"/wpsoutputs/{name}/x.nc"), "a1")
+            assert answer.status_code == status
+        assert ask(made.url("finch", "/wpsoutputsx/x.nc"), "a1").status_code == 200
+
+
+@pytest.mark.parametrize("style", ["plain", "strict"])
+def test_services_may_share_a_place_for_outputs_that_name_their_node(tmp_path, style):
+    outputs = Outputs("http://proxy.example/wpsoutputs/{node}", "/outputs")
+    services = [replace(service, outputs=outputs) for service in PATHS.services]
+    text = render_proxy(PATHS.with_services(services), style)["conf.d/01-listen-80.conf"]
+    assert text.count("location /wpsoutputs/node1/ ") == 1
+    passed, words = RealNginx(
+        tmp_path, {**render_proxy(PATHS.with_services(services), style)}
+    ).test()
+    assert passed, words
+
+
+def test_a_node_behind_a_socket_is_reached_by_its_outputs(tmp_path):
+    topology = Topology(
+        nodes=NODES[:1],
+        services=[
+            Service(
+                "finch",
+                url="http://proxy.example/wps",
+                listen=8093,
+                outputs=Outputs("http://proxy.example/out/{node}", "/outputs"),
+                backends=[Backend("node1", "unix:/run/finch.sock")],
+            )
+        ],
+    )
+    plain = render_proxy(topology, "plain")
+    assert "proxy_pass http://unix:/run/finch.sock:/outputs/;" in plain["conf.d/finch.conf"]
+    passed, words = RealNginx(tmp_path, plain).test()
+    assert passed, words
+
+
+@pytest.mark.parametrize("style", ["plain", "strict"])
+@pytest.mark.parametrize("topology", [manual_topology(), PATHS], ids=["ports", "paths"])
+def test_check_finds_no_fault_in_outputs_that_name_their_node(tmp_path, style, topology):
+    topology = by_node(replace(topology, proxy=style))
+    write(render(topology, style), tmp_path)
+    topology.dump(tmp_path / "site.toml")
+    found = {each.rule for each in check(tmp_path, topology=tmp_path / "site.toml")}
+    assert not found & {"bypass", "outputs-bypass", "topology-path", "unused-upstream", "no-hash"}
+    passed, words = RealNginx(tmp_path / "nginx", render_proxy(topology, style)).test()
+    assert passed, words
+    assert "[warn]" not in words
+
+
+def test_outputs_that_name_their_node_are_read_back_from_plain_files(tmp_path):
+    topology = by_node(manual_topology())
+    write(render(topology, "plain"), tmp_path)
+    urls = {service.name: service.url for service in topology.services}
+    back = read_nginx(tmp_path / "config" / "proxy", urls=urls)
+    assert [node.name for node in back.nodes] == ["node1", "node2", "node3"]
+    assert {s.name: s.outputs for s in back.services} == {
+        s.name: s.outputs for s in topology.services
+    }
+    # A rewritten path is not read, and not guessed either.
+    write(render(topology, "strict"), tmp_path, force=True)
+    back = read_nginx(tmp_path / "config" / "proxy", urls=urls)
+    assert {service.outputs for service in back.services} == {None}
 
 
 # ---- what cannot be rendered ----

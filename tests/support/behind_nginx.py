@@ -18,6 +18,8 @@ import requests
 from pavics_affinity.testing.nginx import find_nginx
 from pavics_affinity.testing.ports import AddressBlock
 
+BY_NODE = "/of/{node}"
+
 
 class BehindNginx:
     """Nodes with an address each, all on one port, and the proxy before them on the same."""
@@ -69,6 +71,10 @@ class BehindNginx:
             f'"~{re.escape(host)}:{self.port}$" {name}; ' for name, host in self.nodes.items()
         )
         servers = "".join(f"server {host}:{self.port}; " for host in self.nodes.values())
+        by_node = "".join(
+            f"location {BY_NODE.format(node=name)}/ {{ proxy_pass http://{host}:{self.port}/; }} "
+            for name, host in self.nodes.items()
+        )
         temp = "".join(
             f"{kind}_temp_path {here}/temp_{kind}; "
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -89,6 +95,7 @@ http {{
     listen {self.url[7:]};
     add_header X-Pavics-Node $node always;
     location / {{ proxy_pass http://nodes; }}
+    {by_node}
   }}
 }}
 """)

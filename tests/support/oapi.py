@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from pavics_affinity import Node, Service, Topology
-from support.behind_nginx import BehindNginx, closed_if_it_fails
+from pavics_affinity.topology import Outputs
+from support.behind_nginx import BY_NODE, BehindNginx, closed_if_it_fails
 
 HERE = Path(__file__).parent
 PROCESSES = {"hello-world": "HelloWorld"} | {
@@ -25,10 +26,14 @@ run()
 
 
 class OGCSite(BehindNginx):
-    """Some nodes, each with one pygeoapi, and nginx with ``hash $http_machineid``."""
+    """Some nodes, each with one pygeoapi, and nginx with ``hash $http_machineid``.
 
-    def __init__(self, directory: Path, nodes: int = 3) -> None:
+    With `by_node`, links to outputs name their node.
+    """
+
+    def __init__(self, directory: Path, nodes: int = 3, *, by_node: bool = False) -> None:
         super().__init__(directory, nodes)
+        self.outputs = f"{self.url}{BY_NODE}" if by_node else self.url
         with closed_if_it_fails(self):
             for name in self.nodes:
                 self._start_node(name)
@@ -36,9 +41,10 @@ class OGCSite(BehindNginx):
 
     @property
     def topology(self) -> Topology:
+        outputs = Outputs(self.outputs, "/") if self.outputs != self.url else None
         return Topology(
             nodes=tuple(Node(name, host=host) for name, host in self.nodes.items()),
-            services=(Service("oapi", url=self.url, port=self.port),),
+            services=(Service("oapi", url=self.url, port=self.port, outputs=outputs),),
             evidence="X-Pavics-Node",
         )
 
@@ -85,7 +91,7 @@ class OGCSite(BehindNginx):
             "PYGEOAPI_OPENAPI": str(disk / "openapi.json"),
             "PYTHONPATH": str(HERE),
             "OAPI_NODE": name,
-            "OAPI_URL": self.url,
+            "OAPI_URL": self.outputs.replace("{node}", name),
         }
         arguments = ["-b", f"{host}:{self.port}", "-k", "gthread", "--threads", "8"]
         arguments += ["--worker-tmp-dir", str(disk), "pygeoapi.flask_app:APP"]

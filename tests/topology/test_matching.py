@@ -198,7 +198,7 @@ def test_an_alias_serves_a_service_that_has_no_url():
 def test_a_backends_own_url_names_service_and_node():
     topology = own_port()
     match = topology.covering("http://10.0.0.2:8091/outputs/x.nc?y")
-    assert match == Match(topology.service("emu"), "/outputs/x.nc?y", "node2")
+    assert match == Match(topology.service("emu"), "/outputs/x.nc?y", "node2", at_node=True)
     assert topology.node_of_url("http://10.0.0.2:8091/anything") == "node2"
 
 
@@ -294,6 +294,80 @@ def test_a_known_host_is_trusted_by_more_than_its_port():
 def test_two_services_without_url_on_one_port_are_not_guessed_between():
     topology = Topology(NODES, [Service("finch", listen=80), Service("emu", listen=80)])
     assert topology.covering("http://wherever/finch") is None
+
+
+# ---- outputs that name their node ----
+
+
+def by_node(public=f"{PAVICS}/wpsoutputs/{{node}}", **more):
+    """Two services that write their outputs into one place, with the node's name."""
+    outputs = Outputs(public, "/wpsoutputs")
+    return Topology(
+        NODES,
+        [
+            Service("finch", f"{PAVICS}/finch", port=8093, outputs=outputs, **more),
+            Service("emu", f"{PAVICS}/emu", port=8091, outputs=outputs),
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("public", "path"),
+    [
+        (f"{PAVICS}/wpsoutputs/{{node}}", "/wpsoutputs/node2/u/a.nc?x=1"),
+        (f"{PAVICS}/wpsoutputs/{{node}}/", "/wpsoutputs/node2/u/a.nc?x=1"),
+        (f"{PAVICS}/of/{{node}}/out", "/of/node2/out/u/a.nc?x=1"),
+        (f"{PAVICS}/{{node}}/out", "/node2/out/u/a.nc?x=1"),
+    ],
+)
+def test_an_output_that_names_its_node_is_on_that_node_and_no_other(public, path):
+    topology = by_node(public)
+    match = topology.covering(PAVICS + path)
+    assert (match.service.name, match.path) == ("finch", "/wpsoutputs/u/a.nc?x=1")
+    assert (match.node, match.at_node, match.is_output) == ("node2", False, True)
+    assert topology.node_of_url(PAVICS + path) == "node2"
+    assert topology.to_node(PAVICS + path, "node2") == (
+        "http://10.0.0.2:8093/wpsoutputs/u/a.nc?x=1"
+    )
+    assert topology.to_node(PAVICS + path, "node1") is None
+
+
+@pytest.mark.parametrize("name", ["node9", "Node1", "b5a0-11", "%6Eode1", "node1x", "node"])
+def test_a_name_where_the_nodes_are_that_is_none_of_theirs_is_kept(name):
+    url = f"{PAVICS}/wpsoutputs/{name}/a.nc"
+    assert by_node().node_of_url(url) == name
+    assert by_node().to_node(url, "node1") is None
+
+
+def test_a_longer_prefix_wins_against_a_name():
+    outputs = Outputs(f"{PAVICS}/wpsoutputs/shared", "/shared")
+    topology = by_node()
+    other = Service("raven", f"{PAVICS}/raven", port=8095, outputs=outputs)
+    topology = topology.with_services([*topology.services, other])
+    assert named(topology, f"{PAVICS}/wpsoutputs/shared/a.nc") == ("raven", "/shared/a.nc")
+    assert topology.node_of_url(f"{PAVICS}/wpsoutputs/shared/a.nc") is None
+    assert topology.node_of_url(f"{PAVICS}/finch") is None
+    assert topology.covering(f"{PAVICS}/wpsoutputs") is None
+
+
+def test_an_alias_of_the_origin_holds_for_outputs_that_name_their_node():
+    topology = by_node(aliases=("http://internal:1",))
+    assert topology.node_of_url("http://internal:1/wpsoutputs/node1/a.nc") == "node1"
+
+
+def test_the_node_of_a_shared_place_may_offer_only_one_of_the_services():
+    finch, emu = by_node().services
+    topology = Topology(
+        [*NODES, Node("node3", "10.0.0.3")],
+        [
+            Service(
+                "finch", finch.url, port=8093, outputs=finch.outputs, backends=[Backend("node1")]
+            ),
+            emu,
+        ],
+    )
+    match = topology.covering(f"{PAVICS}/wpsoutputs/node3/a.nc")
+    assert (match.service.name, match.node) == ("emu", "node3")
 
 
 # ---- conflicts ----

@@ -559,3 +559,32 @@ def test_numbers_of_thousands_of_digits_are_refused(text):
 def test_a_number_that_python_does_not_write_is_refused(make, number):
     with pytest.raises(TopologyError, match="a number of thousands of digits"):
         make(number)
+
+
+@pytest.mark.parametrize(
+    "public",
+    [
+        "http://proxy/out/{nodes}",
+        "http://proxy/out/{node",
+        "http://proxy/out/x-{node}",
+        "http://proxy/{node}/{node}",
+        "http://{node}.proxy/out",
+        "http://proxy/{node}",
+        "http://proxy/out?{node}",
+    ],
+)
+def test_a_nodes_name_is_one_segment_of_an_outputs_path_beside_others(public):
+    with pytest.raises(TopologyError, match=r"public = .*'\{node\}' may be one whole segment"):
+        Outputs(public, "/out")
+
+
+def test_the_path_of_outputs_on_a_node_holds_no_name():
+    with pytest.raises(TopologyError, match=r"backend = .*is for the public URL"):
+        Outputs("http://proxy/out/{node}", "/out/{node}")
+
+
+def test_outputs_by_node_are_written_and_read_back():
+    outputs = Outputs("http://proxy/out/{node}", "/out")
+    assert (outputs.by_node, outputs.of_node("node1")) == (True, "http://proxy/out/node1")
+    topology = Topology([Node("node1")], [Service("finch", "http://proxy/wps", outputs=outputs)])
+    assert Topology.loads(topology.dumps()) == topology

@@ -56,6 +56,24 @@ def session_for(server: Server | str, machineid: str = "a1b2", **options) -> Aff
 # ---- the machineid ----
 
 
+def test_the_first_url_of_a_host_that_no_service_covers_gives_a_warning(proxy, elsewhere, tmp_path):
+    ways = {
+        "session": lambda wf: wf.session.get(elsewhere.url("/a")),
+        "download": lambda wf: wf.download([elsewhere.url("/a"), elsewhere.url("/b")], tmp_path),
+    }
+    for ask in ways.values():
+        with Workflow("a1b2") as wf:
+            wf.add_scope(proxy.url())
+            with pytest.warns(AffinityWarning, match="requested without the machineid") as warned:
+                ask(wf)
+            assert [warning.filename for warning in warned] == [__file__]
+            assert str(warned[0].message).startswith(elsewhere.url("/a"))
+            assert "wf.add_scope('127.0.0.2')" in str(warned[0].message)
+            ask(wf)  # a warning is an error here
+            wf.session.get(proxy.url("/outputs/a.nc"))
+    assert {tuple(seen.all("machineid")) for seen in elsewhere.seen} == {()}
+
+
 def test_every_request_of_a_session_carries_one_machineid(proxy):
     session = session_for(proxy)
     session.get(proxy.url("/wps?request=GetCapabilities"))
@@ -70,6 +88,7 @@ def test_another_port_of_the_services_host_is_told_the_machineid(proxy):
         assert outputs.seen[0].all("machineid") == ["a1b2"]
 
 
+@pytest.mark.filterwarnings("ignore:.* belongs to no known service")
 def test_no_other_host_is_told_the_machineid(proxy, elsewhere):
     session = session_for(proxy)
     session.get(elsewhere.url())
@@ -148,6 +167,7 @@ def test_a_machineid_that_would_break_the_header_is_refused(proxy, value):
 # ---- credentials ----
 
 
+@pytest.mark.filterwarnings("ignore:.* belongs to no known service")
 def test_credentials_go_to_their_exact_origin_only(proxy, elsewhere):
     session = session_for(proxy)
     session.bind(proxy.url(), auth=("user", "secret"), headers={"X-Api-Key": "k"})

@@ -169,6 +169,7 @@ def test_a_handshake_that_never_ends_is_no_sign_that_the_execute_left(server, au
     assert server.seen == []
 
 
+@pytest.mark.filterwarnings("ignore:.* belongs to no known service")
 def test_a_tunnel_that_the_environments_proxy_refuses_is_not_sent_through(
     server, session, monkeypatch
 ):

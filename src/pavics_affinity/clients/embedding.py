@@ -221,6 +221,7 @@ def _form(session: AffinitySession, value: Any) -> str | None:
     url = getattr(value, "value", value)
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         return None
-    if session.pin.node_of_url(url) is not None:
+    match = session.pin.peek(url)
+    if match is not None and match.at_node:
         return "node's URL"
     return "link" if has_key(url) else "URL"

@@ -127,7 +127,7 @@ def hand_on(session: AffinitySession, url: str, what: str) -> str:
 def _leading(session: AffinitySession, url: str) -> str | None:
     """Return a URL from which a service gets the file of the workflow's node, or None."""
     pin = session.pin
-    if not pin.is_local(url):
+    if pin.node_of_url(url) is None and not pin.is_local(url):
         return url
     return pin.link(url, ask_node=pin.route_policy != "proxy")
 

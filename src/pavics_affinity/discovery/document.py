@@ -19,7 +19,7 @@ from ..protocol import (
     is_free_header,
 )
 from ..topology import Backend, Node, Outputs, Service, Topology
-from ..topology.schema import PORT, KeyPath, Reader
+from ..topology.schema import NODE_SEGMENT, PORT, KeyPath, Reader
 from ..topology.urls import Origin, origin_of
 
 LARGEST = 1_000_000
@@ -193,7 +193,7 @@ class _DocumentReader:
             values["path"] = own_path
         if outputs is not None and self._is_ours(outputs):
             backend = self._text(given, path, "outputs_path") if self._addresses else None
-            backend = backend or urlsplit(outputs).path or "/"
+            backend = backend or urlsplit(outputs).path.replace(f"/{NODE_SEGMENT}", "") or "/"
             where = (*path, "outputs")
             values["outputs"] = self._reader.made(
                 Outputs, {"public": outputs, "backend": backend}, where

@@ -6,12 +6,25 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from ..errors import AffinityLost, AffinityLostWarning, AffinityWarning, EvidenceStrippedWarning
+from ..errors import (
+    AffinityLost,
+    AffinityLostWarning,
+    AffinityWarning,
+    EvidenceStrippedWarning,
+    UnknownNode,
+)
 from ..markup import without_login
+from ..topology import Topology
+from ..topology.parts import some
 from ..topology.urls import split_url
 from ..warn import warn
 from .policy import GATEWAY, Evidence, Verdict, weigh, weigh_reference
 from .site import ServiceURL, Site, Target
+
+_NAMES_DIFFER = (
+    "Either the topology lacks the node, or the service's outputurl has another name than the "
+    "topology"
+)
 
 
 class WarningsLog:
@@ -56,6 +69,17 @@ def node_named(target: Target, status: int, headers: Mapping[str, str]) -> str |
         return target.node
     value = headers.get(topology.evidence or "")
     return None if value is None else topology.node_of_evidence(value)
+
+
+def unknown_node(node: str, url: str, topology: Topology | None) -> UnknownNode:
+    """Return the error for a URL whose path names a node that the topology does not have."""
+    names = some(n.name for n in topology.nodes) if topology is not None else "none"
+    return UnknownNode(
+        f"{url} names a node {node!r}, and the nodes here are: {names}. Nothing was requested. "
+        f"{_NAMES_DIFFER}",
+        node=node,
+        url=url,
+    )
 
 
 class EvidenceCheck:
@@ -106,11 +130,20 @@ class EvidenceCheck:
         return None
 
     def reference(self, sites: Iterable[Site], url: str) -> None:
-        """Check a URL in a document, whose origin may be that of a node."""
+        """Check a URL in a document, which may name a node by its origin or its path."""
         for site in sites:
             node = site.topology.node_of_url(url) if site.topology is not None else None
             if node is None:
                 continue
+            if not site.knows(node):
+                self._raise_or_warn(
+                    site,
+                    node,
+                    f"the answer names {url}, and no node of the site is called {node!r}. "
+                    f"{_NAMES_DIFFER}",
+                    url,
+                )
+                return
             with site.lock:
                 verdict = weigh_reference(
                     node,
@@ -126,9 +159,11 @@ class EvidenceCheck:
             return
 
     def own_url(self, site: Site, node: str, url: str) -> None:
-        """Check a URL at a node's own address, before it is requested."""
+        """Check a URL that names a node, before it is requested."""
         if site.node == node:
             return
+        if not site.has(node):
+            raise unknown_node(node, url, site.topology)
         if not site.pinned:
             site.settle(node, "predicted")
             return

@@ -16,10 +16,10 @@ from ..errors import InvalidRequest, TopologyError, UnknownNode
 from ..machineid import mint_machineid, validate_machineid
 from ..protocol import Form, has_key, is_header_name, name_key, with_key
 from ..record import NodeKnown
-from ..topology import Match, Topology, TopologySource
+from ..topology import Match, TopologySource
 from ..topology.urls import as_servers_read, origin_of
-from .evidence import EvidenceCheck, WarningsLog, node_named
-from .places import Places
+from .evidence import EvidenceCheck, WarningsLog, node_named, unknown_node
+from .places import Places, is_of_an_execution
 from .policy import Situation, Turn
 from .site import Site, Target
 
@@ -160,7 +160,7 @@ class Pin:
         )
 
     def node_of_url(self, url: str) -> str | None:
-        """Name the node whose own address the URL has; None if it has no node's."""
+        """Name the node that the URL names, by its origin or its path; None if it names none."""
         topologies = [site.topology for site in self._known if site.topology is not None]
         names = (topology.node_of_url(url) for topology in topologies)
         return next((name for name in names if name is not None), None)
@@ -169,14 +169,15 @@ class Pin:
         """Tell whether the URL leads, without a machineid, to any node, and so to the wrong one.
 
         It does at the origins of services, and where their documents put outputs, unless a
-        topology says that the outputs of the services there are elsewhere.
+        topology says that the outputs of the services there are elsewhere. At another port of
+        their hosts, what the path of an execution leads to does: it may be of an earlier workflow.
         """
         read = as_servers_read(url)
         site, match = self._find(read)
         topology = None if site is None else site.topology
-        if topology is not None and match is not None:
+        if site is not None and topology is not None and match is not None:
             leads_by_itself = topology.proxy == "strict" and has_key(url)
-            if match.node is not None or leads_by_itself:
+            if leads_by_itself or (match.node is not None and site.has(match.node)):
                 return False
             if match.is_output:
                 return True
@@ -185,8 +186,11 @@ class Pin:
         if self.places.has_outputs(read):
             return True
         known = [site.topology for site in self._known if site.topology is not None]
-        stated = any(topology.states_outputs(read) for topology in known)
-        return not stated and self.places.has_services(read)
+        stated = {topology.states_outputs(read) for topology in known}
+        if True in stated:
+            return False
+        own = False in stated or self.places.has_services(read)
+        return own or (is_of_an_execution(read) and self.in_scope(read))
 
     def adopt(self, machineid: str) -> bool:
         """Take a machineid that an existing script brings; return whether it could be taken.
@@ -271,23 +275,23 @@ class Pin:
         if match is None or site is None or topology is None:
             return self._uncovered(url, site, execute)
         # A strict proxy receives the node's name: no other server list can lead it astray.
-        if site.renew(thorough=execute and topology.proxy != "strict"):
+        thorough = execute and topology.proxy != "strict"
+        if site.renew(thorough=thorough or not (match.node is None or site.has(match.node))):
             topology = site.topology or topology
             match = topology.covering(url) or match
         self._mark_used(site)
         with site.lock:
-            site.choose(match)
-            site.backend_must_exist(match)
             if match.node is not None:
                 self._evidence.own_url(site, match.node, url)
-                direct: str | None = url
-            else:
-                direct = self._direct_url(site, topology, match, url)
+            site.choose(match)
+            site.backend_must_exist(match)
+            node = match.node or site.node
+            direct = url if match.at_node else self._direct_url(site, match, node, url)
             return Target(
                 url=url if direct is None else direct,
                 header=topology.header,
                 key=site.key_for(match) if direct is None else self.machineid,
-                node=match.node or site.node,
+                node=node,
                 route="proxy" if direct is None else "direct",
                 site=site,
                 topology=topology,
@@ -296,20 +300,24 @@ class Pin:
                 execute=execute,
             )
 
-    def _direct_url(self, site: Site, topology: Topology, match: Match, url: str) -> str | None:
+    def _direct_url(self, site: Site, match: Match, node: str | None, url: str) -> str | None:
         """Return the URL on the node if requests go there now; None if they go to the proxy."""
-        if self.route_policy != "direct" and site.via == "proxy":
+        if not self._goes_direct(site):
             return None
-        direct = topology.to_node(url, site.node) if site.node else None
+        direct = match.to_node(node) if node else None
         if direct is None and self.route_policy == "direct":
             raise TopologyError(
                 f"route='direct', but the topology has no address of service "
-                f"{match.service.name!r} on node {site.node!r}. Give the node a host and the "
+                f"{match.service.name!r} on node {node!r}. Give the node a host and the "
                 "service a port",
                 url=url,
-                node=site.node,
+                node=node,
             )
         return direct
+
+    def _goes_direct(self, site: Site) -> bool:
+        """Tell whether requests to the site's proxy go to the node itself now."""
+        return self.route_policy == "direct" or site.via == "direct"
 
     def _uncovered(self, url: str, site: Site | None, execute: bool) -> Target:
         """Route what no topology covers: with the bare id in scope, without it elsewhere."""
@@ -343,20 +351,34 @@ class Pin:
 
         `form` says where a strict proxy finds the routing key; with `ask_node` the node's own URL
         is preferred. None if only a header leads to the node: behind a plain proxy, if the
-        topology does not have the nodes' addresses. Raises as `route` does.
+        topology does not have the nodes' addresses. A URL that names a node leads to that one.
+        Raises as `route` does.
         """
         if self.node_of_url(url) is not None:
-            return url
+            site, match = self._find(url)
+            named = None if match is None else match.node
+            if site is not None and named is not None and not site.knows(named):
+                raise unknown_node(named, url, site.topology)
+            return self._at_named_node(url)
         target = self.hold(url)
         topology = target.topology
         if target.route == "direct":
             return target.url
         if topology is None or target.node is None or target.key is None:
             return None
+        if target.match is None and topology.states_outputs(url) is None:
+            return None  # another server than the proxy
         own = topology.to_node(url, target.node)
         if topology.proxy != "strict" or (ask_node and own is not None):
             return own
         return with_key(url, target.key, form)
+
+    def _at_named_node(self, url: str) -> str:
+        """Return a URL that names a node, or the node's own if there is no way by the proxy."""
+        site, match = self._find(url)
+        if site is None or match is None or match.node is None or match.at_node:
+            return url
+        return (match.to_node(match.node) if self._goes_direct(site) else None) or url
 
     def shown_link(self, url: str) -> str | None:
         """Return a URL of the same resource for a browser; None if only a header leads to the node.
@@ -364,15 +386,14 @@ class Pin:
         Nothing is decided, requested or changed by it.
         """
         if self.node_of_url(url) is not None or not self.in_scope(url):
-            return url
+            return self._at_named_node(url)
         for site in self.sites:
             topology, node = site.topology, site.node or self.node
             if topology is None or topology.covering(url) is None:
                 continue
             if node is None or not site.has(node):
                 return None
-            at_node = self.route_policy == "direct" or site.via == "direct"
-            if at_node or topology.proxy != "strict":
+            if self._goes_direct(site) or topology.proxy != "strict":
                 return topology.to_node(url, node)
             return with_key(url, name_key(self.machineid, node), "path")
         return None
@@ -503,7 +524,7 @@ class Pin:
         return node_named(target, status, headers)
 
     def note_reference(self, url: str) -> None:
-        """Take the origin of a status location or output as evidence, where it names a node."""
+        """Take a status location or output as evidence, where its origin or path names a node."""
         self.note_place(url)
         self._evidence.reference(self.sites, url)
 
@@ -525,6 +546,17 @@ class Pin:
     def warn_once(self, topic: str, message: str) -> None:
         """Warn, but only once per workflow and topic."""
         self._log.once(topic, message)
+
+    def warn_if_outside(self, url: str) -> None:
+        """Warn, once per host, of a URL that is requested without the machineid."""
+        origin = origin_of(url)
+        if origin is not None and self.is_outside(url):
+            self.warn_once(
+                f"outside {origin}",
+                f"{url} belongs to no known service: it is requested without the machineid. If "
+                f"its host belongs to the site, add it to the topology, or call "
+                f"wf.add_scope({origin.host!r}); if it does not, ignore this warning",
+            )
 
     @property
     def warned(self) -> list[str]:

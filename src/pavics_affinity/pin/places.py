@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from urllib.parse import parse_qsl
 
 from ..topology.urls import DEFAULT_PORTS, Origin, join_host, origin_of, split_url
 
 _ALIKE_ON_ALL = frozenset({"getcapabilities", "describeprocess"})
+
+# PyWPS, and most other servers, put an execution's files into a folder with a UUID for its name.
+_EXECUTION = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
 class Places:
@@ -64,6 +68,12 @@ class Places:
         """Tell whether a service is at the URL's origin."""
         origin = origin_of(url)
         return origin is not None and _address(origin) in self._service_origins
+
+
+def is_of_an_execution(url: str) -> bool:
+    """Tell whether a URL's path has the UUID of an execution in it."""
+    split = split_url(url)
+    return split is not None and _EXECUTION.search(split[1].path) is not None
 
 
 def _address(origin: Origin) -> str:

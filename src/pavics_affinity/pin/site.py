@@ -88,6 +88,10 @@ class Site:
         """Tell whether the site is known to have a node of this name."""
         return self.topology is not None and any(n.name == node for n in self.topology.nodes)
 
+    def knows(self, node: str) -> bool:
+        """Tell whether the site has a node of this name, if need be by a look for changes."""
+        return self.has(node) or (self.renew(thorough=True) and self.has(node))
+
     def want(self, node: str) -> None:
         """Take the node that the user asks for."""
         with self.lock:
@@ -138,8 +142,6 @@ class Site:
     def choose(self, match: Match) -> None:
         """Settle the node, if it is not, for the first service that is used."""
         with self.lock:
-            if match.node is not None and self.node is None:
-                self.settle(match.node, "predicted")
             if self.topology is None:
                 return
             offered = self.topology.offers(match.service, self.node)

@@ -11,10 +11,13 @@ from urllib.parse import urlsplit
 
 from ..errors import NginxConfigError, NginxConfigWarning, UnknownService
 from ..placement.servers import Resolve, Server
+from ..protocol import is_node_name
 from ..topology import Backend, Outputs, Service, Topology
+from ..topology.schema import NODE_SEGMENT
 from ..topology.urls import origin_of
 from ..warn import warn
 from .naming import Nodes, address_of, find_evidence, names_in
+from .nginx.by_node import node_places
 from .nginx.config import NginxConfig
 from .nginx.maps import UPSTREAM_ADDR, only_variable
 from .nginx.proxy_passes import ProxyPass
@@ -33,7 +36,8 @@ def read_nginx(
     lines are backends, and hosts are nodes: one host is one node in all services. Order,
     weights and marks are kept. An ``add_header`` of ``$upstream_addr``, or of a map over
     it, is the evidence, if every service adds it. A proxy that accepts a node's name in
-    the key, such as one that `render` wrote, is recognised.
+    the key, such as one that `render` wrote, is recognised. So are locations that lead to
+    one node each by a name in their path, as a plain `render` writes them for outputs.
 
     Parameters
     ----------
@@ -226,6 +230,7 @@ class _Reading:
             service.name: config.upstreams_by_node(service) for service in config.services
         }
         self.servers = [server for service in config.services for server in service.servers]
+        self.places = [each for each in node_places(config) if all(map(is_node_name, each.passes))]
         self.nodes = Nodes([each.servers for each in config.services], self._known_names())
 
     def services(self, urls: Mapping[str, str]) -> list[Service]:
@@ -256,7 +261,13 @@ class _Reading:
         return True
 
     def _known_names(self) -> dict[str, str]:
-        known: dict[str, str] = {}
+        known = {
+            address_of(server): name
+            for places in self.places
+            for server in places.service.servers
+            for name, machines in places.machines.items()
+            if (server.host.lower(), server.port) in machines
+        }
         for mapped in self.config.maps.values():
             if only_variable(mapped.source) == UPSTREAM_ADDR:
                 known.update(names_in(mapped, self.servers, self.config.resolve))
@@ -287,11 +298,28 @@ class _Reading:
             port=port,
             listen=None if way is None else way.server.listen_for(url),
             path=path,
-            outputs=_outputs(ways, way, url),
+            outputs=self._outputs_by_node(upstream, url) or _outputs(ways, way, url),
             method="hash consistent" if upstream.is_consistent else "hash",
             backends=tuple(self._backend(server) for server in upstream.servers),
             tls=way is not None and way.tls,
         )
+
+    def _outputs_by_node(self, upstream: Upstream, url: str | None) -> Outputs | None:
+        """Take locations of the service's nodes as those of their outputs, if all have one."""
+        origin = origin_of(url) if url is not None else None
+        nodes = {self.nodes.of(server) for server in upstream.servers}
+        for places in self.places:
+            prefix = f"{places.before}{NODE_SEGMENT}{places.after}"
+            backends = {
+                passed.backend_path(passed.prefix or "").rstrip("/")
+                for several in places.passes.values()
+                for passed in several
+            }
+            # A path that is rewritten is not known, and seems to differ.
+            alike = places.service is upstream and nodes == set(places.passes)
+            if origin is not None and alike and len(backends) == 1 and prefix.count("/") > 1:
+                return Outputs(f"{origin}{prefix}", backends.pop() or "/")
+        return None
 
     def _backend(self, server: Server) -> Backend:
         return Backend(

@@ -84,6 +84,10 @@ class LocalCluster:
     announce : {"proxy", "node"}, default "proxy"
         The address that nodes write into their documents: the public one, as
         on real sites, or their own.
+    outputs : {"common", "by-node"}, default "common"
+        ``"common"``: the outputs of all nodes have one URL prefix. ``"by-node"``: each
+        node writes its name into the path of its output URLs, and nginx sends that path
+        to the node.
     layout : {"ports", "paths"}, default "ports"
         ``"ports"``, as in the manual: the proxy has a port for each service.
         ``"paths"``: one port, services below ``/twitcher/ows/proxy/NAME/wps``
@@ -207,9 +211,13 @@ class LocalCluster:
         """Return a service's public URL, whether a proxy answers there or not."""
         return self._live.site.url(service)
 
-    def outputs_url(self, service: str) -> str:
-        """Return the public URL prefix of a service's outputs and status documents."""
-        return self._live.site.outputs_url(service)
+    def outputs_url(self, service: str, node: str | None = None) -> str:
+        """Return the public URL prefix of a service's outputs and status documents.
+
+        With ``outputs="by-node"`` it is that of a node, or has ``{node}`` for its name.
+        """
+        found = self._live.site.outputs_url(service)
+        return found if node is None else found.replace("{node}", self._live.site.node(node).name)
 
     def node_url(self, node: str, service: str) -> str:
         """Return the URL of a service on a node itself."""

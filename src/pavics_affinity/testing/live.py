@@ -195,7 +195,8 @@ class Live:
             origin = f"http://{node.address(service)}"
             url, outputurl = f"{origin}/wps", f"{origin}/outputs"
         else:
-            url, outputurl = self.site.url(service), self.site.outputs_url(service)
+            url = self.site.url(service)
+            outputurl = self.site.outputs_url(service).replace("{node}", node.name)
         settings = BackendSettings(
             node=node.name,
             service=service,

@@ -20,6 +20,7 @@ _CHOICES = {
     "layout": ("ports", "paths"),
     "announce": ("proxy", "node"),
     "front": ("none", "twitcher", "twitcher-per-node"),
+    "outputs": ("common", "by-node"),
 }
 
 
@@ -64,6 +65,7 @@ class ClusterOptions:
     drain: Sequence[str] = ()
     evidence: str | None = None
     announce: Literal["proxy", "node"] = "proxy"
+    outputs: Literal["common", "by-node"] = "common"
     layout: Literal["ports", "paths"] = "ports"
     front: Literal["none", "twitcher", "twitcher-per-node"] = "none"
     proxy_config: ProxyConfig | None = None

@@ -149,8 +149,9 @@ class ClusterSite:
         return f"{self._origin(service)}{self._prefixes(service)[0]}wps"
 
     def outputs_url(self, service: str) -> str:
-        """Return the public URL prefix of a service's outputs."""
-        return f"{self._origin(service)}{self._prefixes(service)[1]}".rstrip("/")
+        """Return the public URL prefix of a service's outputs, maybe with ``{node}`` in it."""
+        prefix = f"{self._origin(service)}{self._prefixes(service)[1]}".rstrip("/")
+        return f"{prefix}/{{node}}" if self._options.outputs == "by-node" else prefix
 
     def service_of(self, port: int, uri: str) -> str | None:
         """Return the service for the proxy's port and a request's URI."""
@@ -308,6 +309,9 @@ class ClusterSite:
                 # Outputs do not pass Twitcher, which takes requests to services only.
                 files[f"conf.d/{name}.conf"] += self._upstream_block(name, upstream, by=TWITCHER)
                 targets[service] = f"{name}-{TWITCHER}{service.removeprefix('/twitcher')}"
+            if self._options.outputs == "by-node":
+                for node in self.nodes.values():
+                    targets[f"{outputs}{node.name}/"] = f"{node.address(name)}/outputs/"
             lines = servers.setdefault(self._listen(name), [header])
             lines += [upstream.server, *(_location(upstream, *each) for each in targets.items())]
         for (listen, lines), name in zip(servers.items(), self.upstreams, strict=False):

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from ..errors import TopologyError
 from .parts import Backend, Service
+from .schema import NODE_SEGMENT
 from .urls import Origin, is_plain_path, origin_of, split_address, split_url, tail_of
 
 
@@ -23,7 +24,10 @@ class Match:
     path : str
         Path, query and fragment of the same resource on a backend.
     node : str or None
-        The node, if the URL's origin is the address of a backend.
+        The node that the URL names, by its origin or its path. One that the path names need
+        not exist.
+    at_node : bool
+        Whether the URL's origin is the address of a backend.
     by_port : bool
         Only the port shows that it is the service: the topology does not name the
         host, so whether it can be trusted must come from elsewhere.
@@ -34,12 +38,17 @@ class Match:
     service: Service
     path: str
     node: str | None = None
+    at_node: bool = False
     by_port: bool = False
     bases: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def to_node(self, node: str) -> str | None:
-        """Return the URL of the same resource on a node; None if its address is not known."""
-        base = self.bases.get(node)
+        """Return the URL of the same resource on a node; None if its address is not known.
+
+        None also if its path names another node, which alone has the resource.
+        """
+        elsewhere = self.node is not None and not self.at_node and node != self.node
+        base = None if elsewhere else self.bases.get(node)
         return None if base is None else base + self.path
 
     @property
@@ -51,34 +60,60 @@ class Match:
         """
         path = self.path.partition("?")[0].partition("#")[0].rstrip("/")
         own = self.service.backend_path.rstrip("/")
-        if self.service.outputs is None:
+        outputs = "" if self.service.outputs is None else self.service.outputs.backend.rstrip("/")
+        if not outputs:
             return path != own
-        outputs = self.service.outputs.backend.rstrip("/")
         return path.startswith(outputs + "/") or (own != "" and path.startswith(own + "/"))
+
+
+_Row = tuple[str, Service, str | None]
+"""A path on a backend, the service, and the node that the public path names."""
 
 
 @dataclass(slots=True)
 class _Prefixes:
-    """Path prefixes at one origin, without trailing slash, each with backend path and service."""
+    """Path prefixes at one origin, without trailing slash, each with what it stands for.
 
-    rows: dict[str, tuple[str, Service]] = field(default_factory=dict)
+    `by_node` holds what comes before and after the node's name in the prefixes that have one.
+    """
+
+    rows: dict[str, _Row] = field(default_factory=dict)
     lengths: tuple[int, ...] = ()
+    by_node: dict[tuple[str, str], tuple[str, Service]] = field(default_factory=dict)
 
-    def add(self, public: str, backend: str, service: Service) -> Service | None:
+    def add(
+        self, public: str, backend: str, service: Service, node: str | None = None
+    ) -> Service | None:
         """Add a prefix; return another service that already has it."""
-        stem = public.rstrip("/")
-        _, owner = self.rows.setdefault(stem, (backend.rstrip("/"), service))
+        stem, backend = public.rstrip("/"), backend.rstrip("/")
+        if NODE_SEGMENT in stem:
+            before, _, after = stem.partition(NODE_SEGMENT)
+            self.by_node.setdefault((before, after), (backend, service))
+            return None
+        _, owner, _ = self.rows.setdefault(stem, (backend, service, node))
         self.lengths = tuple(sorted({*self.lengths, len(stem)}, reverse=True))
         return None if owner is service else owner
 
-    def longest(self, path: str) -> tuple[Service, str] | None:
-        """Return the service and the backend's path, by whole segments."""
+    def longest(self, path: str) -> _Row | None:
+        """Return the backend's path, the service, and the node that the path names."""
         for length in self.lengths:
             if len(path) == length or path[length : length + 1] == "/":
                 row = self.rows.get(path[:length])
                 if row is not None:
-                    backend, service = row
-                    return service, (backend + path[length:]) or "/"
+                    unknown = None if row[2] else self._of_unknown_node(path, length)
+                    backend, service, node = row
+                    return unknown or ((backend + path[length:]) or "/", service, node)
+        return self._of_unknown_node(path, -1)
+
+    def _of_unknown_node(self, path: str, longer_than: int) -> _Row | None:
+        """Return what a path means that has a name where the nodes' are, but none of theirs."""
+        for (before, after), (backend, service) in self.by_node.items():
+            if not path.startswith(before) or len(before) <= longer_than:
+                continue
+            name = path[len(before) :].partition("/")[0]
+            rest = path[len(before) + len(name) :]
+            if name and f"{rest}/".startswith(f"{after}/"):
+                return (backend + rest[len(after) :]) or "/", service, name
         return None
 
 
@@ -96,8 +131,11 @@ class UrlIndex:
         self._prefixes: dict[Origin, _Prefixes] = {}
         self._owners: dict[Origin, dict[str, Service]] = {}
         for service in services:
+            nodes = dict.fromkeys(backend.node for backend in backends[service.name])
             for url, backend, key in _names_of(service):
                 self._add(url, backend, key, service)
+                for node in nodes if NODE_SEGMENT in url else ():
+                    self._add(url.replace(NODE_SEGMENT, node), backend, key, service, node)
         # The URL of a status document is looked up many times.
         self._matches = lru_cache(maxsize=512)(self._match)
 
@@ -116,8 +154,8 @@ class UrlIndex:
         if origin in self._at_nodes:
             node, first, prefixes = self._at_nodes[origin]
             found = prefixes.longest(parts.path)
-            service = found[0] if found else first
-            return self._made(service, (parts.path or "/") + tail, node)
+            service = found[1] if found else first
+            return self._made(service, (parts.path or "/") + tail, node, at_node=True)
         service_by_port = self._by_port.get(origin.port)
         if service_by_port is not None:
             return self._made(service_by_port, (parts.path or "/") + tail, by_port=True)
@@ -126,13 +164,16 @@ class UrlIndex:
     def node_of_url(self, url: str) -> str | None:
         """See `Topology.node_of_url`."""
         origin = origin_of(url)
-        return self._at_nodes[origin][0] if origin and origin in self._at_nodes else None
+        if origin is not None and origin in self._at_nodes:
+            return self._at_nodes[origin][0]
+        match = self.covering(url)
+        return None if match is None else match.node
 
-    def states_outputs(self, url: str) -> bool:
+    def states_outputs(self, url: str) -> bool | None:
         """See `Topology.states_outputs`."""
         origin = origin_of(url)
         owners = {} if origin is None else self._owners.get(origin, {})
-        return bool(owners) and all(service.outputs for service in owners.values())
+        return all(service.outputs for service in owners.values()) if owners else None
 
     def bases(self, service: Service) -> Mapping[str, str]:
         """Return, by node, the origin of a service there, as far as it is known."""
@@ -143,7 +184,9 @@ class UrlIndex:
         """Hosts of public URLs, aliases and nodes."""
         return frozenset(origin.host for origin in (*self._owners, *self._at_nodes))
 
-    def _add(self, url: str, backend: str | None, key: str, service: Service) -> None:
+    def _add(
+        self, url: str, backend: str | None, key: str, service: Service, node: str | None = None
+    ) -> None:
         split = split_url(url)
         if split is None:
             return
@@ -151,7 +194,8 @@ class UrlIndex:
         self._owners.setdefault(origin, {})[service.name] = service
         if backend is None:
             return
-        other = self._prefixes.setdefault(origin, _Prefixes()).add(parts.path, backend, service)
+        prefixes = self._prefixes.setdefault(origin, _Prefixes())
+        other = prefixes.add(parts.path, backend, service, node)
         # Services often share one place for their outputs.
         if other is not None and key != "outputs":
             raise TopologyError(
@@ -164,17 +208,23 @@ class UrlIndex:
         prefixes = self._prefixes.get(origin)
         found = prefixes.longest(path) if prefixes is not None else None
         if found is not None:
-            service, backend_path = found
-            return self._made(service, backend_path + tail)
+            backend_path, service, node = found
+            return self._made(service, backend_path + tail, node)
         owners = self._owners[origin]
         if len(owners) == 1:
             return self._made(next(iter(owners.values())), (path or "/") + tail)
         return None
 
     def _made(
-        self, service: Service, path: str, node: str | None = None, *, by_port: bool = False
+        self,
+        service: Service,
+        path: str,
+        node: str | None = None,
+        *,
+        at_node: bool = False,
+        by_port: bool = False,
     ) -> Match:
-        return Match(service, path, node, by_port, self._bases[service.name])
+        return Match(service, path, node, at_node, by_port, self._bases[service.name])
 
     @cached_property
     def _bases(self) -> Mapping[str, Mapping[str, str]]:

@@ -205,11 +205,17 @@ class Topology(ShownAsCard):
         return None if match is None else match.to_node(node)
 
     def node_of_url(self, url: str) -> str | None:
-        """Return the name of the node at whose own address the URL is, if any."""
+        """Return the name of the node that the URL names, by its origin or its path, if any.
+
+        A name in the path need not be that of a node.
+        """
         return self._urls.node_of_url(url)
 
-    def states_outputs(self, url: str) -> bool:
-        """Tell whether all services at the URL's origin say where their outputs are."""
+    def states_outputs(self, url: str) -> bool | None:
+        """Tell whether all services at the URL's origin say where their outputs are.
+
+        None if no service has a URL there.
+        """
         return self._urls.states_outputs(url)
 
     def node_of_evidence(self, value: str) -> str | None:

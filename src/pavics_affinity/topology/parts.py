@@ -88,7 +88,9 @@ class Outputs:
     Parameters
     ----------
     public : str
-        URL prefix that the service writes into its documents.
+        URL prefix that the service writes into its documents. ``{node}`` as a segment of
+        its path stands for the name of the node: each node writes its own, and the proxy
+        sends the path to that node.
     backend : str
         The same place on a node: a path, below the backend's own address.
 
@@ -103,6 +105,15 @@ class Outputs:
 
     def __post_init__(self) -> None:
         check(self, OUTPUTS, "outputs")
+
+    @property
+    def by_node(self) -> bool:
+        """Whether output URLs name their node."""
+        return schema.NODE_SEGMENT in self.public
+
+    def of_node(self, node: str) -> str:
+        """Return the URL prefix of one node's outputs."""
+        return self.public.replace(schema.NODE_SEGMENT, node)
 
 
 @dataclass(frozen=True)
@@ -191,7 +202,7 @@ BACKEND = {
     "down": FLAG,
     "backup": FLAG,
 }
-OUTPUTS = {"public": schema.BASE_URL, "backend": PATH}
+OUTPUTS = {"public": schema.OUTPUTS_URL, "backend": schema.OUTPUTS_PATH}
 SERVICE = {
     "name": schema.SERVICE_NAME,
     "url": schema.BASE_URL.or_none(),

@@ -22,6 +22,9 @@ from .urls import ADDRESS_RULE, BASE_URL_RULE, is_address, is_base_url, is_plain
 Made = TypeVar("Made")
 KeyPath = tuple[str, ...]
 
+NODE_SEGMENT = "{node}"
+"""Stands for a node's name in the path of output URLs."""
+
 _SERVICE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
 _PATH = re.compile(r"/[^\x00-\x20?#\\\x7f\ud800-\udfff]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -75,6 +78,13 @@ def _is_path(value: object) -> bool:
     return isinstance(value, str) and bool(_PATH.fullmatch(value)) and is_plain_path(value)
 
 
+def _names_nodes_well(url: str) -> bool:
+    """Tell whether ``{node}`` is one of several segments of the path, if there are braces."""
+    braces = url.count("{") + url.count("}")
+    segments = [segment for segment in url.split("/")[3:] if segment]
+    return braces == 0 or (braces == 2 and NODE_SEGMENT in segments and len(segments) > 1)
+
+
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and not _CONTROL.search(value)
 
@@ -118,10 +128,18 @@ BASE_URLS = Rule(
     lambda value: isinstance(value, tuple) and all(map(is_base_url, value)),
     f"a list, each item {BASE_URL_RULE}",
 )
+OUTPUTS_URL = Rule(
+    lambda value: is_base_url(value) and _names_nodes_well(value),
+    f"{BASE_URL_RULE}; {NODE_SEGMENT!r} may be one whole segment of its path, beside others",
+)
 PATH = Rule(
     _is_path,
     "a path on the backend that starts with '/', without query, blanks and dot segments, such as "
     "'/outputs'",
+)
+OUTPUTS_PATH = Rule(
+    lambda value: _is_path(value) and NODE_SEGMENT not in value,
+    f"{PATH.expected}; {NODE_SEGMENT!r} is for the public URL, since a node has its own files only",
 )
 HEADER = Rule(is_header_name, f"the name of an HTTP header, such as {DEFAULT_HEADER!r}")
 EVIDENCE = Rule(is_header_name, f"the name of an HTTP header, such as {DEFAULT_EVIDENCE!r}")

@@ -252,6 +252,7 @@ class AffinitySession(requests.Session):
             A header or a login cannot be sent.
         """
         url = request.url = self._checked(request.url)
+        self.pin.warn_if_outside(url)
         own: set[str] = set()
         if request.auth is None:
             request.auth = self.affinity.origins.of(url).auth

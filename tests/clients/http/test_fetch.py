@@ -11,6 +11,7 @@ from support.loopback import Answer, Server
 
 def test_it_is_asked_for_until_it_comes_whole(session):
     with Server() as server:
+        session.pin.add_scope(server.url())
         answers = [Answer(200, b"x" * 100, cut=50)] * 5 + [Answer(200, b"whole")]
         server.answer = lambda seen: answers.pop(0)
         answer = fetch_document(session, server.url(), doing="it", headers={"Accept": "a/b"})
@@ -20,6 +21,7 @@ def test_it_is_asked_for_until_it_comes_whole(session):
 
 def test_after_the_deadline_it_is_an_error_that_counts_the_attempts(session):
     with Server() as server:
+        session.pin.add_scope(server.url())
         server.answer = lambda seen: Answer(200, b"x" * 100, cut=50)
         with session.deadline(0.3), pytest.raises(ServiceUnreachable, match="broke off") as caught:
             fetch_document(session, server.url(), doing="it")

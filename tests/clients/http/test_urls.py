@@ -11,6 +11,9 @@ from pavics_affinity.errors import BackendUnavailable, ServiceUnreachable
 from support import wpsdocs
 from support.loopback import Answer, free_port
 
+# Where a service puts its documents is out of scope here, and that is said.
+pytestmark = pytest.mark.filterwarnings("ignore:.* belongs to no known service")
+
 SERVICE = "https://wps.example.org/wps"
 
 
@@ -78,7 +81,6 @@ def test_a_status_document_at_localhost_is_explained(service, elsewhere):
         check(caught.value, elsewhere, service)
 
 
-@pytest.mark.filterwarnings("ignore:output .* belongs to no known service")
 def test_an_output_at_localhost_is_explained(service, elsewhere, tmp_path):
     outputs = wpsdocs.reference(f"{elsewhere}/outputs/1.xml")
     service.execute = lambda seen: service.xml(wpsdocs.response(wpsdocs.SUCCEEDED, outputs))

@@ -540,6 +540,50 @@ def test_the_paths_of_a_topology_are_followed_through_the_locations(held, locati
     assert all(path in each.message for path, each in zip(paths, told, strict=True))
 
 
+TO = "location /outputs/{}/ {{ proxy_pass http://10.0.0.{}:8093/outputs/; }}\n"
+THREE = "".join(TO.format(f"n{i}", i) for i in (1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("locations", "words"),
+    [
+        (THREE, None),
+        (THREE.replace(":8093/outputs/", ":8080/files/"), None),  # a server of files on each node
+        (THREE.replace("/outputs/n", "/outputs/finch/n"), None),
+        (TO.format("n1", 1) + TO.format("n2", 2), "none to 10.0.0.3:8093"),
+        (TO.format("n1", 1), "goes to one node and bypasses the hash"),
+        (TO.format("n1", 1) + TO.format("n2", 1), "goes to one node and bypasses the hash"),
+        (TO.format("n1", 1) + TO.format("emu", 2).replace("8093", "8091"), "bypasses the hash"),
+    ],
+)
+def test_locations_that_lead_to_each_node_by_its_name_are_no_bypass(found, locations, words):
+    text = SOUND + upstream() + upstream("emu", 8091) + server("emu", 8091)
+    text += f"server {{\n  listen 8093;\nlocation / {{ proxy_pass http://finch; }}\n{locations}}}\n"
+    told = found(text, "outputs-bypass")
+    assert [words in each.message for each in told] == [True] * len(told)
+    assert bool(told) == (words is not None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "nodes"),
+    [
+        ("", "", []),
+        ("/outputs/n2/", "/outputs/n4/", ["n2"]),
+        ("10.0.0.2:8093/outputs", "10.0.0.1:8093/outputs", ["n2"]),
+        (THREE, "", ["n1", "n2", "n3"]),
+    ],
+)
+def test_the_output_urls_of_each_node_are_followed_to_that_node(held, old, new, nodes):
+    text = SOUND + upstream() + upstream("emu", 8091) + server("emu", 8091)
+    text += f"server {{\n  listen 8093;\nlocation / {{ proxy_pass http://finch; }}\n{THREE}}}\n"
+    finch = '[services.finch]\nurl = "http://p.example/wps"\nport = 8093\n'
+    finch += 'outputs = { public = "http://p.example/outputs/{node}", backend = "/outputs" }\n'
+    told = held(AGREEING.replace("[services.finch]\nport = 8093\n", finch), text.replace(old, new))
+    told = [each for each in told if each.rule == "topology-path"]
+    assert len(told) == len(nodes)
+    assert all(f"of node {n!r}" in each.message for n, each in zip(nodes, told, strict=True))
+
+
 def test_a_node_that_a_strict_proxy_does_not_know_is_reported(tmp_path):
     nodes = [Node(f"node{i}", f"10.0.0.{i}") for i in (1, 2, 3)]
     services = [Service("finch", port=8093)]

@@ -13,6 +13,7 @@ from pavics_affinity.errors import InvalidRequest
 from pavics_affinity.proxy.probe import Plan, ask, judge
 from pavics_affinity.proxy.probe.asking import asked_url, spellings
 from pavics_affinity.proxy.render import render_proxy
+from pavics_affinity.topology import Outputs
 from support.live_site import running, site
 from support.loopback import Answer, Server
 
@@ -224,6 +225,25 @@ def test_services_that_hash_differently_are_apart(nodes):
         verdict = probed(nodes, "flyingpigeon", "malleefowl")
     assert (verdict.kind, verdict.works) == ("strict", True)
     assert finding(verdict, "together").good is None
+
+
+def test_an_output_url_that_names_its_node_says_nothing_about_the_hash(nodes):
+    topology = nodes.topology(evidence=EVIDENCE)
+    by_node = topology.with_services(
+        dataclasses.replace(s, outputs=Outputs(s.outputs.public + "/{node}", "/outputs"))
+        for s in topology.services
+    )
+    url = nodes.url(path="/outputs/node2/u/a.nc")
+    with running(nodes, render_proxy(by_node, "strict")):
+        verdict = judge(ask(Plan([url])))
+        assert (verdict.kind, verdict.works) == ("cannot-tell", None)
+        assert "names node node2" in verdict.words
+        assert probed(nodes).kind == "strict"
+    with running(nodes, render_proxy(by_node, "plain")):  # it publishes nothing
+        verdict = judge(ask(Plan([url])))
+        assert (verdict.kind, verdict.works) == ("one-node", None)
+        assert "or the URL itself names its node" in verdict.words
+        assert probed(nodes).kind == "plain"
 
 
 def test_a_hash_over_the_address_sends_all_ids_to_one_node(nodes):

@@ -448,7 +448,6 @@ class Output(ShownAsCard, owslib.wps.Output):
             )
         if verify is not True:  # OWSLib's default: what the client was given
             options["verify"] = verify
-        self._warn_if_outside(url)
         # OWSLib's attributes belong to the user, who may have set them.
         resource = replace(self._resource, url=url, media_type=self.mimeType, name=self._name)
         return Remote(self.session, resource, self._label, options, self.service, self._unpack)
@@ -458,16 +457,6 @@ class Output(ShownAsCard, owslib.wps.Output):
         if self.reference is None or self._local_file() is not None:
             return False
         return opendap.is_opendap(self.session, self._url(), self.mimeType)
-
-    def _warn_if_outside(self, url: str) -> None:
-        pin = self.session.pin
-        if pin.is_outside(url):
-            pin.warn_once(
-                f"output outside {urlsplit(url).netloc}",
-                f"{self._label} is at {url}, which belongs to no known service: it is fetched "
-                "without the machineid. If that host belongs to the site, name its outputs in the "
-                "topology",
-            )
 
     def _content(self, limit: int | None = None) -> tuple[bytes, str | None]:
         """Return the content, and its charset if one is stated."""
@@ -534,6 +523,7 @@ def _wanted(session: AffinitySession, item: Any) -> tuple[str, Callable[[Path], 
             f"{item!r} is a {type(item).__name__}; expected a URL or an output. Nothing was fetched"
         )
     url = web_url(item, base="", what="a file to download")
+    session.pin.warn_if_outside(url)  # here, and not in a thread that has no line of the user's
     name = names.from_url(url) or "file"
     source = Remote(session, Resource(url), f"file {url}")
     return name, partial(save, source, name=name, progress=False)

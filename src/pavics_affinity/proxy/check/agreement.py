@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ...topology import Backend, Service, Topology
 from ...topology.placing import Placing
 from ...topology.toml import Lines
-from ...topology.urls import origin_of
 from ..naming import address_of
 from ..nginx.maps import upstreams_by_node
-from ..nginx.servers import ServerBlock, location_for, place_of
 from ..nginx.upstreams import Upstream
 from .compose import Container
+from .paths import path_findings
 from .rules import Finding, Findings, Spot, finding, listed
 from .site import Site
 from .together import place_on, share_together
@@ -69,7 +66,7 @@ class Agreement:
             yield from self._evidence(upstream)
             yield from self._listen(service, upstream)
             yield from self._publish(service)
-        yield from self._paths()
+        yield from path_findings(self.site, self.topology, self.upstreams)
         yield from self._extra()
 
     def _at(self, *path: str) -> Spot:
@@ -270,62 +267,6 @@ class Agreement:
                 f"write '{service.publish}:{service.listen_port}' here, or publish = "
                 f"{ports[0].published} into the topology",
             )
-
-    # ---- paths ----
-
-    def _paths(self) -> Findings:
-        """Follow the URLs of services and outputs through the locations."""
-        ports = {
-            origin_of(service.url): service.listen_port
-            for service in reversed(self.topology.services)
-            if service.url is not None
-        }
-        every = {upstream.name for upstream in self.upstreams.values() if upstream is not None}
-        for service in self.topology.services:
-            upstream = self.upstreams[service.name]
-            if upstream is None or service.url is None:
-                continue
-            urls = {service.url: {upstream.name}}
-            if service.outputs is not None:
-                # Services share their node's disk, so each of them may serve an output.
-                urls[service.outputs.public.rstrip("/") + "/an-output.nc"] = every
-            for url, wanted in urls.items():
-                server = self._server_for(url, ports.get(origin_of(url)))
-                if server is not None:
-                    yield from self._follow(service, server, url, wanted)
-
-    def _server_for(self, url: str, port: int | None) -> ServerBlock | None:
-        servers = [server for server in self.site.servers if port in server.ports]
-        named = [server for server in servers if urlsplit(url).hostname in server.names]
-        return next(iter([*named, *servers]), None)
-
-    def _follow(
-        self, service: Service, server: ServerBlock, url: str, wanted: set[str]
-    ) -> Findings:
-        path = urlsplit(url).path or "/"
-        try:
-            location = location_for(server.statement, path)
-        except re.error:
-            return  # PCRE knows more than re
-        block = location or server.statement
-        # An if inside a location passes requests on, too.
-        here = self.site.passed_in(server, location)
-        reached = {upstream.name for each in here for upstream in self.site.upstreams_of(each)}
-        if reached & wanted or any(each.unknown for each in here):
-            return
-        if location is None:
-            where = f"the server in {block.where} has no location for it"
-        else:
-            to = listed(sorted(reached)) if reached else "no upstream"
-            where = f"{place_of(location)} ({block.where}) passes it to {to}"
-        yield finding(
-            "topology-path",
-            block,
-            f"clients of {service.name!r} request {url}, as the topology says, and {where}: they "
-            "get an answer that is not the service's, or none",
-            f"add 'location {path.rsplit('/', 1)[0] or '/'} {{ proxy_pass "
-            f"http://{min(wanted)}; }}', or write the URL that leads there into the topology",
-        )
 
 
 def _rows(backends: Sequence[Backend]) -> list[tuple[str, float, bool, bool]]:

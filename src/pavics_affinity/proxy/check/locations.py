@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
+from ..nginx.by_node import NodePlaces
 from ..nginx.maps import headers_behind, only_variable, shows_node
 from ..nginx.proxy_passes import ProxyPass, Target
 from ..nginx.servers import locations_in, path_of, place_of
 from ..nginx.statements import Statement, walk
 from ..nginx.upstreams import Upstream
-from .rules import Finding, Findings, finding
+from .rules import Finding, Findings, finding, listed
 from .site import Site, once
 
 _OUTPUTS = re.compile(r"output|status|result", re.IGNORECASE)
@@ -28,10 +29,15 @@ def location_findings(site: Site) -> Findings:
     if not site.services:
         return
     chosen = {choice.passed for choice in site.choices if choice.deciders}
+    by_node = {
+        passed for places in site.by_node for each in places.passes.values() for passed in each
+    }
     for passed in site.proxy_passes:
-        if passed not in chosen and passed.location not in site.mirrors:
+        if passed not in {*chosen, *by_node} and passed.location not in site.mirrors:
             yield from _bypass(passed, site)
         yield from _header_not_passed(passed, site)
+    for places in site.by_node:
+        yield from _without_place(places)
     yield from _unused(site)
     yield from _from_disk(site)
     for server in site.servers:
@@ -120,6 +126,23 @@ def _past_the_hash(
             severity="error" if ours else "warning",
         )
     return None
+
+
+def _without_place(places: NodePlaces) -> Findings:
+    """Find the nodes for which there is no location, where the others have one."""
+    missing = places.missing()
+    if missing:
+        first = next(iter(places.passes.values()))[0]
+        yield finding(
+            "outputs-bypass",
+            first.statement,
+            f"{first.place} and {len(places.passes) - 1} more lead to one node each, and none to "
+            f"{listed(missing)} of {places.service.name!r}: outputs and status documents whose URL "
+            "names that node are not found",
+            f"write 'location {places.before}NAME{places.after}/ {{ proxy_pass "
+            f"http://{missing[0]}/...; }}', with the name that the node writes into its URLs",
+            severity="warning",
+        )
 
 
 def _whole(passed: ProxyPass) -> str:

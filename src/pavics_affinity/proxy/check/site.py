@@ -10,6 +10,7 @@ from functools import cached_property
 
 from ...machineid import derive_machineid
 from ...placement.servers import Resolve
+from ..nginx.by_node import NodePlaces, node_places
 from ..nginx.config import NginxConfig
 from ..nginx.maps import sources_of, variables_in
 from ..nginx.proxy_passes import ProxyPass, Target
@@ -80,6 +81,11 @@ class Site(NginxConfig):
     def hosts(self) -> frozenset[str]:
         """Hosts of the services' servers, in lower case."""
         return frozenset(host for host, _ in self.by_address)
+
+    @cached_property
+    def by_node(self) -> list[NodePlaces]:
+        """The locations that lead to the nodes of a service by name."""
+        return node_places(self)
 
     @cached_property
     def listens(self) -> tuple[tuple[ServerBlock, Listen], ...]:

@@ -57,6 +57,9 @@ def judge(seen: Seen) -> Verdict:
     seen : Seen
         As `ask` returns it.
     """
+    of_a_node = _of_a_nodes_url(seen.first)
+    if of_a_node is not None:
+        return of_a_node
     marker = find_marker(seen.first, seen.evidence)
     found = (
         _hidden_down(seen, marker)
@@ -74,6 +77,19 @@ def judge(seen: Seen) -> Verdict:
 _SINGLE_NODE = Verdict(
     "single-node", True, "the site has one node, so that every request goes there", "nothing to do"
 )
+
+
+def _of_a_nodes_url(first: ServiceSeen) -> Verdict | None:
+    """Judge a URL that leads to one node, whatever the key is: it says nothing about the hash."""
+    node = None if first.topology is None else first.topology.node_of_url(first.url)
+    if node is None:
+        return None
+    return Verdict(
+        "cannot-tell",
+        None,
+        f"{first.url} names node {node}: every request for it goes there, whatever its machineid",
+        "probe the service's own URL",
+    )
 
 
 # ---- answers are missing, or do not identify nodes ----
@@ -308,8 +324,9 @@ def _of_one_node(seen: Seen, marker: NodeMarker) -> Verdict:
         "one-node",
         None,
         f"{words}, and so did requests without one: there is one node, or the hash is over "
-        "something else, such as the client's address",
-        "if there are more nodes, check the hash, and whether they are up (pavics-affinity check)",
+        "something else, such as the client's address, or the URL itself names its node",
+        "if there are more nodes, probe the service's own URL, check the hash, and whether they "
+        "are up (pavics-affinity check)",
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ...errors import TopologyError
 from ...topology import Service, Topology
+from ...topology.schema import NODE_SEGMENT
 from ...topology.urls import origin_of
 from . import values
 
@@ -17,12 +18,14 @@ from . import values
 class Location:
     """A path prefix of the proxy, and the path on the service's backends.
 
-    Both are whole segments without slash at the end; empty for the root.
+    Both are whole segments without slash at the end; empty for the root. With a `node`, the
+    path is that of its outputs, and leads there whatever the key is.
     """
 
     path: str
     backend: str
     service: Service
+    node: str | None = None
 
     @property
     def changes_path(self) -> bool:
@@ -32,11 +35,15 @@ class Location:
 
 @dataclass(frozen=True)
 class ProxyPort:
-    """One port of the proxy: what it listens on, its services, and their locations."""
+    """One port of the proxy: what it listens on, its services, and their locations.
+
+    Below `node_places`, a path that has no location names a node that does not exist.
+    """
 
     listen: str
     services: tuple[Service, ...]
     locations: tuple[Location, ...]
+    node_places: tuple[str, ...] = ()
 
     @property
     def file_name(self) -> str:
@@ -78,11 +85,17 @@ def proxy_ports(topology: Topology) -> tuple[ProxyPort, ...]:
         if service.url is not None
     }
     tables: dict[str, dict[str, Location]] = {listen: {} for listen in by_port}
+    places: dict[str, dict[str, None]] = {listen: {} for listen in by_port}
     for service in topology.services:
-        for url, backend, key in _prefixes(service):
+        for url, backend, key, nodes in _prefixes(topology, service):
             listen = owners.get(origin_of(url), values.listen(service))
-            public = values.path(urlsplit(url).path, f"service {service.name!r}", key)
-            _add(tables[listen], Location(public, backend, service), key, listen)
+            before, by_node, _ = urlsplit(url).path.partition(NODE_SEGMENT)
+            if by_node:
+                places[listen][before.rstrip("/")] = None
+            for node in nodes:
+                own = urlsplit(url).path.replace(NODE_SEGMENT, node or "")
+                public = values.path(own, f"service {service.name!r}", key)
+                _add(tables[listen], Location(public, backend, service, node), key, listen)
     for listen, services in by_port.items():
         if len(services) == 1:
             tables[listen].setdefault("", Location("", "", services[0]))
@@ -94,24 +107,33 @@ def proxy_ports(topology: Topology) -> tuple[ProxyPort, ...]:
                     key=f"services.{service.name}.url",
                 )
     return tuple(
-        ProxyPort(listen, tuple(services), _needed(tables[listen]))
+        ProxyPort(
+            listen,
+            tuple(services),
+            _needed(tables[listen]),
+            tuple(place for place in places[listen] if place and place not in tables[listen]),
+        )
         for listen, services in by_port.items()
     )
 
 
-def _prefixes(service: Service) -> Iterator[tuple[str, str, str]]:
-    """Yield public URL, the backend's path for it, and the topology's key."""
+def _prefixes(
+    topology: Topology, service: Service
+) -> Iterator[tuple[str, str, str, Sequence[str | None]]]:
+    """Yield public URL, the backend's path for it, the topology's key, and the nodes it names."""
     where = f"service {service.name!r}"
     backend = values.path(service.backend_path, f"{where}: path", f"services.{service.name}.path")
     if service.url is not None:
-        yield service.url, backend, f"services.{service.name}.url"
+        yield service.url, backend, f"services.{service.name}.url", [None]
     for alias in service.aliases:
         # Without a path it is another name of the origin, which nginx does not see.
         if urlsplit(alias).path.strip("/"):
-            yield alias, backend, f"services.{service.name}.aliases"
+            yield alias, backend, f"services.{service.name}.aliases", [None]
     if service.outputs is not None:
         key = f"services.{service.name}.outputs"
-        yield service.outputs.public, values.path(service.outputs.backend, where, key), key
+        backend = values.path(service.outputs.backend, where, key)
+        nodes = list(dict.fromkeys(each.node for each in topology.backends(service)))
+        yield service.outputs.public, backend, key, nodes if service.outputs.by_node else [None]
 
 
 def _add(table: dict[str, Location], new: Location, key: str, listen: str) -> None:
@@ -133,7 +155,7 @@ def _needed(table: dict[str, Location]) -> tuple[Location, ...]:
     for location in sorted(table.values(), key=lambda each: each.path):
         around = [k for k in kept if location.path.startswith(k.path + "/")]
         nearest = max(around, key=lambda each: len(each.path), default=None)
-        same = nearest is not None and nearest.service is location.service
+        same = nearest is not None and nearest.service is location.service and not location.node
         if same and nearest and not nearest.changes_path and not location.changes_path:
             continue
         kept.append(location)

@@ -20,7 +20,7 @@ def render_plain(topology: Topology) -> dict[str, str]:
     return files | proxy_files(
         topology,
         lambda service: _upstream(topology, service, variable),
-        lambda port: _server(port, evidence),
+        lambda port: _server(topology, port, evidence),
     )
 
 
@@ -39,20 +39,31 @@ def _server_line(backend: Backend, service: Service) -> str:
     return line + " down" * backend.down + " backup" * backend.backup
 
 
-def _server(port: ProxyPort, evidence: str) -> str:
+def _server(topology: Topology, port: ProxyPort, evidence: str) -> str:
     lines = ["server {", f"  listen {port.listen};"]
     if evidence:
         lines.append(f"  add_header {evidence} ${NODE_VARIABLE} always;")
     for location in port.locations:
-        lines += _location(location)
+        lines += _location(location, _target(topology, location))
+    # No service is asked for a file of a node that does not exist.
+    lines += [f"  location {place}/ {{ return 404; }}" for place in port.node_places]
     if not port.has_root:
         lines.append("  location / { return 404; }")
     return "\n".join([*lines, "}", ""])
 
 
-def _location(location: Location) -> list[str]:
+def _target(topology: Topology, location: Location) -> str:
+    """Return what follows ``proxy_pass``, without a path: the upstream, or the one node."""
     scheme = "https" if location.service.tls else "http"
-    target = f"{scheme}://{location.service.name}"
+    if location.node is None:
+        return f"{scheme}://{location.service.name}"
+    backends = topology.backends(location.service)
+    backend = next(each for each in backends if each.node == location.node)
+    address = values.address(backend, location.service)
+    return f"{scheme}://{address}{':' if address.lower().startswith('unix:') else ''}"
+
+
+def _location(location: Location, target: str) -> list[str]:
     if not location.changes_path:
         if not location.path:
             return [f"  location / {{ proxy_pass {target}; }}"]

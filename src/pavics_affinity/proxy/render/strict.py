@@ -251,6 +251,10 @@ def _server(topology: Topology, port: ProxyPort, evidence: str) -> str:
     ]
     for location in port.locations:
         lines += _location(location, alone=alone)
+    lines += [
+        f'  location {place}/ {{ return 421 "this proxy does not know this node\\n"; }}'
+        for place in port.node_places
+    ]
     if not port.has_root:
         lines.append("  location / { return 404; }")
     return "\n".join([*lines, "}", ""])
@@ -259,6 +263,15 @@ def _server(topology: Topology, port: ProxyPort, evidence: str) -> str:
 def _refuse_unknown(service: Service) -> str:
     pool = _pool_variable(service)
     return f'if (${pool} = {_UNKNOWN}) {{ return 421 "this proxy does not know this node\\n"; }}'
+
+
+def _refuse_other(service: Service, node: str) -> str:
+    """Refuse a key that names another node than the path does."""
+    own = f'"^{service.name}([.]{node})?$"'
+    return (
+        f"if (${_pool_variable(service)} !~ {own}) "
+        '{ return 421 "the key names another node than the path\\n"; }'
+    )
 
 
 def _tls(port: ProxyPort) -> list[str]:
@@ -276,6 +289,9 @@ def _location(location: Location, *, alone: bool) -> list[str]:
     scheme = "https" if location.service.tls else "http"
     first = [] if alone else [_refuse_unknown(location.service)]
     target = f"{scheme}://${_pool_variable(location.service)}"
+    if location.node is not None:
+        first = [_refuse_other(location.service, location.node)]
+        target = f"{scheme}://{location.service.name}.{location.node}"
     if not location.changes_path:
         inside = [*first, f"proxy_pass {target}$affinity_uri;"]
         root = ["location / {", *inside]
