@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from ..errors import NginxConfigError, NginxConfigWarning, UnknownService
+from ..errors import NginxConfigError, NginxConfigWarning, TopologyError, UnknownService
 from ..placement.servers import Resolve, Server
-from ..topology import Backend, Outputs, Service, Topology
+from ..topology import Backend, Outputs, Service, Tls, Topology
+from ..topology.model import InFront
 from ..topology.urls import origin_of
 from ..warn import warn
 from .naming import Nodes, address_of, find_evidence, names_in
@@ -83,13 +84,15 @@ def read_nginx(
                 NginxConfigWarning,
             )
     site = _Reading(config)
+    services = site.services(urls or {})
     return Topology(
         nodes=site.nodes.nodes,
-        services=tuple(site.services(urls or {})),
+        services=tuple(services),
         header=_common_header(config),
         evidence=find_evidence(site.ways, config.maps, site.servers, site.nodes, resolve),
         proxy="strict" if site.is_strict() else "plain",
         resolve=resolve,
+        tls=_tls(services, site),
     )
 
 
@@ -340,6 +343,30 @@ def _outputs(
     best = max(others, key=lambda way: "output" in str(way.prefix))
     prefix = str(best.prefix)
     return Outputs(str(origin) + prefix, best.backend_path(prefix))
+
+
+def _tls(services: Sequence[Service], site: _Reading) -> Tls | InFront | None:
+    """Tell where TLS ends if a service's URL is https: here, with one certificate, or before."""
+    if not any((service.url or "").startswith("https:") for service in services):
+        return None
+    ways = [way for several in site.ways.values() for way in several]
+    if not any(listen.tls for way in ways for listen in way.server.listens):
+        return "in front"
+    pairs = {
+        tuple(_setting_of(way, name) for name in ("ssl_certificate", "ssl_certificate_key"))
+        for way in ways
+        if any(listen.tls for listen in way.server.listens)
+    }
+    try:
+        [(certificate, key)] = pairs
+        return Tls(certificate, key)
+    except (TopologyError, ValueError):
+        return None  # several, or none that a topology can name; render asks for it
+
+
+def _setting_of(way: ProxyPass, name: str) -> str:
+    line = way.setting(name)
+    return line.args[0] if line is not None and line.args else ""
 
 
 def _service_names(upstreams: Iterable[str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from .failover import failover_findings
 from .files import Files, edited_findings, find_files, unreadable_findings
 from .key import key_findings
 from .locations import location_findings
+from .ports import port_findings
 from .rules import RULES, SEVERITIES, Finding, Rule, Severity, Spot, in_order
 from .servers import server_findings
 from .site import Site
@@ -27,6 +28,7 @@ _RULES_ON_NGINX = (
     server_findings,
     upstream_findings,
     unjudged_findings,
+    port_findings,
     stream_findings,
     key_findings,
     together_findings,
@@ -71,7 +73,7 @@ def check(
     site = Site(
         files,
         resolve,
-        None if promised is None else promised.header,
+        promised,
         Spot(given.nginx[0], 1),
         is_incomplete=any(each.rule != "include" for each in found),
     )

@@ -16,6 +16,7 @@ from ..nginx.maps import upstreams_by_node
 from ..nginx.servers import ServerBlock, location_for, place_of
 from ..nginx.upstreams import Upstream
 from .compose import Container
+from .ports import promised_tls
 from .rules import Finding, Findings, Spot, finding, listed
 from .site import Site
 from .together import place_on, share_together
@@ -250,6 +251,8 @@ class Agreement:
                 f"write 'listen {service.listen_port};', or listen = {min(ports)} into the "
                 "topology",
             )
+
+        yield from promised_tls(service, ways, self.topology)
 
     def _publish(self, service: Service) -> Findings:
         ports = [

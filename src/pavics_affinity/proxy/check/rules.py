@@ -101,6 +101,7 @@ _TABLE = (
     Rule("read-timeout", _WARNING, "a long synchronous process is cut off", _LOCATIONS),
     Rule("body-size", _WARNING, "a request with inline data is refused", _LOCATIONS),
     Rule("redirect", _WARNING, "a redirect turns an Execute into a GET", _LOCATIONS),
+    Rule("listen-tls", _ERROR_WARNING, "https is meant, and the port speaks plain HTTP", _PORTS),
     Rule("listen-twice", _ERROR, "two servers on one port", _PORTS),
     Rule("loop", _ERROR, "the proxy is its own backend", _PORTS),
     Rule("compose-ports", _ALL, "published ports and listening ports do not match", _PORTS),

@@ -6,10 +6,11 @@ import json
 from typing import Literal, get_args
 
 from ...errors import TopologyError
-from ...topology import Topology
+from ...topology import Tls, Topology
 from . import values
 from .plain import render_plain
 from .strict import render_strict
+from .tls import check_tls
 from .values import named_hosts
 
 Style = Literal["plain", "strict"]
@@ -57,6 +58,7 @@ def render_proxy(topology: Topology, style: Style = "strict") -> dict[str, str]:
     if style not in get_args(Style):
         raise TopologyError(f"style {style!r}: expected one of {', '.join(get_args(Style))}")
     values.check_names(topology)
+    check_tls(topology)
     return render_plain(topology) if style == "plain" else render_strict(topology)
 
 
@@ -78,6 +80,9 @@ def _render_compose(topology: Topology) -> str:
     ports = "\n".join(
         f"      - {json.dumps(f'{outside}:{inside}')}" for outside, inside in published.items()
     )
+    tls = topology.tls
+    files = dict.fromkeys([tls.certificate, tls.key] if isinstance(tls, Tls) else [])
+    certificate = "".join(f"      - {file}:{file}:ro\n" for file in files)
     return f"""\
 services:
   proxy:
@@ -87,5 +92,5 @@ services:
     volumes:
       - ./config/proxy/nginx.conf:/etc/nginx/nginx.conf:ro
       - ./config/proxy/conf.d:/etc/nginx/conf.d:ro
-    restart: always
+{certificate}    restart: always
 """

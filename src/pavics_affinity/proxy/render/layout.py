@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ...errors import TopologyError
-from ...topology import Service, Topology
+from ...topology import Service, Tls, Topology
 from ...topology.urls import origin_of
 from . import values
 
@@ -32,11 +32,15 @@ class Location:
 
 @dataclass(frozen=True)
 class ProxyPort:
-    """One port of the proxy: what it listens on, its services, and their locations."""
+    """One port of the proxy: what it listens on, its services, and their locations.
+
+    With `tls` it ends TLS.
+    """
 
     listen: str
     services: tuple[Service, ...]
     locations: tuple[Location, ...]
+    tls: bool
 
     @property
     def file_name(self) -> str:
@@ -78,9 +82,12 @@ def proxy_ports(topology: Topology) -> tuple[ProxyPort, ...]:
         if service.url is not None
     }
     tables: dict[str, dict[str, Location]] = {listen: {} for listen in by_port}
+    schemes: dict[str, str] = {}
     for service in topology.services:
         for url, backend, key in _prefixes(service):
             listen = owners.get(origin_of(url), values.listen(service))
+            if isinstance(topology.tls, Tls) and not key.endswith(".aliases"):
+                _add_scheme(schemes, listen, url, key)
             public = values.path(urlsplit(url).path, f"service {service.name!r}", key)
             _add(tables[listen], Location(public, backend, service), key, listen)
     for listen, services in by_port.items():
@@ -94,7 +101,9 @@ def proxy_ports(topology: Topology) -> tuple[ProxyPort, ...]:
                     key=f"services.{service.name}.url",
                 )
     return tuple(
-        ProxyPort(listen, tuple(services), _needed(tables[listen]))
+        ProxyPort(
+            listen, tuple(services), _needed(tables[listen]), tls=schemes.get(listen) == "https"
+        )
         for listen, services in by_port.items()
     )
 
@@ -112,6 +121,16 @@ def _prefixes(service: Service) -> Iterator[tuple[str, str, str]]:
     if service.outputs is not None:
         key = f"services.{service.name}.outputs"
         yield service.outputs.public, values.path(service.outputs.backend, where, key), key
+
+
+def _add_scheme(schemes: dict[str, str], listen: str, url: str, key: str) -> None:
+    scheme = urlsplit(url).scheme
+    if schemes.setdefault(listen, scheme) != scheme:
+        raise TopologyError(
+            f"{key}: {url} is {scheme}, and another URL on the proxy's port {listen} is "
+            f"{schemes[listen]}; a port speaks TLS or not: give one of them another port (listen)",
+            key=key,
+        )
 
 
 def _add(table: dict[str, Location], new: Location, key: str, listen: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...topology import Backend, Service, Topology
 from . import values
 from .layout import Location, ProxyPort, proxy_files
+from .tls import listen_lines
 from .values import NODE_VARIABLE, address_entries
 
 
@@ -20,7 +21,7 @@ def render_plain(topology: Topology) -> dict[str, str]:
     return files | proxy_files(
         topology,
         lambda service: _upstream(topology, service, variable),
-        lambda port: _server(port, evidence),
+        lambda port: _server(topology, port, evidence),
     )
 
 
@@ -39,8 +40,10 @@ def _server_line(backend: Backend, service: Service) -> str:
     return line + " down" * backend.down + " backup" * backend.backup
 
 
-def _server(port: ProxyPort, evidence: str) -> str:
-    lines = ["server {", f"  listen {port.listen};"]
+def _server(topology: Topology, port: ProxyPort, evidence: str) -> str:
+    lines = ["server {", *listen_lines(topology, port)]
+    if port.tls:
+        lines.append("  proxy_set_header X-Forwarded-Proto https;")
     if evidence:
         lines.append(f"  add_header {evidence} ${NODE_VARIABLE} always;")
     for location in port.locations:

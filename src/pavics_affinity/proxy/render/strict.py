@@ -19,6 +19,7 @@ from ...protocol import (
 from ...topology import Backend, Service, Topology
 from . import values
 from .layout import Location, ProxyPort, proxy_files
+from .tls import listen_lines, scheme_map
 from .values import NODE_VARIABLE, address_entries, named_hosts
 
 # nginx reads a directive's argument into a buffer of 4096 bytes.
@@ -85,12 +86,7 @@ map $affinity_key $affinity_ill_formed {{
   "" "";
   "~^{MACHINEID}(~({SUFFIX}))?$" "";
 }}
-# The scheme that clients use, also behind another proxy that ends TLS.
-map $http_x_forwarded_proto $affinity_scheme {{
-  default $scheme;
-  "~^https?$" $http_x_forwarded_proto;
-}}
-"""
+{scheme_map(topology)}"""
 
 
 def _evidence_map(topology: Topology) -> str:
@@ -213,7 +209,7 @@ def _server(topology: Topology, port: ProxyPort, evidence: str) -> str:
     lines = [
         *([""] if alone else []),
         "server {",
-        f"  listen {port.listen};",
+        *listen_lines(topology, port),
         "  server_tokens off;",
         f"  add_header {evidence} ${NODE_VARIABLE} always;",
         # Empty or "-": the node was not reached, so that nothing ran.
