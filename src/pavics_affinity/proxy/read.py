@@ -18,6 +18,7 @@ from ..warn import warn
 from .naming import Nodes, address_of, find_evidence, names_in
 from .nginx.config import NginxConfig
 from .nginx.maps import UPSTREAM_ADDR, only_variable
+from .nginx.paths import OUTPUTS
 from .nginx.proxy_passes import ProxyPass
 from .nginx.statements import NginxFiles, StrPath, find_nginx_files, marks_in, read_files
 from .nginx.upstreams import Upstream
@@ -44,7 +45,8 @@ def read_nginx(
     urls : mapping of str to str, optional
         The services' public URLs, by the names of their upstreams. Without one, a
         service at a location of its own has the URL that ``server_name`` gives, if that
-        is a full name; else it is recognised by the port on which the proxy listens.
+        is a full name, through rewrites, too; else it is recognised by the port on which
+        the proxy listens.
     resolve : callable, optional
         Name of a host to the list of its addresses, for ``server`` lines with names;
         see `Topology`.
@@ -282,8 +284,10 @@ class _Reading:
                 f"known; give the file that does, or urls={{{upstream.name!r}: 'http://...'}}"
             )
         path = None
-        if way is not None and way.uri is not None:
-            path = way.backend_path(urlsplit(url).path if url else str(way.prefix or "/"))
+        if way is not None:
+            asked = urlsplit(url).path if url else str(way.prefix or "/")
+            path = way.backend_path(asked)
+            path = None if path == asked else path
         return Service(
             name=name,
             url=url,
@@ -309,8 +313,15 @@ class _Reading:
 def _way_of(ways: Sequence[ProxyPass], url: str | None) -> ProxyPass | None:
     """Choose the way that the requests for a service's URL take; without one, the first."""
     if url is None:
-        return next((way for way in ways if way.prefix is not None), None) or (
-            ways[0] if ways else None
+        # A site often has the same locations on two ports, and redirects to https.
+        return min(
+            ways,
+            key=lambda way: (
+                way.prefix is None,
+                OUTPUTS.search(str(way.prefix)) is not None,
+                not any(listen.tls for listen in way.server.listens),
+            ),
+            default=None,
         )
     path, origin = urlsplit(url).path or "/", origin_of(url)
     fitting = [way for way in ways if path.startswith(way.prefix or "/")]
@@ -335,12 +346,13 @@ def _outputs(
         way
         for way in ways
         if way.server is chosen.server
-        and way.prefix not in (None, "/", chosen.prefix)
+        and way.prefix not in (None, "/")
+        and str(way.prefix).rstrip("/") != str(chosen.prefix).rstrip("/")
         and not str(way.prefix).startswith("/.")
     ]
     if not others:
         return None
-    best = max(others, key=lambda way: "output" in str(way.prefix))
+    best = max(others, key=lambda way: OUTPUTS.search(str(way.prefix)) is not None)
     prefix = str(best.prefix)
     return Outputs(str(origin) + prefix, best.backend_path(prefix))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ..nginx.maps import headers_behind, only_variable, shows_node
+from ..nginx.paths import OUTPUTS
 from ..nginx.proxy_passes import ProxyPass, Target
 from ..nginx.servers import locations_in, path_of, place_of
 from ..nginx.statements import Statement, walk
@@ -12,7 +13,6 @@ from ..nginx.upstreams import Upstream
 from .rules import Finding, Findings, finding
 from .site import Site, once
 
-_OUTPUTS = re.compile(r"output|status|result", re.IGNORECASE)
 _ANY_PATH = re.compile(r"\$(request_uri|uri)\b|^https?://[^/]+\$\{?\d")
 _FROM_DISK = ("root", "alias")
 _SHORT = 60.0
@@ -88,7 +88,7 @@ def _with_a_port(target: Target, upstream: Upstream, passed: ProxyPass) -> Findi
 def _past_the_hash(
     passed: ProxyPass, hosts: list[tuple[str, int]], where: str, site: Site
 ) -> Finding | None:
-    outputs = _OUTPUTS.search(path_of(passed.location)) is not None
+    outputs = OUTPUTS.search(path_of(passed.location)) is not None
     what = f"'{_whole(passed)};' in {passed.place} goes to {where} and bypasses the hash"
     missing = "outputs and status documents of workflows on other nodes are not found there"
     service = next((site.by_address[each] for each in hosts if each in site.by_address), None)
@@ -147,7 +147,7 @@ def _from_disk(site: Site) -> Findings:
     for server in dict.fromkeys(passed.server for passed, _ in site.to_services):
         for location in locations_in(server.statement.block):
             inner = [line for line in location.block if line.name in _FROM_DISK]
-            if not inner or not _OUTPUTS.search(path_of(location)):
+            if not inner or not OUTPUTS.search(path_of(location)):
                 continue
             if any(line.name.endswith("_pass") or line.name == "return" for line in location.block):
                 continue
