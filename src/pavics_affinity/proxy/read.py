@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import NginxConfigError, NginxConfigWarning, TopologyError, UnknownService
@@ -21,6 +22,7 @@ from .nginx.maps import UPSTREAM_ADDR, only_variable
 from .nginx.paths import OUTPUTS
 from .nginx.proxy_passes import ProxyPass
 from .nginx.statements import NginxFiles, StrPath, find_nginx_files, marks_in, read_files
+from .nginx.trees import Tree
 from .nginx.upstreams import Upstream
 
 _HASH = "hash $http_machineid;"
@@ -114,7 +116,7 @@ def _read_strictly(paths: Sequence[StrPath]) -> NginxFiles:
                 file=str(path),
             )
         named += found
-    files = read_files(named)
+    files = read_files(named, Tree(Path(path) for path in paths if Path(path).is_dir()))
     for error in files.errors:
         raise error
     for mark in marks_in(files.statements):

@@ -7,7 +7,7 @@ import re
 from ..nginx.maps import headers_behind, only_variable, shows_node
 from ..nginx.paths import OUTPUTS
 from ..nginx.proxy_passes import ProxyPass, Target
-from ..nginx.servers import locations_in, path_of, place_of
+from ..nginx.servers import ServerBlock, locations_in, path_of, place_of
 from ..nginx.statements import Statement, walk
 from ..nginx.upstreams import Upstream
 from .rules import Finding, Findings, finding
@@ -143,13 +143,15 @@ def _unused(site: Site) -> Findings:
 
 
 def _from_disk(site: Site) -> Findings:
-    """Find outputs that nginx serves from its own disk."""
-    for server in dict.fromkeys(passed.server for passed, _ in site.to_services):
+    """Find outputs that nginx serves from its own disk, also beside a hash in another server."""
+    for server in site.servers:
         for location in locations_in(server.statement.block):
             inner = [line for line in location.block if line.name in _FROM_DISK]
             if not inner or not OUTPUTS.search(path_of(location)):
                 continue
             if any(line.name.endswith("_pass") or line.name == "return" for line in location.block):
+                continue
+            if _hashed_below(location, server, site):
                 continue
             yield finding(
                 "outputs-bypass",
@@ -160,6 +162,17 @@ def _from_disk(site: Site) -> Findings:
                 "pass it to the service's upstream; if all nodes share the disk, ignore this",
                 severity="warning",
             )
+
+
+def _hashed_below(location: Statement, server: ServerBlock, site: Site) -> bool:
+    """Tell whether each service has a location of its own below this one."""
+    path = path_of(location).rstrip("/") + "/"
+    below = {
+        service
+        for passed, service in site.to_services
+        if passed.server is server and (passed.prefix or "").startswith(path)
+    }
+    return below >= set(site.services)
 
 
 # ---- headers: the id's way to the services, and the node's name on the way back ----

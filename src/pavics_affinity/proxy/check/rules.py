@@ -64,7 +64,7 @@ _TABLE = (
     Rule("refused", _ERROR, "nginx refuses the line", _UPSTREAM),
     Rule("server-without-host", _ERROR, "a server line has no host", _UPSTREAM),
     Rule("placeholder", _ERROR_NOTE, "a variable that nginx does not know", _UPSTREAM),
-    Rule("no-upstream", _ERROR, "no upstream in the files", _UPSTREAM),
+    Rule("no-upstream", _ERROR_NOTE, "no upstream in the files", _UPSTREAM),
     Rule("no-hash", _ERROR_WARNING, "an upstream without hash", _UPSTREAM),
     Rule("several-methods", _ERROR_WARNING, "several methods in one upstream", _UPSTREAM),
     Rule("sticky", _ERROR, "a session decides before the hash", _UPSTREAM),

@@ -48,8 +48,9 @@ class Choice:
 class Site(NginxConfig):
     """The configuration, and what the caller of ``check`` said about it.
 
-    `promised` is the topology that clients read, `place` stands for
-    the files as a whole if they are empty, and with `is_incomplete` a part was not readable.
+    `promised` is the topology that clients read, and `place` stands for the files as a whole if
+    they are empty. With `is_incomplete` a part was not readable, with `is_tree` the files are
+    those of components.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class Site(NginxConfig):
         promised: Topology | None = None,
         place: Place | None = None,
         is_incomplete: bool = False,
+        is_tree: bool = False,
     ) -> None:
         super().__init__(files, resolve)
         self.promised = promised
         self.place: Place = next(iter(self.statements), None) or place or Spot("", 1)
         self.is_incomplete = is_incomplete
+        self.is_tree = is_tree
         self._jumps: dict[tuple[Statement, str], Statement | None] = {}
 
     # ---- servers ----
