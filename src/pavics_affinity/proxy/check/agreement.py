@@ -11,7 +11,7 @@ from ...topology import Backend, Service, Topology
 from ...topology.placing import Placing
 from ...topology.toml import Lines
 from ...topology.urls import origin_of
-from ..naming import address_of
+from ..naming import COMPONENT_PREFIX, address_of
 from ..nginx.maps import upstreams_by_node
 from ..nginx.servers import ServerBlock, location_for, place_of
 from ..nginx.upstreams import Upstream
@@ -49,9 +49,9 @@ class Agreement:
     def _upstream_of(
         self, service: Service, by_port: Mapping[int, Mapping[Upstream, None]]
     ) -> Upstream | None:
-        name = service.name.lower()
-        if name in self.site.upstreams and name not in self.site.node_upstreams:
-            return self.site.upstreams[name]
+        for name in (service.name.lower(), COMPONENT_PREFIX + service.name.lower()):
+            if name in self.site.upstreams and name not in self.site.node_upstreams:
+                return self.site.upstreams[name]
         fitting = list(by_port.get(service.listen_port or 0, ()))
         return fitting[0] if len(fitting) == 1 else None
 
@@ -293,7 +293,9 @@ class Agreement:
                 # Services share their node's disk, so each of them may serve an output.
                 urls[service.outputs.public.rstrip("/") + "/an-output.nc"] = every
             for url, wanted in urls.items():
-                server = self._server_for(url, ports.get(origin_of(url)))
+                # Behind a gateway, services of one public origin have a port each.
+                port = service.listen_port if url == service.url else ports.get(origin_of(url))
+                server = self._server_for(url, port)
                 if server is not None:
                     yield from self._follow(service, server, url, wanted)
 

@@ -128,6 +128,8 @@ def open_findings(files: NginxFiles, found: Sequence[Finding]) -> Findings:
 def edited_findings(given: Files, files: NginxFiles) -> Findings:
     """Report files that `render` wrote and that were edited since."""
     for file in dict.fromkeys([*given.nginx, *given.compose, *_files_of(files)]):
+        if Path(file + ".template").exists():
+            continue  # it was filled in
         try:
             edited = was_edited(Path(file).read_bytes())
         except OSError:

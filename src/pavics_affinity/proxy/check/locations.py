@@ -151,7 +151,7 @@ def _from_disk(site: Site) -> Findings:
                 continue
             if any(line.name.endswith("_pass") or line.name == "return" for line in location.block):
                 continue
-            if _hashed_below(location, server, site):
+            if _is_node(server, site) or _hashed_below(location, server, site):
                 continue
             yield finding(
                 "outputs-bypass",
@@ -162,6 +162,16 @@ def _from_disk(site: Site) -> Findings:
                 "pass it to the service's upstream; if all nodes share the disk, ignore this",
                 severity="warning",
             )
+
+
+def _is_node(server: ServerBlock, site: Site) -> bool:
+    """Tell whether a server is, or can be, one of the nodes: the hash leads to its disk."""
+    ports = set() if server in site.serving else {port for _, port in site.by_address}
+    return any(
+        (listen.address, listen.port) in site.by_address
+        or (listen.address is None and listen.port in ports)
+        for listen in server.listens
+    )
 
 
 def _hashed_below(location: Statement, server: ServerBlock, site: Site) -> bool:

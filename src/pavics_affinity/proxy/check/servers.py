@@ -24,7 +24,7 @@ def server_findings(site: Site) -> Findings:
                 yield _unusable(line.refusal, site)
         yield from _twice(upstream)
         if upstream.hashed is not None:
-            yield from _ports(upstream)
+            yield from _ports(upstream, site)
             yield from _names(upstream, site)
     yield from _listens(site)
     yield from _marks(site)
@@ -215,7 +215,7 @@ def _twice(upstream: Upstream) -> Findings:
             )
 
 
-def _ports(upstream: Upstream) -> Findings:
+def _ports(upstream: Upstream, site: Site) -> Findings:
     lines = [(line, line.server) for line in upstream.lines if line.server is not None]
     ports = Counter(server.port for _, server in lines)
     hosts = Counter(server.host.lower() for _, server in lines)
@@ -224,8 +224,10 @@ def _ports(upstream: Upstream) -> Findings:
     usual, times = ports.most_common(1)[0]
     if times < 2:
         return
+    # A node on the proxy's own machine may have to listen on another port.
+    own = {(listen.address, listen.port) for _, listen in site.listens}
     for line, server in lines:
-        if server.port not in (usual, None):
+        if server.port not in (usual, None) and (server.host, server.port) not in own:
             yield finding(
                 "ports-differ",
                 line.statement,
