@@ -5,6 +5,7 @@
 #   make test-quick      without those that start clusters or programs: about four minutes
 #   make coverage        all tests, and the lines that they cover: as CI runs them
 #   make upstream        birdy's own tests on our classes; OWSLib's too: OWSLIB=its checkout
+#   make birdhouse       the component in a copy of birdhouse-deploy: BIRDHOUSE=its checkout
 #   make lint            style, types and layers
 #   make docs            the manual, in docs/_build/html
 #   make notebooks       execute the notebooks
@@ -35,12 +36,13 @@ FUZZ_INPUTS ?= 100000
 FUZZ_ARGS ?=
 LOAD_ARGS ?=
 OWSLIB ?=
+BIRDHOUSE ?=
 
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo test test-quick coverage upstream lint docs notebooks faults planted fuzz load bench bench-quick house clean
+.PHONY: help demo test test-quick coverage upstream birdhouse lint docs notebooks faults planted fuzz load bench bench-quick house clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -76,6 +78,9 @@ coverage:
 
 upstream: $(DEV)
 	@$(BIN)/python tests/upstream/run.py $(if $(OWSLIB),--owslib '$(OWSLIB)')
+
+birdhouse: $(DEV)
+	@$(BIN)/python tests/upstream/birdhouse_deploy.py '$(BIRDHOUSE)'
 
 lint: $(DEV)
 	$(BIN)/ruff check --output-format concise .

@@ -84,6 +84,28 @@ def test_the_topology_and_the_server_of_a_site_behind_twitcher_are_accepted(run,
     assert passed, words
 
 
+def blocks_of_birdhouse():
+    text = re.sub(r"(?m)^   ", "", (MANUAL / "birdhouse.md").read_text())
+    return re.findall(r"^```toml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("layout", ["inner", "outer"])
+def test_the_topologies_of_the_page_on_birdhouse_make_a_component(run, tmp_path, layout):
+    inner, outer = blocks_of_birdhouse()
+    (tmp_path / "site.toml").write_text(inner if layout == "inner" else outer)
+    options = ["--style", "birdhouse", "--layout", layout, "--output", str(tmp_path / "made")]
+    done = run("render", str(tmp_path / "site.toml"), *options)
+    assert (done.code, "PAVICS_AFFINITY_DIR" in done.err, "note" in done.err) == (0, True, False)
+    page = (MANUAL / "birdhouse.md").read_text()
+    made = [path for path in (tmp_path / "made").rglob("*") if path.is_file()]
+    assert all(path.name in page or path.suffix == ".conf" or "finch" in path.name for path in made)
+
+
+def test_a_layout_is_for_a_component_only(run, begun):
+    done = run("render", "site.toml", "--output", ".", "--layout", "outer")
+    assert (done.code, "--style birdhouse" in done.err) == (2, True)
+
+
 def test_every_verdict_of_probe_has_its_line():
     from typing import get_args
 

@@ -29,6 +29,12 @@ def _known(_: click.Context, __: click.Parameter, rules: Sequence[str]) -> Seque
 @click.option("--topology", metavar="FILE", help="A topology file to compare the files with.")
 @resolve_option
 @click.option(
+    "--env",
+    metavar="FILE",
+    multiple=True,
+    help="Values of templates' variables, as shell assignments. Can be given several times.",
+)
+@click.option(
     "--ignore",
     metavar="RULE",
     multiple=True,
@@ -42,13 +48,15 @@ def command(
     paths: Sequence[str],
     topology: str | None,
     resolve: bool,
+    env: Sequence[str],
     ignore: Sequence[str],
     as_json: bool,
 ) -> None:
     """Look for mistakes in nginx and docker-compose files.
 
-    A PATH is a file, a directory (nginx.conf and conf.d, or the directory above
-    config/proxy) or a pattern; YAML files are docker-compose's.
+    A PATH is a file, a directory (nginx.conf and conf.d, the directory above
+    config/proxy, or a tree of components with templates) or a pattern; YAML files are
+    docker-compose's.
 
     An error breaks chains, or check cannot tell; a warning can break them; a note is
     about something else. The exit code is 1 if there is an error.
@@ -64,7 +72,8 @@ def command(
         return ()
 
     lookup = addresses_of if resolve else without_lookup
-    found = [e for e in check(*paths, topology=topology, resolve=lookup) if e.rule not in ignore]
+    every = check(*paths, topology=topology, resolve=lookup, env=env)
+    found = [each for each in every if each.rule not in ignore]
     if as_json:
         click.echo(json.dumps([_as_object(each) for each in found], indent=2))
     else:

@@ -7,7 +7,7 @@ import json
 import click
 
 from ..protocol import DEFAULT_EVIDENCE
-from ..proxy.render import COMPOSE_FILE, MAIN_FILE, Style, named_hosts, render
+from ..proxy.render import COMPOSE_FILE, MAIN_FILE, Layout, Style, named_hosts, render
 from ..proxy.write import Changes, compare, write
 from ..topology import Topology
 from .shared import json_option
@@ -24,10 +24,16 @@ from .shared import json_option
 )
 @click.option(
     "--style",
-    type=click.Choice(["strict", "plain"]),
+    type=click.Choice(["strict", "plain", "birdhouse"]),
     default="strict",
     show_default=True,
-    help="strict: a key may name its node. plain: only a hash over the header.",
+    help="strict: a key may name its node. plain: only a hash over the header. birdhouse: strict, "
+    "as a component of birdhouse-deploy.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["inner", "outer"]),
+    help="Of a component: behind Twitcher, or in front of several stacks.  [default: inner]",
 )
 @click.option(
     "--compose",
@@ -46,6 +52,7 @@ def command(
     topology: str,
     output: str,
     style: Style,
+    layout: Layout | None,
     compose: str,
     no_compose: bool,
     show_diff: bool,
@@ -60,7 +67,9 @@ def command(
     Files that render did not write, or that were edited since, are not changed.
     """
     site = Topology.load(topology)
-    files = render(site, style, compose=None if no_compose else compose)
+    if layout is not None and style != "birdhouse":
+        raise click.UsageError("--layout needs --style birdhouse")
+    files = render(site, style, compose=None if no_compose else compose, layout=layout or "inner")
     changes = compare(files, output) if show_diff else write(files, output, force=force)
     if as_json:
         click.echo(json.dumps(_as_object(changes, style, written=not show_diff)))
@@ -69,10 +78,15 @@ def command(
         click.echo(changes.diff, nl=False)
     else:
         _show(changes, output)
-    for note in _notes(site, style, changes, compose=not no_compose):
+    notes = (
+        _component_notes(site, layout or "inner")
+        if style == "birdhouse"
+        else _notes(site, style, changes, compose=not no_compose)
+    )
+    for note in notes:
         click.echo(f"note: {note}", err=True)
     if not show_diff and (changes.written or changes.removed):
-        click.echo(f"next: {_next(output, changes)}", err=True)
+        click.echo(f"next: {_ADD_IT if style == 'birdhouse' else _next(output, changes)}", err=True)
 
 
 def _as_object(changes: Changes, style: Style, *, written: bool) -> dict[str, object]:
@@ -145,6 +159,24 @@ def _notes(site: Topology, style: Style, changes: Changes, *, compose: bool) -> 
         "services, move it away"
         for name in changes.foreign
     ]
+
+
+_ADD_IT = (
+    "write export PAVICS_AFFINITY_DIR=DIR into env.local, and DIR at the end of "
+    "BIRDHOUSE_EXTRA_CONF_DIRS; see the manual's page on birdhouse-deploy"
+)
+
+
+def _component_notes(site: Topology, layout: Layout) -> list[str]:
+    notes = []
+    if site.proxy != "strict":
+        notes.append('this proxy is strict; write proxy = "strict" into the topology')
+    if layout == "inner" and site.evidence is not None:
+        notes.append(
+            "Twitcher removes the evidence from answers; remove evidence from the topology that "
+            "clients read"
+        )
+    return notes
 
 
 def _next(output: str, changes: Changes) -> str:

@@ -17,6 +17,9 @@ from ..warn import warn
 from .nginx.maps import UPSTREAM_ADDR, Map, Maps, node_names, only_variable, shows_node
 from .nginx.proxy_passes import ProxyPass
 
+COMPONENT_PREFIX = "affinity-"
+"""Before names of upstreams in a component of birdhouse-deploy: containers have the bare ones."""
+
 
 class Nodes:
     """The nodes behind several services, recognised by their hosts.

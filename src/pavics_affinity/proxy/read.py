@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..errors import NginxConfigError, NginxConfigWarning, UnknownService
+from ..errors import NginxConfigError, NginxConfigWarning, TopologyError, UnknownService
 from ..placement.servers import Resolve, Server
 from ..protocol import is_node_name
-from ..topology import Backend, Outputs, Service, Topology
+from ..topology import Backend, Outputs, Service, Tls, Topology
+from ..topology.model import InFront
 from ..topology.schema import NODE_SEGMENT
 from ..topology.urls import origin_of
 from ..warn import warn
@@ -20,8 +22,10 @@ from .naming import Nodes, address_of, find_evidence, names_in
 from .nginx.by_node import node_places
 from .nginx.config import NginxConfig
 from .nginx.maps import UPSTREAM_ADDR, only_variable
+from .nginx.paths import OUTPUTS
 from .nginx.proxy_passes import ProxyPass
 from .nginx.statements import NginxFiles, StrPath, find_nginx_files, marks_in, read_files
+from .nginx.trees import Tree
 from .nginx.upstreams import Upstream
 
 _HASH = "hash $http_machineid;"
@@ -47,7 +51,8 @@ def read_nginx(
     urls : mapping of str to str, optional
         The services' public URLs, by the names of their upstreams. Without one, a
         service at a location of its own has the URL that ``server_name`` gives, if that
-        is a full name; else it is recognised by the port on which the proxy listens.
+        is a full name, through rewrites, too; else it is recognised by the port on which
+        the proxy listens.
     resolve : callable, optional
         Name of a host to the list of its addresses, for ``server`` lines with names;
         see `Topology`.
@@ -87,13 +92,15 @@ def read_nginx(
                 NginxConfigWarning,
             )
     site = _Reading(config)
+    services = site.services(urls or {})
     return Topology(
         nodes=site.nodes.nodes,
-        services=tuple(site.services(urls or {})),
+        services=tuple(services),
         header=_common_header(config),
         evidence=find_evidence(site.ways, config.maps, site.servers, site.nodes, resolve),
         proxy="strict" if site.is_strict() else "plain",
         resolve=resolve,
+        tls=_tls(services, site),
     )
 
 
@@ -113,7 +120,7 @@ def _read_strictly(paths: Sequence[StrPath]) -> NginxFiles:
                 file=str(path),
             )
         named += found
-    files = read_files(named)
+    files = read_files(named, Tree(Path(path) for path in paths if Path(path).is_dir()))
     for error in files.errors:
         raise error
     for mark in marks_in(files.statements):
@@ -290,8 +297,10 @@ class _Reading:
                 f"known; give the file that does, or urls={{{upstream.name!r}: 'http://...'}}"
             )
         path = None
-        if way is not None and way.uri is not None:
-            path = way.backend_path(urlsplit(url).path if url else str(way.prefix or "/"))
+        if way is not None:
+            asked = urlsplit(url).path if url else str(way.prefix or "/")
+            path = way.backend_path(asked)
+            path = None if path == asked else path
         return Service(
             name=name,
             url=url,
@@ -334,8 +343,15 @@ class _Reading:
 def _way_of(ways: Sequence[ProxyPass], url: str | None) -> ProxyPass | None:
     """Choose the way that the requests for a service's URL take; without one, the first."""
     if url is None:
-        return next((way for way in ways if way.prefix is not None), None) or (
-            ways[0] if ways else None
+        # A site often has the same locations on two ports, and redirects to https.
+        return min(
+            ways,
+            key=lambda way: (
+                way.prefix is None,
+                OUTPUTS.search(str(way.prefix)) is not None,
+                not any(listen.tls for listen in way.server.listens),
+            ),
+            default=None,
         )
     path, origin = urlsplit(url).path or "/", origin_of(url)
     fitting = [way for way in ways if path.startswith(way.prefix or "/")]
@@ -360,14 +376,39 @@ def _outputs(
         way
         for way in ways
         if way.server is chosen.server
-        and way.prefix not in (None, "/", chosen.prefix)
+        and way.prefix not in (None, "/")
+        and str(way.prefix).rstrip("/") != str(chosen.prefix).rstrip("/")
         and not str(way.prefix).startswith("/.")
     ]
     if not others:
         return None
-    best = max(others, key=lambda way: "output" in str(way.prefix))
+    best = max(others, key=lambda way: OUTPUTS.search(str(way.prefix)) is not None)
     prefix = str(best.prefix)
     return Outputs(str(origin) + prefix, best.backend_path(prefix))
+
+
+def _tls(services: Sequence[Service], site: _Reading) -> Tls | InFront | None:
+    """Tell where TLS ends if a service's URL is https: here, with one certificate, or before."""
+    if not any((service.url or "").startswith("https:") for service in services):
+        return None
+    ways = [way for several in site.ways.values() for way in several]
+    if not any(listen.tls for way in ways for listen in way.server.listens):
+        return "in front"
+    pairs = {
+        tuple(_setting_of(way, name) for name in ("ssl_certificate", "ssl_certificate_key"))
+        for way in ways
+        if any(listen.tls for listen in way.server.listens)
+    }
+    try:
+        [(certificate, key)] = pairs
+        return Tls(certificate, key)
+    except (TopologyError, ValueError):
+        return None  # several, or none that a topology can name; render asks for it
+
+
+def _setting_of(way: ProxyPass, name: str) -> str:
+    line = way.setting(name)
+    return line.args[0] if line is not None and line.args else ""
 
 
 def _service_names(upstreams: Iterable[str]) -> dict[str, str]:

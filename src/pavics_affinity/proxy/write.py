@@ -16,7 +16,7 @@ from ..errors import AffinityError
 _STAMP = "# Written by pavics-affinity render; edit the topology instead. sha256:"
 _HEADER = re.compile(rf"{re.escape(_STAMP)}(?P<sum>[0-9a-f]{{64}})\n")
 # nginx reads every file of it: one that is no longer rendered must be removed.
-_CONF_D = "config/proxy/conf.d"
+_READ_BY_NGINX = ("config/proxy/conf.d", "config/proxy/conf.extra-directives.d")
 
 
 class NotOurs(AffinityError, FileExistsError):
@@ -96,8 +96,8 @@ def compare(files: Mapping[str, str], directory: str | os.PathLike[str]) -> Chan
             replaced.append(name)
         diff += _diff(name, old, new)
     removed, foreign = [], []
-    for path in sorted((root / _CONF_D).glob("*.conf")):
-        name, old = f"{_CONF_D}/{path.name}", _read(path) or b""
+    for path in sorted(each for place in _READ_BY_NGINX for each in (root / place).glob("*.conf")):
+        name, old = path.relative_to(root).as_posix(), _read(path) or b""
         if name in files:
             continue
         if is_ours(old):

@@ -2,7 +2,7 @@
 
 from .matching import Match
 from .model import Topology
-from .parts import Backend, Node, Outputs, Service
+from .parts import Backend, Node, Outputs, Service, Tls
 from .sources import FileSource, FixedSource, TopologySource
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Node",
     "Outputs",
     "Service",
+    "Tls",
     "Topology",
     "TopologySource",
 ]

@@ -28,6 +28,7 @@ from .parts import (
     Backend,
     Node,
     Service,
+    Tls,
     check_addresses,
     check_method,
     check_unique,
@@ -35,12 +36,18 @@ from .parts import (
     some,
 )
 from .placing import Placing, Resolve
-from .schema import COUNT, COUNT_OR_AUTO, EVIDENCE, FLAG, HEADER, TEXT, changed, check, one_of
+from .schema import COUNT, COUNT_OR_AUTO, EVIDENCE, FLAG, HEADER, TEXT, Rule, changed, check, one_of
 
 if TYPE_CHECKING:
     from ..markup.cards import Card
 
 ProxyStyle = Literal["plain", "strict"]
+InFront = Literal["in front"]
+
+_TLS = Rule(
+    lambda value: value == "in front" or isinstance(value, Tls),
+    '{ certificate = "...", key = "..." }, or "in front"',
+)
 
 TOPOLOGY = {
     "header": HEADER,
@@ -50,6 +57,7 @@ TOPOLOGY = {
     "direct": FLAG,
     "workers": COUNT_OR_AUTO,
     "connections": COUNT,
+    "tls": _TLS.or_none(),
 }
 
 
@@ -83,6 +91,9 @@ class Topology(ShownAsCard):
         addresses of a name; without this, or if it finds none, each name
         counts as one address. It is called when a placement is first needed. It is
         not part of the file, and comparisons ignore it.
+    tls : Tls or "in front", optional
+        Where TLS ends if URLs are https, for `render`: at the proxy, with this
+        certificate, or in front of it. Never published.
 
     Raises
     ------
@@ -101,6 +112,7 @@ class Topology(ShownAsCard):
     workers: int | Literal["auto"] = "auto"
     connections: int = 1024
     resolve: Resolve | None = field(default=None, compare=False, repr=False)
+    tls: Tls | InFront | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", tuple(self.nodes))

@@ -1,4 +1,4 @@
-"""Node, Backend, Outputs and Service: what a topology consists of."""
+"""Node, Backend, Outputs, Service and Tls: what a topology consists of."""
 
 from __future__ import annotations
 
@@ -189,6 +189,31 @@ class Service:
         return self.port if self.listen is None else port_of(self.listen)
 
 
+@dataclass(frozen=True)
+class Tls:
+    """The certificate with which the proxy itself ends TLS, for `render`.
+
+    Parameters
+    ----------
+    certificate : str
+        Absolute path of the file, as nginx sees it: the certificate, and after it those of
+        the authorities between it and a root.
+    key : str
+        Absolute path of the private key. It can be in the certificate's file.
+
+    Raises
+    ------
+    TopologyError
+        A value is not valid; `key` names it.
+    """
+
+    certificate: str
+    key: str
+
+    def __post_init__(self) -> None:
+        check(self, TLS, "tls")
+
+
 NODE = {
     "name": schema.NODE_NAME,
     "weight": WEIGHT,
@@ -203,6 +228,7 @@ BACKEND = {
     "backup": FLAG,
 }
 OUTPUTS = {"public": schema.OUTPUTS_URL, "backend": schema.OUTPUTS_PATH}
+TLS = {"certificate": schema.FILE, "key": schema.FILE}
 SERVICE = {
     "name": schema.SERVICE_NAME,
     "url": schema.BASE_URL.or_none(),

@@ -27,6 +27,7 @@ NODE_SEGMENT = "{node}"
 
 _SERVICE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
 _PATH = re.compile(r"/[^\x00-\x20?#\\\x7f\ud800-\udfff]*")
+_FILE = re.compile(r"(?:/[A-Za-z0-9._~@+=,-]+)+", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _MOST_SHOWN = 200
 
@@ -140,6 +141,11 @@ PATH = Rule(
 OUTPUTS_PATH = Rule(
     lambda value: _is_path(value) and NODE_SEGMENT not in value,
     f"{PATH.expected}; {NODE_SEGMENT!r} is for the public URL, since a node has its own files only",
+)
+FILE = Rule(
+    _matches(_FILE),
+    "the absolute path of a file, of letters, digits and ._~@+=,- only, such as "
+    "'/etc/ssl/site.pem'",
 )
 HEADER = Rule(is_header_name, f"the name of an HTTP header, such as {DEFAULT_HEADER!r}")
 EVIDENCE = Rule(is_header_name, f"the name of an HTTP header, such as {DEFAULT_EVIDENCE!r}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import TopologyError
-from .parts import BACKEND, NODE, OUTPUTS, SERVICE, Backend, Node, Outputs, Service
+from .parts import BACKEND, NODE, OUTPUTS, SERVICE, TLS, Backend, Node, Outputs, Service, Tls
 from .schema import KeyPath, Made, Reader, changed
 
 _HEADER = re.compile(r"\s*\[{1,2}\s*(?P<key>[^\]]+?)\s*\]")
@@ -54,6 +54,8 @@ def loads(text: str, *, file: str, kind: Callable[..., Made]) -> Made:
     for key, read in (("nodes", _node), ("services", _service)):
         table = reader.table(data.get(key, {}), (key,))
         values[key] = tuple(read(reader, name, each, (key, name)) for name, each in table.items())
+    if isinstance(data.get("tls"), dict):
+        values["tls"] = reader.made(Tls, data["tls"], ("tls",))
     return reader.made(kind, values, ())
 
 
@@ -117,6 +119,8 @@ def _value(value: Any) -> str:
         return f"{{ {', '.join(_assignments(value))} }}" if value else "{}"
     if isinstance(value, Outputs):
         return _value(changed(value, OUTPUTS))
+    if isinstance(value, Tls):
+        return _value(changed(value, TLS))
     if isinstance(value, Backend):
         table = changed(value, BACKEND)
         return _value(table if len(table) > 1 else value.node)

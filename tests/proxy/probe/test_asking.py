@@ -13,7 +13,7 @@ from pavics_affinity.errors import InvalidRequest
 from pavics_affinity.proxy.probe import Plan, ask, judge
 from pavics_affinity.proxy.probe.asking import asked_url, spellings
 from pavics_affinity.proxy.render import render_proxy
-from pavics_affinity.topology import Outputs
+from pavics_affinity.topology import Outputs, Tls
 from support.live_site import running, site
 from support.loopback import Answer, Server
 
@@ -312,19 +312,15 @@ def test_a_certificate_that_is_not_trusted_and_then_is(nodes, tmp_path, monkeypa
     authority.issue_cert(nodes.host).private_key_and_cert_chain_pem.write_to_path(
         tmp_path / "proxy.pem"
     )
-    topology = nodes.topology()
+    pem = str(tmp_path / "proxy.pem")
+    topology = nodes.topology(tls=Tls(pem, pem))
     services = [
         dataclasses.replace(
             service, url=service.url.replace("http:", "https:"), outputs=None, publish=None
         )
         for service in topology.services
     ]
-    pem = tmp_path / "proxy.pem"
-    tls = rf"\1 ssl;\n  ssl_certificate {pem};\n  ssl_certificate_key {pem};"
-    files = {
-        name: re.sub(r"(listen [\d.:]+);", tls, text)
-        for name, text in render_proxy(topology.with_services(services), "strict").items()
-    }
+    files = render_proxy(topology.with_services(services), "strict")
     plan = Plan([nodes.url().replace("http:", "https:")])
     with running(nodes, files):
         verdict = judge(ask(plan))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from ...placement.servers import Resolve
 from ...topology import Topology
 from ..nginx.statements import StrPath, read_files
+from ..nginx.trees import Tree
 from .agreement import Agreement
 from .compose import compose_findings, read_compose
 from .failover import failover_findings
-from .files import Files, edited_findings, find_files, unreadable_findings
+from .files import Files, edited_findings, find_files, open_findings, unreadable_findings
 from .key import key_findings
 from .locations import location_findings
+from .ports import port_findings
 from .rules import RULES, SEVERITIES, Finding, Rule, Severity, Spot, in_order
 from .servers import server_findings
 from .site import Site
@@ -27,6 +30,7 @@ _RULES_ON_NGINX = (
     server_findings,
     upstream_findings,
     unjudged_findings,
+    port_findings,
     stream_findings,
     key_findings,
     together_findings,
@@ -36,7 +40,10 @@ _RULES_ON_NGINX = (
 
 
 def check(
-    *paths: StrPath, topology: StrPath | None = None, resolve: Resolve | None = None
+    *paths: StrPath,
+    topology: StrPath | None = None,
+    resolve: Resolve | None = None,
+    env: Sequence[StrPath] = (),
 ) -> list[Finding]:
     """Look for mistakes in nginx and docker-compose files.
 
@@ -49,6 +56,9 @@ def check(
         A topology file to compare the files with.
     resolve : callable, optional
         Name of a host to the list of its addresses; without it each name counts as one.
+    env : sequence of str or path
+        Shell files with the values of templates' variables, in addition to a tree's own
+        ``default.env`` and ``env.local``. They are read and not run.
 
     Returns
     -------
@@ -65,14 +75,15 @@ def check(
         crossplane or PyYAML is not installed.
     """
     given = find_files(paths)
-    files = read_files(given.nginx)
+    files = read_files(given.nginx, Tree(given.directories, [os.fspath(each) for each in env]))
     found = list(unreadable_findings(files, given.nginx))
     promised = None if topology is None else Topology.load(topology)
     site = Site(
         files,
         resolve,
-        None if promised is None else promised.header,
+        promised,
         Spot(given.nginx[0], 1),
+        is_tree=bool(given.trees),
         is_incomplete=any(each.rule != "include" for each in found),
     )
     for rules in _RULES_ON_NGINX:
@@ -84,4 +95,5 @@ def check(
     if promised is not None and topology is not None:
         found += Agreement(site, promised, os.fspath(topology), proxies).findings()
     found += edited_findings(given, files)
+    found += open_findings(files, found)
     return in_order(found)

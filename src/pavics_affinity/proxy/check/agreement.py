@@ -8,11 +8,12 @@ from pathlib import Path
 from ...topology import Backend, Service, Topology
 from ...topology.placing import Placing
 from ...topology.toml import Lines
-from ..naming import address_of
+from ..naming import COMPONENT_PREFIX, address_of
 from ..nginx.maps import upstreams_by_node
 from ..nginx.upstreams import Upstream
 from .compose import Container
 from .paths import path_findings
+from .ports import promised_tls
 from .rules import Finding, Findings, Spot, finding, listed
 from .site import Site
 from .together import place_on, share_together
@@ -45,9 +46,9 @@ class Agreement:
     def _upstream_of(
         self, service: Service, by_port: Mapping[int, Mapping[Upstream, None]]
     ) -> Upstream | None:
-        name = service.name.lower()
-        if name in self.site.upstreams and name not in self.site.node_upstreams:
-            return self.site.upstreams[name]
+        for name in (service.name.lower(), COMPONENT_PREFIX + service.name.lower()):
+            if name in self.site.upstreams and name not in self.site.node_upstreams:
+                return self.site.upstreams[name]
         fitting = list(by_port.get(service.listen_port or 0, ()))
         return fitting[0] if len(fitting) == 1 else None
 
@@ -247,6 +248,8 @@ class Agreement:
                 f"write 'listen {service.listen_port};', or listen = {min(ports)} into the "
                 "topology",
             )
+
+        yield from promised_tls(service, ways, self.topology)
 
     def _publish(self, service: Service) -> Findings:
         ports = [

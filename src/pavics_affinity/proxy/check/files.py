@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import NginxConfigError
-from ..nginx.statements import NginxFiles, StrPath, find_nginx_files, walk
+from ..nginx.statements import NginxFiles, StrPath, find_nginx_files, is_tree, walk
 from ..write import was_edited
-from .rules import Finding, Findings, Spot, finding
+from .rules import Finding, Findings, Spot, finding, listed
 
 _COMPOSE_SUFFIXES = (".yml", ".yaml")
 _COMPOSE_NAMES = ("docker-compose*", "compose*")
@@ -17,10 +17,15 @@ _COMPOSE_NAMES = ("docker-compose*", "compose*")
 
 @dataclass(frozen=True)
 class Files:
-    """The nginx and the docker-compose files that the paths name, each once."""
+    """The nginx and the docker-compose files that the paths name, each once.
+
+    `directories` are those among the paths, and `trees` those of components.
+    """
 
     nginx: tuple[str, ...]
     compose: tuple[str, ...]
+    directories: tuple[Path, ...] = ()
+    trees: tuple[Path, ...] = ()
 
 
 def find_files(paths: Iterable[StrPath]) -> Files:
@@ -36,7 +41,8 @@ def find_files(paths: Iterable[StrPath]) -> Files:
     compose: list[str] = []
     for path in paths:
         found = find_nginx_files(path)
-        if Path(path).is_dir():
+        # In a tree the compose file of each component holds a part of the proxy.
+        if Path(path).is_dir() and not is_tree(path):
             found += _compose_in(Path(path))
         for each in found:
             (compose if each.lower().endswith(_COMPOSE_SUFFIXES) else nginx).append(each)
@@ -51,7 +57,12 @@ def find_files(paths: Iterable[StrPath]) -> Files:
             f"no nginx file in {', '.join(map(str, paths)) or 'the paths'}; give nginx.conf, the "
             "files in conf.d, or the directory that holds them"
         )
-    return Files(tuple(dict.fromkeys(nginx)), tuple(dict.fromkeys(compose)))
+    return Files(
+        tuple(dict.fromkeys(nginx)),
+        tuple(dict.fromkeys(compose)),
+        tuple(Path(path) for path in paths if Path(path).is_dir()),
+        tuple(Path(path) for path in paths if is_tree(path)),
+    )
 
 
 def _compose_in(directory: Path) -> list[str]:
@@ -98,9 +109,27 @@ def _unreadable(error: NginxConfigError, files: NginxFiles, spot: Spot) -> Findi
     )
 
 
+def open_findings(files: NginxFiles, found: Sequence[Finding]) -> Findings:
+    """Name the variables of templates that stay open, unless another finding names them."""
+    for file, names in files.open_names.items():
+        known = " ".join(each.message for each in found if each.file == file)
+        missing = [name for name in names if name not in known]
+        if missing:
+            yield finding(
+                "placeholder",
+                Spot(file, 1),
+                f"{listed(missing)}: no value is known here, so what depends on it was not checked",
+                "give the file that has the values with --env FILE, or check the file that the "
+                "template makes",
+                severity="note",
+            )
+
+
 def edited_findings(given: Files, files: NginxFiles) -> Findings:
     """Report files that `render` wrote and that were edited since."""
     for file in dict.fromkeys([*given.nginx, *given.compose, *_files_of(files)]):
+        if Path(file + ".template").exists():
+            continue  # it was filled in
         try:
             edited = was_edited(Path(file).read_bytes())
         except OSError:

@@ -1,4 +1,7 @@
-"""Rules on locations: whether requests go by the hash, and what happens to the answers."""
+"""Rules on locations: whether requests go by the hash, and what happens to the answers.
+
+The module is long because each rule states what users see and what to do.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,14 @@ import re
 
 from ..nginx.by_node import NodePlaces
 from ..nginx.maps import headers_behind, only_variable, shows_node
+from ..nginx.paths import OUTPUTS
 from ..nginx.proxy_passes import ProxyPass, Target
-from ..nginx.servers import locations_in, path_of, place_of
+from ..nginx.servers import ServerBlock, locations_in, path_of, place_of
 from ..nginx.statements import Statement, walk
 from ..nginx.upstreams import Upstream
 from .rules import Finding, Findings, finding, listed
 from .site import Site, once
 
-_OUTPUTS = re.compile(r"output|status|result", re.IGNORECASE)
 _ANY_PATH = re.compile(r"\$(request_uri|uri)\b|^https?://[^/]+\$\{?\d")
 _FROM_DISK = ("root", "alias")
 _SHORT = 60.0
@@ -94,7 +97,7 @@ def _with_a_port(target: Target, upstream: Upstream, passed: ProxyPass) -> Findi
 def _past_the_hash(
     passed: ProxyPass, hosts: list[tuple[str, int]], where: str, site: Site
 ) -> Finding | None:
-    outputs = _OUTPUTS.search(path_of(passed.location)) is not None
+    outputs = OUTPUTS.search(path_of(passed.location)) is not None
     what = f"'{_whole(passed)};' in {passed.place} goes to {where} and bypasses the hash"
     missing = "outputs and status documents of workflows on other nodes are not found there"
     service = next((site.by_address[each] for each in hosts if each in site.by_address), None)
@@ -166,13 +169,15 @@ def _unused(site: Site) -> Findings:
 
 
 def _from_disk(site: Site) -> Findings:
-    """Find outputs that nginx serves from its own disk."""
-    for server in dict.fromkeys(passed.server for passed, _ in site.to_services):
+    """Find outputs that nginx serves from its own disk, also beside a hash in another server."""
+    for server in site.servers:
         for location in locations_in(server.statement.block):
             inner = [line for line in location.block if line.name in _FROM_DISK]
-            if not inner or not _OUTPUTS.search(path_of(location)):
+            if not inner or not OUTPUTS.search(path_of(location)):
                 continue
             if any(line.name.endswith("_pass") or line.name == "return" for line in location.block):
+                continue
+            if _is_node(server, site) or _hashed_below(location, server, site):
                 continue
             yield finding(
                 "outputs-bypass",
@@ -183,6 +188,27 @@ def _from_disk(site: Site) -> Findings:
                 "pass it to the service's upstream; if all nodes share the disk, ignore this",
                 severity="warning",
             )
+
+
+def _is_node(server: ServerBlock, site: Site) -> bool:
+    """Tell whether a server is, or can be, one of the nodes: the hash leads to its disk."""
+    ports = set() if server in site.serving else {port for _, port in site.by_address}
+    return any(
+        (listen.address, listen.port) in site.by_address
+        or (listen.address is None and listen.port in ports)
+        for listen in server.listens
+    )
+
+
+def _hashed_below(location: Statement, server: ServerBlock, site: Site) -> bool:
+    """Tell whether each service has a location of its own below this one."""
+    path = path_of(location).rstrip("/") + "/"
+    below = {
+        service
+        for passed, service in site.to_services
+        if passed.server is server and (passed.prefix or "").startswith(path)
+    }
+    return below >= set(site.services)
 
 
 # ---- headers: the id's way to the services, and the node's name on the way back ----

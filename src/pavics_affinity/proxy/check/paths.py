@@ -30,7 +30,9 @@ def path_findings(
         if service.url is not None
     }
     for service, url, goal in _urls(topology, upstreams):
-        server = _server_for(site, url, ports.get(origin_of(url)))
+        # Behind a gateway, services of one public origin have a port each.
+        port = service.listen_port if url == service.url else ports.get(origin_of(url))
+        server = _server_for(site, url, port)
         if server is not None:
             yield from _follow(site, service, server, url, goal)
 

@@ -1,14 +1,11 @@
-"""Rules on ``server`` and ``listen`` lines."""
+"""Rules on ``server`` lines, and on what a template fills in."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from ipaddress import ip_address
 
 from ...placement.servers import Server, peers_of
 from ..nginx.proxy_passes import ProxyPass, Target
-from ..nginx.servers import Listen, ServerBlock
 from ..nginx.statements import Statement, has_placeholder, marks_in, walk
 from ..nginx.upstreams import Refusal, ServerLine, Upstream
 from .rules import Finding, Findings, finding, listed
@@ -27,14 +24,12 @@ def server_findings(site: Site) -> Findings:
                 yield _unusable(line.refusal, site)
         yield from _twice(upstream)
         if upstream.hashed is not None:
-            yield from _ports(upstream)
+            yield from _ports(upstream, site)
             yield from _names(upstream, site)
     yield from _listens(site)
     yield from _marks(site)
     yield from _passed_to_names(site)
     yield from _shared(site)
-    yield from _listen_twice(site)
-    yield from _loops(site)
 
 
 def refused(refusal: Refusal) -> Finding:
@@ -220,7 +215,7 @@ def _twice(upstream: Upstream) -> Findings:
             )
 
 
-def _ports(upstream: Upstream) -> Findings:
+def _ports(upstream: Upstream, site: Site) -> Findings:
     lines = [(line, line.server) for line in upstream.lines if line.server is not None]
     ports = Counter(server.port for _, server in lines)
     hosts = Counter(server.host.lower() for _, server in lines)
@@ -229,8 +224,10 @@ def _ports(upstream: Upstream) -> Findings:
     usual, times = ports.most_common(1)[0]
     if times < 2:
         return
+    # A node on the proxy's own machine may have to listen on another port.
+    own = {(listen.address, listen.port) for _, listen in site.listens}
     for line, server in lines:
-        if server.port not in (usual, None):
+        if server.port not in (usual, None) and (server.host, server.port) not in own:
             yield finding(
                 "ports-differ",
                 line.statement,
@@ -271,63 +268,3 @@ def _lines(service: Upstream) -> dict[tuple[str, int | None], ServerLine]:
 
 def _address(server: Server) -> tuple[str, int | None]:
     return server.host.lower(), server.port
-
-
-# ---- listen lines ----
-
-
-def _listen_twice(site: Site) -> Findings:
-    seen: dict[tuple[str | None, int, str], ServerBlock] = {}
-    for server, listen in site.listens:
-        for name in sorted(server.names or {""}):
-            first = seen.setdefault((listen.address, listen.port, name.lower()), server)
-            if (
-                first is server
-                or site.is_template(listen.statement.file)
-                or not {first, server} & site.serving
-            ):
-                continue
-            and_name = f" and server_name {name}" if name else ""
-            yield finding(
-                "listen-twice",
-                listen.statement,
-                f"port {listen.port}{and_name} already belongs to the server in "
-                f"{first.statement.where}. nginx only warns ('conflicting server name, ignored'): "
-                "that server answers all requests, and this one is never used",
-                "give one of them another port, or each its own server_name",
-            )
-            break
-
-
-def _loops(site: Site) -> Findings:
-    ways: dict[ServerBlock, dict[Upstream, None]] = {}
-    for passed in site.proxy_passes:
-        ways.setdefault(passed.server, {}).update(dict.fromkeys(site.upstreams_of(passed)))
-    for server, listen in site.listens:
-        for upstream in ways.get(server, ()):
-            for line in _looping(listen, upstream):
-                yield finding(
-                    "loop",
-                    line.statement,
-                    f"'{line.statement.text};' is where this nginx itself listens "
-                    f"({server.statement.where}): requests to {upstream.name!r} come back to it, "
-                    "until its connections are used up. In a container, 127.0.0.1 is the "
-                    "container itself",
-                    "write the node's own address; if the node is this machine, let nginx listen "
-                    "on another port",
-                )
-
-
-def _looping(listen: Listen, upstream: Upstream) -> Iterator[ServerLine]:
-    for line in upstream.lines:
-        if line.server is not None and line.server.port == listen.port:
-            host = line.server.host
-            if listen.address == host or (listen.address is None and _is_loopback(host)):
-                yield line
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

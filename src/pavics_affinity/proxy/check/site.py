@@ -10,6 +10,7 @@ from functools import cached_property
 
 from ...machineid import derive_machineid
 from ...placement.servers import Resolve
+from ...topology import Topology
 from ..nginx.by_node import NodePlaces, node_places
 from ..nginx.config import NginxConfig
 from ..nginx.maps import sources_of, variables_in
@@ -48,22 +49,25 @@ class Choice:
 class Site(NginxConfig):
     """The configuration, and what the caller of ``check`` said about it.
 
-    `promised_header` is the header that the topology makes clients send, `place` stands for
-    the files as a whole if they are empty, and with `is_incomplete` a part was not readable.
+    `promised` is the topology that clients read, and `place` stands for the files as a whole if
+    they are empty. With `is_incomplete` a part was not readable, with `is_tree` the files are
+    those of components.
     """
 
     def __init__(
         self,
         files: NginxFiles,
         resolve: Resolve | None = None,
-        promised_header: str | None = None,
+        promised: Topology | None = None,
         place: Place | None = None,
         is_incomplete: bool = False,
+        is_tree: bool = False,
     ) -> None:
         super().__init__(files, resolve)
-        self.promised_header = promised_header
+        self.promised = promised
         self.place: Place = next(iter(self.statements), None) or place or Spot("", 1)
         self.is_incomplete = is_incomplete
+        self.is_tree = is_tree
         self._jumps: dict[tuple[Statement, str], Statement | None] = {}
 
     # ---- servers ----
@@ -112,8 +116,10 @@ class Site(NginxConfig):
     @property
     def header_is_published(self) -> bool:
         """Whether clients know the header: by a topology, or by the proxy's own document."""
-        promised = self.promised_header
-        return self.takes_node_names or (promised is not None and promised.lower() == self.header)
+        promised = self.promised
+        return self.takes_node_names or (
+            promised is not None and promised.header.lower() == self.header
+        )
 
     def sources(self, variable: str) -> set[str]:
         """Name the variables that decide a variable's value; none if it is the machineid."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ..nginx.maps import variables_in
 from ..nginx.proxy_passes import Target
 from ..nginx.upstreams import WITHOUT_BACKUPS, Upstream
-from .rules import Findings, finding, listed
+from .rules import Finding, Findings, finding, listed
 from .servers import refused
 from .site import Choice, Site
 from .unjudged import CHECK_THE_RESULT, is_unknown
 
 _HASH = "hash $http_machineid;"
+_WPS = re.compile(r"twitcher|wps|ows")
 _BY_METHOD = {
     "ip_hash": "ip_hash chooses by the client's address. All users behind one gateway share a "
     "node, and what a service itself fetches comes from another address and another node",
@@ -62,6 +64,9 @@ def _nothing_balances(site: Site) -> Findings:
         return  # the same
     if site.choices:
         return  # between upstreams
+    if site.is_tree and site.proxy_passes and not site.streams.servers:
+        yield _where_one_would_go(site)
+        return
     what = (
         "no upstream in these files has more than one server to choose from"
         if every
@@ -76,6 +81,26 @@ def _nothing_balances(site: Site) -> Findings:
         "go to one place, or the upstreams are in files that were not given",
         f"give the files with the upstreams; if there are none, write one for each service, "
         f"with '{_HASH}' and a server line for each node",
+    )
+
+
+def _where_one_would_go(site: Site) -> Finding:
+    """Name the place at which a site of one machine would begin to balance."""
+    passed = max(
+        site.proxy_passes,
+        key=lambda each: len(_WPS.findall(" ".join([each.place, *map(str, each.targets)]))),
+    )
+    targets = listed(dict.fromkeys(each.host for each in passed.targets))
+    return finding(
+        "no-upstream",
+        passed.statement,
+        f"there is no upstream in this tree, as on a site of one machine: requests in "
+        f"{passed.place} go to {targets}, and there is nothing to balance",
+        "nothing, if one machine runs the services. With several, write an upstream with "
+        f"'{_HASH}' and a server line for each machine into a file that the http block includes, "
+        "and pass requests to it, here or behind the gateway that asks the services; "
+        "'pavics-affinity render --style birdhouse' writes a component of birdhouse-deploy",
+        severity="note",
     )
 
 

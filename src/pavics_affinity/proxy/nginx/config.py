@@ -41,7 +41,7 @@ class NginxConfig:
         """By their names in lower case, as nginx compares them."""
         for upstream in self.all_upstreams:
             self.upstreams.setdefault(upstream.name.lower(), upstream)
-        self.servers = read_servers(self._of_http("server"))
+        self.servers = read_servers(self.statements, self._of_http("server"))
         self.proxy_passes = tuple(read_proxy_passes(self.statements, self.servers, maps))
 
     def _of_http(self, name: str) -> list[Statement]:

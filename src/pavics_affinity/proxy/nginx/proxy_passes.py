@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from ...errors import InvalidPlacement
 from ...placement.servers import Server, parse_server
 from .maps import Maps
-from .servers import ServerBlock, location_prefix, place_of
+from .paths import path_on_node, public_prefix
+from .servers import ServerBlock, place_of
 from .statements import Block, Statement
 from .values import Value, expand
 
@@ -124,29 +125,23 @@ class ProxyPass:
         """The ``add_header`` lines that hold here, by the names of the headers."""
         return {line.args[0]: line for line in self.settings("add_header") if len(line.args) > 1}
 
-    # ---- the URI, for those who ask a node directly ----
+    # ---- paths, for those who ask a node directly ----
 
     @property
     def prefix(self) -> str | None:
-        """The location's path; None for a regular expression or without a location."""
-        return None if self.location is None else location_prefix(self.location.args)
+        """How the paths begin that lead here, as clients ask for them; None if not known."""
+        return public_prefix(self.location, self.server.statement.block)
 
-    @property
-    def uri(self) -> str | None:
-        """What nginx writes instead of the prefix."""
+    def backend_path(self, path: str) -> str:
+        """Return the path that a node sees for one that begins with the prefix."""
         found = _PASSED_TO.fullmatch(self.statement.args[0])
-        return None if found is None else found["uri"]
+        uri = None if found is None else found["uri"]
+        return path_on_node(path, self.location, self.levels[-1], self.server.statement.block, uri)
 
     @property
     def tls(self) -> bool:
         """Whether the nodes are asked by https."""
         return self.statement.args[0].lower().startswith("https://")
-
-    def backend_path(self, path: str) -> str:
-        """Return the path that a node sees for one that begins with the prefix."""
-        if self.uri is None or self.prefix is None:
-            return path
-        return self.uri + path[len(self.prefix) :]
 
 
 def read_proxy_passes(

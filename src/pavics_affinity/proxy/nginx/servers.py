@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...topology.urls import origin_of
-from .statements import Statement
+from .statements import Block, Statement
 from .upstreams import BARE_PORT, Refusal
 
 _REAL_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", re.ASCII)
+# HTTP/3 has no form without TLS.
+_TLS = frozenset({"ssl", "quic"})
 _MODIFIER = re.compile(r"(=|\^~|~\*?|@)?")
 
 
@@ -61,9 +63,30 @@ class ServerBlock:
         return f"{scheme}://{self.real_names[0]}" + ("" if port == (80, 443)[tls] else f":{port}")
 
 
-def read_servers(blocks: Iterable[Statement]) -> tuple[ServerBlock, ...]:
-    """Read ``server`` blocks."""
-    return tuple(_read(block) for block in blocks)
+def read_servers(http: Block, blocks: Iterable[Statement]) -> tuple[ServerBlock, ...]:
+    """Read ``server`` blocks; `http` is what stands around them."""
+    read = [_read(block) for block in blocks]
+    # One listen line with ssl is enough: nginx merges those of one address.
+    old_form = [server for server in read if _switched_on(server.statement.block, http)]
+    tls = {_socket(each) for server in read for each in server.listens if each.tls}
+    tls |= {_socket(each) for server in old_form for each in server.listens}
+    return tuple(
+        replace(
+            server,
+            listens=tuple(replace(each, tls=_socket(each) in tls) for each in server.listens),
+        )
+        for server in read
+    )
+
+
+def _socket(listen: Listen) -> tuple[str | None, int]:
+    return listen.address, listen.port
+
+
+def _switched_on(*levels: Block) -> bool:
+    """Tell whether ``ssl on;``, the form of nginx before 1.25.1, holds at the innermost level."""
+    lines = next((found for level in levels if (found := level.named("ssl"))), ())
+    return any(line.args == ("on",) for line in lines)
 
 
 def _read(block: Statement) -> ServerBlock:
@@ -98,7 +121,7 @@ def _listen(line: Statement) -> Listen | Refusal | None:
             line, f"listen {text[:80]!r} has no valid port", "write a port from 1 to 65535"
         )
     anywhere = address in ("", "*", "0.0.0.0", "[::]")  # noqa: S104 - read here, not listened on
-    return Listen(line, None if anywhere else address, int(digits), "ssl" in line.args)
+    return Listen(line, None if anywhere else address, int(digits), not _TLS.isdisjoint(line.args))
 
 
 # ---- locations ----

@@ -8,14 +8,15 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from ...errors import MissingExtra, NginxConfigError
 from .lexing import has_marks
 from .parsing import TEMPLATES, Problem, Raw, decoded, parse
+from .trees import Tree, find_in_tree
 
 StrPath = str | os.PathLike[str]
 
@@ -116,7 +117,7 @@ def find_nginx_files(path: StrPath) -> list[str]:
     """Return the files that a path names; none for a directory without nginx files.
 
     A path is a file, a pattern, or a directory: its ``nginx.conf`` or ``*.conf``, those
-    in its ``conf.d`` or ``config/proxy``, or templates of these.
+    in its ``conf.d`` or ``config/proxy``, or templates of these; else what is below it.
 
     Raises
     ------
@@ -127,7 +128,7 @@ def find_nginx_files(path: StrPath) -> list[str]:
     if not isinstance(name, str) or "\0" in name:
         raise NginxConfigError(f"{path!r} is not a path; expected that of a file or directory")
     if Path(name).is_dir():
-        return _in_directory(Path(name))
+        return _in_directory(Path(name)) or find_in_tree(Path(name))
     if Path(name).exists():
         return [name]
     # Path.glob takes no absolute pattern.
@@ -150,6 +151,11 @@ def _in_directory(directory: Path) -> list[str]:
         if snippets:
             return snippets
     return []
+
+
+def is_tree(path: StrPath) -> bool:
+    """Tell whether a path is a directory whose nginx files are in directories of components."""
+    return Path(path).is_dir() and not _in_directory(Path(path))
 
 
 def _snippets(place: Path, suffixes: Sequence[str]) -> list[str]:
@@ -178,16 +184,21 @@ class NginxFiles:
     templates, steered : frozenset of str
         Files that something fills in before nginx reads them; of these, those with marks
         of Jinja, Go or the like.
+    open_names : mapping of str to tuple of str
+        Variables of templates that stay open although others have values, by file.
     """
 
     statements: Block
     errors: tuple[NginxConfigError, ...] = ()
     templates: frozenset[str] = frozenset()
     steered: frozenset[str] = frozenset()
+    open_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def read_files(files: Iterable[str]) -> NginxFiles:
+def read_files(files: Iterable[str], tree: Tree | None = None) -> NginxFiles:
     """Read nginx files, leniently; a file that another one includes is read there only.
+
+    A `tree` knows values of templates, and where the files are that a container mounts.
 
     Raises
     ------
@@ -198,7 +209,7 @@ def read_files(files: Iterable[str]) -> NginxFiles:
         import crossplane  # noqa: F401 - its tables say what directives take
     except ImportError as missing:
         raise MissingExtra.of("nginx", "reading nginx files") from missing
-    reader = _Reader()
+    reader = _Reader(tree or Tree())
     read = [(file, reader.read(file)) for file in dict.fromkeys(files)]
     found: list[Statement] = []
     for file, statements in read:
@@ -214,6 +225,7 @@ def read_files(files: Iterable[str]) -> NginxFiles:
         tuple(reader.errors),
         frozenset(reader.templates),
         frozenset(reader.steered),
+        reader.tree.open_names,
     )
 
 
@@ -229,7 +241,8 @@ def _is_file(name: str) -> bool:
 
 
 class _Reader:
-    def __init__(self) -> None:
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
         self.errors: list[NginxConfigError] = []
         self.templates: set[str] = set()
         self.steered: set[str] = set()
@@ -248,6 +261,7 @@ class _Reader:
             self._has_marks[real], parsed = False, []
             try:
                 text, problems = decoded(Path(file).read_bytes())
+                text = self.tree.fill(file, text)
                 self._has_marks[real] = has_marks(text)
                 parsed = parse(text, problems, is_template=self._is_template(file))
             except OSError as bad:
@@ -261,7 +275,8 @@ class _Reader:
         return self._parsed[real]
 
     def _is_template(self, file: str) -> bool:
-        return file.lower().endswith(TEMPLATES) or self._has_marks[_same(file)]
+        is_open = file.lower().endswith(TEMPLATES) and not self.tree.is_filled(file)
+        return is_open or self._has_marks[_same(file)]
 
     def _build(
         self, statements: Sequence[Raw], file: str, base: Path, stack: tuple[str, ...]
@@ -293,6 +308,10 @@ class _Reader:
                 return found
             if _is_file(place):
                 return [place]
+        if pattern.startswith(_IN_THE_CONTAINER) and (
+            mounted := self.tree.mounted(pattern.removeprefix(_IN_THE_CONTAINER))
+        ):
+            return mounted
         # nginx, too, takes a pattern that nothing fits.
         if glob.has_magic(pattern) or Path(pattern).name in _SHIPPED:
             return []

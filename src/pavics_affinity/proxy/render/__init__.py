@@ -6,22 +6,28 @@ import json
 from typing import Literal, get_args
 
 from ...errors import TopologyError
-from ...topology import Topology
+from ...topology import Tls, Topology
 from . import values
+from .birdhouse import Layout, render_birdhouse
 from .plain import render_plain
 from .strict import render_strict
+from .tls import check_tls
 from .values import named_hosts
 
-Style = Literal["plain", "strict"]
+Style = Literal["plain", "strict", "birdhouse"]
 
 COMPOSE_FILE = "docker-compose.yml"
 MAIN_FILE = "config/proxy/nginx.conf"
 
-__all__ = ["COMPOSE_FILE", "MAIN_FILE", "Style", "named_hosts", "render", "render_proxy"]
+__all__ = ["COMPOSE_FILE", "MAIN_FILE", "Layout", "Style", "named_hosts", "render", "render_proxy"]
 
 
 def render(
-    topology: Topology, style: Style = "strict", *, compose: str | None = COMPOSE_FILE
+    topology: Topology,
+    style: Style = "strict",
+    *,
+    compose: str | None = COMPOSE_FILE,
+    layout: Layout = "inner",
 ) -> dict[str, str]:
     """Render nginx's files and docker-compose's.
 
@@ -29,23 +35,29 @@ def render(
     ----------
     topology : Topology
         The site.
-    style : {"strict", "plain"}, default "strict"
+    style : {"strict", "plain", "birdhouse"}, default "strict"
         ``"strict"``: a key that names a node goes there and nowhere else, and the
         answer names its node. ``"plain"``: only a hash over the header.
+        ``"birdhouse"``: a strict proxy as a component of birdhouse-deploy.
     compose : str, optional
-        Name of the compose file; None for none.
+        Name of the compose file; None for none. A component has files of its own.
+    layout : {"inner", "outer"}, default "inner"
+        Of a component: behind Twitcher, or in front of several stacks.
 
     Returns
     -------
     dict of str to str
         Text by relative path: ``config/proxy/nginx.conf``,
-        ``config/proxy/conf.d/*.conf`` and the compose file.
+        ``config/proxy/conf.d/*.conf`` and the compose file; or those of a component.
 
     Raises
     ------
     TopologyError
         A value that a proxy needs is missing, or nginx cannot take it.
     """
+    if style == "birdhouse":
+        values.check_names(topology)
+        return render_birdhouse(topology, layout)
     files = {f"config/proxy/{name}": text for name, text in render_proxy(topology, style).items()}
     if compose is not None:
         files[compose] = _render_compose(topology)
@@ -54,9 +66,10 @@ def render(
 
 def render_proxy(topology: Topology, style: Style = "strict") -> dict[str, str]:
     """Return nginx's files alone, by path below ``config/proxy``; see `render`."""
-    if style not in get_args(Style):
+    if style not in ("plain", "strict"):
         raise TopologyError(f"style {style!r}: expected one of {', '.join(get_args(Style))}")
     values.check_names(topology)
+    check_tls(topology)
     return render_plain(topology) if style == "plain" else render_strict(topology)
 
 
@@ -78,6 +91,9 @@ def _render_compose(topology: Topology) -> str:
     ports = "\n".join(
         f"      - {json.dumps(f'{outside}:{inside}')}" for outside, inside in published.items()
     )
+    tls = topology.tls
+    files = dict.fromkeys([tls.certificate, tls.key] if isinstance(tls, Tls) else [])
+    certificate = "".join(f"      - {file}:{file}:ro\n" for file in files)
     return f"""\
 services:
   proxy:
@@ -87,5 +103,5 @@ services:
     volumes:
       - ./config/proxy/nginx.conf:/etc/nginx/nginx.conf:ro
       - ./config/proxy/conf.d:/etc/nginx/conf.d:ro
-    restart: always
+{certificate}    restart: always
 """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ...errors import TopologyError
-from ...topology import Service, Topology
+from ...topology import Service, Tls, Topology
 from ...topology.schema import NODE_SEGMENT
 from ...topology.urls import origin_of
 from . import values
@@ -37,12 +37,14 @@ class Location:
 class ProxyPort:
     """One port of the proxy: what it listens on, its services, and their locations.
 
-    Below `node_places`, a path that has no location names a node that does not exist.
+    With `tls` it ends TLS. Below `node_places`, a path that has no location names a node that does
+    not exist.
     """
 
     listen: str
     services: tuple[Service, ...]
     locations: tuple[Location, ...]
+    tls: bool
     node_places: tuple[str, ...] = ()
 
     @property
@@ -86,9 +88,12 @@ def proxy_ports(topology: Topology) -> tuple[ProxyPort, ...]:
     }
     tables: dict[str, dict[str, Location]] = {listen: {} for listen in by_port}
     places: dict[str, dict[str, None]] = {listen: {} for listen in by_port}
+    schemes: dict[str, str] = {}
     for service in topology.services:
         for url, backend, key, nodes in _prefixes(topology, service):
             listen = owners.get(origin_of(url), values.listen(service))
+            if isinstance(topology.tls, Tls) and not key.endswith(".aliases"):
+                _add_scheme(schemes, listen, url, key)
             before, by_node, _ = urlsplit(url).path.partition(NODE_SEGMENT)
             if by_node:
                 places[listen][before.rstrip("/")] = None
@@ -99,22 +104,30 @@ def proxy_ports(topology: Topology) -> tuple[ProxyPort, ...]:
     for listen, services in by_port.items():
         if len(services) == 1:
             tables[listen].setdefault("", Location("", "", services[0]))
-        for service in services:
-            if all(location.service is not service for location in tables[listen].values()):
-                raise TopologyError(
-                    f"service {service.name!r} shares the proxy's port {listen} with others and "
-                    "has no path of its own there; give it a url with a path, or another port",
-                    key=f"services.{service.name}.url",
-                )
+        _check_reached(services, tables[listen], listen)
     return tuple(
         ProxyPort(
             listen,
             tuple(services),
             _needed(tables[listen]),
-            tuple(place for place in places[listen] if place and place not in tables[listen]),
+            tls=schemes.get(listen) == "https",
+            node_places=tuple(
+                place for place in places[listen] if place and place not in tables[listen]
+            ),
         )
         for listen, services in by_port.items()
     )
+
+
+def _check_reached(services: Sequence[Service], table: dict[str, Location], listen: str) -> None:
+    reached = {location.service.name for location in table.values()}
+    for service in services:
+        if service.name not in reached:
+            raise TopologyError(
+                f"service {service.name!r} shares the proxy's port {listen} with others and "
+                "has no path of its own there; give it a url with a path, or another port",
+                key=f"services.{service.name}.url",
+            )
 
 
 def _prefixes(
@@ -134,6 +147,16 @@ def _prefixes(
         backend = values.path(service.outputs.backend, where, key)
         nodes = list(dict.fromkeys(each.node for each in topology.backends(service)))
         yield service.outputs.public, backend, key, nodes if service.outputs.by_node else [None]
+
+
+def _add_scheme(schemes: dict[str, str], listen: str, url: str, key: str) -> None:
+    scheme = urlsplit(url).scheme
+    if schemes.setdefault(listen, scheme) != scheme:
+        raise TopologyError(
+            f"{key}: {url} is {scheme}, and another URL on the proxy's port {listen} is "
+            f"{schemes[listen]}; a port speaks TLS or not: give one of them another port (listen)",
+            key=key,
+        )
 
 
 def _add(table: dict[str, Location], new: Location, key: str, listen: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...topology import Backend, Service, Topology
 from . import values
 from .layout import Location, ProxyPort, proxy_files
+from .tls import listen_lines
 from .values import NODE_VARIABLE, address_entries
 
 
@@ -40,7 +41,9 @@ def _server_line(backend: Backend, service: Service) -> str:
 
 
 def _server(topology: Topology, port: ProxyPort, evidence: str) -> str:
-    lines = ["server {", f"  listen {port.listen};"]
+    lines = ["server {", *listen_lines(topology, port)]
+    if port.tls:
+        lines.append("  proxy_set_header X-Forwarded-Proto https;")
     if evidence:
         lines.append(f"  add_header {evidence} ${NODE_VARIABLE} always;")
     for location in port.locations:

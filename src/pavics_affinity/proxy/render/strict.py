@@ -1,8 +1,12 @@
-"""The strict style: a key may name its node, and then no other node ever answers it."""
+"""The strict style: a key may name its node, and then no other node ever answers it.
+
+The module is long because the maps, pools and locations of one file refer to each other.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from ...discovery.document import document_text
@@ -19,6 +23,7 @@ from ...protocol import (
 from ...topology import Backend, Service, Topology
 from . import values
 from .layout import Location, ProxyPort, proxy_files
+from .tls import listen_lines, scheme_map
 from .values import NODE_VARIABLE, address_entries, named_hosts
 
 # nginx reads a directive's argument into a buffer of 4096 bytes.
@@ -37,8 +42,8 @@ def render_strict(topology: Topology) -> dict[str, str]:
     files = {"nginx.conf": _main(topology), "conf.d/00-affinity.conf": _common(topology)}
     return files | proxy_files(
         topology,
-        lambda service: _service(topology, service),
-        lambda port: _server(topology, port, evidence),
+        lambda service: service_blocks(topology, service),
+        lambda port: server_block(topology, port, evidence),
     )
 
 
@@ -46,7 +51,13 @@ def render_strict(topology: Topology) -> dict[str, str]:
 
 
 def _common(topology: Topology) -> str:
-    return "\n".join([_keys(topology), _evidence_map(topology), _LOG, _document(topology)])
+    document = document_variables(topology, evidence=topology.evidence or DEFAULT_EVIDENCE)
+    return "\n".join([common_maps(topology), _LOG, document])
+
+
+def common_maps(topology: Topology) -> str:
+    """Return the maps that find a request's key, and the name of the node that it reached."""
+    return "\n".join([_keys(topology), _evidence_map(topology)])
 
 
 def _keys(topology: Topology) -> str:
@@ -85,12 +96,7 @@ map $affinity_key $affinity_ill_formed {{
   "" "";
   "~^{MACHINEID}(~({SUFFIX}))?$" "";
 }}
-# The scheme that clients use, also behind another proxy that ends TLS.
-map $http_x_forwarded_proto $affinity_scheme {{
-  default $scheme;
-  "~^https?$" $http_x_forwarded_proto;
-}}
-"""
+{scheme_map(topology)}"""
 
 
 def _evidence_map(topology: Topology) -> str:
@@ -134,9 +140,9 @@ _LOG = (
 )
 
 
-def _document(topology: Topology) -> str:
+def document_variables(topology: Topology, *, evidence: str | None) -> str:
     """Return the discovery document as variables, each within nginx's limit for a text."""
-    text = document_text(topology, evidence=topology.evidence or DEFAULT_EVIDENCE)
+    text = document_text(topology, evidence=evidence)
     # nginx would expand a dollar, and an apostrophe ends the text; JSON can escape both.
     text = text.replace("$", "\\u0024").replace("'", "\\u0027")
     chunks = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
@@ -152,7 +158,8 @@ def _document(topology: Topology) -> str:
 # ---- one service ----
 
 
-def _service(topology: Topology, service: Service) -> str:
+def service_blocks(topology: Topology, service: Service) -> str:
+    """Return the upstreams of a service, and the map that chooses between them."""
     backends = topology.backends(service)
     by_node: dict[str, list[Backend]] = {}
     for backend in backends:
@@ -208,49 +215,31 @@ def _pool_variable(service: Service) -> str:
 # ---- one port ----
 
 
-def _server(topology: Topology, port: ProxyPort, evidence: str) -> str:
+def server_block(topology: Topology, port: ProxyPort, evidence: str) -> str:
+    """Return the server of a port."""
     alone = len(port.services) == 1
     lines = [
         *([""] if alone else []),
         "server {",
-        f"  listen {port.listen};",
+        *listen_lines(topology, port),
         "  server_tokens off;",
-        f"  add_header {evidence} ${NODE_VARIABLE} always;",
-        # Empty or "-": the node was not reached, so that nothing ran.
-        f"  add_header {CONNECTED_HEADER} $upstream_connect_time always;",
+        *(f"  {line}" for line in evidence_headers(evidence)),
         "",
-        "  client_max_body_size 1g;",
-        "  proxy_http_version 1.1;",
-        '  proxy_set_header Connection "";',
-        "  proxy_set_header Host $http_host;",
-        f"  proxy_set_header {topology.header} $affinity_key;",
-        "  proxy_set_header X-Real-IP $remote_addr;",
-        "  proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
-        "  proxy_set_header X-Forwarded-Proto $affinity_scheme;",
-        "  proxy_connect_timeout 5s;",
-        # A synchronous Execute is silent for as long as it runs.
-        "  proxy_read_timeout 3600s;",
-        "  proxy_send_timeout 3600s;",
-        "  # A node that does not answer is a 502 until it is back: no other has its files.",
-        "  proxy_next_upstream off;",
-        "  proxy_max_temp_file_size 0;",
+        *(f"  {line}" for line in passing_on(topology)),
         *_tls(port),
         "",
-        '  if ($affinity_ill_formed) { return 400 "this is not a machineid\\n"; }',
-        *([f"  {_refuse_unknown(port.services[0])}"] if alone else []),
+        f"  {REFUSE_ILL_FORMED}",
+        *([f"  {refuse_unknown(port.services[0])}"] if alone else []),
         '  if ($affinity_path_key != "") {',
         f'    rewrite "^{re.escape(PATH_PREFIX)}[^/]+(/.*)$" $1;',
         "  }",
         "",
-        f"  location = {WELL_KNOWN} {{",
-        "    default_type application/json;",
-        "    add_header Cache-Control no-cache always;",
-        "    return 200 $affinity_document;",
-        "  }",
+        *document_location(),
         f'  location {PATH_PREFIX.rstrip("/")} {{ return 400 "expected a key and a path\\n"; }}',
     ]
     for location in port.locations:
-        lines += _location(location, alone=alone)
+        first = [] if alone else [refuse_unknown(location.service)]
+        lines += location_blocks(location, first)
     lines += [
         f'  location {place}/ {{ return 421 "this proxy does not know this node\\n"; }}'
         for place in port.node_places
@@ -260,7 +249,52 @@ def _server(topology: Topology, port: ProxyPort, evidence: str) -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def _refuse_unknown(service: Service) -> str:
+REFUSE_ILL_FORMED = 'if ($affinity_ill_formed) { return 400 "this is not a machineid\\n"; }'
+
+
+def evidence_headers(evidence: str) -> list[str]:
+    """Return the headers that show which node answered, and whether it was reached."""
+    return [
+        f"add_header {evidence} ${NODE_VARIABLE} always;",
+        # Empty or "-": the node was not reached, so that nothing ran.
+        f"add_header {CONNECTED_HEADER} $upstream_connect_time always;",
+    ]
+
+
+def passing_on(topology: Topology) -> list[str]:
+    """Return the settings with which requests are passed to nodes."""
+    return [
+        "client_max_body_size 1g;",
+        "proxy_http_version 1.1;",
+        'proxy_set_header Connection "";',
+        "proxy_set_header Host $http_host;",
+        f"proxy_set_header {topology.header} $affinity_key;",
+        "proxy_set_header X-Real-IP $remote_addr;",
+        "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
+        "proxy_set_header X-Forwarded-Proto $affinity_scheme;",
+        "proxy_connect_timeout 5s;",
+        # A synchronous Execute is silent for as long as it runs.
+        "proxy_read_timeout 3600s;",
+        "proxy_send_timeout 3600s;",
+        "# A node that does not answer is a 502 until it is back: no other has its files.",
+        "proxy_next_upstream off;",
+        "proxy_max_temp_file_size 0;",
+    ]
+
+
+def document_location() -> list[str]:
+    """Return the location of the discovery document."""
+    return [
+        f"  location = {WELL_KNOWN} {{",
+        "    default_type application/json;",
+        "    add_header Cache-Control no-cache always;",
+        "    return 200 $affinity_document;",
+        "  }",
+    ]
+
+
+def refuse_unknown(service: Service) -> str:
+    """Return the line that refuses a key that names a node which does not exist."""
     pool = _pool_variable(service)
     return f'if (${pool} = {_UNKNOWN}) {{ return 421 "this proxy does not know this node\\n"; }}'
 
@@ -285,9 +319,9 @@ def _tls(port: ProxyPort) -> list[str]:
     return lines
 
 
-def _location(location: Location, *, alone: bool) -> list[str]:
+def location_blocks(location: Location, first: Sequence[str]) -> list[str]:
+    """Return the blocks of a location; each begins with the lines of `first`."""
     scheme = "https" if location.service.tls else "http"
-    first = [] if alone else [_refuse_unknown(location.service)]
     target = f"{scheme}://${_pool_variable(location.service)}"
     if location.node is not None:
         first = [_refuse_other(location.service, location.node)]

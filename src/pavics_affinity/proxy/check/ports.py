@@ -1,0 +1,131 @@
+"""Rules on the ports at which the proxy listens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from ...topology import Service, Topology
+from ..nginx.proxy_passes import ProxyPass
+from ..nginx.servers import Listen, ServerBlock
+from ..nginx.statements import has_placeholder
+from ..nginx.upstreams import ServerLine, Upstream
+from .rules import Findings, finding
+from .site import Site
+
+_HTTPS = 443
+
+
+def port_findings(site: Site) -> Findings:
+    """Check each line that names a port to listen on."""
+    yield from _listen_tls(site)
+    yield from _listen_twice(site)
+    yield from _loops(site)
+
+
+def _listen_tls(site: Site) -> Findings:
+    """Find plain HTTP on the port of https, unless something else ends TLS."""
+    in_front = site.promised is not None and site.promised.tls == "in front"
+    for _, listen in site.listens:
+        line = listen.statement
+        # With proxy_protocol the proxy in front can have ended TLS; a template can add ssl.
+        ended = in_front or "proxy_protocol" in line.args or has_placeholder(line)
+        if listen.port == _HTTPS and not listen.tls and not ended:
+            yield finding(
+                "listen-tls",
+                line,
+                f"'{line.text};' speaks plain HTTP on the port of https: clients of an https URL "
+                "get no answer, and 'nginx -t' accepts it",
+                "write 'listen 443 ssl;' with ssl_certificate and ssl_certificate_key; if another "
+                'proxy ends TLS, listen on another port, or write tls = "in front" into the '
+                "topology",
+            )
+
+
+def promised_tls(service: Service, ways: Sequence[ProxyPass], topology: Topology) -> Findings:
+    """Find a service whose URL is https, and whose port (another than 443) is not."""
+    if topology.tls == "in front" or urlsplit(service.url or "").scheme != "https":
+        return
+    listens = {
+        listen.statement: listen.tls
+        for passed in ways
+        for listen in passed.server.listens
+        if listen.port == service.listen_port != _HTTPS
+    }
+    if not listens or any(listens.values()):
+        return
+    what = f"the topology says {service.url}, and this port speaks plain HTTP"
+    if topology.tls is not None:
+        yield finding(
+            "listen-tls",
+            next(iter(listens)),
+            f"{what}: clients get no answer",
+            "write the files again with 'pavics-affinity render'",
+        )
+    else:
+        yield finding(
+            "listen-tls",
+            next(iter(listens)),
+            f"{what}: unless another proxy ends TLS in front of it, clients get no answer",
+            'write tls = "in front" into the topology; or tls = { certificate = "...", '
+            "key = \"...\" }, and the files again with 'pavics-affinity render'",
+            severity="warning",
+        )
+
+
+def _listen_twice(site: Site) -> Findings:
+    seen: dict[tuple[str | None, int, str], ServerBlock] = {}
+    for server, listen in site.listens:
+        for name in sorted(server.names or {""}):
+            first = seen.setdefault((listen.address, listen.port, name.lower()), server)
+            if (
+                first is server
+                or site.is_template(listen.statement.file)
+                or not {first, server} & site.serving
+            ):
+                continue
+            and_name = f" and server_name {name}" if name else ""
+            yield finding(
+                "listen-twice",
+                listen.statement,
+                f"port {listen.port}{and_name} already belongs to the server in "
+                f"{first.statement.where}. nginx only warns ('conflicting server name, ignored'): "
+                "that server answers all requests, and this one is never used",
+                "give one of them another port, or each its own server_name",
+            )
+            break
+
+
+def _loops(site: Site) -> Findings:
+    ways: dict[ServerBlock, dict[Upstream, None]] = {}
+    for passed in site.proxy_passes:
+        ways.setdefault(passed.server, {}).update(dict.fromkeys(site.upstreams_of(passed)))
+    for server, listen in site.listens:
+        for upstream in ways.get(server, ()):
+            for line in _looping(listen, upstream):
+                yield finding(
+                    "loop",
+                    line.statement,
+                    f"'{line.statement.text};' is where this nginx itself listens "
+                    f"({server.statement.where}): requests to {upstream.name!r} come back to it, "
+                    "until its connections are used up. In a container, 127.0.0.1 is the "
+                    "container itself",
+                    "write the node's own address; if the node is this machine, let nginx listen "
+                    "on another port",
+                )
+
+
+def _looping(listen: Listen, upstream: Upstream) -> Iterator[ServerLine]:
+    for line in upstream.lines:
+        if line.server is not None and line.server.port == listen.port:
+            host = line.server.host
+            if listen.address == host or (listen.address is None and _is_loopback(host)):
+                yield line
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -1,0 +1,126 @@
+"""Variables of templates: read from shell files such as ``env.local``, without running a shell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+_ASSIGNMENT = re.compile(r"(?:export[ \t]+)?(?P<name>[A-Za-z_]\w*)=", re.ASCII)
+_PIECE = re.compile(r"""'(?P<single>[^']*)'|"(?P<double>(?:\\.|[^"\\])*)"|(?P<bare>[^\s'";#]+)""")
+_OPEN = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)\}", re.ASCII)
+_REFERENCE = re.compile(
+    r"\\\$|\$\{(?P<braced>[A-Za-z_]\w*)\}|\$(?P<bare>[A-Z_][A-Z0-9_]*)", re.ASCII
+)
+_WORD = r"""(?:"[^"]*"|'[^']*'|[^\s"'|()&]+)+"""
+# $([ x"$HTTP_ONLY" = x"True" ] && echo http || echo https)
+_TEST = re.compile(
+    rf"""\$\(\s*\[\s+(?P<one>{_WORD})\s+(?P<operator>!?=)\s+(?P<other>{_WORD})\s+\]
+    (?:\s*&&\s*echo\b\s*(?P<yes>{_WORD})?)?(?:\s*\|\|\s*echo\b\s*(?P<no>{_WORD})?)?\s*\)""",
+    re.VERBOSE,
+)
+_DEEPEST = 20
+_LONGEST = 100_000
+
+
+class Environment:
+    """Values of variables; the last assignment counts."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, str] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
+
+    def read(self, text: str) -> None:
+        """Add the assignments of a file. Those in conditions and functions do not count."""
+        at = 0
+        while at < len(text):
+            found = _ASSIGNMENT.match(text, at)
+            if found is not None:
+                value, at = _value(text, found.end())
+                self._assign(found["name"], value)
+            end = text.find("\n", at)
+            at = len(text) if end < 0 else end + 1
+
+    def _assign(self, name: str, value: str) -> None:
+        # NAME="$NAME more" takes the value that it has so far.
+        before = self._values.get(name, "")
+        text = re.sub(rf"\$(?:\{{{name}\}}|{name}\b)", lambda _: before, value)
+        if len(text) <= _LONGEST:
+            self._values[name] = text
+
+    def words(self, suffix: str) -> list[str]:
+        """Return the words of all variables whose name ends like this, each once."""
+        found = [
+            self._expanded(text) for name, text in self._values.items() if name.endswith(suffix)
+        ]
+        return list(dict.fromkeys(word for text in found for word in (text or "").split()))
+
+    def fill(self, text: str) -> str:
+        """Replace each ``${NAME}`` whose value is known; the lines keep their numbers."""
+        return _OPEN.sub(lambda found: self._in_one_line(found[1]) or found[0], text)
+
+    def _in_one_line(self, name: str) -> str | None:
+        if name not in self._values:
+            return None
+        text = self._expanded(self._values[name])
+        if text is None:
+            return None
+        lines = (line.partition("#")[0] for line in text.splitlines())
+        # An empty value is a value; a blank keeps it from being taken for none.
+        return " ".join(" ".join(lines).split()) or " "
+
+    def _expanded(self, text: str, depth: int = 0) -> str | None:
+        """Return a value without references; None if a program would have to make it."""
+        if depth > _DEEPEST:
+            return None
+        text = _TEST.sub(lambda found: self._decided(found.groupdict(), depth), text)
+        if "$(" in text or "`" in text:
+            return None
+        pieces: list[str] = []
+        at = 0
+        for found in _REFERENCE.finditer(text):
+            name = found["braced"] or found["bare"]
+            inner = "$" if name is None else self._referred(name, depth)
+            if inner is None:
+                return None
+            pieces += [text[at : found.start()], inner]
+            at = found.end()
+        whole = "".join([*pieces, text[at:]])
+        return whole if len(whole) <= _LONGEST else None
+
+    def _referred(self, name: str, depth: int) -> str | None:
+        value = self._values.get(name)
+        return "${" + name + "}" if value is None else self._expanded(value, depth + 1)
+
+    def _decided(self, test: Mapping[str, str | None], depth: int) -> str:
+        one, other = (self._word(test[side], depth) for side in ("one", "other"))
+        if one is None or other is None:
+            return "$(unknown)"
+        equal = (one == other) == (test["operator"] == "=")
+        return _unquoted(test["yes" if equal else "no"] or "")
+
+    def _word(self, word: str | None, depth: int) -> str | None:
+        return self._expanded(_unquoted(word or ""), depth + 1)
+
+
+def open_names(text: str) -> Iterable[str]:
+    """Return the variables in a template that have no value, each once."""
+    return dict.fromkeys("${" + name + "}" for name in _OPEN.findall(text))
+
+
+def _value(text: str, at: int) -> tuple[str, int]:
+    """Return the value of an assignment, and where it ends."""
+    pieces: list[str] = []
+    while found := _PIECE.match(text, at):
+        double = found["double"]
+        if double is not None:
+            pieces.append(re.sub(r'\\(["\\`\n])', r"\1", double))
+        else:
+            pieces.append(found["single"] if found["single"] is not None else found["bare"])
+        at = found.end()
+    return "".join(pieces), at
+
+
+def _unquoted(word: str) -> str:
+    return re.sub(r"[\"']", "", word)

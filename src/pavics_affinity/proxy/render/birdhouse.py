@@ -1,0 +1,250 @@
+"""A component of birdhouse-deploy: files beside those of a site, of which none is replaced."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Literal, get_args
+
+from ...errors import TopologyError
+from ...protocol import DEFAULT_EVIDENCE, PATH_PREFIX, QUERY_NAME
+from ...topology import Backend, Service, Tls, Topology
+from ...topology.model import InFront
+from ...topology.urls import split_address
+from ..naming import COMPONENT_PREFIX
+from . import values
+from .layout import proxy_files, proxy_ports
+from .strict import (
+    REFUSE_ILL_FORMED,
+    common_maps,
+    document_location,
+    document_variables,
+    evidence_headers,
+    location_blocks,
+    passing_on,
+    refuse_unknown,
+    server_block,
+    service_blocks,
+)
+from .tls import check_tls
+
+Layout = Literal["inner", "outer"]
+
+_DIRECTIVES = "config/proxy/conf.extra-directives.d"
+_SERVICES = "config/proxy/conf.extra-service.d"
+_NAME = "pavics-affinity"
+_VARIABLE = "PAVICS_AFFINITY_DIR"
+# The stack's own servers listen there.
+_TAKEN = ("80", "443")
+# The proxy's container itself, as a backend.
+_THIS_STACK = ("127.0.0.1", "localhost")
+# Where the stack's proxy has the certificate, and the outputs of its own services.
+_CERTIFICATE = "/etc/nginx/cert.pem"
+_OUTPUTS = "/data/wps_outputs"
+
+# A link with the key in its path leads to the one with the key in its query.
+_QUERY = f"${{affinity_joint}}{QUERY_NAME}=$affinity_path_key"
+_JOINT = """\
+map $affinity_uri $affinity_joint {
+  default "?";
+  "~[?]" "&";
+}
+"""
+
+_DEFAULTS = f"""\
+# In BIRDHOUSE_EXTRA_CONF_DIRS this directory comes last. env.local says where it is.
+export {_VARIABLE}="${{{_VARIABLE}:-./optional-components/{_NAME}}}"
+
+COMPONENT_DEPENDENCIES="
+  ./components/proxy
+  ./components/magpie
+  ./components/twitcher
+  ./components/wps_outputs-volume
+"
+"""
+
+
+def render_birdhouse(topology: Topology, layout: Layout = "inner") -> dict[str, str]:
+    """Return the files of an optional component, by path below its directory.
+
+    ``"inner"``: Twitcher asks a hash upstream for each service. ``"outer"``: the stack's
+    proxy balances whole stacks, on ports of its own.
+    """
+    if layout not in get_args(Layout):
+        raise TopologyError(f"layout {layout!r}: expected one of {', '.join(get_args(Layout))}")
+    _check(topology)
+    return {"default.env": _DEFAULTS} | (
+        _inner(topology) if layout == "inner" else _outer(topology)
+    )
+
+
+def _check(topology: Topology) -> None:
+    check_tls(topology)
+    values.header_name(topology.header, "header")
+    for service in topology.services:
+        if values.listen(service) in _TAKEN:
+            raise TopologyError(
+                f"service {service.name!r}: the stack's own proxy listens on "
+                f"{values.listen(service)}; give the service another port (listen), such as 8443",
+                key=f"services.{service.name}.listen",
+            )
+
+
+def _named(service: Service) -> Service:
+    """Return a service by the name of its upstream: a container has the service's own."""
+    return replace(service, name=COMPONENT_PREFIX + service.name)
+
+
+def _directives(topology: Topology, document: str, evidence: str) -> dict[str, str]:
+    """Return the upstreams and their servers."""
+    named = topology.with_services(map(_named, topology.services))
+    files = proxy_files(
+        named,
+        lambda service: service_blocks(named, service),
+        lambda port: server_block(named, port, evidence),
+    )
+    common = "\n".join([common_maps(named), document, _JOINT])
+    return {f"{_DIRECTIVES}/00-affinity.conf": common} | {
+        f"{_DIRECTIVES}/{name.removeprefix('conf.d/')}": text for name, text in files.items()
+    }
+
+
+# ---- outer: a proxy of its own beside the stack's ----
+
+
+def _outer(topology: Topology) -> dict[str, str]:
+    evidence = values.header_name(topology.evidence or DEFAULT_EVIDENCE, "evidence")
+    ports = {
+        service.publish or service.listen_port or 0: service.listen_port or 0
+        for service in topology.services
+    }
+    lines = ["    ports:", *(f"      - {json.dumps(f'{o}:{i}')}" for o, i in ports.items())]
+    mounts = [_mount(_DIRECTIVES)]
+    if isinstance(topology.tls, Tls):
+        files = dict.fromkeys([topology.tls.certificate, topology.tls.key])
+        mounts += [f"{file}:{file}:ro" for file in files if file != _CERTIFICATE]
+    return {
+        **_directives(topology, document_variables(topology, evidence=evidence), evidence),
+        "config/proxy/docker-compose-extra.yml": _override("proxy", mounts, lines),
+    }
+
+
+# ---- inner: behind Twitcher ----
+
+
+def _inner(topology: Topology) -> dict[str, str]:
+    evidence = values.header_name(topology.evidence or DEFAULT_EVIDENCE, "evidence")
+    # Twitcher asks these servers by plain HTTP, and sees nothing but the service there.
+    asked = [
+        replace(service, url=None, path=None, outputs=None, aliases=(), publish=None)
+        for service in topology.services
+    ]
+    tls: InFront | None = None if topology.tls is None else "in front"
+    inside = replace(topology, services=tuple(asked), tls=tls)
+    # Twitcher removes the evidence from answers, so that the document does not promise it.
+    document = document_variables(replace(topology, evidence=None), evidence=None)
+    files = _directives(inside, document, evidence)
+    if own := list(_own_nodes(topology)):
+        files[f"{_DIRECTIVES}/{COMPONENT_PREFIX}own-node.conf"] = "\n".join(own)
+    files[f"{_SERVICES}/{_NAME}.conf.template"] = "\n".join(_front(topology, evidence))
+    mounts = [_mount(_DIRECTIVES), _mount(_SERVICES)]
+    files["config/proxy/docker-compose-extra.yml"] = _override("proxy", mounts)
+    providers = {service.name: f"config/magpie/{service.name}-providers.cfg" for service in asked}
+    for service in asked:
+        files[providers[service.name]] = _provider(service)
+    targets = [
+        f"${{{_VARIABLE}}}/{file}:${{MAGPIE_PROVIDERS_CONFIG_PATH}}/{name}-providers.cfg:ro"
+        for name, file in providers.items()
+    ]
+    files["config/magpie/docker-compose-extra.yml"] = _override("magpie", targets)
+    return files
+
+
+def _provider(service: Service) -> str:
+    """Return where Twitcher finds a service; it is mounted over the component's own file."""
+    return f"""\
+providers:
+  {service.name}:
+    url: http://proxy:{service.listen_port}/wps
+    title: {service.name.capitalize()}
+    public: true
+    c4i: false
+    type: wps
+    sync_type: wps
+"""
+
+
+def _front(topology: Topology, evidence: str) -> Iterator[str]:
+    """Yield what the stack's own server gets: the document, links, and outputs by the hash."""
+    yield from document_location()
+    # Not a rewrite: what decides about access goes by the path that came.
+    yield f"  location {PATH_PREFIX} {{"
+    yield f"    return 307 $affinity_scheme://$http_host$affinity_uri{_QUERY};"
+    yield "  }"
+    named = topology.with_services(
+        _named(replace(service, url=None, aliases=(), listen=_TAKEN[1], tls=service.tls))
+        for service in topology.services
+        if service.outputs is not None
+    )
+    if not named.services:
+        return
+    settings = [
+        "${SECURE_DATA_PROXY_AUTH_INCLUDE}",
+        *evidence_headers(evidence),
+        *passing_on(topology),
+        REFUSE_ILL_FORMED,
+    ]
+    [port] = proxy_ports(named)
+    for location in port.locations:
+        if location.path:
+            first = [*settings, refuse_unknown(location.service)]
+            yield from location_blocks(location, first)
+
+
+def _own_nodes(topology: Topology) -> Iterator[str]:
+    """Yield a server for each backend on loopback: the stack's own container and outputs."""
+    for service in topology.services:
+        for backend in topology.backends(service):
+            if _is_own(backend):
+                yield from _own_node(service, backend)
+
+
+def _own_node(service: Service, backend: Backend) -> Iterator[str]:
+    if service.port is None:
+        raise TopologyError(
+            f"service {service.name!r}: node {backend.node!r} is this stack, at "
+            f"{backend.address}, and the port of its container is not known; give the service "
+            "a port",
+            node=backend.node,
+            key=f"services.{service.name}.port",
+        )
+    yield f"# This stack as node {backend.node}: its container, and its volume of outputs."
+    yield "server {"
+    yield f"  listen {values.address(backend, service)};"
+    yield "  proxy_read_timeout 3600s;"
+    yield "  client_max_body_size 1g;"
+    yield f"  location / {{ proxy_pass http://{service.name}:{service.port}; }}"
+    if service.outputs is not None:
+        key = f"services.{service.name}.outputs"
+        inside = values.path(service.outputs.backend, f"service {service.name!r}", key)
+        yield f"  location {inside}/ {{ alias {_OUTPUTS}/{service.name}/; }}"
+    yield "}\n"
+
+
+def _is_own(backend: Backend) -> bool:
+    parsed = split_address(backend.address or "")
+    return parsed is not None and parsed[0].lower() in _THIS_STACK
+
+
+# ---- compose ----
+
+
+def _mount(directory: str) -> str:
+    """Return the mount of a directory at the extension point of the same name."""
+    return f"${{{_VARIABLE}}}/{directory}:/etc/nginx/{directory.rpartition('/')[2]}/{_NAME}:ro"
+
+
+def _override(service: str, mounts: list[str], more: list[str] | None = None) -> str:
+    lines = ["services:", f"  {service}:", *(more or []), "    volumes:"]
+    return "\n".join([*lines, *(f"      - {mount}" for mount in mounts), ""])
