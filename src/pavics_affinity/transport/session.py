@@ -272,10 +272,9 @@ class AffinitySession(requests.Session):
     def _checked(self, url: Any) -> str:
         """Return a URL as it may be asked for; one of another scheme needs its own adapter."""
         text = url.decode("latin-1") if isinstance(url, bytes) else url
-        if not isinstance(text, str) or text.lstrip().lower().startswith("http"):
-            return checked_url(text, "the request")
-        if any(text.lower().startswith(prefix.lower()) for prefix in self.adapters):
-            return text
+        other = isinstance(text, str) and not text.lstrip().lower().startswith("http")
+        if other and any(text.lower().startswith(prefix.lower()) for prefix in self.adapters):
+            return str(text)
         return checked_url(text, "the request")
 
     def _own_params(self, given: Any) -> Any:
