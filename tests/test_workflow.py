@@ -129,17 +129,23 @@ def test_a_session_keeps_its_workflow_while_it_is_used():
     assert seen() is None  # at once: there is no reference cycle
 
 
-def test_a_busy_server_is_asked_again_for_as_long_as_the_workflow_says(tmp_path):
-    assert Workflow().session.busy_patience == 0
+def test_the_patience_with_full_queues_stays_with_the_workflow(tmp_path):
+    assert Workflow().session.affinity.patience == 300
     journal = tmp_path / "run"
-    workflow = Workflow(busy_patience=timedelta(minutes=1), journal=journal)
-    assert workflow.session.busy_patience == 60
-    assert pickle.loads(pickle.dumps(workflow)).session.busy_patience == 60
+    workflow = Workflow(patience=timedelta(minutes=1), journal=journal)
+    assert workflow.session.affinity.patience == 60
+    assert pickle.loads(pickle.dumps(workflow)).session.affinity.patience == 60
     workflow.close()
-    with Workflow.resume(journal, busy_patience=5) as resumed:
-        assert resumed.session.busy_patience == 5
-    with pytest.raises(InvalidRequest):
-        Workflow(busy_patience=-1)
+    with Workflow.resume(journal, patience=0) as resumed:
+        assert resumed.session.affinity.patience == 0
+
+
+@pytest.mark.parametrize(
+    "wrong", [-1, -0.1, "300", None, True, False, float("nan"), [], timedelta(-1)]
+)
+def test_a_patience_that_is_not_a_duration_is_refused(wrong):
+    with pytest.raises(InvalidRequest, match=r"patience is .*: expected seconds, 0 or more"):
+        Workflow(patience=wrong)
 
 
 def test_a_node_that_the_topology_does_not_know_is_refused():

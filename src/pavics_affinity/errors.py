@@ -36,6 +36,7 @@ case, so the ``except`` clauses of an existing script keep working::
     │   └── DownloadFailed (OSError)
     └── ServiceError (owslib.util.ServiceException)
         ├── NotAService (requests.HTTPError) the URL is not this kind of service
+        ├── ServiceBusy (requests.HTTPError, RuntimeError) no place in its queue; nothing ran
         ├── ExecutionFailed                  the process failed; the server's own words
         ├── ExecutionTimeout (TimeoutError)
         └── StatusLost                       the status document is gone
@@ -371,6 +372,24 @@ class ServiceError(AffinityError, ServiceException):
 
 class NotAService(ServiceError, requests.HTTPError):
     """The URL answers, but is not the service that was expected."""
+
+
+class ServiceBusy(ServiceError, requests.HTTPError, RuntimeError):
+    """The service had no place for an Execute, for as long as `patience` lasted: nothing ran.
+
+    Send it again later, or wait longer: ``Workflow(patience=...)``. OWSLib raises one of the bases,
+    depending on the service.
+
+    Attributes
+    ----------
+    code : str or None
+        ``"ServerBusy"``, if the service said so in a WPS exception.
+    retry_after : float or None
+        Seconds to wait, as the last answer asks (``Retry-After``).
+    """
+
+    code: str | None = None
+    retry_after: float | None = None
 
 
 class ExecutionFailed(ServiceError):

@@ -27,12 +27,13 @@ from .topology.sources import default_sources, sources_of
 from .transport import (
     DEFAULT_DEADLINE,
     DEFAULT_EMBED_LIMIT,
+    DEFAULT_PATIENCE,
     AffinitySession,
     Seconds,
     ambient_session,
 )
 from .transport.ambient import reset_session, use_session
-from .transport.times import Timeout, in_seconds
+from .transport.times import Timeout
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,9 +84,10 @@ class Workflow(ShownAsCard):
         fetch it from its node; 0 sends none. Above the default most services cannot
         read it: lxml refuses a text of more than 10,000,000 characters, and base64
         adds a third.
-    busy_patience : float or timedelta, optional
-        For how long an Execute is sent again that a busy server refuses to run. By
-        default its refusal raises at once.
+    patience : float or timedelta, default 5 minutes
+        For how long an Execute waits for a place if the service's queue is full. A new
+        workflow whose site is known takes another node first, without waiting. After
+        that it is `ServiceBusy`; with 0 at once.
     journal : str or path, optional
         A new file, in which each Execute is noted before and after it is sent, so
         that `resume` finds the jobs again after a crash.
@@ -114,7 +116,7 @@ class Workflow(ShownAsCard):
         timeout: Timeout = None,
         deadline: Seconds = DEFAULT_DEADLINE,
         embed_limit: int = DEFAULT_EMBED_LIMIT,
-        busy_patience: Seconds | None = None,
+        patience: Seconds = DEFAULT_PATIENCE,
         journal: str | os.PathLike[str] | None = None,
     ) -> None:
         pin = Pin(
@@ -130,7 +132,7 @@ class Workflow(ShownAsCard):
             timeout=timeout,
             deadline=deadline,
             embed_limit=embed_limit,
-            busy_patience=0.0 if busy_patience is None else in_seconds(busy_patience),
+            patience=patience,
         )
         self._attach(session)
         if journal is not None:
@@ -146,7 +148,7 @@ class Workflow(ShownAsCard):
         timeout: Timeout = None,
         deadline: Seconds = DEFAULT_DEADLINE,
         embed_limit: int = DEFAULT_EMBED_LIMIT,
-        busy_patience: Seconds | None = None,
+        patience: Seconds = DEFAULT_PATIENCE,
     ) -> Self:
         """Resume the workflow of a journal, after its process has ended.
 
@@ -166,7 +168,7 @@ class Workflow(ShownAsCard):
             or not raises `ExecuteOutcomeUnknown`.
         topology : Topology, path, or several, optional
             By default what the workflow was made with.
-        timeout, deadline, embed_limit, busy_patience
+        timeout, deadline, embed_limit, patience
             As for `Workflow`.
 
         Raises
@@ -188,7 +190,7 @@ class Workflow(ShownAsCard):
                 timeout=timeout,
                 deadline=deadline,
                 embed_limit=embed_limit,
-                busy_patience=busy_patience,
+                patience=patience,
             )
         except BaseException:
             reopened.close()

@@ -245,7 +245,7 @@ KINDS: tuple[Kind, ...] = (
         "503 with Retry-After",
         _instead("503 Service Unavailable", "Retry-After: 0"),
         RIGHT,
-        f"{RIGHT} {UNKNOWN}",
+        RIGHT,
     ),
     _kind(
         "instead",
@@ -260,13 +260,13 @@ KINDS: tuple[Kind, ...] = (
         "429 with Retry-After",
         _instead("429 Too Many Requests", "Retry-After: 0"),
         RIGHT,
-        f"{RIGHT} ExecutionFailed",
+        RIGHT,
     ),
     _kind(
         "instead",
         "the queue is full",
         _instead("400 Bad Request", "Content-Type: text/xml", body=BUSY),
         "right ExecutionFailed ServiceError OutputUnavailable NotAService NoOGCAPI StatusLost",
-        f"{RIGHT} ExecutionFailed NoOGCAPI",
+        f"{RIGHT} NoOGCAPI",
     ),
 )

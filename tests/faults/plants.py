@@ -167,6 +167,13 @@ _TRANSPORT = (
         ("clients/http/test_urls.py::test_a_job_behind_an_unreachable_plain_proxy_may_have_run",),
     ),
     Plant(
+        "transport: a 503 that may stand for a lost node is taken for a full queue",
+        "pin/policy.py",
+        "answer.status == 503 and answer.wait is not None and not answer.may_be_lost",
+        "answer.status == 503",
+        ("transport/test_exchange.py::test_an_execute_answered_by_another_503_stays_unknown",),
+    ),
+    Plant(
         "transport: Retry-After is not obeyed",
         "transport/exchange.py",
         "self.patience.wait(decision.wait)",
@@ -275,8 +282,15 @@ _CLIENTS = (
     Plant(
         "wps: an Execute that the service ran, and that failed, is sent again",
         "clients/http/execute.py",
-        "ran=code != _BUSY",
-        "ran=False",
+        "error, ran=True)",
+        "error, ran=False)",
+        ("clients/wps/test_submission.py::test_only_what_a_busy_server_refused_is_sent_again",),
+    ),
+    Plant(
+        "wps: each exception of a service is taken for a full queue",
+        "clients/http/answers.py",
+        'if said is not None and said.code == "ServerBusy" else None',
+        "if said is not None else None",
         ("clients/wps/test_submission.py::test_only_what_a_busy_server_refused_is_sent_again",),
     ),
     Plant(

@@ -54,6 +54,7 @@ MAY_END = frozenset(
         "ExecutionTimeout",
         "NoAnswer",
         "OutputUnavailable",
+        "ServiceBusy",
         "ServiceUnreachable",
         "StatusLost",
     }
@@ -274,7 +275,7 @@ def _chains(site: Site, numbers: Sequence[int], seed: int) -> list[Chain]:
     waiting = [Chain(number) for number in numbers]
     ended: list[Chain] = []
     while waiting:
-        with Workflow(timeout=(5, 8), deadline=5, **site.given) as wf:
+        with Workflow(timeout=(5, 8), deadline=5, patience=5, **site.given) as wf:
             clients: list[Any] = []
             while waiting:
                 ended.append(waiting.pop(0))
@@ -352,11 +353,9 @@ def judge(chain: Chain, route: str, downloads: list[Any], subsets: list[Any]) ->
 
 def _judge_error(chain: Chain, route: str, nodes: set[str]) -> None:
     if chain.outcome == "ExecutionFailed":
-        # The disk was emptied, before the step or under it, the queue was full, or behind a plain
-        # proxy, which shows nothing, the node changed.
-        if not re.search(
-            f"not in the cache|No such file|HDF error|Process failed, |{BUSY}", chain.message
-        ):
+        # The disk was emptied, before the step or under it, or behind a plain proxy, which shows
+        # nothing, the node changed.
+        if not re.search("not in the cache|No such file|HDF error|Process failed, ", chain.message):
             chain.wrong.append("an unexpected failure of the process")
         if route != "plain" and len(nodes) > 1:
             chain.wrong.append(f"executed on {nodes}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -148,6 +148,22 @@ def _refused(s: Situation, a: Answer) -> bool:
     return s.execute and a.status in GATEWAY and a.not_reached
 
 
+FULL_QUEUE = "429; 503 with Retry-After; `ServerBusy`"
+
+
+def _busy(s: Situation, a: Answer) -> bool:
+    asks_to_come_back = a.status == 503 and a.wait is not None and not a.may_be_lost
+    return s.execute and (a.status == 429 or asks_to_come_back or a.server_busy is not None)
+
+
+def _is_free(s: Situation) -> bool:
+    return not s.pinned and not s.given
+
+
+def _asked(a: Answer) -> float:
+    return (1.0 if a.status == 429 else 0.0) if a.wait is None else a.wait
+
+
 ANSWERS = [
     Row(
         "of the wrong node, and the topology has changed",
@@ -176,6 +192,34 @@ ANSWERS = [
         "`OutOfScope`",
         lambda s, a: a.leaves_scope and s.execute,
         lambda s, a: Fail("out of scope"),
+    ),
+    Row(
+        FULL_QUEUE,
+        "an Execute, the body is gone",
+        "`ServiceBusy`",
+        lambda s, a: _busy(s, a) and not s.body_is_there,
+        lambda s, a: Fail("busy"),
+    ),
+    Row(
+        FULL_QUEUE,
+        "an Execute, not pinned, a machineid of ours, another node may be tried",
+        "again, at another node",
+        lambda s, a: _busy(s, a) and _is_free(s) and s.other_node,
+        lambda s, a: Again(Turn(node="other"), busy=True),
+    ),
+    Row(
+        FULL_QUEUE,
+        "an Execute, there is patience for the wait asked for (else 1 s after 429)",
+        "again, after that wait",
+        lambda s, a: _busy(s, a) and s.patience_left > _asked(a),
+        lambda s, a: Again(Turn(node="other") if _is_free(s) else STAY, wait=_asked(a), busy=True),
+    ),
+    Row(
+        FULL_QUEUE,
+        "an Execute",
+        "`ServiceBusy`",
+        _busy,
+        lambda s, a: Fail("busy"),
     ),
     Row(
         "429",
@@ -348,6 +392,9 @@ EACH_ANSWER = [
         for xml, not_reached in ((False, False), (True, False), (False, True))
         for node_answers in (None, *WHETHER)
     ),
+    *(Answer(status, server_busy="later") for status in (200, 400, 503)),
+    *(Answer(503, wait, may_be_lost=True) for wait in (None, 0.3)),
+    Answer(400, stray="n2", server_busy="later"),
     *(Answer(status, stray="n2") for status in (200, 404, 429, 303, 307)),
 ]
 
@@ -369,10 +416,13 @@ def situations() -> Iterator[Situation]:
                 or not (body or execute)
             ):
                 continue
-            yield Situation(
+            situation = Situation(
                 execute, body, route, pinned, strict, left, covered, direct, back, went_back,
                 other, leave,
             )  # fmt: skip
+            yield situation
+            yield replace(situation, given=True, patience_left=5.0 - left)
+            yield replace(situation, patience_left=5.0 - left)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,9 @@ from pavics_affinity.transport.wire import WireRequest, WireResponse
 URL = "http://proxy.example:8093/wps"
 NODES = ("n1", "n2")
 
+FOR_A_PLACE = 1.0
+"""Seconds for which an Execute waits for a place in a full queue."""
+
 SITES = ("plain", "strict", "bare", "outside")
 """A proxy that names the node that answered; a strict one; one without topology; out of scope."""
 HOLDS = ("free", "way", "pinned")
@@ -115,7 +118,9 @@ ANSWERS: dict[str, tuple[int, dict[str, str]]] = {
     "502, node reached": (502, {"X-Pavics-Connect": "0.001"}),
     "503": (503, {}),
     "503, node not reached": (503, {"X-Pavics-Connect": "-, -"}),
+    "503, in 0 s": (503, {"Retry-After": "0"}),
     "503, in 30 s": (503, {"Retry-After": "30"}),
+    "503, of a proxy that may have lost the node": (503, {"Retry-After": "0", "Server": "Varnish"}),
     "504": (504, {}),
     "301": (301, {"Location": "/new"}),
     "303": (303, {"Location": "/outputs/1.xml"}),
@@ -147,7 +152,7 @@ class ScriptedAdapter(AffinityAdapter):
     """Answers as a script says, and writes down what was sent."""
 
     def __init__(self, pin: Pin, record: Record, source: Source | None, deadline: float) -> None:
-        super().__init__(pin, record, deadline=deadline)
+        super().__init__(pin, record, deadline=deadline, patience=FOR_A_PLACE)
         self.source = source
         self.script: Iterator[str] = itertools.repeat("ok")
         self.trace: list[str] = []
@@ -316,6 +321,8 @@ def _about(message: str) -> str:
         ("not strict", "warned: left"),
         ("from now on", "said: direct"),
         ("asked again", "said: back"),
+        ("waits for one", "said: waits"),
+        ("Another node is asked", "said: passes"),
         ("files of workflow", "warned: lost"),
     ):
         if words in message:

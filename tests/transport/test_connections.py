@@ -249,7 +249,7 @@ def test_no_connection_outlives_the_workflow_whatever_error_is_kept(answer):
             server.describe = answer
             server.files = lambda seen: answer
             for _ in range(3):
-                with Workflow(deadline=0.1) as wf:
+                with Workflow(deadline=0.1, patience=0) as wf:
                     client = wf.wps(server.url())
                     for ask in (
                         lambda client=client: client.execute("step", []),

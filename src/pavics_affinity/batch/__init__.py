@@ -27,7 +27,7 @@ __all__ = ["ChainRun", "WorkflowResult", "WorkflowResults", "map_workflows"]
 _OPTIONS = frozenset({"route", "strict", "header", "timeout", "deadline"})
 
 PATIENCE = 3600.0
-"""Seconds to wait for a busy server, or for a site that does not answer."""
+"""Seconds to wait for a place in a full queue, or for a site that does not answer."""
 
 
 def map_workflows(
@@ -95,8 +95,8 @@ def map_workflows(
     key : callable, optional
         Returns the text by which the journal recognises an item. By default its JSON.
     patience : float or timedelta, default 3600 s
-        How long to ask a busy server again, and to wait for a site if none of its
-        nodes answers.
+        How long an Execute waits for a place in a full queue, and the batch for a site
+        if none of its nodes answers.
     progress : bool, optional
         Show a progress bar; by default in a notebook only.
     **options
@@ -140,7 +140,7 @@ def map_workflows(
     except ValueError as error:
         raise InvalidRequest(f"patience: {error}") from error
     sources = tuple(default_sources() if topology is None else sources_of(topology))
-    options["busy_patience"] = seconds
+    options["patience"] = seconds
     _check_options(sources, options)
     _check_travel(chain, executor)
     nodes = CandidateNodes(sources, services, direct=options.get("route") == "direct")

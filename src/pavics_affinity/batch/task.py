@@ -41,7 +41,7 @@ LOCKED_FOR = 15.0
 """Seconds to wait for the journal of an interrupted chain, which ends at its next request."""
 
 _LOST = (AffinityLost, BackendUnavailable, ExecuteOutcomeUnknown, StatusLost, UnknownNode)
-_RESUMED = ("topology", "timeout", "deadline", "busy_patience")
+_RESUMED = ("topology", "timeout", "deadline", "patience")
 
 _TOKEN = secrets.token_hex(8)
 _LOCK = threading.Lock()

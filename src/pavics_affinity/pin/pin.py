@@ -396,7 +396,14 @@ class Pin:
         return not (public.scheme == "https" and origin.scheme == "http")
 
     def situation(
-        self, url: str, target: Target, *, body_is_there: bool, seconds_left: float, went_back: bool
+        self,
+        url: str,
+        target: Target,
+        *,
+        body_is_there: bool,
+        seconds_left: float,
+        patience_left: float,
+        went_back: bool,
     ) -> Situation:
         """Describe for `policy.decide` where the workflow stands; nothing changes by it."""
         site = target.site
@@ -407,7 +414,9 @@ class Pin:
             pinned=False,
             strict=self.strict,
             seconds_left=seconds_left,
+            patience_left=patience_left,
             went_back=went_back,
+            given=self.given,
         )
         if site is None:
             return situation

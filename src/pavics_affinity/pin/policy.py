@@ -2,6 +2,7 @@
 
 Nothing here sends, waits, asks or changes anything. `weigh` says what the evidence in an answer
 means for the pin, `decide` what becomes of the request. ``docs/design/0007`` shows both as tables.
+One module, because the order of the rules counts: a change of one concerns those that follow.
 """
 
 from __future__ import annotations
@@ -92,6 +93,7 @@ Failure = Literal[
     "out of scope",
     "redirected",
     "affinity lost",
+    "busy",
 ]
 
 
@@ -111,6 +113,8 @@ class Situation:
     went_back: bool = False  # during this request
     other_node: bool = False  # not pinned, and another node may be tried
     may_leave: bool = False  # pinned and not strict, and there is another node
+    given: bool = False  # the user gave the machineid: files of before may be on its node
+    patience_left: float = 0.0  # seconds that an Execute still waits for a place in a full queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,8 @@ class Answer:
     renewed: bool | None = None  # after a 421, whether the topology has changed
     stray: str | None = None  # the node that answered, if it is the wrong one
     node_answers: bool | None = None  # other requests, after a gateway's answer to an Execute
+    may_be_lost: bool = False  # of a proxy that also says 503 for a backend that it lost
+    server_busy: str | None = None  # the service's own words for a full queue, as ServerBusy
 
 
 Outcome = Fault | Answer
@@ -171,6 +177,7 @@ class Again:
     turn: Turn = STAY
     wait: float | None = None
     went_back: bool = False
+    busy: bool = False  # the queue is full; a wait is for a place in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,13 +201,30 @@ Decision = Deliver | Again | Fail | Find
 def is_plain(answer: Answer, *, execute: bool) -> bool:
     """Tell whether an answer is for the caller in every situation."""
     redirected = execute and (answer.status in TURNED_INTO_GET or answer.leaves_scope)
-    return answer.status not in _SPECIAL and not redirected and answer.stray is None
+    refused = execute and is_busy(answer)
+    return not (answer.status in _SPECIAL or redirected or refused or answer.stray is not None)
+
+
+def is_busy(answer: Answer) -> bool:
+    """Tell whether an Execute was refused because there was no place for it, and did not run.
+
+    A WPS says ``ServerBusy`` if it is "too busy to accept and queue the request" (OGC 05-007r7,
+    exceptions of Execute). 429 refuses a request because there were too many (RFC 6585, 4). 503
+    says that the server cannot handle the request now, and with Retry-After that it may be sent
+    again then (RFC 9110, 15.6.4 and 10.2.3); a proxy says so of its own limits. A 503 without
+    Retry-After may come from a proxy that lost the node after the request was sent.
+    """
+    if answer.server_busy is not None or answer.status == TOO_MANY:
+        return True
+    return answer.status == 503 and answer.wait is not None and not answer.may_be_lost
 
 
 def nothing_ran(outcome: Outcome) -> bool:
     """Tell whether it is known that the request reached no service."""
     if isinstance(outcome, Fault):
         return outcome.not_sent
+    if is_busy(outcome):
+        return True
     return outcome.status in _REFUSED or outcome.leaves_scope or outcome.not_reached
 
 
@@ -263,8 +287,10 @@ def _after_answer(s: Situation, answer: Answer) -> Decision:
         return _after_stray(s)
     if answer.leaves_scope:
         return Fail("out of scope")
+    if s.execute and is_busy(answer):
+        return _at_full_queue(s, answer)
     if answer.status == TOO_MANY:
-        wait = AFTER_TOO_MANY if answer.wait is None else answer.wait
+        wait = _asked(answer)
         return Again(wait=wait) if s.body_is_there and s.seconds_left > wait else Deliver()
     if s.route == "outside":
         gone = answer.status in GATEWAY and not s.execute
@@ -313,9 +339,28 @@ def _execute_at_gateway(s: Situation, answer: Answer) -> Decision:
     return Fail("outcome unknown" if answer.node_answers else "node unavailable")
 
 
+def _at_full_queue(s: Situation, answer: Answer) -> Decision:
+    """Take another node while no file is on this one; else wait for a place in the queue."""
+    if not s.body_is_there:
+        return Fail("busy")
+    free = not (s.pinned or s.given)
+    if free and s.other_node:
+        return Again(Turn(node="other"), busy=True)
+    wait = _asked(answer)
+    if s.patience_left <= wait:
+        return Fail("busy")
+    return Again(_none_left(s) if free else STAY, wait, busy=True)
+
+
+def _asked(answer: Answer) -> float:
+    """Return the seconds to wait that an answer asks for, or that its status makes usual."""
+    usual = AFTER_TOO_MANY if answer.status == TOO_MANY else 0.0
+    return usual if answer.wait is None else max(0.0, answer.wait)
+
+
 def _wait(s: Situation, answer: Answer, turn: Turn = STAY) -> Again | None:
     """Wait as long as the answer asks, if there is time for that."""
-    wait = max(0.0, answer.wait or 0.0)
+    wait = _asked(answer)
     return Again(turn, wait) if s.seconds_left > wait else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +18,10 @@ class Call:
     operation: str = ""  # what they are for, as "Execute download"
     step: Step | None = None  # reports what becomes of the Execute
     deadline: float | None = None  # seconds for which each is repeated at most
+    # Reads the answer to an Execute; returns the service's words if it says that its queue is full.
+    refusal: Callable[[Any], str | None] | None = None
+    # Shows that an Execute waits for a place in a queue: for how many seconds by now, and where.
+    waiting: Callable[[float, str], None] | None = None
 
 
 _CALL: ContextVar[Call] = ContextVar("pavics_affinity_call", default=Call())  # noqa: B039  # it is frozen

@@ -247,9 +247,10 @@ class Record(ShownAsCard):
             )
 
     def note(self, message: str) -> None:
-        """Keep a remark that concerns the workflow rather than one request."""
+        """Keep a remark that concerns the workflow rather than one request, and log it."""
         with self._lock:
             self._notes.append(message)
+        LOGGER.info("%s", message)
 
     @property
     def notes(self) -> list[str]:

@@ -108,16 +108,16 @@ class Step:
     def sending(self, node: str | None, machineid: str) -> None:
         """Note that the request leaves now; what this raises keeps it from leaving."""
         self.state, self.node, self.machineid = "sending", node, machineid
-        self.started = self.started or time.time()
+        self.started, self.ended, self.message = self.started or time.time(), None, ""
         try:
             self._event("sending")
         except BaseException:
             self.state = "not sent"
             raise
 
-    def not_sent(self) -> None:
-        """Note that no server can have seen the request."""
-        self.state, self.ended = "not sent", time.time()
+    def not_sent(self, why: str = "") -> None:
+        """Note that no server can have seen the request, or that it was too busy to take it."""
+        self.state, self.ended, self.message = "not sent", time.time(), without_login(why)
         if self.started:
             self._event("not sent")
 

@@ -3,11 +3,12 @@
 from .adapter import AffinityAdapter
 from .ambient import ambient_session, use_session
 from .session import DEFAULT_EMBED_LIMIT, AffinitySession
-from .times import DEFAULT_DEADLINE, Seconds
+from .times import DEFAULT_DEADLINE, DEFAULT_PATIENCE, Seconds
 
 __all__ = [
     "DEFAULT_DEADLINE",
     "DEFAULT_EMBED_LIMIT",
+    "DEFAULT_PATIENCE",
     "AffinityAdapter",
     "AffinitySession",
     "Seconds",

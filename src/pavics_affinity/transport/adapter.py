@@ -17,7 +17,7 @@ from .connections import Pools
 from .credentials import Origins
 from .exchange import Exchange
 from .outgoing import Options
-from .times import DEFAULT_DEADLINE, Timeout
+from .times import DEFAULT_DEADLINE, DEFAULT_PATIENCE, Timeout
 from .wire import WireRequest, WireResponse
 
 
@@ -74,7 +74,8 @@ class AffinityAdapter(BaseAdapter):
     behave as if there were no routing, and no redirect carries the id away.
 
     Without a time-out a request gets 10 s to connect, and 60 s of silence, an hour after an
-    Execute. The deadline is for how long a request that may be repeated is repeated.
+    Execute. The deadline is for how long a request that may be repeated is repeated, the patience
+    for how long an Execute waits for a place in a full queue.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class AffinityAdapter(BaseAdapter):
         *,
         timeout: Timeout = None,
         deadline: float = DEFAULT_DEADLINE,
+        patience: float = DEFAULT_PATIENCE,
     ) -> None:
         super().__init__()
         self.pin = pin
@@ -91,6 +93,7 @@ class AffinityAdapter(BaseAdapter):
         self.origins = Origins()
         self.timeout = timeout
         self.deadline = deadline
+        self.patience = patience
         self.closed = False
         self._lock = threading.Lock()
         self._pool = WireAdapter()

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, Protocol
 import requests
 import urllib3
 
-from ..errors import AffinityError
+from ..errors import AffinityError, ServiceBusy
 from ..markup import without_login
 from ..pin import Pin, Target
 from ..pin.policy import (
@@ -35,6 +35,7 @@ from ..pin.policy import (
     Outcome,
     Turn,
     decide,
+    is_busy,
     is_plain,
     nothing_ran,
 )
@@ -44,7 +45,7 @@ from ..record.steps import Step, digest_of
 from ..topology.urls import origin_of
 from . import faults
 from .credentials import Origins
-from .messages import Attempts, error_for, what_happened
+from .messages import Attempts, error_for, full_queue, what_happened
 from .outgoing import Options, Outgoing, harmless, outgoing
 from .times import (
     CONNECT_TIMEOUT,
@@ -62,6 +63,10 @@ _ASK_TO_WAIT = frozenset({TOO_MANY, 503})
 _LEAST_TIMEOUT = 0.05
 """Seconds that a question is given at least, even if less of the deadline is left."""
 
+_LOST_BACKEND = "Varnish"
+"""As ``Server``: it answers 503 with Retry-After for a backend that broke off, too."""
+
+_LOGIN_FIRST = frozenset({401, 407})
 _MOST_OF_A_REDIRECT = 65_536
 """Bytes: requests reads the body of each redirect that it follows, to its end."""
 
@@ -74,6 +79,7 @@ class Sender(Protocol):
     origins: Origins
     timeout: Timeout
     deadline: float
+    patience: float
 
     def check_open(self, url: str | None) -> None:
         """Raise `WorkflowClosed` if the workflow has ended."""
@@ -101,6 +107,7 @@ class Exchange:
         self.step = self._step() if self.execute else None
         self.timeout = self._timeout(timeout)
         self.patience = Patience(current_deadline(adapter.deadline))
+        self.for_a_place: Patience | None = None  # since an Execute was refused for a full queue
         self.attempts = 0
         self.went_back = False
         self.target: Target | None = None
@@ -149,18 +156,25 @@ class Exchange:
         if isinstance(decision, Again):
             self._drop_response()
             self.went_back |= decision.went_back
-            if decision.wait is not None:
+            if decision.busy:
+                self._at_full_queue(decision, outcome, target)
+            elif decision.wait is not None:
                 self.patience.wait(decision.wait)
 
     def _decide(self, target: Target, outcome: Outcome) -> Decision:
         if isinstance(outcome, Answer) and is_plain(outcome, execute=self.execute):
             return Deliver()
+        if self.execute and isinstance(outcome, Answer) and is_busy(outcome):
+            self.for_a_place = self.for_a_place or Patience.for_a_place(
+                current_deadline(self.adapter.patience)
+            )
         situation = self.pin.situation(
             self.url,
             target,
             # A body that is read piece by piece is gone after it was sent once.
             body_is_there=self.request.body is None or isinstance(self.request.body, str | bytes),
             seconds_left=self.patience.left,
+            patience_left=0.0 if self.for_a_place is None else self.for_a_place.left,
             went_back=self.went_back,
         )
         return decide(situation, outcome)
@@ -175,9 +189,10 @@ class Exchange:
             else:
                 outcome = self._answer(response, target)
             if self.step is not None and nothing_ran(outcome):
-                self.step.not_sent()
+                self.step.not_sent(what_happened(outcome))
             if isinstance(outcome, Answer):
                 outcome = replace(outcome, stray=self._check_evidence(response, target))
+                outcome = self._look_for_refusal(response, outcome)
         if isinstance(outcome, Answer) and outcome.stray is None:
             outcome = self._read(response, outcome)
         return outcome
@@ -216,6 +231,21 @@ class Exchange:
             self.proved = named is not None
             self.node = named or self.node
 
+    def _look_for_refusal(self, response: WireResponse, answer: Answer) -> Answer:
+        """Have the client read the answer to its Execute, while the node may still change."""
+        refusal = current_call().refusal
+        if self.step is None or refusal is None or not self.step.ran or answer.stray is not None:
+            return answer
+        unread = response.is_redirect or answer.status in _LOGIN_FIRST
+        if unread or (answer.status in GATEWAY and not answer.xml):
+            return answer
+        words = refusal(response)
+        if words is None:
+            return answer
+        answer = replace(answer, server_busy=words)
+        self.step.not_sent(what_happened(answer))
+        return answer
+
     def _read(self, response: WireResponse, answer: Answer) -> Outcome:
         """Read the answer, unless it is streamed, while a fault can still be told from one."""
         if response.is_redirect:
@@ -240,6 +270,7 @@ class Exchange:
             wait=retry_after(headers) if status in _ASK_TO_WAIT else None,
             xml="xml" in headers.get("Content-Type", ""),
             not_reached=status in GATEWAY and _is_not_reached(headers, target),
+            may_be_lost=_LOST_BACKEND in headers.get("Server", ""),
             location=location,
             leaves_scope=leaves,
         )
@@ -318,8 +349,12 @@ class Exchange:
     def _fail(self, failure: Failure, outcome: Outcome, target: Target) -> NoReturn:
         if isinstance(outcome, Answer) and failure == "affinity lost":
             self._astray(outcome, target)
+        cause = outcome.cause if isinstance(outcome, Fault) else None
+        raise error_for(failure, outcome, self._tried(target)) from cause
+
+    def _tried(self, target: Target) -> Attempts:
         read = self.timeout[1] if isinstance(self.timeout, tuple) else self.timeout
-        attempts = Attempts(
+        return Attempts(
             machineid=self.pin.machineid,
             url=self.url,
             target=target,
@@ -329,8 +364,22 @@ class Exchange:
             read_timeout=float(read or 0),
             ran=None if self.step is None else self.step.ran,
         )
-        cause = outcome.cause if isinstance(outcome, Fault) else None
-        raise error_for(failure, outcome, attempts) from cause
+
+    def _at_full_queue(self, again: Again, outcome: Outcome, target: Target) -> None:
+        """Say that an Execute is sent again; before, wait for a place in the queue if need be."""
+        words = full_queue(outcome, self._tried(target))
+        waits = again.wait is not None
+        note = f"{words}. " + ("The Execute waits for one" if waits else "Another node is asked")
+        if note not in self.adapter.record.notes:
+            self.adapter.record.note(note)
+        queue, show = self.for_a_place, current_call().waiting
+        if queue is None or again.wait is None:
+            return
+        if show is not None:
+            show(queue.seconds, words)
+        before = queue.seconds
+        queue.wait(again.wait)
+        self.patience.put_off(queue.seconds - before)
 
     def _drop_response(self) -> None:
         response, self.response = self.response, None
@@ -353,7 +402,9 @@ class Exchange:
         )
 
     def _step_broke_off(self, error: BaseException) -> None:
-        if self.step is not None and self.step.state == "sending":
+        if self.step is not None and isinstance(error, ServiceBusy):
+            self.step.refused(error, ran=False)
+        elif self.step is not None and self.step.state == "sending":
             if self.attempts:
                 self.step.unknown(error)
             else:
@@ -400,7 +451,7 @@ class Exchange:
         return site.known if site.node == self.node else "predicted"
 
     def _length(self, response: WireResponse) -> int | None:
-        if not self.options.stream:
+        if not self.options.stream or response.raw.closed:
             return response.came
         stated = response.headers.get("Content-Length", "")
         return int(stated) if stated.isdecimal() and len(stated) < 20 else None

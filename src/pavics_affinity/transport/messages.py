@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import (
+    AffinityError,
     BackendUnavailable,
     ExecuteOutcomeUnknown,
     ExecuteRedirected,
     NoAnswer,
     OutOfScope,
+    ServiceBusy,
     ServiceUnreachable,
-    TransportError,
 )
 from ..pin import Target
 from ..pin.policy import MISDIRECTED, SEE_OTHER, Answer, Failure, Fault, Outcome
@@ -49,12 +50,15 @@ class Attempts:
         return f"node {self.target.node!r}{at}"
 
 
-def error_for(failure: Failure, outcome: Outcome, attempts: Attempts) -> TransportError:
+def error_for(failure: Failure, outcome: Outcome, attempts: Attempts) -> AffinityError:
     """Return the error that `policy.decide` asks for."""
     kind, write = _ERRORS[failure]
     details: dict[str, Any] = {}
     if isinstance(outcome, Answer) and kind is ExecuteRedirected:
         details["location"] = outcome.location
+    if isinstance(outcome, Answer) and kind is ServiceBusy:
+        details["retry_after"] = outcome.wait
+        details["code"] = None if outcome.server_busy is None else "ServerBusy"
     return kind(
         write(outcome, attempts),
         machineid=attempts.machineid,
@@ -78,6 +82,8 @@ def what_happened(outcome: Outcome) -> str:
             f"the proxy answered the Execute with {outcome.status}; it is not known whether it "
             "ran before, and it was not sent again"
         )
+    if outcome.server_busy is not None:
+        return f"the service says {outcome.server_busy[:200]!r}"
     asks = "" if outcome.wait is None else f" and asks to wait {outcome.wait:.0f} s (Retry-After)"
     return f"the proxy answered {outcome.status}{asks}"
 
@@ -145,6 +151,23 @@ def _left_scope(outcome: Answer, a: Attempts) -> str:
     )
 
 
+def full_queue(outcome: Outcome, a: Attempts) -> str:
+    """Say that an Execute was refused for a full queue."""
+    return f"{a.place} has no place for the Execute: {what_happened(outcome)}"
+
+
+def _busy(outcome: Outcome, a: Attempts) -> str:
+    why = (
+        f"The files of workflow {a.machineid!r} are on that node, so no other one was asked. "
+        if a.pinned
+        else ""
+    )
+    return (
+        f"{full_queue(outcome, a)}, {a.tried}. Nothing was executed. {why}Send it again later, or "
+        "wait longer: Workflow(patience=...)"
+    )
+
+
 def _redirected(outcome: Answer, a: Attempts) -> str:
     ran = (
         "303 says that it ran, and that the location is that of its result (RFC 9110, 15.4.4). "
@@ -159,11 +182,12 @@ def _redirected(outcome: Answer, a: Attempts) -> str:
     )
 
 
-_ERRORS: dict[Failure, tuple[type[TransportError], Callable[[Any, Attempts], str]]] = {
+_ERRORS: dict[Failure, tuple[type[AffinityError], Callable[[Any, Attempts], str]]] = {
     "outcome unknown": (ExecuteOutcomeUnknown, _outcome_unknown),
     "no answer": (NoAnswer, _no_answer),
     "service unreachable": (ServiceUnreachable, _unreachable),
     "node unavailable": (BackendUnavailable, _unavailable),
     "out of scope": (OutOfScope, _left_scope),
     "redirected": (ExecuteRedirected, _redirected),
+    "busy": (ServiceBusy, _busy),
 }

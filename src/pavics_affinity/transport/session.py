@@ -43,7 +43,16 @@ from .credentials import (
     withhold_cookies,
 )
 from .environment import environment_proxies, netrc_login
-from .times import DEFAULT_DEADLINE, Seconds, Timeout, as_timeout, deadline, in_seconds
+from .times import (
+    DEFAULT_DEADLINE,
+    DEFAULT_PATIENCE,
+    Seconds,
+    Timeout,
+    as_patience,
+    as_timeout,
+    deadline,
+    in_seconds,
+)
 from .wire import shown
 
 T = TypeVar("T")
@@ -71,8 +80,8 @@ class AffinitySession(requests.Session):
         For how long a request that may be repeated is repeated.
     embed_limit : int, default 7,000,000
         Bytes of an output that may be embedded in a request.
-    busy_patience : float
-        Seconds for which an Execute that a busy server refuses is sent again.
+    patience : float or timedelta, default 5 minutes
+        For how long an Execute waits for a place in a full queue.
     """
 
     def __init__(
@@ -83,7 +92,7 @@ class AffinitySession(requests.Session):
         timeout: Timeout = None,
         deadline: Seconds = DEFAULT_DEADLINE,
         embed_limit: int = DEFAULT_EMBED_LIMIT,
-        busy_patience: float = 0.0,
+        patience: Seconds = DEFAULT_PATIENCE,
     ) -> None:
         super().__init__()
         self.cookies.set_policy(CookiePolicy())
@@ -92,6 +101,7 @@ class AffinitySession(requests.Session):
             Record() if record is None else record,
             timeout=as_timeout(timeout),
             deadline=in_seconds(deadline),
+            patience=as_patience(patience),
         )
         for adapter in self.adapters.values():
             adapter.close()
@@ -102,7 +112,6 @@ class AffinitySession(requests.Session):
         self.embed_limit = _checked_limit(embed_limit)
         #: The smallest request with embedded content that a service has refused, by its URL.
         self.refused_sizes: dict[str, int] = {}
-        self.busy_patience = busy_patience
         #: Weak reference to the `Workflow` on this session, while there is one.
         self.workflow: Callable[[], Any] | None = None
         #: Undone when the session is closed: temporary files, above all.
@@ -438,7 +447,7 @@ class AffinitySession(requests.Session):
             "timeout": self.affinity.timeout,
             "deadline": self.affinity.deadline,
             "embed_limit": self.embed_limit,
-            "busy_patience": self.busy_patience,
+            "patience": self.affinity.patience,
         }
         return _rebuild, (self.pin.state(), options)
 

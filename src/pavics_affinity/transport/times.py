@@ -30,8 +30,9 @@ EXECUTE_TIMEOUT = 3600.0
 DEFAULT_DEADLINE = 10.0
 """Seconds for which a request that may be repeated is repeated."""
 
-_FIRST_WAIT = 0.05
-_LONGEST_WAIT = 1.0
+DEFAULT_PATIENCE = 300.0
+"""Seconds for which an Execute waits for a place in a full queue."""
+
 _DIGITS = re.compile(r"\d+", re.ASCII)
 
 
@@ -43,6 +44,18 @@ def in_seconds(value: Seconds) -> float:
             f"{quoted(value)} is not a duration: expected seconds above 0, or a timedelta"
         )
     return float(min(seconds, threading.TIMEOUT_MAX))  # sockets take no more
+
+
+def as_patience(value: Seconds) -> float:
+    """Return a duration in seconds; raise `InvalidRequest` unless it is one of 0 or more."""
+    if not isinstance(value, bool) and value in (0, timedelta(0)):
+        return 0.0
+    try:
+        return in_seconds(value)
+    except InvalidRequest:
+        raise InvalidRequest(
+            f"patience is {quoted(value)}: expected seconds, 0 or more, or a timedelta"
+        ) from None
 
 
 def as_timeout(value: Timeout) -> tuple[float | None, float | None] | float | None:
@@ -70,21 +83,29 @@ def current_deadline(usual: float) -> float:
 class Patience:
     """How long a request is repeated, and how long it waits in between.
 
-    The n-th wait is ``min(1, 0.05 * 2**n)`` seconds, times a random factor of
-    0.5 to 1, so that clients whose server comes back do not all ask at once.
+    The n-th wait is ``min(longest, first * growth**n)`` seconds, n from 0, times a random factor
+    of 0.5 to 1, so that clients whose server comes back do not all ask at once.
     """
 
     def __init__(
         self,
         deadline: float,
         *,
+        first: float = 0.05,
+        growth: float = 2.0,
+        longest: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._clock, self._sleep = clock, sleep
         self.begun = clock()
         self._end = self.begun + deadline
-        self._waits = 0
+        self._next, self._growth, self._longest = first, growth, longest
+
+    @classmethod
+    def for_a_place(cls, patience: float) -> Patience:
+        """Return the patience for a full queue, which empties more slowly than a node restarts."""
+        return cls(patience, first=0.25, growth=1.5, longest=10.0)
 
     @property
     def seconds(self) -> float:
@@ -96,6 +117,10 @@ class Patience:
         """Seconds until the end, below 0 after it."""
         return self._end - self._clock()
 
+    def put_off(self, seconds: float) -> None:
+        """Move the end: the time that something else has taken does not count."""
+        self._end += seconds
+
     def wait(self, least: float = 0.0) -> bool:
         """Wait before the next attempt, at least as many seconds as the server asks.
 
@@ -104,8 +129,8 @@ class Patience:
         left = self.left
         if left <= max(0.0, least):
             return False
-        pause = min(_LONGEST_WAIT, _FIRST_WAIT * 2**self._waits) * random.uniform(0.5, 1)  # noqa: S311  # spreads load only
-        self._waits += 1
+        pause = min(self._longest, self._next) * random.uniform(0.5, 1)  # noqa: S311  # spreads load only
+        self._next = min(self._longest, self._next * self._growth)
         self._sleep(max(least, min(left, pause)))
         return True
 

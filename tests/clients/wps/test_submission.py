@@ -66,7 +66,6 @@ def test_a_page_without_a_stated_length_is_still_not_a_service(server):
 def test_only_what_a_busy_server_refused_is_sent_again(server, code, sent, state):
     refusal = [head("Content-Type: text/xml"), wpsdocs.report("not now", code=code)]
     with Workflow() as wf:
-        wf.session.busy_patience = 30.0
         answering(server, refusal)
         client = wf.wps(server.url())
         client.description("step")
@@ -84,7 +83,7 @@ def test_only_what_a_busy_server_refused_is_sent_again(server, code, sent, state
 
 def test_what_is_too_large_is_not_sent_again_to_a_server_that_may_be_busy(server):
     answering(server, [head(status="413 Request Entity Too Large"), b"<html>too large</html>"])
-    with Workflow(busy_patience=2.0) as wf:
+    with Workflow() as wf:
         client = wf.wps(server.url())
         with pytest.raises(ServiceError, match="413"):
             client.execute("step", [], mode=SYNC)

@@ -18,6 +18,7 @@ from owslib.util import ServiceException
 from owslib.wps import ASYNC, WPS_DEFAULT_VERSION
 
 from ...errors import MissingExtra
+from ...record import calling
 from ..http import xml
 from ..http.answers import given
 from ..http.execute import before_sending
@@ -58,7 +59,9 @@ class _BirdyService(WebProcessingService):
         """
         if self.progress is None:
             return super().execute(*args, **options)
-        execution = super().execute(*args, **options | {"mode": ASYNC})
+        say = self.progress.info
+        with calling(waiting=lambda seconds, words: say("%s; waits for %.0f s", words, seconds)):
+            execution = super().execute(*args, **options | {"mode": ASYNC})
         if is_notebook():
             monitor(execution, sleep=0.2)
         else:

@@ -128,6 +128,12 @@ class Answer:
         return self.status < 400 and self.start is not None and xml.is_wps(self.start, *names)
 
     @property
+    def server_busy(self) -> str | None:
+        """The words of a WPS that was too busy to take an Execute; None if it does not say so."""
+        said = None if self.root is None else xml.exception_of(self.root)
+        return said.text if said is not None and said.code == "ServerBusy" else None
+
+    @property
     def is_wps_2(self) -> bool:
         """Whether it is a document of WPS 2.0."""
         return self.status < 400 and self.root is not None and xml.is_wps_2(self.root)

@@ -15,13 +15,15 @@ from ...errors import (
     ServiceError,
     say_also,
 )
-from ...record import Step, following, operation
+from ...record import Step, calling, current_call, following
+from ..progress import bar
 from .answers import Answer, BodyBroken, read
 
 if TYPE_CHECKING:
+    import requests
+
     from ...transport import AffinitySession
 
-_BUSY = "ServerBusy"
 _NOT_AGAIN = (
     "It was not sent again. Look at the service's jobs, or run the chain again if running it "
     "twice does no harm"
@@ -51,8 +53,8 @@ def noting(step: Step) -> Iterator[None]:
         elif size_limit(error) is not None:
             step.refused(error, ran=False)
         elif isinstance(error, ExecutionFailed) or code is not None:
-            step.refused(error, ran=code != _BUSY)
-        else:
+            step.refused(error, ran=True)
+        elif step.state != "unknown":
             step.unknown(error)
         raise
     except ExecuteOutcomeUnknown as error:
@@ -84,24 +86,37 @@ def send_once(
     is_xml: bool = False,
     **options: Any,
 ) -> Answer:
-    """Send a request that must not be repeated, and read its answer.
+    """Send a request that must not be repeated once it may have run, and read its answer.
 
     If the answer should be XML, one without a stated length is whole only if it is a document.
     """
-    with operation(doing):
-        response = session.request(method, url, stream=True, **options)
-    try:
-        answer = read(response, url=url)
-        if is_xml and answer.may_be_cut:
-            raise BodyBroken("its length is not stated, and it is not a whole document")
-    except BodyBroken as error:
-        raise ExecuteOutcomeUnknown(
-            f"the answer to {doing} broke off ({error}): the service received the request, and "
-            f"may have run the process. {_NOT_AGAIN}",
-            about=session,
-            url=url,
-        ) from error
-    return answer
+    last: list[Answer] = []  # the answer that was read last; of redirects, too
+
+    def read_whole(response: requests.Response) -> Answer:
+        try:
+            answer = read(response, url=url)
+            if is_xml and answer.may_be_cut:
+                raise BodyBroken("its length is not stated, and it is not a whole document")
+        except BodyBroken as error:
+            raise ExecuteOutcomeUnknown(
+                f"the answer to {doing} broke off ({error}): the service received the request, "
+                f"and may have run the process. {_NOT_AGAIN}",
+                about=session,
+                url=url,
+            ) from error
+        return answer
+
+    def refusal(response: requests.Response) -> str | None:
+        last[:] = [read_whole(response)]
+        return last[0].server_busy
+
+    patience = session.affinity.patience
+    with bar(None, total=round(patience), desc=doing, unit="s") as move:
+        shows = {"refusal": refusal if is_xml else None, "waiting": current_call().waiting or move}
+        with calling(operation=doing, **shows):
+            response = session.request(method, url, stream=True, **options)
+    known = last[0] if last and last[0].response is response else None
+    return read_whole(response) if known is None else known
 
 
 def lost(session: AffinitySession, step: Step) -> ExecuteOutcomeUnknown:

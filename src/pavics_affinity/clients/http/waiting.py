@@ -14,7 +14,6 @@ yet". A document that is missing gets a few seconds, too.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -56,16 +55,6 @@ LEAST_TIMEOUT = 1.0
 def pause(age: float) -> float:
     """Return how long to wait before an execution of this age is asked about again."""
     return min(max(SHORTEST, min(1.5 * (age - 0.3), SHORT), 0.045 * age), LONGEST)
-
-
-def busy_pause(attempt: int) -> float:
-    """Return how long to wait before a busy server receives an Execute again; from attempt 0.
-
-    It is ``min(0.25 * 1.5**attempt, 10)`` seconds, times a random factor of 0.5 to 1, so
-    that clients do not all come back at once.
-    """
-    whole = min(0.25 * 1.5 ** min(attempt, 20), LONGEST)
-    return whole * random.uniform(0.5, 1)  # noqa: S311  # spreads load only
 
 
 def seconds(value: float | timedelta | None, name: str = "timeout") -> float | None:

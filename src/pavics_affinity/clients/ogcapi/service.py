@@ -234,6 +234,9 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
             earlier step, from the right node. Nothing was executed.
         ExecutionFailed
             The service refuses, or the process failed.
+        ServiceBusy
+            The service had no place in its queue, for as long as the workflow's
+            `patience` lasted. Nothing was executed.
         ExecuteOutcomeUnknown
             It was sent, and no whole answer came. It is not sent again.
         """

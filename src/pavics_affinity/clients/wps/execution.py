@@ -247,6 +247,8 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
             The document is not XML.
         ExecutionFailed
             The service refuses it, or the process failed; where OWSLib raises.
+        ServiceBusy
+            The service had no place in its queue. Nothing was executed.
         ExecuteOutcomeUnknown
             It was sent and no whole answer came. It is not sent again.
         NotAService

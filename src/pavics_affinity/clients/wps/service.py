@@ -271,6 +271,9 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
             earlier step, from the right node. Nothing was executed.
         ExecutionFailed
             The service answered with an exception where OWSLib raises, too.
+        ServiceBusy
+            The service had no place in its queue, for as long as the workflow's
+            `patience` lasted. Nothing was executed.
         ExecuteOutcomeUnknown
             It was sent, and no whole answer came. It is not sent again.
         """
