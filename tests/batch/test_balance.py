@@ -10,14 +10,19 @@ from itertools import pairwise
 import pytest
 
 from pavics_affinity import Backend, Node, Service, Topology, map_workflows
-from pavics_affinity.errors import TopologyError, UnknownService
-from support import chains
+from pavics_affinity.errors import ServiceBusy, TopologyError, UnknownService
+from support import chains, wpsdocs
+from support.scriptedwps import ScriptedWPS
 
 WEIGHTS = {"node1": 1, "node2": 2, "node3": 5}
 SITE = Topology(
     nodes=[Node(name, f"127.0.0.1{n}", weight) for n, (name, weight) in enumerate(WEIGHTS.items())],
     services=[Service("fp", url="http://127.0.0.10:58093/wps", port=8093)],
 )
+
+
+def step(wf, item, *, url):
+    return wf.wps(url).execute("step", [])
 
 
 def where(wf, item):
@@ -126,3 +131,18 @@ def test_a_busy_server_is_waited_out(make_cluster):
     assert all(result.value["nodes"] == [result.node] for result in results)
     refused = [step for step in cluster.requests() if step.operation == "Execute"]
     assert len(refused) > 15
+
+
+def test_a_chain_that_finds_no_place_within_the_patience_is_service_busy():
+    with ScriptedWPS() as server:
+        server.execute = lambda seen: server.xml(wpsdocs.report("later", code="ServerBusy"), 400)
+        backends = (Backend("n1", address=f"127.0.0.1:{server.port}"),)
+        service = Service("malleefowl", url="http://proxy.example/wps", backends=backends)
+        site = Topology(nodes=[Node("n1")], services=[service])
+        chain = partial(step, url="http://proxy.example/wps")
+        options = {"route": "direct", "patience": 0.5, "on_error": "return"}
+        results = list(map_workflows(chain, range(2), topology=site, **options))
+    for result in results:
+        assert isinstance(result.error, ServiceBusy)
+        assert "Nothing was executed" in str(result.error)
+    assert len(server.asked("Execute")) > 2
