@@ -137,6 +137,19 @@ def test_a_client_reads_what_the_operator_wrote_without_the_addresses():
     assert read.covering("http://proxy.example:58091/any").service.name == "malleefowl"
 
 
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_client_learns_that_outputs_name_their_node(direct):
+    outputs = Outputs(f"http://{HOST}:58093/outputs/{{node}}", "/backend-outputs")
+    pigeon = replace(TOPOLOGY.services[0], outputs=outputs)
+    told = document(replace(TOPOLOGY.with_services([pigeon]), direct=direct))
+    read = topology_of(told, f"http://{HOST}:58093/wps", addresses=direct)
+    url = f"http://{HOST}:58093/outputs/node2/a.nc"
+    assert read.node_of_url(url) == "node2"
+    assert read.covering(url).is_output
+    own = "http://10.0.0.2:8093/backend-outputs/a.nc" if direct else None
+    assert read.to_node(url, "node2") == own
+
+
 def test_addresses_are_read_only_if_the_caller_asks_for_them():
     told = document(replace(TOPOLOGY, direct=True))
     url = f"http://{HOST}:58093/wps"

@@ -34,6 +34,13 @@ class Plant:
 
 _PIN = (
     Plant(
+        "pin: a document may name a node that the site does not have",
+        "pin/evidence.py",
+        "if not site.knows(node):",
+        "if False:",
+        ("pin/test_pin.py::test_a_name_that_is_no_nodes_is_an_error_that_lists_the_nodes",),
+    ),
+    Plant(
         "pin: evidence is not checked",
         "pin/evidence.py",
         "name = site.topology.evidence\n",
@@ -355,7 +362,7 @@ _CLIENTS = (
     Plant(
         "references: a URL of the workflow's own leaves through a plain proxy",
         "clients/references.py",
-        "if not pin.is_local(url):",
+        "if pin.node_of_url(url) is None and not pin.is_local(url):",
         "if True:",
         (
             "clients/test_own_urls.py::test_no_url_of_a_service_leaves_through_a_plain_proxy[wps-sync-list]",

@@ -30,6 +30,10 @@ RAVEN = Service("Raven_2", port=8094, listen=80, publish=58094, method="hash con
 SITES = {
     "no addresses": Topology(NODES, [FINCH, RAVEN], site="a 'site' of $5 é", header="X-Id"),
     "addresses": Topology(NODES, [FINCH, RAVEN], direct=True, evidence="X-Who"),
+    "outputs by node": Topology(
+        NODES,
+        [replace(FINCH, outputs=Outputs("http://proxy.example:58093/outputs/{node}", "/out"))],
+    ),
     "one of each": Topology(NODES[:1], [RAVEN]),
 }
 
