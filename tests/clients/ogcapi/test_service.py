@@ -338,6 +338,7 @@ def test_a_result_that_is_not_a_web_url_is_not_asked_for(api, client, href):
         client.execute("step", {}).output("out")
 
 
+@pytest.mark.filterwarnings("ignore:.* belongs to no known service")
 def test_a_job_elsewhere_receives_neither_id_nor_credentials(api, wf):
     with Server("127.0.0.2") as other:
         other.answer = lambda seen: ScriptedAPI.json({"status": "successful"})
