@@ -13,7 +13,7 @@ from ..errors import AffinityError
 from ..proxy.accesslog import AccessLog, Row, prometheus_text, read_access_log
 from ..proxy.write import write_whole
 from ..topology import Topology
-from .shared import json_option, wrap
+from .shared import existing_file, json_option, wrap
 
 
 def _existing(_: click.Context, __: click.Parameter, paths: Sequence[str]) -> Sequence[str]:
@@ -28,6 +28,7 @@ def _existing(_: click.Context, __: click.Parameter, paths: Sequence[str]) -> Se
 @click.option(
     "--topology",
     metavar="FILE",
+    callback=existing_file,
     help="Also show the nodes and services of a topology file that have no requests.",
 )
 @click.option(
