@@ -534,9 +534,9 @@ class Workflow(ShownAsCard):
         return _unpickle, (self.session,)
 
     def __repr__(self) -> str:
-        known = f"{self.node!r} ({self.node_known})" if self.node else "unknown"
+        on = f" on node {self.node!r} ({self.node_known})" if self.node else ", node not known"
         closed = ", closed" if self.closed else ""
-        return f"<Workflow {self.machineid!r} on node {known}{closed}>"
+        return f"<Workflow {self.machineid!r}{on}{closed}>"
 
 
 def _unpickle(session: AffinitySession) -> Workflow:

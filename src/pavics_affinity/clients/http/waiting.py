@@ -14,9 +14,10 @@ yet". A document that is missing gets a few seconds, too.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -152,11 +153,21 @@ class State(NamedTuple):
     ended: bool
 
 
+def where(session: AffinitySession) -> str:
+    """Return the session's node for a message, and whether only the topology names it."""
+    if session.node is None:
+        return ""
+    predicted = " (predicted by the topology, not proved)"
+    return f" on node {session.node!r}{predicted * (session.node_known != 'proved')}"
+
+
 class Followed(ShownAsCard, StaysHere):
     """What was executed: it is asked about, and waited for. Base of executions and jobs."""
 
     session: AffinitySession
     timeout: Any
+    #: The method of `Workflow` that makes its client.
+    _client: ClassVar[str] = "wps"
     #: Sent with each question.
     _status_headers: ClassVar[Mapping[str, str] | None] = None
 
@@ -247,13 +258,13 @@ class Followed(ShownAsCard, StaysHere):
         return self._judge(answer)
 
     def _status_lost(self, url: str, trouble: Trouble, attempts: int, waited: float) -> StatusLost:
-        node = f" ({self.session.node!r})" if self.session.node else ""
+        node = where(self.session).replace(" on node ", ", ", 1)
         state = "is gone" if trouble.gone else "cannot be read"
         return StatusLost(
             f"the status document of {self._name} {state}: {url} gave {trouble.what}, "
             f"{attempts} times in {waited:.1f} s. It is only on the node that runs the "
-            f"process{node}: that node may be down, or another one may have answered. Run the "
-            "chain again if it does not come back",
+            f"process{node}: that node may be down, or another one may have "
+            "answered. Run the chain again if it does not come back",
             attempts=attempts,
             about=self.session,
             url=url,
@@ -264,7 +275,10 @@ class Followed(ShownAsCard, StaysHere):
         limit = seconds(timeout)
         if self._state.ended:
             return
-        with bar(progress, total=100, desc=self._name, unit="%") as move:
+        with (
+            self._noting_how_to_come_back(),
+            bar(progress, total=100, desc=self._name, unit="%") as move,
+        ):
             begun = time.monotonic()
             deadline = None if limit is None else begun + limit
             while True:
@@ -278,6 +292,18 @@ class Followed(ShownAsCard, StaysHere):
                 now = time.monotonic()
                 if deadline is not None and now >= deadline:
                     raise self._expired(now - begun)
+
+    @contextlib.contextmanager
+    def _noting_how_to_come_back(self) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt as stop:
+            client = f"Workflow({self.session.machineid!r}).{self._client}({self._service_url()!r})"
+            stop.add_note(
+                f"{self._name} continues at the server. Call .wait() again, or come back later:\n"
+                f"{client}.attach({self._status_url()!r}).wait()"
+            )
+            raise
 
     def _sleep_until_due(self, deadline: float | None) -> None:
         if self._asked is None:

@@ -80,6 +80,7 @@ class Job(Followed, HasOutputs, dict[str, Any]):
         "its location, and call .attach() of a client there; or one of its outputs"
     )
 
+    _client: ClassVar[str] = "processes"
     _status_headers: ClassVar[Mapping[str, str] | None] = JSON
 
     def __init__(

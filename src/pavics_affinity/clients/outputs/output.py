@@ -61,6 +61,9 @@ _SUFFIXES = {
     "text/xml": ".xml",
 }
 
+#: How files of netCDF 3 and of HDF5, which is netCDF 4, begin.
+_NETCDF = (b"CDF\x01", b"CDF\x02", b"CDF\x05", b"\x89HDF\r\n\x1a\n")
+
 
 class Output(ShownAsCard, owslib.wps.Output):
     """One output of an execution, with OWSLib's attributes and methods, and ways to read it.
@@ -480,9 +483,11 @@ class Output(ShownAsCard, owslib.wps.Output):
 
     def _unusable(self, wanted: str, content: bytes, error: Exception) -> OutputUnavailable:
         where = f" at {self.reference}" if self.reference else ""
+        netcdf = content.startswith(_NETCDF)
+        hint = ". It looks like NetCDF: call .open_dataset(), or .download()" if netcdf else ""
         return OutputUnavailable(
             f"{self._label}{where} is not {wanted} ({error}): "
-            f"{len(content)} bytes that start with {content[:60]!r}",
+            f"{len(content)} bytes that start with {content[:60]!r}{hint}",
             url=self.reference,
             about=self.session,
         )

@@ -34,7 +34,7 @@ from ..http.answers import Answer, expect, given
 from ..http.execute import lost
 from ..http.pickling import KeepsItsLogin
 from ..http.urls import named_by, web_url
-from ..http.waiting import Executions, Followed, State, Trouble
+from ..http.waiting import Executions, Followed, State, Trouble, where
 from ..outputs.metalink import is_metalink
 from ..outputs.output import Output
 from . import submission
@@ -488,7 +488,6 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
         first = self.errors[0] if self.errors else None
         code, locator = getattr(first, "code", None), getattr(first, "locator", None)
         words = xml.OWSException(said, code, locator)
-        on = f" on node {self.session.node!r}" if self.session.node else ""
         hint = (
             ". If it looked for a file that an earlier step wrote: that file is only on the node "
             "that ran the step. The node may be down, or the proxy may have chosen another one "
@@ -497,7 +496,7 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
             else ""
         )
         return ExecutionFailed(
-            f"{self._name} failed{on}: {words}{hint}",
+            f"{self._name} failed{where(self.session)}: {words}{hint}",
             code=words.code,
             locator=words.locator,
             text=said,
