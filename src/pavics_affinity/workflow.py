@@ -77,7 +77,8 @@ class Workflow(ShownAsCard):
         Seconds; by default 10 to connect and 60 of silence, an hour of silence
         after a synchronous Execute.
     deadline : float or timedelta, default 10 s
-        For how long a request that may be repeated is repeated.
+        For how long a request that may be repeated is repeated; 2 s if nothing has ever
+        answered at the address, no topology names it, and you did not ask for more.
     embed_limit : int, default 7,000,000
         Bytes of an output that may be sent in a request whose service could not
         fetch it from its node; 0 sends none. Above the default most services cannot

@@ -112,6 +112,13 @@ FAULTS = [
         lambda s, f: Again(_turn(s, f)),
     ),
     Row(
+        "refused",
+        "not pinned; for 2 s nothing has shown that a server is there, and no topology names it",
+        "`ServiceUnreachable`",
+        lambda s, f: f.refused and not s.pinned and s.unheard_for >= 2,
+        lambda s, f: Fail("service unreachable"),
+    ),
+    Row(
         "any other",
         "there is time",
         "again, after a wait",
@@ -335,7 +342,7 @@ WHETHER = (False, True)
 EACH_FAULT = [
     Fault(not_sent, final, silent)
     for not_sent, final, silent in itertools.product(WHETHER, repeat=3)
-]
+] + [Fault(not_sent=True, refused=True)]
 EACH_ANSWER = [
     *map(Answer, (200, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 410, 500, 501)),
     *(Answer(status, leaves_scope=True) for status in (307, 308)),
@@ -369,10 +376,11 @@ def situations() -> Iterator[Situation]:
                 or not (body or execute)
             ):
                 continue
-            yield Situation(
-                execute, body, route, pinned, strict, left, covered, direct, back, went_back,
-                other, leave,
-            )  # fmt: skip
+            for unheard in (0.0,) if covered else (0.0, 1.9, 2.0):
+                yield Situation(
+                    execute, body, route, pinned, strict, left, covered, direct, back, went_back,
+                    other, leave, unheard,
+                )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -396,7 +396,14 @@ class Pin:
         return not (public.scheme == "https" and origin.scheme == "http")
 
     def situation(
-        self, url: str, target: Target, *, body_is_there: bool, seconds_left: float, went_back: bool
+        self,
+        url: str,
+        target: Target,
+        *,
+        body_is_there: bool,
+        seconds_left: float,
+        went_back: bool,
+        unheard_for: float = 0.0,
     ) -> Situation:
         """Describe for `policy.decide` where the workflow stands; nothing changes by it."""
         site = target.site
@@ -408,6 +415,7 @@ class Pin:
             strict=self.strict,
             seconds_left=seconds_left,
             went_back=went_back,
+            unheard_for=unheard_for,
         )
         if site is None:
             return situation

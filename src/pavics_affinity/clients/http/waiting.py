@@ -29,6 +29,7 @@ from ...record import Step
 from ...transport.times import CONNECT_TIMEOUT, READ_TIMEOUT, as_timeout, asked_to_wait
 from ..progress import bar
 from .answers import Answer, BodyBroken
+from .execute import where
 from .fetch import get_once
 from .pickling import StaysHere
 from .urls import named_by
@@ -151,14 +152,6 @@ class State(NamedTuple):
     percent: int
     message: str | None
     ended: bool
-
-
-def where(session: AffinitySession) -> str:
-    """Return the session's node for a message, and whether only the topology names it."""
-    if session.node is None:
-        return ""
-    predicted = " (predicted by the topology, not proved)"
-    return f" on node {session.node!r}{predicted * (session.node_known != 'proved')}"
 
 
 class Followed(ShownAsCard, StaysHere):

@@ -31,10 +31,10 @@ from ...transport import ambient_session
 from ...transport.wire import shown
 from ..http import xml
 from ..http.answers import Answer, expect, given
-from ..http.execute import lost
+from ..http.execute import lost, where
 from ..http.pickling import KeepsItsLogin
 from ..http.urls import named_by, web_url
-from ..http.waiting import Executions, Followed, State, Trouble, where
+from ..http.waiting import Executions, Followed, State, Trouble
 from ..outputs.metalink import is_metalink
 from ..outputs.output import Output
 from . import submission
