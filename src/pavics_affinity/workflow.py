@@ -14,6 +14,7 @@ from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from .brief import brief
 from .clients.links import headers_for, link_for
 from .errors import WorkflowClosed
 from .journal import Journal
@@ -103,6 +104,7 @@ class Workflow(ShownAsCard):
     ...     download = malleefowl.execute("download", [("resource", url)]).wait()
     """
 
+    @brief
     def __init__(
         self,
         machineid: str | None = None,
@@ -138,6 +140,7 @@ class Workflow(ShownAsCard):
             self._write_to(Journal.create(journal, header_of(pin, node)))
 
     @classmethod
+    @brief
     def resume(
         cls,
         journal: str | os.PathLike[str],
@@ -264,6 +267,7 @@ class Workflow(ShownAsCard):
 
     # ---- clients ----
 
+    @brief
     def wps(self, url: str, **options: Any) -> WebProcessingService:
         """Make a WPS client, all of whose requests go to the workflow's node.
 
@@ -285,6 +289,7 @@ class Workflow(ShownAsCard):
         self._check_open()
         return WebProcessingService(url, session=self.session, **options)
 
+    @brief
     def birdy(self, url: str, **options: Any) -> WPSClient:
         """Make a birdy client, all of whose requests go to the workflow's node.
 
@@ -308,6 +313,7 @@ class Workflow(ShownAsCard):
         self._check_open()
         return WPSClient(url, session=self.session, **options)
 
+    @brief
     def processes(self, url: str, **options: Any) -> Processes:
         """Make a client of an OGC API - Processes for the workflow's node.
 
@@ -331,6 +337,7 @@ class Workflow(ShownAsCard):
 
     # ---- bytes ----
 
+    @brief
     def headers(self, url: str) -> dict[str, str]:
         """Return the request headers that lead other HTTP libraries to the workflow's node.
 
@@ -361,6 +368,7 @@ class Workflow(ShownAsCard):
         self._check_open()
         return headers_for(self.session, url)
 
+    @brief
     def link(self, url: str, *, form: Form = "path") -> str:
         """Return a URL that leads to the workflow's node by itself.
 
@@ -391,6 +399,7 @@ class Workflow(ShownAsCard):
         self._check_open()
         return link_for(self.session, url, form)
 
+    @brief
     def download(
         self,
         urls: Iterable[str | Output],
@@ -445,6 +454,7 @@ class Workflow(ShownAsCard):
 
     # ---- for people ----
 
+    @brief
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the executed steps, by node and time.
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
+from ..brief import brief
 from ..errors import NginxConfigError, NginxConfigWarning, UnknownService
 from ..placement.servers import Resolve, Server
 from ..topology import Backend, Outputs, Service, Topology
@@ -24,6 +25,7 @@ from .nginx.upstreams import Upstream
 _HASH = "hash $http_machineid;"
 
 
+@brief
 def read_nginx(
     *paths: StrPath, urls: Mapping[str, str] | None = None, resolve: Resolve | None = None
 ) -> Topology:

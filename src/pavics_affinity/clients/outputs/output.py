@@ -22,6 +22,7 @@ from urllib.parse import urljoin, urlsplit
 import owslib.wps
 from lxml import etree
 
+from ...brief import brief
 from ...errors import InvalidRequest, OutOfScope, OutputUnavailable
 from ...markup import clean, without_login
 from ...markup.shown import ShownAsCard
@@ -157,6 +158,7 @@ class Output(ShownAsCard, owslib.wps.Output):
 
     # ---- read it ----
 
+    @brief
     def read_bytes(self) -> bytes:
         """Return the content, fetched or as the response holds it, base64 decoded.
 
@@ -166,6 +168,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         """
         return self._content()[0]
 
+    @brief
     def text(self) -> str:
         """Return the content as text, unpacked where its server says that it is packed.
 
@@ -179,6 +182,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         except (ValueError, LookupError) as error:  # a charset may be anything
             raise self._unusable("text", content, error) from error
 
+    @brief
     def json(self) -> Any:
         """Return the value of JSON content.
 
@@ -191,6 +195,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         except ValueError as error:
             raise self._unusable("JSON", text.encode(), error) from error
 
+    @brief
     def open(self) -> BinaryIO:
         """Return the content as a binary file to read from, seekable and whole.
 
@@ -206,6 +211,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         file.seek(0)
         return file
 
+    @brief
     def download(
         self, path: str | os.PathLike[str] | None = None, progress: bool | None = None
     ) -> Download:
@@ -239,6 +245,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         """
         return save(self._source(), path, name=self._default_name, progress=progress)
 
+    @brief
     def open_dataset(self, **options: Any) -> xarray.Dataset:
         """Open the content with xarray.
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import owslib.wps
 from lxml import etree
 
+from ...brief import brief
 from ...errors import (
     ExecutionFailed,
     NotAService,
@@ -146,6 +147,7 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
 
     # ---- what it came to ----
 
+    @brief
     def wait(self, timeout: float | timedelta | None = None, progress: bool | None = None) -> Self:
         """Wait for the end of the process.
 
@@ -184,6 +186,7 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
             raise self._failure()
         return self
 
+    @brief
     def output(self, identifier: str) -> Output:
         """Return the output of this name.
 
@@ -208,6 +211,7 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
             output=identifier,
         )
 
+    @brief
     def getOutput(  # noqa: N802 - OWSLib's name
         self, filepath: str | os.PathLike[str] | None = None, identifier: str | None = None
     ) -> None:
