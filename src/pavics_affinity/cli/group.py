@@ -63,7 +63,7 @@ class LazyGroup(click.Group):
                 raise
             raise click.ClickException(
                 f"this command needs the package {missing.name!r}, which is not installed; "
-                "run: pip install 'pavics-affinity[cli,nginx,testing]'"
+                "run: pip install 'pavics-affinity[cli,nginx,demo]'"
             ) from missing
 
 
