@@ -55,8 +55,8 @@ $(BIN)/pip:
 	@"$(PYTHON)" -m venv "$(VENV)"
 
 $(DEMO): pyproject.toml | $(BIN)/pip
-	@echo "Installing pavics-affinity[testing] into $(VENV); this takes a minute"
-	@$(PIP_INSTALL) '.[testing]'
+	@echo "Installing pavics-affinity[demo] into $(VENV); this takes a minute"
+	@$(PIP_INSTALL) '.[demo]'
 	@touch $@
 
 $(DEV): pyproject.toml | $(BIN)/pip

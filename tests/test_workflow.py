@@ -170,6 +170,6 @@ def test_the_topology_comes_from_the_environment_and_never_from_the_working_dire
 
 
 def test_it_shows_itself():
-    assert repr(Workflow("kept-id")) == "<Workflow 'kept-id' on node unknown>"
+    assert repr(Workflow("kept-id")) == "<Workflow 'kept-id', node not known>"
     shown = repr(Workflow("kept-id", node="node2", topology=SITE))
     assert shown == "<Workflow 'kept-id' on node 'node2' (predicted)>"

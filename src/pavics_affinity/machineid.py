@@ -146,6 +146,11 @@ def validate_machineid(value: object) -> str:
     if isinstance(value, str) and is_machineid(value):
         return value
     shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:77] + "..."
+    if isinstance(value, str) and value.lower().startswith(("http://", "https://")):
+        raise InvalidMachineId(
+            f"{shown} cannot be a machineid; it is a URL. Write Workflow().wps(url) for a client "
+            "of a WPS at this URL, or .birdy(url) or .processes(url)"
+        )
     raise InvalidMachineId(
         f"{shown} cannot be a machineid: expected 1 to {LONGEST_MACHINEID} characters of "
         "A-Z a-z 0-9 - . _ ; use mint_machineid() for a new one or "

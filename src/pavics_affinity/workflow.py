@@ -14,6 +14,7 @@ from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from .brief import brief
 from .clients.links import headers_for, link_for
 from .errors import WorkflowClosed
 from .journal import Journal
@@ -79,7 +80,8 @@ class Workflow(ShownAsCard):
         Seconds; by default 10 to connect and 60 of silence, an hour of silence
         after a synchronous Execute.
     deadline : float or timedelta, default 10 s
-        For how long a request that may be repeated is repeated.
+        For how long a request that may be repeated is repeated; 2 s if nothing has ever
+        answered at the address, no topology names it, and you did not ask for more.
     embed_limit : int, default 7,000,000
         Bytes of an output that may be sent in a request whose service could not
         fetch it from its node; 0 sends none. Above the default most services cannot
@@ -105,6 +107,7 @@ class Workflow(ShownAsCard):
     ...     download = malleefowl.execute("download", [("resource", url)]).wait()
     """
 
+    @brief
     def __init__(
         self,
         machineid: str | None = None,
@@ -140,6 +143,7 @@ class Workflow(ShownAsCard):
             self._write_to(Journal.create(journal, header_of(pin, node)))
 
     @classmethod
+    @brief
     def resume(
         cls,
         journal: str | os.PathLike[str],
@@ -266,6 +270,7 @@ class Workflow(ShownAsCard):
 
     # ---- clients ----
 
+    @brief
     def wps(self, url: str, **options: Any) -> WebProcessingService:
         """Make a WPS client, all of whose requests go to the workflow's node.
 
@@ -287,6 +292,7 @@ class Workflow(ShownAsCard):
         self._check_open()
         return WebProcessingService(url, session=self.session, **options)
 
+    @brief
     def birdy(self, url: str, **options: Any) -> WPSClient:
         """Make a birdy client, all of whose requests go to the workflow's node.
 
@@ -310,6 +316,7 @@ class Workflow(ShownAsCard):
         self._check_open()
         return WPSClient(url, session=self.session, **options)
 
+    @brief
     def processes(self, url: str, **options: Any) -> Processes:
         """Make a client of an OGC API - Processes for the workflow's node.
 
@@ -333,6 +340,7 @@ class Workflow(ShownAsCard):
 
     # ---- bytes ----
 
+    @brief
     def headers(self, url: str) -> dict[str, str]:
         """Return the request headers that lead other HTTP libraries to the workflow's node.
 
@@ -363,6 +371,7 @@ class Workflow(ShownAsCard):
         self._check_open()
         return headers_for(self.session, url)
 
+    @brief
     def link(self, url: str, *, form: Form = "path") -> str:
         """Return a URL that leads to the workflow's node by itself.
 
@@ -393,6 +402,7 @@ class Workflow(ShownAsCard):
         self._check_open()
         return link_for(self.session, url, form)
 
+    @brief
     def download(
         self,
         urls: Iterable[str | Output],
@@ -447,6 +457,7 @@ class Workflow(ShownAsCard):
 
     # ---- for people ----
 
+    @brief
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the executed steps, by node and time.
 
@@ -537,9 +548,9 @@ class Workflow(ShownAsCard):
         return _unpickle, (self.session,)
 
     def __repr__(self) -> str:
-        known = f"{self.node!r} ({self.node_known})" if self.node else "unknown"
+        on = f" on node {self.node!r} ({self.node_known})" if self.node else ", node not known"
         closed = ", closed" if self.closed else ""
-        return f"<Workflow {self.machineid!r} on node {known}{closed}>"
+        return f"<Workflow {self.machineid!r}{on}{closed}>"
 
 
 def _unpickle(session: AffinitySession) -> Workflow:

@@ -67,7 +67,7 @@ def test_json_without_findings_is_an_empty_list(run, site, tmp_path):
     ignored = ["--ignore", "order-differs"]  # as in the topology
     done = run("check", tmp_path / "out", "--json", *ignored)
     assert (done.code, json.loads(done.out), done.err) == (0, [], "")
-    assert run("check", tmp_path / "out", *ignored).out == "nothing found\n"
+    assert run("check", tmp_path / "out", *ignored).out == "no mistakes in 5 files\n"
 
 
 def test_a_rule_can_be_left_out(run, file):
@@ -76,6 +76,7 @@ def test_a_rule_can_be_left_out(run, file):
     done = run("check", path, "--ignore", "no-such-rule")
     assert (done.code, done.out) == (2, "")
     assert "server-without-host" in done.err
+    assert "did you mean 'max-fails'?" in run("check", path, "--ignore", "max-fail").err
 
 
 @pytest.mark.parametrize("json_too", [[], ["--json"]])

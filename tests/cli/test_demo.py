@@ -47,9 +47,10 @@ def test_the_table_names_both_clients():
     assert ran.returncode == 0, ran.stderr
     assert "pavics-affinity" in ran.stdout
     assert "OWSLib" in ran.stdout.replace("pavics-affinity", "")
+    assert ran.stdout.endswith("next: pavics-affinity cluster\n")
 
 
 def test_an_unknown_command_is_a_usage_error():
     ran = run("dmeo")
     assert ran.returncode == 2
-    assert "dmeo" in ran.stderr
+    assert "did you mean 'demo'?" in ran.stderr

@@ -1,13 +1,18 @@
 """The command line as a whole: light to start, and errors that fit in one line."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
 import pavics_affinity
 from pavics_affinity.cli import COMMANDS
+from pavics_affinity.cli.group import group
+
+from .conftest import SITE
 
 HELP = """\
 from pavics_affinity.cli import main
@@ -67,7 +72,7 @@ def test_without_a_package_that_a_command_needs_its_extra_is_named(conf, package
 
 
 def test_a_command_that_is_not_there_is_a_usage_error(run, monkeypatch):
-    assert "No such command 'wear'" in run("wear").err
+    assert "No such command 'wear'; did you mean 'where'?" in run("wear").err
     assert run("wear").code == 2
     monkeypatch.setitem(COMMANDS, "later", "A command of a later version.")
     done = run("later")
@@ -76,10 +81,38 @@ def test_a_command_that_is_not_there_is_a_usage_error(run, monkeypatch):
 
 
 def test_an_error_of_ours_is_one_line_and_the_exit_code_1(run, tmp_path):
-    done = run("where", "--topology", tmp_path / "missing.toml", "a1b2")
+    done = run("where", "--topology", tmp_path, "a1b2")
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("Error: cannot read the topology file")
     assert done.err.count("\n") == 1
+
+
+MISTYPED = (
+    "where --topology MISSING a1b2",
+    "where --nginx MISSING -- a1b2",
+    "spread --topology MISSING",
+    "mint --node node1 --topology MISSING",
+    "mint --node nod1 --topology SITE",
+    "mint --node node1 --service fich --topology SITE",
+    "render MISSING -o OUT",
+    "check SITE",
+    "check MISSING",
+    "log MISSING",
+    "cluster --nodes 0",
+    "cluster --nodes three",
+    "cluster --style strict --proxy none",
+    "cluster --save SITE",
+    "demo --chains 0",
+)
+
+
+@pytest.mark.parametrize("line", MISTYPED)
+def test_a_usage_mistake_is_the_exit_code_2(run, site, tmp_path, line):
+    names = {"MISSING": tmp_path / "missing.conf", "SITE": site, "OUT": tmp_path / "out"}
+    done = run(*(names.get(word, word) for word in line.split()))
+    assert (done.code, done.out) == (2, "")
+    assert "Error: " in done.err
+    assert site.read_text() == SITE
 
 
 def test_the_installed_script_runs(conf):
@@ -168,7 +201,7 @@ def test_the_nginx_option_takes_files_in_every_form(run, conf, monkeypatch):
 
 def test_a_missing_file_is_not_taken_for_a_key(run, conf):
     done = run("where", "--nginx", conf / "finch.conf", conf / "emo.conf", "a1b2")
-    assert done.code == 1
+    assert done.code == 2
     assert "there is no file" in done.err
     assert run("where", "--nginx").code == 2
 
@@ -246,3 +279,49 @@ def test_the_package_itself_names_the_extra_that_is_missing():
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
     assert "pip install 'pavics-affinity[cli]'" in done.stderr
+
+
+# ---- terminals and shells ----
+
+
+def script(*args, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "pavics_affinity", *map(str, args)],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        encoding="latin-1",
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("command", ["spread --keys 100 --topology", "where é --topology"])
+def test_a_terminal_without_utf_8_gets_its_answer(site, command, encoding):
+    done = script(*command.split(), site, PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, "")
+    if "spread" in command:
+        assert "####" in done.stdout
+
+
+def test_no_color_is_obeyed(conf, monkeypatch):
+    for wanted, variable in ((True, ""), (False, "1")):
+        # Colour is on, as in a terminal.
+        monkeypatch.setenv("NO_COLOR", variable)
+        done = CliRunner().invoke(group, ["check", str(conf)], color=True)
+        assert ("\x1b[" in done.stdout) is wanted
+
+
+def test_a_shell_completes_commands():
+    words = {"COMP_WORDS": "pavics-affinity sp", "COMP_CWORD": "1"}
+    code = f"{HELP}sys.exit(code)".replace("from", "import sys\nfrom", 1)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | words | {"_PAVICS_AFFINITY_COMPLETE": "bash_complete"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout == "plain,spread\n"

@@ -33,8 +33,8 @@ def test_json_contains_the_options(run, site):
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        (["--node", "node9"], 1, "no node 'node9' here; there are: node1, node2, node3"),
-        (["--node", "node1", "--service", "heron"], 1, "no service 'heron'"),
+        (["--node", "node9"], 2, "no node 'node9' here; there are: node1, node2, node3"),
+        (["--node", "node1", "--service", "heron"], 2, "no service 'heron'"),
         (["--service", "finch"], 2, "needs --node"),
         (["--count", "0"], 2, "0 is not in the range"),
     ],

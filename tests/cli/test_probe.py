@@ -50,12 +50,26 @@ def test_an_output_of_one_node_shows_that_the_manuals_proxy_works(run, cluster):
         produced = wf.wps(cluster.url("flyingpigeon")).execute("produce", [("megabytes", "0.01")])
         output = produced.wait().output("output").reference
     service = run("probe", cluster.url("flyingpigeon"))
-    assert (service.code, "(cannot-tell)" in service.out) == (1, True)
+    assert (service.code, "(cannot-tell)" in service.out) == (3, True)
     done = run("probe", output, "--ids", "30", "--requests", "2")
     assert (done.code, "Affinity works (plain)" in done.out) == (0, True), done.out
 
 
-def test_a_refused_url_sends_nothing(run):
-    done = run("probe", "http://127.0.0.1:9/wps?request=Execute")
-    assert (done.code, done.out) == (1, "")
-    assert done.err.startswith("Error: ")
+@pytest.mark.parametrize(
+    "mistyped",
+    [
+        ["http://127.0.0.1:9/wps?request=Execute"],
+        ["proxy.example/wps"],
+        ["http://127.0.0.1:9/wps", "--ids", "0"],
+        ["http://127.0.0.1:9/wps", "--header", "Host"],
+    ],
+)
+def test_a_mistyped_argument_sends_nothing_and_is_a_usage_error(run, mistyped):
+    done = run("probe", *mistyped)
+    assert (done.code, done.out) == (2, "")
+    assert "Error: " in done.err
+    assert "GET requests" not in done.err
+
+
+def test_a_proxy_that_is_down_is_not_a_usage_error(run):
+    assert run("probe", "http://127.0.0.1:9/wps").code == 1

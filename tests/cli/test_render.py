@@ -48,6 +48,8 @@ def test_the_difference_is_shown_and_nothing_is_written(run, site, tmp_path):
     assert done.code == 0
     assert "+++ b/config/proxy/nginx.conf" in done.out
     assert not (tmp_path / "out").exists()
+    run("render", site, "-o", tmp_path / "out")
+    assert run("render", site, "-o", tmp_path / "out", "--diff").out == "nothing would change\n"
 
 
 def test_a_foreign_file_is_only_overwritten_with_force(run, site, tmp_path):

@@ -112,6 +112,13 @@ FAULTS = [
         lambda s, f: Again(_turn(s, f)),
     ),
     Row(
+        "refused",
+        "not pinned; for 2 s nothing has shown that a server is there, and no topology names it",
+        "`ServiceUnreachable`",
+        lambda s, f: f.refused and not s.pinned and s.unheard_for >= 2,
+        lambda s, f: Fail("service unreachable"),
+    ),
+    Row(
         "any other",
         "there is time",
         "again, after a wait",
@@ -390,7 +397,7 @@ WHETHER = (False, True)
 EACH_FAULT = [
     Fault(not_sent, final, silent)
     for not_sent, final, silent in itertools.product(WHETHER, repeat=3)
-]
+] + [Fault(not_sent=True, refused=True)]
 EACH_ANSWER = [
     *map(Answer, (200, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 410, 500, 501)),
     *(Answer(status, leaves_scope=True) for status in (307, 308)),
@@ -435,6 +442,8 @@ def situations() -> Iterator[Situation]:
             yield situation
             yield replace(situation, given=True, patience_left=5.0 - left)
             yield replace(situation, patience_left=5.0 - left)
+            for unheard in () if covered else (1.9, 2.0):
+                yield replace(situation, unheard_for=unheard)
 
 
 @pytest.mark.parametrize(

@@ -191,9 +191,9 @@ MISTAKES = [
         'heder = "x"\n[nodes]\nn = {}',
         "heder",
         1,
-        "expected one of: nodes, services, header",
+        "unknown key; did you mean 'header'",
     ),
-    ('[nodes]\nn = { hots = "10.0.0.1" }', "nodes.n.hots", 2, "expected one of: host"),
+    ('[nodes]\nn = { hots = "10.0.0.1" }', "nodes.n.hots", 2, "did you mean 'host'"),
     ("[nodes]\nn = { host = 7 }", "nodes.n.host", 2, "host = 7: expected a host name"),
     ('[nodes]\nn = { host = "a:80" }', "nodes.n.host", 2, "without a port"),
     ('[nodes]\nn = { host = "" }', "nodes.n.host", 2, "expected a host name"),
@@ -220,7 +220,7 @@ MISTAKES = [
 ]
 SERVICE_MISTAKES = [
     # the service's lines, of which the first is line 4
-    ("prot = 80", "prot", 4, "unknown key; expected one of: url, port"),
+    ("prot = 80", "prot", 4, "unknown key; did you mean 'port'"),
     ('port = "80"', "port", 4, "'80': expected a whole number"),
     ("port = 70000", "port", 4, "1 to 65535"),
     ("port = true", "port", 4, "True: expected a whole number"),

@@ -14,10 +14,11 @@ from pavics_affinity.errors import (
     OutputUnavailable,
     ServiceBusy,
     ServiceError,
+    ServiceUnreachable,
 )
 from pavics_affinity.pin import Pin
 from pavics_affinity.transport import AffinitySession
-from support.loopback import Answer, Seen, Server
+from support.loopback import Answer, Seen, Server, free_port
 from support.rawserver import NOT_FOUND, RawServer, head
 from support.scriptedwps import ScriptedWPS
 
@@ -214,3 +215,37 @@ def test_a_slow_execute_leaves_the_question_after_it_its_time(proxy):
     with session_for(proxy, deadline=0.9) as session, pytest.raises(ExecuteOutcomeUnknown):
         session.post(proxy.url(), data=b"<Execute/>")
     assert len(proxy.seen) == 4
+
+
+# ---- an address at which nothing listens ----
+
+
+def attempts_at(url, **options):
+    with (
+        Workflow("a1b2", **options) as wf,
+        pytest.raises(ServiceUnreachable, match="Check the URL") as failed,
+    ):
+        wf.session.get(url)
+    return failed.value.attempts
+
+
+def test_a_first_request_that_is_refused_is_given_up_after_two_seconds():
+    # In 10 s there are at least 14: no wait is longer than a second.
+    assert 1 < attempts_at(f"http://127.0.0.1:{free_port()}/wps") < 11
+
+
+def test_a_server_that_a_topology_names_or_that_has_answered_may_restart():
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/wps"
+    site = Topology(
+        nodes=[Node("n1", host="127.0.0.1")], services=[Service("s", url=url, port=port)]
+    )
+    assert attempts_at(url, topology=site, route="proxy") >= 14
+    assert attempts_at(url, deadline=10.5) >= 14
+    with Server() as server, Workflow("a1b2") as wf:
+        server.answer = lambda _: Answer(headers={"Connection": "close"})
+        assert wf.session.get(server.url("/x")).status_code == 200
+        server.stop()
+        with pytest.raises(ServiceUnreachable) as failed:
+            wf.session.get(server.url("/y"))
+    assert failed.value.attempts >= 14

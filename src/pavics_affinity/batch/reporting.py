@@ -89,9 +89,10 @@ class Reporter:
         if self.journal is not None and work.entry is not None:
             outcome = self.journal.end(work.entry, outcome)
         if outcome.error is not None:
+            on = f" on node {outcome.node!r}" if outcome.node else ", node not known"
             outcome.error.add_note(
                 f"map_workflows: item {work.number}, {short_repr(work.item)}, in workflow "
-                f"{outcome.machineid!r} on node {outcome.node or 'unknown'}"
+                f"{outcome.machineid!r}{on}"
             )
         self._give(
             WorkflowResult(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 from .commands import COMMANDS
@@ -21,4 +22,8 @@ def main() -> None:
         sys.exit(2)
     from .group import group
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character shows a question mark.
+            stream.reconfigure(errors="replace")
     group(prog_name="pavics-affinity")

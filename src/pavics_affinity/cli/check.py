@@ -10,8 +10,9 @@ from itertools import groupby
 import click
 
 from ..errors import NginxConfigError
-from ..proxy.check import RULES, SEVERITIES, Finding, check, find_files
-from .shared import addresses_of, json_option, note_host_names, resolve_option, wrap
+from ..markup.suggest import suggest
+from ..proxy.check import RULES, SEVERITIES, Finding, check, count_files, find_files
+from .shared import addresses_of, existing_file, json_option, note_host_names, resolve_option, wrap
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 _INDENT = " " * 4
@@ -20,13 +21,21 @@ _INDENT = " " * 4
 def _known(_: click.Context, __: click.Parameter, rules: Sequence[str]) -> Sequence[str]:
     for rule in rules:
         if rule not in RULES:
-            raise click.BadParameter(f"rule {rule!r} is unknown; the rules are {', '.join(RULES)}")
+            raise click.BadParameter(
+                f"rule {rule!r} is unknown; {suggest(rule, RULES, 'rule')} "
+                f"The rules are {', '.join(RULES)}"
+            )
     return rules
 
 
 @click.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
-@click.option("--topology", metavar="FILE", help="A topology file to compare the files with.")
+@click.option(
+    "--topology",
+    metavar="FILE",
+    callback=existing_file,
+    help="A topology file to compare the files with.",
+)
 @resolve_option
 @click.option(
     "--env",
@@ -77,7 +86,7 @@ def command(
     if as_json:
         click.echo(json.dumps([_as_object(each) for each in found], indent=2))
     else:
-        _show(found)
+        _show(found, paths)
     note_host_names(names)
     if any(each.severity == "error" for each in found):
         ctx.exit(1)
@@ -89,7 +98,7 @@ def _as_object(found: Finding) -> dict[str, object]:
     return {name: values[name] for name in names}
 
 
-def _show(found: Sequence[Finding]) -> None:
+def _show(found: Sequence[Finding], paths: Sequence[str]) -> None:
     """Write one block for each rule; places with the same message share it."""
     ranks = list(SEVERITIES)
     ranked = sorted(found, key=lambda each: (ranks.index(each.severity), each.rule))
@@ -105,12 +114,13 @@ def _show(found: Sequence[Finding]) -> None:
                 click.echo(wrap(message, _INDENT))
             click.echo(wrap(f"fix: {remedy}", _INDENT))
         click.echo()
-    click.echo(_total(found))
+    click.echo(_total(found, paths))
 
 
-def _total(found: Sequence[Finding]) -> str:
+def _total(found: Sequence[Finding], paths: Sequence[str]) -> str:
     if not found:
-        return "nothing found"
+        files = count_files(paths)
+        return f"no mistakes in {files} file{'s' * (files != 1)}"
     counts = {severity: sum(each.severity == severity for each in found) for severity in SEVERITIES}
     return ", ".join(
         f"{count} {severity}{'s' * (count != 1)}" for severity, count in counts.items() if count

@@ -10,6 +10,7 @@ COMMANDS = {
     "spread": "Show the balance over nodes, and what a change would move.",
     "check": "Look for mistakes in nginx and compose files.",
     "render": "Write the files of a proxy from a topology.",
+    "log": "Count requests, errors and chains in a strict proxy's access log.",
     "probe": "Ask a live proxy whether affinity works.",
 }
 """Each command's line in the help."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from ..machineid import mint_machineid
-from .shared import json_option, proxy_option
+from .shared import json_option, nodes_option, proxy_option
 
 if TYPE_CHECKING:
     from ..testing import LocalCluster
@@ -26,7 +26,7 @@ BOX = {"lon0": -100.0, "lon1": -80.0, "lat0": 35.0, "lat1": 50.0}
 
 @click.command()
 @click.option("--chains", default=12, show_default=True, type=click.IntRange(1, 10_000))
-@click.option("--nodes", default=3, show_default=True, type=click.IntRange(1, 20))
+@nodes_option
 @proxy_option
 @json_option
 def command(
@@ -210,3 +210,4 @@ def _show(found: dict[str, Any]) -> None:
             "takes less time.",
             style="dim",
         )
+    console.print("next: pavics-affinity cluster", highlight=False)

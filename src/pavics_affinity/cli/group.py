@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 import click
 
 from .. import __version__
+from ..markup.suggest import suggest
 from .commands import COMMANDS
 
 
@@ -33,6 +35,15 @@ class LazyGroup(click.Group):
             ) from None
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name, or raise with similar names."""
+        name = args[0]
+        if name in COMMANDS or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        raise click.UsageError(f"No such command {name!r}; {suggest(name, COMMANDS, 'command')}")
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands, without importing any."""
         with formatter.section("Commands"):
@@ -52,7 +63,7 @@ class LazyGroup(click.Group):
                 raise
             raise click.ClickException(
                 f"this command needs the package {missing.name!r}, which is not installed; "
-                "run: pip install 'pavics-affinity[cli,nginx,testing]'"
+                "run: pip install 'pavics-affinity[cli,nginx,demo]'"
             ) from missing
 
 
@@ -70,9 +81,11 @@ class LazyGroup(click.Group):
 def group(ctx: click.Context, version: bool, verbose: bool) -> None:
     """Keep chains of WPS processes on the machine that holds their files.
 
-    The exit code is 0 for success, 1 if a site or a file has a problem, and 2 if the
-    command was not understood.
+    The exit code is 0 for success, 1 if a site or a file has a problem, 2 if the command
+    was not understood or names a file that does not exist, and 3 if probe cannot tell.
     """
+    if os.environ.get("NO_COLOR"):  # see no-color.org; rich does so by itself
+        ctx.color = False
     if version:
         click.echo(f"pavics-affinity, version {__version__}")
         if verbose:

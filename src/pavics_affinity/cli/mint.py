@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import click
 
+from ..errors import UnknownNode, UnknownService
 from ..machineid import mint_machineid
 from .shared import SiteCommand, json_option, load_site, site_options
 
@@ -39,7 +40,10 @@ def command(
     site = None
     if node is not None or topology is not None or nginx:
         site = load_site(topology, nginx, resolve=resolve)
-    minted = [mint_machineid(node=node, topology=site, service=service) for _ in range(count)]
+    try:
+        minted = [mint_machineid(node=node, topology=site, service=service) for _ in range(count)]
+    except (UnknownNode, UnknownService) as unknown:
+        raise click.UsageError(str(unknown)) from unknown
     if as_json:
         click.echo(json.dumps({"machineids": minted, "node": node, "service": service}))
     else:

@@ -9,9 +9,11 @@ from typing import Any
 
 import click
 
+from ..errors import InvalidRequest
 from ..proxy.probe import Plan, Seen, Verdict, ask, judge
 from .shared import json_option, wrap
 
+_EXIT_CODES = {True: 0, False: 1, None: 3}
 _MARKS = {True: "ok", False: "NO", None: "-"}
 
 
@@ -45,9 +47,13 @@ def command(
     The first URL, a service's, is asked everything; the others, whether an id has the
     same node there. Only GETs are sent, and nothing is executed.
 
-    The exit code is 0 if affinity works, and 1 if it does not or cannot be told.
+    The exit code is 0 if affinity works, 1 if it does not, 2 if an argument is not valid,
+    and 3 if it cannot be told.
     """
-    plan = Plan(tuple(urls), header, evidence, ids, requests, timeout)
+    try:
+        plan = Plan(tuple(urls), header, evidence, ids, requests, timeout)
+    except InvalidRequest as bad:
+        raise click.UsageError(str(bad)) from bad
     click.echo(
         f"Sending at most {plan.most} GET requests, one after the other; "
         "the machineids begin with 'probe-'",
@@ -59,7 +65,7 @@ def command(
         click.echo(json.dumps(_as_object(seen, verdict)))
     else:
         _show(seen, verdict)
-    sys.exit(0 if verdict.works else 1)
+    sys.exit(_EXIT_CODES[verdict.works])
 
 
 def _show(seen: Seen, verdict: Verdict) -> None:

@@ -10,11 +10,11 @@ from ..protocol import DEFAULT_EVIDENCE
 from ..proxy.render import COMPOSE_FILE, MAIN_FILE, Layout, Style, named_hosts, render
 from ..proxy.write import Changes, compare, write
 from ..topology import Topology
-from .shared import json_option
+from .shared import existing_file, json_option
 
 
 @click.command()
-@click.argument("topology", metavar="TOPOLOGY")
+@click.argument("topology", metavar="TOPOLOGY", callback=existing_file)
 @click.option(
     "--output",
     "-o",
@@ -75,7 +75,7 @@ def command(
         click.echo(json.dumps(_as_object(changes, style, written=not show_diff)))
         return
     if show_diff:
-        click.echo(changes.diff, nl=False)
+        click.echo(changes.diff or "nothing would change\n", nl=False)
     else:
         _show(changes, output)
     notes = (

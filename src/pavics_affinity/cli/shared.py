@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
+from ..errors import NginxConfigError
 from ..topology import Topology
 from ..topology.sources import VARIABLE, default_topology_path
 from ..topology.urls import split_address
@@ -32,11 +33,25 @@ proxy_option = click.option(
     show_default=True,
     help="Put nginx in front, or nothing; auto uses nginx if it is installed.",
 )
+nodes_option = click.option(
+    "--nodes",
+    type=click.IntRange(1, 20),
+    default=3,
+    show_default=True,
+    help="Number of nodes.",
+)
 resolve_option = click.option(
     "--resolve",
     is_flag=True,
     help="Resolve host names on this machine; otherwise each counts as one address.",
 )
+
+
+def existing_file(_: click.Context, __: click.Parameter, path: str | None) -> str | None:
+    """Refuse a name at which there is no file; what is wrong in a file is not a usage mistake."""
+    if path is not None and not Path(path).exists():
+        raise click.BadParameter(f"{path!r} does not exist")
+    return path
 
 
 def wrap(text: str, head: str = "") -> str:
@@ -89,6 +104,7 @@ def site_options(function: Decorated) -> Decorated:
         click.option(
             "--topology",
             metavar="FILE",
+            callback=existing_file,
             help=f"A topology file. [default: {VARIABLE}, or else the user's configuration]",
         ),
         click.option(
@@ -116,8 +132,14 @@ def _load(topology: str | None, nginx: Sequence[str], *, resolve: bool) -> Topol
     if topology is not None and nginx:
         raise click.UsageError("give either --topology or --nginx, not both")
     if nginx:
+        from ..proxy.nginx.statements import find_nginx_files
         from ..proxy.read import read_nginx
 
+        try:
+            for each in nginx:
+                find_nginx_files(each)
+        except NginxConfigError as bad:
+            raise click.UsageError(str(bad)) from bad
         return read_nginx(*nginx, resolve=addresses_of if resolve else None)
     path = Path(topology) if topology is not None else default_topology_path()
     if path is None:

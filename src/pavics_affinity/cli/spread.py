@@ -81,7 +81,7 @@ def _show(found: Spread) -> None:
 
     console = Console(markup=False, highlight=False, emoji=False)
     for service in found.services:
-        console.print(_table(service))
+        console.print(_table(service, "#" if console.options.ascii_only else "█"))
         console.print(f"With one more node, {_moved(service.added)} of the ids move\n")
     console.print(f"Of {found.keys:,} ids; in brackets those that move needlessly.")
     if found.pairs:
@@ -90,7 +90,7 @@ def _show(found: Spread) -> None:
             console.print(f"  {first} and {second}: {share:.1%}")
 
 
-def _table(service: ServiceSpread) -> Table:
+def _table(service: ServiceSpread, mark: str) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -109,7 +109,7 @@ def _table(service: ServiceSpread) -> Table:
             name,
             f"{node.expected:.1%}",
             f"{node.share:.1%}",
-            "█" * round(node.share / most * _BAR),
+            mark * round(node.share / most * _BAR),
             _moved(node.removed),
             _moved(node.down),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from ..brief import brief
 from ..errors import TopologyError, UnknownNode
 from ..protocol import WELL_KNOWN
 from ..topology import Topology
@@ -29,6 +30,7 @@ __all__ = [
 _ADDING = threading.Lock()
 
 
+@brief
 def discover(
     url: str,
     *,

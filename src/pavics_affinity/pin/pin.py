@@ -425,6 +425,7 @@ class Pin:
         seconds_left: float,
         patience_left: float,
         went_back: bool,
+        unheard_for: float = 0.0,
     ) -> Situation:
         """Describe for `policy.decide` where the workflow stands; nothing changes by it."""
         site = target.site
@@ -438,6 +439,7 @@ class Pin:
             patience_left=patience_left,
             went_back=went_back,
             given=self.given,
+            unheard_for=unheard_for,
         )
         if site is None:
             return situation

@@ -26,6 +26,12 @@ SENT_ON = frozenset({307, 308})
 AFTER_TOO_MANY = 1.0
 """Seconds to wait after a 429 that does not say how long."""
 
+FIRST_PATIENCE = 2.0
+"""Seconds for which a request is repeated that an address refuses at which nothing shows a server.
+
+A server that restarts was heard before, or a topology names it: it gets the whole deadline.
+"""
+
 _REFUSED = frozenset({MISDIRECTED, TOO_MANY})
 _SPECIAL = frozenset({*_REFUSED, *GATEWAY})
 
@@ -119,6 +125,7 @@ class Situation:
     may_leave: bool = False  # pinned and not strict, and there is another node
     given: bool = False  # the user gave the machineid: files of before may be on its node
     patience_left: float = 0.0  # seconds that an Execute still waits for a place in a full queue
+    unheard_for: float = 0.0  # seconds of this request, if nothing shows that a server is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,7 @@ class Fault:
     not_sent: bool  # no connection was made: no server has seen the request
     final: bool = False  # trying again is pointless
     silent: bool = False  # the connection was accepted, and no answer began in time
+    refused: bool = False  # nothing listens at the address
     words: str = ""
     cause: BaseException | None = field(default=None, repr=False)
 
@@ -253,6 +261,8 @@ def _after_fault(s: Situation, fault: Fault) -> Decision:
         return Fail(_unanswered(s, fault))
     if fault.silent and not fault.not_sent:
         return Fail("no answer")
+    if fault.refused and not s.pinned and s.unheard_for >= FIRST_PATIENCE:
+        return Fail("service unreachable")
     return _with_patience(s, fault, "same")
 
 

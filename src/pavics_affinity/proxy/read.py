@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ..brief import brief
 from ..errors import NginxConfigError, NginxConfigWarning, TopologyError, UnknownService
 from ..placement.servers import Resolve, Server
 from ..protocol import is_node_name
@@ -31,6 +32,7 @@ from .nginx.upstreams import Upstream
 _HASH = "hash $http_machineid;"
 
 
+@brief
 def read_nginx(
     *paths: StrPath, urls: Mapping[str, str] | None = None, resolve: Resolve | None = None
 ) -> Topology:

@@ -149,7 +149,7 @@ def write(
         changes = compare(files, root)
         if not force:
             _refuse_foreign(root, changes.written)
-        _write_all(root, {name: stamped(files[name]) for name in changes.written})
+        write_whole(root, {name: stamped(files[name]) for name in changes.written})
         for name in changes.removed:
             (root / name).unlink(missing_ok=True)
     except OSError as bad:
@@ -176,7 +176,8 @@ def _refuse_foreign(root: Path, names: Iterable[str]) -> None:
         )
 
 
-def _write_all(root: Path, texts: Mapping[str, str]) -> None:
+def write_whole(root: Path, texts: Mapping[str, str]) -> None:
+    """Write each text beside its target, and rename it when all could be written."""
     ready: list[tuple[Path, Path]] = []
     try:
         for name, text in texts.items():

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from ..brief import brief
 from ..errors import (
     PlacementUndetermined,
     SteeringImpossible,
@@ -134,6 +135,7 @@ class Topology(ShownAsCard):
     # ---- reading and writing ----
 
     @classmethod
+    @brief
     def load(cls, path: str | os.PathLike[str]) -> Topology:
         """Read a topology from a TOML file.
 
@@ -151,6 +153,7 @@ class Topology(ShownAsCard):
         return toml.load(path, cls)
 
     @classmethod
+    @brief
     def loads(cls, text: str, *, file: str = "<string>") -> Topology:
         """Read a topology from TOML text; as `load`."""
         return toml.loads(text, file=file, kind=cls)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar, get_args
 
 from ..errors import TopologyError
 from ..markup import quoted, without_login
+from ..markup.suggest import suggest
 from ..protocol import (
     DEFAULT_EVIDENCE,
     DEFAULT_HEADER,
@@ -204,7 +205,7 @@ class Reader:
         names = [each.name for each in known]
         for key in table:
             if key not in names:
-                self.fail((*path, key), f"unknown key; expected one of: {', '.join(names)}")
+                self.fail((*path, key), f"unknown key; {suggest(key, names, 'key')}")
         for each in known:
             if each.default is MISSING and each.name not in table:
                 self.fail(path, f"{each.name!r} is missing")

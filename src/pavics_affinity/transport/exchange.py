@@ -49,6 +49,7 @@ from .messages import Attempts, error_for, full_queue, what_happened
 from .outgoing import Options, Outgoing, harmless, outgoing
 from .times import (
     CONNECT_TIMEOUT,
+    DEFAULT_DEADLINE,
     EXECUTE_TIMEOUT,
     READ_TIMEOUT,
     Patience,
@@ -176,8 +177,20 @@ class Exchange:
             seconds_left=self.patience.left,
             patience_left=0.0 if self.for_a_place is None else self.for_a_place.left,
             went_back=self.went_back,
+            unheard_for=self.patience.seconds if self._is_unheard(target) else 0.0,
         )
         return decide(situation, outcome)
+
+    def _is_unheard(self, target: Target) -> bool:
+        """Tell whether nothing shows that a server is at this address.
+
+        A deadline above the usual one was asked for, also for a server that starts later.
+        """
+        if target.topology is not None or self.adapter.deadline > DEFAULT_DEADLINE:
+            return False
+        here = str(origin_of(self.url))
+        answered = (entry.url for entry in self.adapter.record if entry.status is not None)
+        return not any(url.startswith(here) for url in answered)
 
     def _send(self, sent: Outgoing, target: Target) -> Outcome:
         outcome: Outcome
@@ -472,6 +485,7 @@ def _fault(raised: requests.RequestException) -> Fault:
         not_sent=faults.was_not_sent(raised),
         final=faults.is_final(raised),
         silent=isinstance(raised, requests.ReadTimeout),
+        refused=faults.is_refused(raised),
         words=faults.describe(raised),
         cause=raised,
     )

@@ -62,6 +62,13 @@ def is_final(error: requests.RequestException) -> bool:
     return False
 
 
+def is_refused(error: requests.RequestException) -> bool:
+    """Tell whether nothing listens at the address."""
+    return was_not_sent(error) and any(
+        isinstance(cause, ConnectionRefusedError) for cause in causes_of(error)
+    )
+
+
 def describe(error: requests.RequestException) -> str:
     """Say in a few words what went wrong."""
     causes = list(causes_of(error))

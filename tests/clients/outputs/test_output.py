@@ -368,10 +368,24 @@ def test_write_to_disk_writes_to_the_path_and_sets_file_path(output, tmp_path, m
     assert left_in(tmp_path) == ["named.nc", "subset.nc"]
 
 
-def test_a_missing_directory_is_named_before_anything_is_fetched(output, service, tmp_path):
+@pytest.mark.parametrize("begins", [b"CDF\x01\x00", b"\x89HDF\r\n\x1a\n"])
+@pytest.mark.parametrize("read", ["json", "text"])
+def test_netcdf_that_is_read_as_text_suggests_open_dataset(output, service, begins, read):
+    service.files = lambda seen: Answer(200, begins + b"\xff\xfe")
+    with pytest.raises(OutputUnavailable, match=r"looks like NetCDF: call .open_dataset"):
+        getattr(output, read)()
+
+
+def test_a_missing_directory_is_made_as_for_a_journal(output, tmp_path):
+    assert output.download(tmp_path / "a" / "b" / "x.nc").path.stat().st_size
+    assert left_in(tmp_path / "a" / "b") == ["x.nc"]
+
+
+def test_a_file_in_the_way_is_named_before_anything_is_fetched(output, service, tmp_path):
+    (tmp_path / "file").write_text("")
     before = len(service.seen)
-    with pytest.raises(DownloadFailed, match="no directory") as failed:
-        output.download(tmp_path / "nowhere" / "x.nc")
+    with pytest.raises(DownloadFailed, match="is not a directory to write into") as failed:
+        output.download(tmp_path / "file" / "x.nc")
     assert isinstance(failed.value, OSError)
     assert len(service.seen) == before
 

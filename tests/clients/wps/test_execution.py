@@ -14,7 +14,7 @@ import owslib.wps
 import pytest
 from owslib.util import ServiceException
 
-from pavics_affinity import Backend, Node, Service, Topology
+from pavics_affinity import Backend, Node, Service, Topology, Workflow
 from pavics_affinity.clients.http import waiting
 from pavics_affinity.clients.references import single
 from pavics_affinity.clients.wps.service import SYNC, WebProcessingService
@@ -168,10 +168,33 @@ def test_ctrl_c_ends_the_wait(service, execution):
     timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     try:
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt) as stopped:
             execution.wait(30)
     finally:
         timer.join()
+    [note] = stopped.value.__notes__
+    said, line = note.split("\n")
+    assert said.startswith("process 'step' continues at the server")
+    # The line runs as it stands.
+    script(service, service.xml(HELLO))
+    again = eval(line, {"Workflow": Workflow})
+    assert again.isSucceeded()
+
+
+def test_a_failure_says_whether_the_node_is_proved_or_only_predicted(service, execution):
+    script(service, document(service, wpsdocs.failed("no")))
+    with pytest.raises(ExecutionFailed, match=r"process 'step' failed: no"):
+        execution.wait()
+    site = execution.session.pin
+    for known, words in (
+        ("proved", "failed on node 'node2': no"),
+        ("predicted", r"failed on node 'node2' \(predicted by the topology, not proved\): no"),
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(site), "node", property(lambda _: "node2"))
+            patch.setattr(type(site), "node_known", property(lambda _, known=known: known))
+            with pytest.raises(ExecutionFailed, match=words):
+                execution.wait()
 
 
 @pytest.mark.parametrize("word", ["ProcessQueued", "Succeeded", "processsucceeded", "Unknown"])

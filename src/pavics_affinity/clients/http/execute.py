@@ -130,3 +130,11 @@ def lost(session: AffinitySession, step: Step) -> ExecuteOutcomeUnknown:
         about=session,
         url=step.service,
     )
+
+
+def where(session: AffinitySession) -> str:
+    """Return the session's node for a message, and whether only the topology names it."""
+    if session.node is None:
+        return ""
+    predicted = " (predicted by the topology, not proved)"
+    return f" on node {session.node!r}{predicted * (session.node_known != 'proved')}"

@@ -14,8 +14,9 @@ yet". A document that is missing gets a few seconds, too.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -27,6 +28,7 @@ from ...record import Step
 from ...transport.times import CONNECT_TIMEOUT, READ_TIMEOUT, as_timeout, asked_to_wait
 from ..progress import bar
 from .answers import Answer, BodyBroken
+from .execute import where
 from .fetch import get_once
 from .pickling import StaysHere
 from .urls import named_by
@@ -146,6 +148,8 @@ class Followed(ShownAsCard, StaysHere):
 
     session: AffinitySession
     timeout: Any
+    #: The method of `Workflow` that makes its client.
+    _client: ClassVar[str] = "wps"
     #: Sent with each question.
     _status_headers: ClassVar[Mapping[str, str] | None] = None
 
@@ -236,13 +240,13 @@ class Followed(ShownAsCard, StaysHere):
         return self._judge(answer)
 
     def _status_lost(self, url: str, trouble: Trouble, attempts: int, waited: float) -> StatusLost:
-        node = f" ({self.session.node!r})" if self.session.node else ""
+        node = where(self.session).replace(" on node ", ", ", 1)
         state = "is gone" if trouble.gone else "cannot be read"
         return StatusLost(
             f"the status document of {self._name} {state}: {url} gave {trouble.what}, "
             f"{attempts} times in {waited:.1f} s. It is only on the node that runs the "
-            f"process{node}: that node may be down, or another one may have answered. Run the "
-            "chain again if it does not come back",
+            f"process{node}: that node may be down, or another one may have "
+            "answered. Run the chain again if it does not come back",
             attempts=attempts,
             about=self.session,
             url=url,
@@ -253,7 +257,10 @@ class Followed(ShownAsCard, StaysHere):
         limit = seconds(timeout)
         if self._state.ended:
             return
-        with bar(progress, total=100, desc=self._name, unit="%") as move:
+        with (
+            self._noting_how_to_come_back(),
+            bar(progress, total=100, desc=self._name, unit="%") as move,
+        ):
             begun = time.monotonic()
             deadline = None if limit is None else begun + limit
             while True:
@@ -267,6 +274,18 @@ class Followed(ShownAsCard, StaysHere):
                 now = time.monotonic()
                 if deadline is not None and now >= deadline:
                     raise self._expired(now - begun)
+
+    @contextlib.contextmanager
+    def _noting_how_to_come_back(self) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt as stop:
+            client = f"Workflow({self.session.machineid!r}).{self._client}({self._service_url()!r})"
+            stop.add_note(
+                f"{self._name} continues at the server. Call .wait() again, or come back later:\n"
+                f"{client}.attach({self._status_url()!r}).wait()"
+            )
+            raise
 
     def _sleep_until_due(self, deadline: float | None) -> None:
         if self._asked is None:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, get_args
 from urllib.parse import urlsplit
 
+from ...brief import brief
 from ...errors import UnknownOutput
 from ...markup.suggest import suggest
 from ...record import Step, StepState, operation
@@ -80,6 +81,7 @@ class Job(Followed, HasOutputs, dict[str, Any]):
         "its location, and call .attach() of a client there; or one of its outputs"
     )
 
+    _client: ClassVar[str] = "processes"
     _status_headers: ClassVar[Mapping[str, str] | None] = JSON
 
     def __init__(
@@ -148,6 +150,7 @@ class Job(Followed, HasOutputs, dict[str, Any]):
         self._refresh()
         return self
 
+    @brief
     def wait(self, timeout: float | timedelta | None = None, progress: bool | None = None) -> Self:
         """Wait for the end of the job.
 
@@ -207,6 +210,7 @@ class Job(Followed, HasOutputs, dict[str, Any]):
         )
         return self._as_results(answer, "value", url)
 
+    @brief
     def output(self, identifier: str) -> Output:
         """Return the output of this name.
 
@@ -238,6 +242,7 @@ class Job(Followed, HasOutputs, dict[str, Any]):
             )
         return found[identifier]
 
+    @brief
     def outputs(self, single: str = "output") -> dict[str, Output]:
         """Return all outputs by name.
 

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode, urljoin
 
 import owslib.ogcapi.processes
 
+from ...brief import brief
 from ...discovery import introduce
 from ...errors import ExecuteOutcomeUnknown, InvalidRequest, ServiceError, UnknownInput
 from ...markup.suggest import suggest
@@ -91,6 +92,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         The headers name another machineid than the workflow's.
     """
 
+    @brief
     def __init__(
         self,
         url: str,
@@ -192,6 +194,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
             raise NoOGCAPI(f"{self.url} lists no processes", url=self.url)
         return listed
 
+    @brief
     def execute(
         self,
         process_id: str,
@@ -266,6 +269,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
             step.update("succeeded")
         return found
 
+    @brief
     def attach(self, location: str) -> Job:
         """Return a job that was started earlier, here or elsewhere.
 

@@ -212,10 +212,8 @@ def _resolved(target: str | os.PathLike[str] | None) -> tuple[Path, bool]:
     path = Path.cwd() if target is None else Path(target)
     with writing(path):
         is_directory = path.is_dir()
-        if not is_directory and not path.parent.is_dir():
-            raise DownloadFailed(
-                f"there is no directory {str(path.parent)!r} to write into; make it first"
-            )
+        if not is_directory:
+            _made(path.parent)
     return path, is_directory
 
 

@@ -22,6 +22,7 @@ from urllib.parse import urljoin, urlsplit
 import owslib.wps
 from lxml import etree
 
+from ...brief import brief
 from ...errors import InvalidRequest, OutOfScope, OutputUnavailable
 from ...markup import clean, without_login
 from ...markup.shown import ShownAsCard
@@ -60,6 +61,9 @@ _SUFFIXES = {
     "text/plain": ".txt",
     "text/xml": ".xml",
 }
+
+#: How files of netCDF 3 and of HDF5, which is netCDF 4, begin.
+_NETCDF = (b"CDF\x01", b"CDF\x02", b"CDF\x05", b"\x89HDF\r\n\x1a\n")
 
 
 class Output(ShownAsCard, owslib.wps.Output):
@@ -154,6 +158,7 @@ class Output(ShownAsCard, owslib.wps.Output):
 
     # ---- read it ----
 
+    @brief
     def read_bytes(self) -> bytes:
         """Return the content, fetched or as the response holds it, base64 decoded.
 
@@ -163,6 +168,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         """
         return self._content()[0]
 
+    @brief
     def text(self) -> str:
         """Return the content as text, unpacked where its server says that it is packed.
 
@@ -176,6 +182,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         except (ValueError, LookupError) as error:  # a charset may be anything
             raise self._unusable("text", content, error) from error
 
+    @brief
     def json(self) -> Any:
         """Return the value of JSON content.
 
@@ -188,6 +195,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         except ValueError as error:
             raise self._unusable("JSON", text.encode(), error) from error
 
+    @brief
     def open(self) -> BinaryIO:
         """Return the content as a binary file to read from, seekable and whole.
 
@@ -203,6 +211,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         file.seek(0)
         return file
 
+    @brief
     def download(
         self, path: str | os.PathLike[str] | None = None, progress: bool | None = None
     ) -> Download:
@@ -236,6 +245,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         """
         return save(self._source(), path, name=self._default_name, progress=progress)
 
+    @brief
     def open_dataset(self, **options: Any) -> xarray.Dataset:
         """Open the content with xarray.
 
@@ -469,9 +479,11 @@ class Output(ShownAsCard, owslib.wps.Output):
 
     def _unusable(self, wanted: str, content: bytes, error: Exception) -> OutputUnavailable:
         where = f" at {self.reference}" if self.reference else ""
+        netcdf = content.startswith(_NETCDF)
+        hint = ". It looks like NetCDF: call .open_dataset(), or .download()" if netcdf else ""
         return OutputUnavailable(
             f"{self._label}{where} is not {wanted} ({error}): "
-            f"{len(content)} bytes that start with {content[:60]!r}",
+            f"{len(content)} bytes that start with {content[:60]!r}{hint}",
             url=self.reference,
             about=self.session,
         )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import owslib.wps
 from lxml import etree
 
+from ...brief import brief
 from ...errors import (
     ExecutionFailed,
     NotAService,
@@ -31,7 +32,7 @@ from ...transport import ambient_session
 from ...transport.wire import shown
 from ..http import xml
 from ..http.answers import Answer, expect, given
-from ..http.execute import lost
+from ..http.execute import lost, where
 from ..http.pickling import KeepsItsLogin
 from ..http.urls import named_by, web_url
 from ..http.waiting import Executions, Followed, State, Trouble
@@ -146,6 +147,7 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
 
     # ---- what it came to ----
 
+    @brief
     def wait(self, timeout: float | timedelta | None = None, progress: bool | None = None) -> Self:
         """Wait for the end of the process.
 
@@ -184,6 +186,7 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
             raise self._failure()
         return self
 
+    @brief
     def output(self, identifier: str) -> Output:
         """Return the output of this name.
 
@@ -208,6 +211,7 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
             output=identifier,
         )
 
+    @brief
     def getOutput(  # noqa: N802 - OWSLib's name
         self, filepath: str | os.PathLike[str] | None = None, identifier: str | None = None
     ) -> None:
@@ -490,7 +494,6 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
         first = self.errors[0] if self.errors else None
         code, locator = getattr(first, "code", None), getattr(first, "locator", None)
         words = xml.OWSException(said, code, locator)
-        on = f" on node {self.session.node!r}" if self.session.node else ""
         hint = (
             ". If it looked for a file that an earlier step wrote: that file is only on the node "
             "that ran the step. The node may be down, or the proxy may have chosen another one "
@@ -499,7 +502,7 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
             else ""
         )
         return ExecutionFailed(
-            f"{self._name} failed{on}: {words}{hint}",
+            f"{self._name} failed{where(self.session)}: {words}{hint}",
             code=words.code,
             locator=words.locator,
             text=said,

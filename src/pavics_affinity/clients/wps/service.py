@@ -16,8 +16,10 @@ from lxml import etree
 from owslib.util import build_get_url
 from owslib.wps import ASYNC, AUTO, SYNC
 
+from ...brief import brief
 from ...discovery import introduce
 from ...errors import InvalidRequest, NotAService, ServiceError, UnknownProcess
+from ...markup.shown import ShownAsCard
 from ...markup.suggest import suggest
 from ...topology.urls import checked_url
 from ...transport import ambient_session
@@ -33,8 +35,10 @@ from ..http.xml import MALFORMED, plain
 from .descriptions import Description, Descriptions, readable
 from .execution import Execution
 from .inputs import ExecuteRequest, build_request, pairs, values
+from .process import service_card, shown_processes
 
 if TYPE_CHECKING:
+    from ...markup.cards import Card
     from ...transport import AffinitySession
 
 __all__ = ["ASYNC", "AUTO", "SYNC", "WebProcessingService"]
@@ -53,7 +57,7 @@ _VERSIONS = ("1.0.0", "0.4.0", "1.0", "0.4")
 _OTHERS = ("service", "request", "version", "acceptversions", "language")
 
 
-class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
+class WebProcessingService(ShownAsCard, KeepsItsLogin, owslib.wps.WebProcessingService):
     """A WPS, with OWSLib's arguments, attributes and methods.
 
     Parameters
@@ -96,6 +100,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
 
     execution_type: ClassVar[type[Execution]] = Execution
 
+    @brief
     def __init__(
         self,
         url: str,
@@ -140,7 +145,13 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
             self.getcapabilities()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.url}>"
+        count = len(self.processes)
+        offers = "" if self._capabilities is None else f": {count} process{'es' * (count != 1)}"
+        return f"<{type(self).__name__} {self.url}{offers}>"
+
+    def _card(self) -> Card:
+        asked = self._capabilities is not None
+        return service_card(self.url, self.processes if asked else (), asked=asked)
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
@@ -159,6 +170,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         if document is not None:
             self.getcapabilities(xml=document)
 
+    @brief
     def getcapabilities(self, xml: str | bytes | None = None) -> None:
         """Ask for the capabilities, and read them.
 
@@ -180,11 +192,13 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         document = _checked(xml or b"") if answer is None else answer.body
         try:
             super().getcapabilities(xml=plain(document))
+            shown_processes(self.processes)
         except (etree.XMLSyntaxError, *MALFORMED) as error:
             if answer is not None:  # it only began well
                 self._expect(answer, "Capabilities", "GetCapabilities")
             raise self._malformed("capabilities", error) from error
 
+    @brief
     def describeprocess(self, identifier: str, xml: str | bytes | None = None) -> Any:
         """Ask for the description of a process, or of all.
 
@@ -220,6 +234,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
             self._descriptions.keep(self._service, identifier, answer.body)
         return found
 
+    @brief
     def execute(
         self,
         identifier: str,
@@ -308,6 +323,7 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
         execution.note_evidence()
         return execution
 
+    @brief
     def attach(self, status_url: str) -> Execution:
         """Return an execution that was started earlier, here or elsewhere.
 
@@ -448,9 +464,11 @@ class WebProcessingService(KeepsItsLogin, owslib.wps.WebProcessingService):
 
     def _read_description(self, identifier: str, document: bytes) -> Any:
         try:
-            return super().describeprocess(identifier, xml=plain(document))
+            found = super().describeprocess(identifier, xml=plain(document))
         except ValueError:  # OWSLib wants numbers where servers write other things, too
-            return super().describeprocess(identifier, xml=plain(readable(document)))
+            found = super().describeprocess(identifier, xml=plain(readable(document)))
+        shown_processes(found if isinstance(found, list) else [found])
+        return found
 
     def _malformed(self, what: str, error: Exception) -> NotAService:
         return NotAService(

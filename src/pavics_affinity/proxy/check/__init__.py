@@ -12,7 +12,14 @@ from ..nginx.trees import Tree
 from .agreement import Agreement
 from .compose import compose_findings, read_compose
 from .failover import failover_findings
-from .files import Files, edited_findings, find_files, open_findings, unreadable_findings
+from .files import (
+    Files,
+    count_files,
+    edited_findings,
+    find_files,
+    open_findings,
+    unreadable_findings,
+)
 from .key import key_findings
 from .locations import location_findings
 from .ports import port_findings
@@ -24,7 +31,17 @@ from .together import together_findings
 from .unjudged import unjudged_findings
 from .upstreams import upstream_findings
 
-__all__ = ["RULES", "SEVERITIES", "Files", "Finding", "Rule", "Severity", "check", "find_files"]
+__all__ = [
+    "RULES",
+    "SEVERITIES",
+    "Files",
+    "Finding",
+    "Rule",
+    "Severity",
+    "check",
+    "count_files",
+    "find_files",
+]
 
 _RULES_ON_NGINX = (
     server_findings,

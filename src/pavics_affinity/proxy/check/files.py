@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import NginxConfigError
-from ..nginx.statements import NginxFiles, StrPath, find_nginx_files, is_tree, walk
+from ..nginx.statements import NginxFiles, StrPath, find_nginx_files, is_tree, read_files, walk
 from ..write import was_edited
 from .rules import Finding, Findings, Spot, finding, listed
 
@@ -142,6 +142,12 @@ def edited_findings(given: Files, files: NginxFiles) -> Findings:
                 "does what the topology says, and the next render refuses to replace it",
                 "put the change into the topology, and run render again with --force",
             )
+
+
+def count_files(paths: Iterable[StrPath]) -> int:
+    """Return the number of files that the paths name or include."""
+    given = find_files(paths)
+    return len({*given.nginx, *given.compose, *_files_of(read_files(given.nginx))})
 
 
 def _files_of(files: NginxFiles) -> Iterator[str]:

@@ -127,6 +127,8 @@ _LOG_FIELDS = {
     "status": "$status",
     "machineid": "$affinity_key",
     "node": f"${NODE_VARIABLE}",
+    # SERVICE or SERVICE.NODE; empty for what nginx answers itself.
+    "upstream": "$proxy_host",
     "bytes": "$body_bytes_sent",
     "seconds": "$request_time",
     "connect": "$upstream_connect_time",
