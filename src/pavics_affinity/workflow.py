@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Iterable
 from contextvars import Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from .clients.links import headers_for, link_for
 from .errors import WorkflowClosed
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from .markup.cards import Card
 
 TopologyLike = Topology | TopologySource | str | os.PathLike[str]
+
+BirdyClient = TypeVar("BirdyClient")
 
 _LOCK = threading.Lock()
 
@@ -284,27 +286,42 @@ class Workflow(ShownAsCard):
         self._check_open()
         return WebProcessingService(url, session=self.session, **options)
 
-    def birdy(self, url: str, **options: Any) -> WPSClient:
+    @overload
+    def birdy(self, url: str, *, cls: None = None, **options: Any) -> WPSClient: ...
+
+    @overload
+    def birdy(self, url: str, *, cls: type[BirdyClient], **options: Any) -> BirdyClient: ...
+
+    def birdy(self, url: str, *, cls: type[Any] | None = None, **options: Any) -> Any:
         """Make a birdy client, all of whose requests go to the workflow's node.
 
         Parameters
         ----------
         url : str
             The service's URL.
+        cls : type, optional
+            A subclass of `birdy.WPSClient`, such as rooki's ``Rooki``. The client is an
+            instance of it. What its own code fetches by other means than its client and
+            results is not pinned, except a metalink and its files as rooki's results
+            fetch them.
         **options
-            As `birdy.WPSClient` takes them: ``processes``, ``converters``, ``auth``,
-            ``progress``, ``language`` ...
+            As `birdy.WPSClient`, or `cls`, takes them: ``processes``, ``converters``,
+            ``auth``, ``progress``, ``language`` ...
 
         Raises
         ------
         MissingExtra
             birdy is not installed.
+        InvalidRequest
+            `cls` is not a subclass of `birdy.WPSClient`.
         ServiceUnreachable, NotAService
             Nothing answers at the URL, or it is not a WPS.
         """
-        from .clients.birdy.client import WPSClient
+        from .clients.birdy.client import WPSClient, make_client
 
         self._check_open()
+        if cls is not None:
+            return make_client(self.session, url, cls, options)
         return WPSClient(url, session=self.session, **options)
 
     def processes(self, url: str, **options: Any) -> Processes:
