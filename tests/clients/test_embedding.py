@@ -209,7 +209,7 @@ def test_a_large_content_is_encoded_only_as_it_is_sent(make_site, monkeypatch):
     content = bytes(range(256)) * 12_000
     url = site.file("out.nc", content, "application/x-netcdf")
     monkeypatch.setattr(Attached, "value", property(value))
-    with Workflow(embed_limit=LIMIT) as wf:
+    with Workflow() as wf:
         send(wf, site, url)
     assert site.given == [content]
 
@@ -219,7 +219,7 @@ def test_a_large_content_is_encoded_only_as_it_is_sent(make_site, monkeypatch):
 )
 def test_a_content_arrives_whole_at_an_ogc_api(content):
     kind = "text/plain" if content.startswith(b'"') else "application/octet-stream"
-    with ScriptedAPI() as api, Workflow(embed_limit=LIMIT) as wf:
+    with ScriptedAPI() as api, Workflow() as wf:
         answers = api.answer
         api.answer = lambda seen: (
             Answer(200, content, {"Content-Type": kind}) if seen.path == "/out" else answers(seen)

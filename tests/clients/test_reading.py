@@ -113,14 +113,12 @@ def test_curl(site, tmp_path, capsys):
     assert (tmp_path / "h.csv").read_bytes() == b"number\n7\n"
 
 
-@pytest.mark.parametrize("embed_limit", [0, 7_000_000])
-def test_another_process(cluster, strict_cluster, embed_limit):
-    site = cluster if embed_limit else strict_cluster
-    with Workflow(embed_limit=embed_limit) as wf:
+def test_another_process(site, cluster):
+    with Workflow() as wf:
         output = subset(site, wf)
         names = {"output": output, "box": BOX, "wps": wf.wps(site.url("flyingpigeon"))}
         assert run("another WPS process", wf, **names)["step"].wait().output("output").read_bytes()
-        assert wf.steps[-1].inputs == {"resource": "content" if embed_limit else "link"}
+        assert wf.steps[-1].inputs == {"resource": "content" if site is cluster else "link"}
 
 
 def test_a_browser(strict_cluster, monkeypatch):

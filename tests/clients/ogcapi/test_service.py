@@ -261,7 +261,7 @@ def test_nine_chains_of_nine_by_output_url_behind_a_plain_proxy(site):
     content = bytes(range(256)) * 4 * 2
 
     def chain(number):
-        with Workflow(embed_limit=7_000_000) as wf:
+        with Workflow() as wf:
             oapi = wf.processes(site.url)
             job = oapi.execute("raw", {"kilobytes": "2"}, response="raw", async_=True).wait()
             output = job.output("bytes")
