@@ -27,12 +27,12 @@ class Rook(birdy.WPSClient):
     """Takes other arguments than birdy's, and wraps what birdy returns."""
 
     def __init__(self, url=None, mode="async", output_dir=None, headers=None, lineage=True):
-        self._mode_given, self.output_dir = mode, output_dir
+        self._mode, self.output_dir = mode, output_dir  # birdy has a _mode, too
         super().__init__(url, progress=mode == "async", headers=headers, lineage=lineage)
 
     @property
     def mode(self):
-        return self._mode_given
+        return self._mode
 
     def _execute(self, pid, **inputs):
         try:

@@ -182,7 +182,7 @@ class WPSClient(birdy.WPSClient):
     def _begin(
         self, service: _BirdyService, given: dict[str, Any], *, progress: bool = False
     ) -> None:
-        before = set(vars(self))
+        before = dict(vars(self))  # what a subclass has set
         # With both documents given, birdy asks for nothing; its own client is then replaced.
         super().__init__(
             service.url,
@@ -190,6 +190,8 @@ class WPSClient(birdy.WPSClient):
             language=service.language,
             **given | {"converters": Converters(service.session, given["converters"])},
         )
+        # birdy sets its mode by `progress`, which it is not given; rooki keeps its own there.
+        self.__dict__.update(before)
         # birdy has no public way to take a client: this is its one private name that we set.
         self._wps = service
         self._given = given
@@ -201,7 +203,7 @@ class WPSClient(birdy.WPSClient):
             if inspect.ismethod(method) and method.__self__ is self:
                 taking = _taking_outputs(service, process.identifier, method.__func__)
                 setattr(self, sanitize(process.identifier), types.MethodType(taking, self))
-        self._made_here = set(vars(self)) - before | {"_made_here"}
+        self._made_here = set(vars(self)) - set(before) | {"_made_here"}
 
     def __reduce__(self) -> tuple[Any, ...]:
         of_a_subclass = {k: v for k, v in vars(self).items() if k not in self._made_here}
