@@ -28,6 +28,7 @@ GROUPS = {
     "chains": "Chains",
     "polling": "The end of a job",
     "downloads": "Downloads",
+    "embedding": "Outputs in requests",
     "placement": "Placement",
     "steering": "Steering",
     "imports": "Loading",

@@ -1,6 +1,8 @@
 """What users import from the package, and nothing else."""
 
 import inspect
+import subprocess
+import sys
 import types
 
 import pytest
@@ -43,7 +45,30 @@ def test_each_name_is_there_and_documented(name):
 
 
 def test_dir_shows_each_name():
-    assert set(PUBLIC) <= set(dir(pavics_affinity))
+    assert {*PUBLIC, "WPSClient"} <= set(dir(pavics_affinity))
+
+
+def test_the_drop_in_for_birdys_client_is_there():
+    birdy = pytest.importorskip("birdy")
+    assert issubclass(pavics_affinity.WPSClient, birdy.WPSClient)
+    assert inspect.getdoc(pavics_affinity.WPSClient)
+
+
+def test_without_birdy_only_the_use_of_its_drop_in_fails():
+    code = """
+import sys
+sys.modules["birdy"] = None
+import pavics_affinity
+from pavics_affinity import *
+assert "WPSClient" not in dir(pavics_affinity)
+try:
+    from pavics_affinity import WPSClient
+except pavics_affinity.errors.MissingExtra as error:
+    assert "pip install 'pavics-affinity[birdy]'" in str(error), error
+else:
+    raise AssertionError("it is there")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_star_import_brings_exactly_these():
@@ -59,7 +84,7 @@ def test_no_other_name_looks_public():
         for name, value in vars(pavics_affinity).items()
         if not name.startswith("_") and not isinstance(value, types.ModuleType)
     }
-    assert others - set(PUBLIC) - {"annotations"} == set()
+    assert others - {*PUBLIC, "WPSClient"} - {"annotations"} == set()
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error():

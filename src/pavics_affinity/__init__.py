@@ -9,10 +9,12 @@ everyone's pytest loads, need neither OWSLib nor requests.
 """
 
 import importlib
+import importlib.util
 import typing
 
 if typing.TYPE_CHECKING:
     from .batch import map_workflows
+    from .clients.birdy.client import WPSClient as WPSClient
     from .clients.sessions import pin_session
     from .clients.wps.service import WebProcessingService
     from .discovery import discover
@@ -41,6 +43,8 @@ __all__ = [
     "read_nginx",
 ]
 
+# `WPSClient` is not among them: it needs birdy, and ``import *`` and ``help`` must not.
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -51,6 +55,7 @@ _HOMES = {
     "Rendezvous": "placement",
     "Service": "topology",
     "Topology": "topology",
+    "WPSClient": "clients.birdy",
     "WebProcessingService": "clients.wps",
     "Workflow": "workflow",
     "current_workflow": "workflow",
@@ -79,4 +84,11 @@ if not typing.TYPE_CHECKING:
         return found
 
     def __dir__():
-        return sorted({*globals(), *__all__, *_ROOMS})
+        there = {"WPSClient"} if _is_installed("birdy") else set()
+        return sorted({*globals(), *__all__, *_ROOMS} | there)
+
+    def _is_installed(package):
+        try:
+            return importlib.util.find_spec(package) is not None
+        except ValueError:  # blocked by None in sys.modules
+            return False

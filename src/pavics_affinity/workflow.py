@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Iterable
 from contextvars import Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from .brief import brief
 from .clients.links import headers_for, link_for
@@ -37,9 +37,11 @@ from .transport.ambient import reset_session, use_session
 from .transport.times import Timeout
 
 if TYPE_CHECKING:
+    import xarray
     from matplotlib.axes import Axes
 
     from .clients.birdy.client import WPSClient
+    from .clients.gdal import GdalEnv
     from .clients.ogcapi.jobs import Job
     from .clients.ogcapi.service import Processes
     from .clients.outputs.download import Download
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
     from .markup.cards import Card
 
 TopologyLike = Topology | TopologySource | str | os.PathLike[str]
+
+BirdyClient = TypeVar("BirdyClient")
 
 _LOCK = threading.Lock()
 
@@ -292,28 +296,43 @@ class Workflow(ShownAsCard):
         self._check_open()
         return WebProcessingService(url, session=self.session, **options)
 
+    @overload
+    def birdy(self, url: str, *, cls: None = None, **options: Any) -> WPSClient: ...
+
+    @overload
+    def birdy(self, url: str, *, cls: type[BirdyClient], **options: Any) -> BirdyClient: ...
+
     @brief
-    def birdy(self, url: str, **options: Any) -> WPSClient:
+    def birdy(self, url: str, *, cls: type[Any] | None = None, **options: Any) -> Any:
         """Make a birdy client, all of whose requests go to the workflow's node.
 
         Parameters
         ----------
         url : str
             The service's URL.
+        cls : type, optional
+            A subclass of `birdy.WPSClient`, such as rooki's ``Rooki``. The client is an
+            instance of it. What its own code fetches by other means than its client and
+            results is not pinned, except a metalink and its files as rooki's results
+            fetch them.
         **options
-            As `birdy.WPSClient` takes them: ``processes``, ``converters``, ``auth``,
-            ``progress``, ``language`` ...
+            As `birdy.WPSClient`, or `cls`, takes them: ``processes``, ``converters``,
+            ``auth``, ``progress``, ``language`` ...
 
         Raises
         ------
         MissingExtra
             birdy is not installed.
+        InvalidRequest
+            `cls` is not a subclass of `birdy.WPSClient`.
         ServiceUnreachable, NotAService
             Nothing answers at the URL, or it is not a WPS.
         """
-        from .clients.birdy.client import WPSClient
+        from .clients.birdy.client import WPSClient, make_client
 
         self._check_open()
+        if cls is not None:
+            return make_client(self.session, url, cls, options)
         return WPSClient(url, session=self.session, **options)
 
     @brief
@@ -401,6 +420,73 @@ class Workflow(ShownAsCard):
         """
         self._check_open()
         return link_for(self.session, url, form)
+
+    @brief
+    def gdal_env(self, url: str) -> GdalEnv:
+        """Return GDAL's options that lead its requests to the workflow's node.
+
+        For rasterio, fiona and geopandas. As a context manager it sets the options in
+        those of them that are imported, until the block ends; as a mapping it is what
+        ``rasterio.Env(**env)`` or the environment of a program takes. The options are
+        the header of `headers`, and the login, cookies and certificates of the
+        service's client, except a digest login. The workflow keeps its node from now on.
+
+        **GDAL sends the header and the login to each host that it opens inside the
+        block, and follows redirects with the header.** So open only URLs of the
+        workflow there. rasterio and fiona keep the options to the thread, outside of
+        the main thread; geopandas' pyogrio does not, so two threads cannot be in the
+        blocks of two workflows with it.
+
+        Parameters
+        ----------
+        url : str
+            The URL to open, or the service's. Open ``f"/vsicurl/{url}"`` with
+            geopandas, which otherwise asks for the URL by itself first. GDAL 3.6 or
+            newer is needed.
+
+        Raises
+        ------
+        OutOfScope, BackendUnavailable, SteeringImpossible, TopologyError
+            As `headers`.
+        InvalidRequest
+            The workflow sends requests to the node itself: open ``wf.link(url)``. On
+            entering: none of the libraries is imported, or see above.
+
+        Examples
+        --------
+        >>> with wf.gdal_env(url), rasterio.open(url) as raster:  # doctest: +SKIP
+        ...     values = raster.read(1)
+        """
+        from .clients.gdal import gdal_env_for
+
+        self._check_open()
+        return gdal_env_for(self.session, url)
+
+    @brief
+    def open_dataset(self, url: str | Output, **options: Any) -> xarray.Dataset:
+        """Open a file or an OPeNDAP resource with xarray, from the workflow's node.
+
+        Parameters
+        ----------
+        url : str or Output
+            What to open. Anything but an OPeNDAP resource is downloaded to a temporary
+            file, which is removed when the dataset is closed, or when Python ends.
+        **options
+            Those of `xarray.open_dataset`.
+
+        Raises
+        ------
+        MissingExtra
+            xarray is not installed, or pydap for an OPeNDAP resource.
+        InvalidRequest, OutOfScope
+            It is not a URL; nothing was fetched.
+        OutputUnavailable, DownloadFailed
+            It cannot be fetched.
+        """
+        from .clients.outputs.output import output_at
+
+        self._check_open()
+        return output_at(self.session, url).open_dataset(**options)
 
     @brief
     def download(

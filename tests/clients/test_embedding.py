@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,9 +16,12 @@ from pywps import FORMATS, ComplexInput, LiteralOutput
 from werkzeug.serving import make_server
 
 from pavics_affinity import Workflow
+from pavics_affinity.clients.embedding import Attached
 from pavics_affinity.errors import InvalidRequest, OutputUnavailable, ReferenceRefused
+from support.loopback import Answer
 from support.output_urls import CLIENTS, GIVEN
 from support.rawserver import RawServer, head
+from support.scriptedapi import ScriptedAPI
 
 CHAINS = 9
 
@@ -154,6 +159,43 @@ def test_what_is_no_text_is_sent_in_base64_with_a_format_that_the_process_offers
     assert b'mimeType="application/x-netcdf" encoding="base64"' in request or (
         b'encoding="base64" mimeType="application/x-netcdf"' in request
     )
+
+
+def test_a_large_content_is_encoded_only_as_it_is_sent(make_site, monkeypatch):
+    """A copy in base64 for each look at it would double the memory."""
+
+    def value(self):
+        raise AssertionError("encoded as a whole")
+
+    site = make_site()
+    content = bytes(range(256)) * 12_000
+    url = site.file("out.nc", content, "application/x-netcdf")
+    monkeypatch.setattr(Attached, "value", property(value))
+    with Workflow() as wf:
+        send(wf, site, url)
+    assert site.given == [content]
+
+
+@pytest.mark.parametrize(
+    "content", [bytes(range(256)) * 9_000, '"µ\\" \n\t\U0001f30d </a>'.encode() * 90_000]
+)
+def test_a_content_arrives_whole_at_an_ogc_api(content):
+    kind = "text/plain" if content.startswith(b'"') else "application/octet-stream"
+    with ScriptedAPI() as api, Workflow() as wf:
+        answers = api.answer
+        api.answer = lambda seen: (
+            Answer(200, content, {"Content-Type": kind}) if seen.path == "/out" else answers(seen)
+        )
+        wf.processes(api.url("")).execute("step", {"text": [{"href": api.url("/out")}, 1]})
+        assert wf.steps[-1].inputs == {"text": "content"}
+        [posted] = [json.loads(seen.body) for seen in api.seen if seen.method == "POST"]
+    value, one = posted["inputs"]["text"]
+    if kind == "text/plain":
+        assert value == {"value": content.decode(), "mediaType": kind}
+    else:
+        assert base64.b64decode(value.pop("value")) == content
+        assert value == {"encoding": "base64", "mediaType": kind}
+    assert one == 1
 
 
 def test_data_elsewhere_is_still_sent_as_its_url(make_site):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import types
+
 import pytest
 
-from pavics_affinity import Workflow
+from pavics_affinity import Workflow, WPSClient
 from support.manual import examples
+from support.rook import rook_class
 
 PAGE = "clients.md"
 
@@ -35,6 +39,16 @@ def test_birdy(cluster, run):
     found = run("birdy", url=cluster.sample_url)
     assert found["dataset"].sizes["latitude"] > 1
     found["dataset"].close()
+
+
+def test_subclasses_of_birdys_client(cluster, run, monkeypatch):
+    kind = rook_class(monkeypatch, cluster.url("flyingpigeon"))
+    # rooki cannot stand beside the birdy of these tests; where it can, it is the real one.
+    for name in ("rooki", "rooki.client"):
+        monkeypatch.setitem(sys.modules, name, types.SimpleNamespace(Rooki=kind))
+    found = run("Subclasses of birdy's client", Workflow=Workflow)
+    assert len(found["files"]) == 3
+    assert issubclass(found["PinnedRooki"], (kind, WPSClient))
 
 
 def test_sessions(cluster, run):

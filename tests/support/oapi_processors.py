@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from base64 import b64decode
 from urllib.request import urlopen
 
 from pygeoapi.process.base import BaseProcessor, ProcessorExecuteError
@@ -63,13 +64,16 @@ class Raw(_Processor):
 
 
 class Words(_Processor):
-    """Count the words behind a link, whatever the status of the answer, or of a text."""
+    """Count the words behind a link, whatever the status of the answer, or of a text or content."""
 
     metadata_of = _metadata("words", ("text",), ("count",))
 
     def execute(self, data, outputs=None):
         text = data["text"]
-        if isinstance(text, dict):
+        if isinstance(text, dict) and "value" in text:  # with its encoding, as OGC 18-062r2 has it
+            value, packed = text["value"], text.get("encoding") == "base64"
+            text = b64decode(value).decode(errors="replace") if packed else value
+        elif isinstance(text, dict):
             with urlopen(text["href"], timeout=60) as answer:  # a test's own URL
                 text = answer.read().decode(errors="replace")
         return "application/json", {"count": len(text.split()), "given": data["text"]}

@@ -29,7 +29,7 @@ def by_birdy(cluster, wf, make, give):
 
 
 def drop_in(wf):
-    from pavics_affinity.clients.birdy import WPSClient
+    from pavics_affinity import WPSClient
 
     return WPSClient
 

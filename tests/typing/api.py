@@ -16,6 +16,7 @@ from pavics_affinity import (
     Topology,
     WebProcessingService,
     Workflow,
+    WPSClient,
     current_workflow,
     derive_machineid,
     discover,
@@ -90,6 +91,16 @@ assert_type(wf.record.totals()[0].seconds, float)
 # ---- the drop-in ----
 dropin = WebProcessingService(URL, headers={"machineid": "a1b2"}, verify=False)
 dropin.getcapabilities()
+
+dropin_of_birdy = WPSClient(URL, processes="subset_bbox", progress=True)
+assert_type(wf.birdy(URL, progress=True), WPSClient)
+
+
+class Pinned(WPSClient):
+    pass
+
+
+assert_type(wf.birdy(URL, cls=Pinned, timeout=60), Pinned)
 
 # ---- many ----
 batch = map_workflows(lambda wf, item: wf.machineid, range(3), topology=topology, per_node=2)

@@ -11,8 +11,10 @@ import base64
 import codecs
 import contextlib
 import io
+import json
 import re
-from collections.abc import Iterable, Iterator
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from owslib.wps import ComplexData, ComplexDataInput
@@ -46,6 +48,8 @@ _TEXTUAL = ("text/", "application/json", "application/xml", "application/geo+jso
 class Embedded(ComplexDataInput):
     """A complex input whose value is content, also where it looks like a URL to OWSLib."""
 
+    is_content = True
+
     def getXml(self) -> Any:  # noqa: N802 - OWSLib's name
         """Return the ``Data`` element."""
         return self.complexDataRaw()
@@ -63,24 +67,40 @@ class Attached(Embedded):
         """The content as it stands in the request."""
         return "".join(self.pieces())
 
-    def as_json(self) -> AttachedValue:
-        """Return the content as an input of an OGC API - Processes (OGC 18-062r2, 7.11)."""
+    def in_json(self, large: dict[bytes, Iterable[bytes]]) -> dict[str, str]:
+        """Return the content as an input of an OGC API - Processes (OGC 18-062r2, 7.11).
+
+        A mark stands for it; `large` receives what `with_large` puts there.
+        """
+        mark = new_mark()
+        large[mark.encode()] = (json.dumps(piece)[1:-1].encode() for piece in self.pieces())
         stated = {"encoding": self.encoding, "mediaType": self.mimeType}
-        return AttachedValue(
-            value=self.value, **{name: text for name, text in stated.items() if text}
-        )
+        return {"value": mark, **{name: text for name, text in stated.items() if text}}
 
     def pieces(self) -> Iterator[str]:
         """Yield what `value` is, piece by piece, so that it is not held as a whole."""
-        starts = range(0, len(self.content), _PIECE)
-        pieces = (self.content[start : start + _PIECE] for start in starts)
         if self.encoding is None:
-            return codecs.iterdecode(pieces, "utf-8")
-        return (base64.b64encode(piece).decode() for piece in pieces)
+            return _decoded(self.content)
+        return (base64.b64encode(piece).decode() for piece in _pieces(self.content))
 
 
-class AttachedValue(dict[str, Any]):
-    """What `Attached` is in JSON."""
+def new_mark() -> str:
+    """Return a text that stands for content in a document until `with_large`."""
+    return f"upload-{secrets.token_hex(16)}"
+
+
+def with_large(document: bytes, large: Mapping[bytes, Iterable[bytes]]) -> bytes:
+    """Return a document with the pieces of each content, escaped, instead of its mark."""
+    if not large:
+        return document
+    whole = io.BytesIO()  # a join would hold each content once more
+    for mark, pieces in large.items():
+        before, _, document = document.partition(mark)
+        whole.write(before)
+        for piece in pieces:
+            whole.write(piece)
+    whole.write(document)
+    return whole.getvalue()
 
 
 def attach(
@@ -168,10 +188,21 @@ def _is_text(content: bytes, media_type: str) -> bool:
     if not (plain.startswith(_TEXTUAL) or plain.endswith(("+xml", "+json"))):
         return False
     try:
-        text = content.decode()
+        if any(_CHANGED.search(piece) for piece in _decoded(content)):
+            return False
     except UnicodeDecodeError:
         return False
-    return text.strip() == text and not _CHANGED.search(text)  # what is at the ends may be lost
+    first, last = (end.decode(errors="ignore") for end in (content[:4], content[-4:]))
+    return first.lstrip() == first and last.rstrip() == last  # what is at the ends may be lost
+
+
+def _pieces(content: bytes) -> Iterator[bytes]:
+    """Yield content piece by piece: as a whole it would be held several times."""
+    return (content[start : start + _PIECE] for start in range(0, len(content), _PIECE))
+
+
+def _decoded(content: bytes) -> Iterator[str]:
+    return codecs.iterdecode(_pieces(content), "utf-8")
 
 
 # ---- what a service says to the size ----
@@ -214,8 +245,11 @@ def forms(session: AffinitySession, inputs: Iterable[tuple[str, Any]]) -> dict[s
 
 
 def _form(session: AffinitySession, value: Any) -> str | None:
-    if isinstance(value, Attached | AttachedValue):
+    if isinstance(value, Attached):
         return "content"
+    if isinstance(value, list):  # of links; content counts, because it may be too large
+        found = [form for item in value if (form := _form(session, item))]
+        return "content" if "content" in found else next(iter(found), None)
     if isinstance(value, dict):
         value = value.get("href")
     url = getattr(value, "value", value)

@@ -379,14 +379,14 @@ def _as_link(
     media_type: object,
     others: Mapping[str, Any],
     owner: AffinitySession | None = None,
-) -> dict[str, Any]:
-    """Return a link of an OGC API, or the value that it leads to."""
+) -> dict[str, Any] | Attached:
+    """Return a link of an OGC API, or the content that it leads to."""
     kind = media_type if isinstance(media_type, str) else None
     sent = _leading_or_attached(session, url, what, None, kind, owner=owner)
     if isinstance(sent, str):
         sent = _of_text(session, sent, what)  # its query may name a URL, too
         return {"href": sent, **({"type": media_type} if media_type else {}), **others}
-    return sent.as_json()
+    return sent
 
 
 def _rewritten_metalink(output: Output, what: str) -> str | None:

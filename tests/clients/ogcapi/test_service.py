@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import owslib.ogcapi
 import owslib.ogcapi.processes
@@ -252,6 +254,41 @@ def test_behind_a_plain_proxy_outputs_are_not_handed_on_as_urls(site):
         for given in (job, output, link, [link], output.reference):
             with pytest.raises(ReferenceRefused, match="Nothing was executed"):
                 oapi.execute("words", {"text": given})
+
+
+def test_nine_chains_of_nine_by_output_url_behind_a_plain_proxy(site):
+    """pygeoapi's processes fetch a link without a machineid, so they get the content."""
+    content = bytes(range(256)) * 4 * 2
+
+    def chain(number):
+        with Workflow() as wf:
+            oapi = wf.processes(site.url)
+            job = oapi.execute("raw", {"kilobytes": "2"}, response="raw", async_=True).wait()
+            output = job.output("bytes")
+            given = [job, output, {"href": output.reference}][number % 3]
+            words = oapi.execute("words", {"text": given}, response="raw")
+            assert words["given"]["encoding"] == "base64"
+            assert base64.b64decode(words["given"]["value"]) == content
+            assert words["count"] == len(content.decode(errors="replace").split())
+            assert wf.steps[-1].inputs == {"text": "content"}
+            return wf.machineid
+
+    with ThreadPoolExecutor(3) as pool:
+        ids = list(pool.map(chain, range(9)))
+    sent = [request for request in site.requests() if request["machineid"] in ids]
+    assert len({(request["machineid"], request["node"]) for request in sent}) == 9
+    posts = [request["uri"].partition("?")[0] for request in sent if request["method"] == "POST"]
+    assert sorted(posts) == sorted(["/processes/raw/execution", "/processes/words/execution"] * 9)
+
+
+def test_an_output_above_the_limit_is_refused_before_anything_runs(site):
+    mark = len(site.requests())
+    with Workflow(embed_limit=1000) as wf:
+        oapi = wf.processes(site.url)
+        job = oapi.execute("raw", {}, response="raw", async_=True).wait()
+        with pytest.raises(ReferenceRefused, match=r"1000 bytes .*embed_limit.*Nothing was"):
+            oapi.execute("words", {"text": job})
+    assert [r["method"] for r in site.requests()[mark:]].count("POST") == 1
 
 
 def test_threads_share_a_client(site, wf):

@@ -10,15 +10,16 @@ import inspect
 import logging
 import types
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lxml import etree
 from owslib.util import ServiceException
 from owslib.wps import ASYNC, WPS_DEFAULT_VERSION
 
-from ...errors import MissingExtra
+from ...errors import InvalidRequest, MissingExtra
 from ...record import calling
+from ...transport.ambient import reset_session, use_session
 from ..http import xml
 from ..http.answers import given
 from ..http.execute import before_sending
@@ -37,7 +38,7 @@ except ImportError as error:
     raise MissingExtra.of("birdy", "A birdy client") from error
 
 from .converters import Converters
-from .results import BirdyExecution, console, wait_in_console
+from .results import BirdyExecution, console, pinned_result, wait_in_console
 
 if TYPE_CHECKING:
     from ...transport import AffinitySession
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 class _BirdyService(WebProcessingService):
     execution_type: ClassVar[type[Execution]] = BirdyExecution
-    progress: logging.Logger | None = None
+    progress: Callable[[], logging.Logger] | None = None
 
     def learn(self, descriptions: str | bytes) -> None:
         """Check inputs against descriptions from elsewhere."""
@@ -59,13 +60,15 @@ class _BirdyService(WebProcessingService):
         """
         if self.progress is None:
             return super().execute(*args, **options)
-        say = self.progress.info
-        with calling(waiting=lambda seconds, words: say("%s; waits for %.0f s", words, seconds)):
+        logger = self.progress()
+        with calling(
+            waiting=lambda seconds, words: logger.info("%s; waits for %.0f s", words, seconds)
+        ):
             execution = super().execute(*args, **options | {"mode": ASYNC})
         if is_notebook():
             monitor(execution, sleep=0.2)
         else:
-            wait_in_console(execution, self.progress)
+            wait_in_console(execution, logger)
         return execution
 
 
@@ -99,6 +102,14 @@ class WPSClient(birdy.WPSClient):
     **options
         Further ones of birdy's.
 
+    Examples
+    --------
+    The drop-in changes one line, ``from birdy import WPSClient``. As the last base of a
+    subclass of birdy's client it pins that one:
+
+    >>> class PinnedRooki(Rooki, WPSClient):  # doctest: +SKIP
+    ...     pass
+
     Raises
     ------
     birdy.exceptions.UnauthorizedException
@@ -108,6 +119,9 @@ class WPSClient(birdy.WPSClient):
     ServiceUnreachable, NotAService, MachineIdConflict
         As `WebProcessingService`.
     """
+
+    #: The class that `pinned_class` was given.
+    _pinned_from: ClassVar[type[Any] | None] = None
 
     def __init__(
         self,
@@ -173,6 +187,7 @@ class WPSClient(birdy.WPSClient):
     def _begin(
         self, service: _BirdyService, given: dict[str, Any], *, progress: bool = False
     ) -> None:
+        before = dict(vars(self))  # what a subclass has set
         # With both documents given, birdy asks for nothing; its own client is then replaced.
         super().__init__(
             service.url,
@@ -180,31 +195,65 @@ class WPSClient(birdy.WPSClient):
             language=service.language,
             **given | {"converters": Converters(service.session, given["converters"])},
         )
+        # birdy sets its mode by `progress`, which it is not given; rooki keeps its own there.
+        self.__dict__.update(before)
         # birdy has no public way to take a client: this is its one private name that we set.
         self._wps = service
         self._given = given
         if progress:
-            self.logger = service.progress = console()
+            self.logger = console()
+            service.progress = lambda: self.logger  # a subclass may have another one
         for process in service.processes:
             method = getattr(self, sanitize(process.identifier), None)
             if inspect.ismethod(method) and method.__self__ is self:
                 taking = _taking_outputs(service, process.identifier, method.__func__)
                 setattr(self, sanitize(process.identifier), types.MethodType(taking, self))
+        self._made_here = set(vars(self)) - set(before) | {"_made_here"}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self._wps, self._given, self._wps.progress is not None)
+        of_a_subclass = {k: v for k, v in vars(self).items() if k not in self._made_here}
+        made_of = (
+            self._pinned_from or type(self),
+            self._wps,
+            self._given,
+            self._wps.progress is not None,
+        )
+        return _rebuild, made_of, of_a_subclass
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._wps.url}>"
 
 
-def _rebuild(
-    cls: type[WPSClient], service: _BirdyService, given: dict[str, Any], progress: bool
-) -> WPSClient:
+@cache
+def pinned_class(cls: Any) -> type[WPSClient]:
+    """Return a subclass of birdy's client whose ``super()`` calls reach ours."""
+    found: type[WPSClient] = cls
+    if issubclass(cls, WPSClient):
+        return found
+    members = {"__module__": cls.__module__, "__doc__": cls.__doc__, "_pinned_from": cls}
+    return type(cls.__name__, (cls, WPSClient), members)
+
+
+def _rebuild(kind: Any, service: _BirdyService, given: dict[str, Any], progress: bool) -> WPSClient:
+    cls = pinned_class(kind)
     client = cls.__new__(cls)
     service.learn(given["desc_xml"])
     client._begin(service, given, progress=progress)
     return client
+
+
+def make_client(session: AffinitySession, url: str, cls: Any, options: dict[str, Any]) -> WPSClient:
+    """Make a client of a subclass of birdy's on a session; see `Workflow.birdy`."""
+    if birdy.WPSClient not in getattr(cls, "__mro__", ()):
+        raise InvalidRequest(
+            f"cls is {cls!r}; expected a subclass of birdy's WPSClient", about=session, url=url
+        )
+    # The subclass's constructor takes no session: its client stands on the ambient one.
+    token = use_session(session)
+    try:
+        return pinned_class(cls)(url, **options)
+    finally:
+        reset_session(token)
 
 
 def _descriptions(service: WebProcessingService, processes: str | list[str] | None) -> bytes:
@@ -265,6 +314,6 @@ def _taking_outputs(
                     ]
                 elif value is not None:
                     bound.arguments[argument] = as_input(service.session, name, value, rule)
-        return method(*bound.args, **bound.kwargs)
+        return pinned_result(method(*bound.args, **bound.kwargs))
 
     return call

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from birdy.exceptions import ProcessFailed
 from lxml import etree
 
 from ...errors import ExecutionFailed
+from ..outputs.output import Output, download_all
 from ..wps.execution import Execution
 
 _SAID_AGAIN = 3.0  # seconds, while nothing is new; birdy's own interval
@@ -86,6 +87,61 @@ def _with_the_reason(get: Callable[..., Any]) -> Callable[..., Any]:
             raise error
 
     return get_or_say_why
+
+
+# ---- results of a subclass, which fetch by themselves ----
+
+
+def pinned_result(found: Any) -> Any:
+    """Have a result that fetches a metalink as rooki's do fetch it over its workflow's session."""
+    kind: Any = type(found)
+    of_ours = isinstance(getattr(found, "response", None), BirdyExecution)
+    if of_ours and all(hasattr(kind, name) for name in _ROOKIS):
+        found.__class__ = _pinned_result_class(kind)
+    return found
+
+
+_ROOKIS = ("url", "xml", "download", "datasets")
+
+
+@cache
+def _pinned_result_class(kind: Any) -> type[Any]:
+    members = {"__module__": kind.__module__, "__doc__": kind.__doc__}
+    return type(kind.__name__, (_LinkedResult, kind), members)
+
+
+class _LinkedResult:
+    """Goes in front of a result class that fetches its files by requests and pymetalink."""
+
+    response: BirdyExecution
+    url: str
+    output_dir: str
+    _fetched: list[str] | None = None
+
+    @property
+    def xml(self) -> str:
+        """The metalink's text."""
+        return self._linked().text()
+
+    def download(self) -> list[str]:
+        """Fetch the files that the metalink lists, and return their paths."""
+        if self._fetched is not None:
+            return self._fetched
+        files = self._linked().files()
+        done = download_all(self.response.session, files, self.output_dir, progress=False)
+        return [str(file.path) for file in done]
+
+    def datasets(self) -> Any:
+        """Open the files. rooki's own returns no dataset, and no error, if a download fails."""
+        self._fetched = self.download()
+        try:
+            return super().datasets()  # type: ignore[misc]  # of the class behind this one
+        finally:
+            self._fetched = None
+
+    def _linked(self) -> Output:
+        outputs: list[Output] = self.response.processOutputs
+        return next(found for found in outputs if found.reference == self.url)
 
 
 def wait_in_console(execution: Execution, logger: logging.Logger) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urljoin
@@ -24,7 +24,7 @@ from ...topology.urls import checked_url
 from ...transport import ambient_session
 from ...transport.wire import shown
 from .. import references
-from ..embedding import forms, within_limits
+from ..embedding import Attached, forms, with_large, within_limits
 from ..http.answers import Answer
 from ..http.execute import before_sending, lost, noting, send_once
 from ..http.fetch import fetch_document
@@ -314,7 +314,9 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
             answer = self._get(url, doing, self._sent_headers())
             self._note_response(answer)
         else:
-            body = None if data is None else data if isinstance(data, str) else _as_json(data)
+            body = (
+                None if data is None else data.encode() if isinstance(data, str) else _as_json(data)
+            )
             answer = self._send(method, url, body, doing)
         if not as_dict:
             check_status(answer, doing=doing, session=self.session)
@@ -365,7 +367,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         self,
         method: str,
         url: str,
-        body: str | None,
+        body: bytes | None,
         doing: str,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
@@ -377,7 +379,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
             method,
             url,
             doing=doing,
-            data=None if body is None else body.encode(),
+            data=body,
             headers=sent,
             timeout=self.timeout,
         )
@@ -476,8 +478,15 @@ def _segment(process_id: str) -> str:
     return quote(process_id, safe="")
 
 
-def _as_json(document: Any) -> str:
+def _as_json(document: Any) -> bytes:
+    large: dict[bytes, Iterable[bytes]] = {}
+
+    def written(value: Any) -> Any:
+        if isinstance(value, Attached):
+            return value.in_json(large)
+        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
     try:
-        return json.dumps(document)
+        return with_large(json.dumps(document, default=written).encode(), large)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRequest(f"the inputs cannot be written as JSON: {error}") from error

@@ -526,6 +526,19 @@ def download_all(
     return save_all(wanted, directory, parallel=parallel, progress=progress)
 
 
+def output_at(session: AffinitySession, url: str | Output) -> Output:
+    """Return what is at a URL as an output."""
+    if isinstance(url, Output):
+        return url
+    if not isinstance(url, str):
+        raise InvalidRequest(
+            f"{url!r} is a {type(url).__name__}; expected a URL or an output. Nothing was fetched"
+        )
+    url = web_url(url, base="", what="the file to open")
+    name = names.from_url(url) or "file"
+    return Output(Resource(url, name=name), session=session, service=url, identifier=name)
+
+
 def _wanted(session: AffinitySession, item: Any) -> tuple[str, Callable[[Path], Download]]:
     """Return the name of a file, and what saves it."""
     if isinstance(item, Output):

@@ -101,7 +101,9 @@ class InputRule:
         if is_boundingboxdata(value):
             fits = self.kind in ("bbox", "")
         else:
-            reference = isinstance(value, ComplexDataInput) and is_reference(value.value)
+            # What is content is not looked at: it may be large, and is encoded as it is sent.
+            whole = isinstance(value, ComplexDataInput) and not getattr(value, "is_content", False)
+            reference = whole and is_reference(value.value)
             fits = self.kind in ("complex", "") or reference
         return Verdict.FITS if fits else Verdict.REFUSED
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import io
 import numbers
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -24,7 +22,7 @@ from owslib.wps import (
 )
 
 from ...errors import InvalidRequest
-from ..embedding import Attached, Embedded
+from ..embedding import Attached, Embedded, new_mark, with_large
 from ..http.answers import given
 from ..http.xml import UNWRITABLE
 from ..outputs.boxes import Box
@@ -94,7 +92,7 @@ def build_request(
         asynchronous = asynchronous and described.asynchronous
     if asynchronous and wanted is None:
         wanted = []  # both flags stand on the ResponseDocument: without one it runs at once
-    large: dict[bytes, Iterable[str]] = {}
+    large: dict[bytes, Iterable[bytes]] = {}
     try:
         root = execution.buildRequest(
             identifier,
@@ -103,7 +101,7 @@ def build_request(
             mode=ASYNC if asynchronous else SYNC,
             lineage=lineage,
         )
-        return ExecuteRequest.of(root, _with_large(etree.tostring(root), large), sent)
+        return ExecuteRequest.of(root, with_large(etree.tostring(root), large), sent)
     except (ValueError, TypeError) as error:  # lxml: control characters, NUL
         raise InvalidRequest(
             f"the inputs of {identifier!r} cannot be written as XML: {error}"
@@ -191,13 +189,13 @@ def _value(name: str, value: Any) -> Value:
 # ---- large inputs ----
 
 
-def _marked(value: Value, large: dict[bytes, Iterable[str]]) -> Value:
+def _marked(value: Value, large: dict[bytes, Iterable[bytes]]) -> Value:
     """Return a value, or a mark instead of a large text, whose pieces are put aside."""
     pieces = _pieces(value)
     if pieces is None:
         return value
-    mark = f"upload-{secrets.token_hex(16)}"
-    large[mark.encode()] = pieces
+    mark = new_mark()
+    large[mark.encode()] = map(_escaped, pieces)
     return Embedded(mark, value.mimeType, value.encoding, value.schema)
 
 
@@ -213,20 +211,6 @@ def _pieces(value: Value) -> Iterable[str] | None:
     if UNWRITABLE.search(text):
         raise ValueError("a large input has characters that XML cannot hold")
     return (text[start : start + LARGE] for start in range(0, len(text), LARGE))
-
-
-def _with_large(document: bytes, large: Mapping[bytes, Iterable[str]]) -> bytes:
-    """Return the document, in ASCII, with each large input instead of its mark."""
-    if not large:
-        return document
-    whole = io.BytesIO()  # a join would hold each input once more
-    for mark, pieces in large.items():
-        before, _, document = document.partition(mark)
-        whole.write(before)
-        for piece in pieces:
-            whole.write(_escaped(piece))
-    whole.write(document)
-    return whole.getvalue()
 
 
 def _escaped(text: str) -> bytes:
