@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 import netCDF4  # noqa: F401 - imported for the forks
 import xarray
 
-from .services.backend import serve
+from .services.backend import load_factory, serve
 from .services.shared import BackendSettings
 
 _PR_SET_PDEATHSIG = 1
@@ -57,6 +57,14 @@ class ProcessGroups:
         self, name: str, host: str, port: int, log: str, settings: dict[str, Any]
     ) -> dict[str, Any]:
         """Open a backend's socket and fork the process tree that serves it."""
+        factory = settings["factory"]
+        try:
+            if factory is not None:
+                # Here, so that it is imported once for all nodes; some open a log where they are.
+                with contextlib.chdir(self._directory):
+                    load_factory(factory)
+        except Exception as error:  # noqa: BLE001 - an import may raise anything
+            return {"error": f"{name}: {factory} cannot be loaded: {error!r}"}
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
