@@ -16,8 +16,9 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +89,19 @@ def strict(topology: Topology) -> dict[str, str]:
     return render_proxy(replace(topology, proxy="strict", evidence="X-Pavics-Node"))
 
 
-FRONTS: dict[str, Any] = {
-    "plain nginx": None,  # as in the deployment's manual
-    "strict nginx": strict,
+@dataclass(frozen=True)
+class Front:
+    """What is in front of the nodes: options of the cluster, and files for its proxy."""
+
+    options: dict[str, Any] = field(default_factory=dict)
+    files: Callable[[Topology], dict[str, str]] | None = None
+
+
+FRONTS = {
+    "plain nginx": Front(),  # as in the deployment's manual
+    "strict nginx": Front(files=strict),
 }
+"""Those with the same options share their nodes."""
 
 
 @dataclass
@@ -156,13 +166,15 @@ class Site:
 
 
 @contextlib.contextmanager
-def site(services: list[str], python: str) -> Iterator[Site]:
-    """Start the nodes; the proxy is the plain one."""
+def site(services: list[str], python: str, options: dict[str, Any]) -> Iterator[Site]:
+    """Start the nodes."""
     os.environ["GEO_URL"] = data.geoserver()
+    # A job of PyWPS is a fork, in which finch would wait for dask's threads for ever.
+    os.environ["DASK_SCHEDULER"] = "synchronous"
     with (
         tempfile.TemporaryDirectory() as directory,
         LocalCluster(
-            3, proxy="nginx", services={name: SERVICES[name] for name in services}
+            3, proxy="nginx", services={name: SERVICES[name] for name in services}, **options
         ) as cluster,
     ):
         data.write(Path(directory))
@@ -206,13 +218,13 @@ def main() -> int:
     forms = [form for form in FORMS if form.name in arguments.clients]
     chains = [chain for service in arguments.services for chain in CHAINS[service]]
     services = [*arguments.services, *(["raven"] if "watershed" in chains else [])]
-    print(f"Starting {', '.join(services)} on three nodes", file=sys.stderr)
     runs: list[Run] = []
-    with site(services, arguments.python) as three:
-        for front in arguments.fronts:
-            three.cluster.reload(proxy_config=FRONTS[front])
-            for chain in chains:
-                for form in forms:
+    for options, fronts in groupby(arguments.fronts, lambda name: FRONTS[name].options):
+        print(f"Starting {', '.join(services)} on three nodes", file=sys.stderr)
+        with site(services, arguments.python, options) as three:
+            for front in fronts:
+                three.cluster.reload(proxy_config=FRONTS[front].files)
+                for chain, form in product(chains, forms):
                     for _ in range(arguments.runs):
                         runs.append(three.run(front, form, chain))
                         note(runs[-1])
