@@ -6,6 +6,7 @@
 #   make coverage        all tests, and the lines that they cover: as CI runs them
 #   make upstream        birdy's own tests on our classes; OWSLib's too: OWSLIB=its checkout
 #   make birdhouse       the component in a copy of birdhouse-deploy: BIRDHOUSE=its checkout
+#   make pavics          chains of PAVICS's notebooks on finch, Raven and Emu; PAVICS_ARGS=--help
 #   make lint            style, types and layers
 #   make docs            the manual, in docs/_build/html
 #   make notebooks       execute the notebooks
@@ -37,12 +38,16 @@ FUZZ_ARGS ?=
 LOAD_ARGS ?=
 OWSLIB ?=
 BIRDHOUSE ?=
+PAVICS_ARGS ?=
 
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
+# The services of a PAVICS site have an environment of their own: 2 GB, and other versions.
+SITE_VENV ?= .venv-pavics
+SITE := $(SITE_VENV)/.installed
 
-.PHONY: help demo test test-quick coverage upstream birdhouse lint docs notebooks faults planted fuzz load bench bench-quick house clean
+.PHONY: help demo test test-quick coverage upstream birdhouse pavics lint docs notebooks faults planted fuzz load bench bench-quick house clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -64,6 +69,15 @@ $(DEV): pyproject.toml | $(BIN)/pip
 	@$(PIP_INSTALL) '.[dev]'
 	@touch $@ $(DEMO)
 
+$(SITE): pyproject.toml tests/pavics/requirements.txt tests/pavics/emu.txt | $(DEV)
+	@echo "Installing finch, Raven and Emu into $(SITE_VENV); this takes some minutes and 2 GB"
+	@"$(PYTHON)" -m venv "$(SITE_VENV)"
+	@$(SITE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--editable '.[testing]' -r tests/pavics/requirements.txt
+	@$(SITE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		-r tests/pavics/emu.txt
+	@touch $@
+
 demo: $(DEMO)
 	@$(BIN)/pavics-affinity demo $(DEMO_ARGS)
 
@@ -81,6 +95,9 @@ upstream: $(DEV)
 
 birdhouse: $(DEV)
 	@$(BIN)/python tests/upstream/birdhouse_deploy.py '$(BIRDHOUSE)'
+
+pavics: $(DEV) $(SITE)
+	@PYTHONPATH=tests $(SITE_VENV)/bin/python -m pavics.run --python $(BIN)/python $(PAVICS_ARGS)
 
 lint: $(DEV)
 	$(BIN)/ruff check --output-format concise .
@@ -119,5 +136,5 @@ house: $(DEV)
 	@$(BIN)/python -m benchmarks.house
 
 clean:
-	rm -rf "$(VENV)" docs/_build build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf "$(VENV)" "$(SITE_VENV)" docs/_build build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find src tests benchmarks notebooks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -63,11 +63,14 @@ class LocalCluster:
     proxy : {"auto", "nginx", "none"}, default "auto"
         ``"auto"`` uses nginx if it is found. Without a proxy, nothing answers
         at the services' public URLs.
-    services : sequence of str, default ("malleefowl", "flyingpigeon")
+    services : sequence of str, or mapping, default ("malleefowl", "flyingpigeon")
         Their names. malleefowl offers ``download``, flyingpigeon ``subset_bbox``
         and ``subset_bbox_complex``, any other name all of these; all offer
         ``sleep``, ``echo``, ``fail``, ``produce``, ``multiple_outputs`` and
-        ``wordcounter``.
+        ``wordcounter``. For other PyWPS services, a mapping of name to the
+        function that makes the application from a list of configuration files:
+        ``{"emu": "emu.wsgi:create_app"}``, as birdhouse's services have it. It
+        is imported once; `executions` does not know their runs.
     workers : int, default 2
         Number of requests that a backend answers at a time.
     directive : str, default "hash $http_machineid;"

@@ -26,7 +26,7 @@ from .services.shared import READY_PATH, BackendSettings
 from .site import ClusterSite
 
 _FIRST_DATA_HOST = 201
-_READY_SECONDS = 60.0
+_READY_SECONDS = 300.0  # finch takes a minute to be made on a busy machine
 
 
 class Live:
@@ -206,6 +206,7 @@ class Live:
             workers=options.workers,
             parallelprocesses=options.parallelprocesses,
             maxprocesses=options.maxprocesses,
+            factory=options.factories.get(service),
         )
         self._supervisor.ask(
             "backend",

@@ -57,7 +57,7 @@ class ClusterOptions:
     nodes: int = 3
     _: KW_ONLY
     proxy: Literal["auto", "nginx", "none"] = "auto"
-    services: Sequence[str] = ("malleefowl", "flyingpigeon")
+    services: Sequence[str] | Mapping[str, str] = ("malleefowl", "flyingpigeon")
     workers: int = 2
     directive: str = "hash $http_machineid;"
     upstreams: Mapping[str, Upstream] | None = None
@@ -94,3 +94,15 @@ class ClusterOptions:
                 f"upstreams for {', '.join(sorted(unknown))}: the services are "
                 f"{', '.join(self.services)}"
             )
+        for name, factory in self.factories.items():
+            module, _, function = factory.partition(":")
+            if not module or not function.isidentifier():
+                raise ClusterError(
+                    f"service {name!r}: {factory!r} is not 'module:function', such as "
+                    "'emu.wsgi:create_app'"
+                )
+
+    @property
+    def factories(self) -> dict[str, str]:
+        """What makes the WSGI application of each service that is not one of ours."""
+        return dict(self.services) if isinstance(self.services, Mapping) else {}

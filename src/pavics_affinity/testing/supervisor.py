@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 import netCDF4  # noqa: F401 - imported for the forks
 import xarray
 
-from .services.backend import serve
+from .services.backend import load_factory, serve
 from .services.shared import BackendSettings
 
 _PR_SET_PDEATHSIG = 1
@@ -55,6 +55,14 @@ class ProcessGroups:
 
     def do_backend(self, settings: dict[str, Any], **place: Any) -> dict[str, Any]:
         """Fork the process tree of a backend."""
+        factory = settings["factory"]
+        try:
+            if factory is not None:
+                # Here, so that it is imported once for all nodes; some open a log where they are.
+                with contextlib.chdir(self._directory):
+                    load_factory(factory)
+        except Exception as error:  # noqa: BLE001 - an import may raise anything
+            return {"error": f"{place['name']}: {factory} cannot be loaded: {error!r}"}
         return self._serve(lambda it: _serve_backend(BackendSettings(**settings), it), **place)
 
     def do_twitcher(self, urls: dict[str, str], **place: Any) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -93,10 +94,22 @@ def _pywps(settings: BackendSettings) -> WSGIApplication:
         directory.mkdir(parents=True, exist_ok=True)
     configuration = own / "pywps.cfg"
     configuration.write_text(_configuration(settings, own), encoding="utf-8")
-    place = Place(settings.node, settings.service, cache, disk / "executions.jsonl")
-    wps: WSGIApplication = Service(processes_of(place), [str(configuration)])
+    files = [str(configuration)]
+    wps: WSGIApplication
+    if settings.factory is not None:
+        wps = load_factory(settings.factory)(files)
+    else:
+        place = Place(settings.node, settings.service, cache, disk / "executions.jsonl")
+        wps = Service(processes_of(place), files)
     _prepare_database()
     return wps
+
+
+def load_factory(name: str) -> Callable[[list[str]], WSGIApplication]:
+    """Import the function that makes the application of a service from configuration files."""
+    module, _, function = name.partition(":")
+    factory: Callable[[list[str]], WSGIApplication] = getattr(import_module(module), function)
+    return factory
 
 
 def _prepare_database() -> None:
@@ -120,8 +133,6 @@ def _configuration(settings: BackendSettings, own: Path) -> str:
             "workdir": own / "work",
             "parallelprocesses": settings.parallelprocesses,
             "maxprocesses": settings.maxprocesses,
-            "maxrequestsize": "1gb",
-            "maxsingleinputsize": "1gb",
             "allowedinputpaths": Path(settings.disk) / "cache",
             "storage_copy_function": "link",
         },
@@ -133,6 +144,8 @@ def _configuration(settings: BackendSettings, own: Path) -> str:
             "database": f"sqlite:///{own / 'pywps.sqlite'}?timeout=60",
         },
     }
+    if settings.factory is None:  # others have limits of their own
+        values["server"] |= {"maxrequestsize": "1gb", "maxsingleinputsize": "1gb"}
     lines = []
     for section, options in values.items():
         lines.append(f"[{section}]")

@@ -21,7 +21,10 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class BackendSettings:
-    """One backend: a service on a node, and PyWPS's settings for it."""
+    """One backend: a service on a node, and PyWPS's settings for it.
+
+    `factory` is the ``module:function`` that makes an application of others.
+    """
 
     node: str
     service: str
@@ -31,6 +34,7 @@ class BackendSettings:
     workers: int
     parallelprocesses: int
     maxprocesses: int
+    factory: str | None = None
 
 
 # ---- logs, written by many processes and read by the owner ----
