@@ -73,7 +73,7 @@ $(SITE): pyproject.toml tests/pavics/requirements.txt tests/pavics/emu.txt | $(D
 	@echo "Installing finch, Raven and Emu into $(SITE_VENV); this takes some minutes and 2 GB"
 	@"$(PYTHON)" -m venv "$(SITE_VENV)"
 	@$(SITE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
-		--editable '.[testing]' -r tests/pavics/requirements.txt
+		--editable '.[twitcher]' -r tests/pavics/requirements.txt
 	@$(SITE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		-r tests/pavics/emu.txt
 	@touch $@

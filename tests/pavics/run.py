@@ -100,6 +100,7 @@ class Front:
 FRONTS = {
     "plain nginx": Front(),  # as in the deployment's manual
     "strict nginx": Front(files=strict),
+    "Twitcher": Front(options={"front": "twitcher"}),
 }
 """Those with the same options share their nodes."""
 
@@ -247,4 +248,6 @@ def note(run: Run) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        os.environ["TMPDIR"] = tempfile.tempdir = scratch  # birdy and the services leave files
+        sys.exit(main())

@@ -12,4 +12,4 @@ data = os.environ["DATA_URL"]
 
 point = finch.subset_gridpoint(resource=f"{data}/tasmin.nc", lon=-73, lat=46)
 frost = finch.frost_days(tasmin=point.get().output)
-answer = int(frost.get(asobj=True).output.frost_days.dt.days.item())
+answer = int(frost.get(asobj=True).output.frost_days.item())
