@@ -60,6 +60,9 @@ def restore(session: AffinitySession, contents: Contents, *, replay: bool) -> No
     """Give a session the steps of its journal; warn of those that may have run."""
     session.record.steps.restore(contents.steps, replay=replay)
     for step in contents.steps:
+        # Waiting for it needs no client, and asks its service with the machineid.
+        session.pin.add_scope(step.service)
+        session.pin.places.add_service(step.service)
         if step.ran and step.node is not None:
             session.pin.restore(step.service, step.node)
     unknown = [step for step in contents.steps if step.state == "unknown"]

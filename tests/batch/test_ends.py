@@ -51,7 +51,7 @@ def test_an_error_names_its_item_begins_no_more_and_costs_no_other(cluster, orde
         values.extend(result.value for result in results)
     where, what = caught.value.__notes__
     chain = next(chain for chain in results.chains if chain.number == 8)
-    assert f"item 8, 7, in workflow {chain.machineid!r} on node {chain.node}" in where
+    assert f"item 8, 7, in workflow {chain.machineid!r} on node {chain.node!r}" in where
     assert "no more chains are started" in what
     wait_for(lambda: not results.running)
     begun = len(results.chains)

@@ -85,7 +85,7 @@ def test_a_chain_that_executed_something_fails_with_its_node_unless_it_may_repea
         assert result.node == "node2"
         [note] = result.error.__notes__
         assert f"item {result.number}, {result.item}, in workflow '{result.machineid}'" in note
-        assert "on node node2" in note
+        assert "on node 'node2'" in note
     # Nothing was executed twice, and nothing else was lost.
     executed = Counter(
         request.machineid

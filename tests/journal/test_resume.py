@@ -269,3 +269,16 @@ os.kill(os.getpid(), signal.SIGKILL)
         assert again.wait(60).output("node").text() == node
     posts = [r for r in oapi.requests() if r["method"] == "POST"]
     assert [r["machineid"].partition("~")[0] for r in posts] == [machineid]
+
+
+def test_a_resumed_workflow_sends_its_machineid_before_it_has_a_client(cluster, path):
+    """Without a topology, only the journal shows that the services' host is the workflow's."""
+    with Workflow(journal=path) as wf:
+        wf.wps(cluster.url("malleefowl")).execute("download", [("resource", cluster.sample_url)])
+    before = len(cluster.proxy_requests())
+    with Workflow.resume(path) as wf:
+        [execution] = wf.executions
+        [path_of_file] = execution.wait().output("output").json()
+    asked = cluster.proxy_requests()[before:]
+    assert path_of_file.startswith("file://")
+    assert {request.machineid for request in asked} == {wf.machineid}
