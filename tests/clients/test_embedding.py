@@ -18,7 +18,7 @@ from werkzeug.serving import make_server
 from pavics_affinity import Workflow
 from pavics_affinity.clients.embedding import Attached
 from pavics_affinity.errors import InvalidRequest, OutputUnavailable, ReferenceRefused
-from support.loopback import Answer
+from support.loopback import Answer, Server
 from support.output_urls import CLIENTS, GIVEN
 from support.rawserver import RawServer, head
 from support.scriptedapi import ScriptedAPI
@@ -207,6 +207,25 @@ def test_data_elsewhere_is_still_sent_as_its_url(make_site):
     assert [step.inputs for step in wf.steps] == [{"file": "URL"}, {"file": "content"}]
     assert site.given == [b"elsewhere", b"own"]
     assert b"base64" not in b"".join(elsewhere.seen)
+
+
+@pytest.mark.parametrize("named", ["in a document", "by a redirect"])
+def test_content_of_a_host_out_of_scope_is_not_sent_to_a_service(make_site, named):
+    """Else a document could name a host of the user's own network, to read what it has."""
+    site = make_site()
+    with Server("127.0.0.2") as inside, Server() as of_the_site, Workflow() as wf:
+        inside.answer = lambda seen: Answer(body=b"secret")
+        of_the_site.answer = lambda seen: Answer(302, headers={"Location": inside.url("/x.txt")})
+        url = (inside if named == "in a document" else of_the_site).url("/x.txt")
+        wf.session.note_reference(url)
+        with pytest.raises(ReferenceRefused, match=r"add_scope\(") as refused:
+            send(wf, site, url)
+        assert "Nothing was executed" in str(refused.value)
+        assert len(inside.seen) == (named == "by a redirect")
+        assert site.posts == []
+        wf.add_scope("127.0.0.2")
+        send(wf, site, url)
+        assert site.given == [b"secret"]
 
 
 def test_an_output_above_the_limit_is_refused_before_anything_runs(make_site):

@@ -187,7 +187,8 @@ def test_results_elsewhere_are_asked_for_without_id_and_credentials(api, wf):
         api.other = lambda seen: api.json({"status": "successful", "links": [link]})
         client = wf.processes(api.url(""), auth=("me", "secret"), headers={"X-Token": "secret"})
         job = client.execute("step", {}, async_=True).wait()
-        assert job.results() == {"out": "theirs"}
+        with pytest.warns(AffinityWarning, match="without the machineid"):
+            assert job.results() == {"out": "theirs"}
         assert job.output("out").text() == "theirs"
         for seen in other.seen:
             names = {name.lower() for name, _ in seen.headers}

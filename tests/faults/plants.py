@@ -638,9 +638,16 @@ _PROXY = (
         ),
     ),
     Plant(
+        "brief: what the error came from is lost",
+        "brief.py",
+        "error.__context__, error.__cause__ = error.__cause__, None",
+        "error.__context__, error.__cause__ = None, None",
+        ("test_brief.py::test_what_the_error_came_from_is_kept",),
+    ),
+    Plant(
         "render: proxy_next_upstream off is forgotten",
         "proxy/render/strict.py",
-        '        "  proxy_next_upstream off;",\n',
+        '"proxy_next_upstream off;",\n',
         "",
         ("proxy/check/test_findings.py::test_rendered_strict_files_have_no_findings",),
     ),

@@ -221,11 +221,10 @@ def test_a_slow_execute_leaves_the_question_after_it_its_time(proxy):
 
 
 def attempts_at(url, **options):
-    with (
-        Workflow("a1b2", **options) as wf,
-        pytest.raises(ServiceUnreachable, match="Check the URL") as failed,
-    ):
-        wf.session.get(url)
+    with Workflow("a1b2", **options) as wf:
+        wf.add_scope(url)
+        with pytest.raises(ServiceUnreachable, match="Check the URL") as failed:
+            wf.session.get(url)
     return failed.value.attempts
 
 
@@ -244,6 +243,7 @@ def test_a_server_that_a_topology_names_or_that_has_answered_may_restart():
     assert attempts_at(url, deadline=10.5) >= 14
     with Server() as server, Workflow("a1b2") as wf:
         server.answer = lambda _: Answer(headers={"Connection": "close"})
+        wf.add_scope(server.url())
         assert wf.session.get(server.url("/x")).status_code == 200
         server.stop()
         with pytest.raises(ServiceUnreachable) as failed:

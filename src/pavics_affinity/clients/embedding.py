@@ -21,12 +21,15 @@ from owslib.wps import ComplexData, ComplexDataInput
 
 from ..errors import ReferenceRefused, ServiceError
 from ..protocol import has_key
+from ..transport.wire import shown
 from .http.execute import size_limit
 from .http.urls import web_url
 from .outputs.resource import Resource
 from .outputs.transfer import Remote, Transfer
 
 if TYPE_CHECKING:
+    import requests
+
     from ..record import Step
     from ..transport import AffinitySession
     from .wps.descriptions import InputRule
@@ -136,11 +139,33 @@ def _smallest(limit: int, rule: InputRule | None) -> tuple[int, str]:
     return min(own, (int(rule.megabytes * 2**20), "the process, by maximumMegabytes"))
 
 
+class _Own(Remote):
+    """An output whose content is sent to a service.
+
+    It must come from a host of the workflow's. A document that named a host of the user's own
+    network would otherwise have it read, and its content sent to whoever wrote that document.
+    """
+
+    def get(self, headers: Mapping[str, str]) -> requests.Response:
+        """Ask for it, and refuse what comes from another host after a redirect."""
+        response = super().get(headers)
+        if not self.session.pin.in_scope(response.url):
+            response.close()
+            raise self.error(
+                ReferenceRefused,
+                f"redirects to {shown(response.url)}, a host out of scope, whose content is not "
+                "sent to a service. Nothing was executed. If the host belongs to the site, call "
+                ".add_scope(host) first",
+                response=response,
+            )
+        return response
+
+
 def _fetched(
     session: AffinitySession, url: str, what: str, limit: int, who: str
 ) -> tuple[bytes, str]:
     """Return the content, and the media type that the server states."""
-    transfer = Transfer(Remote(session, Resource(web_url(url, base=url, what=what)), what))
+    transfer = Transfer(_Own(session, Resource(web_url(url, base=url, what=what)), what))
     with transfer.open() as first:
         file = _Bounded(session, url, what, limit, who)
         file.check(transfer.total or 0)

@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from owslib.wps import ComplexDataInput, is_complexdata
 
@@ -135,7 +135,10 @@ def _leading(session: AffinitySession, url: str) -> str | None:
 def _misled(session: AffinitySession, url: str, what: str) -> str:
     node = f"node {session.node!r}" if session.node else "the workflow's node"
     embedding = (
-        "pass the output to a complex input of its own, so that its content is sent"
+        f"call .add_scope({urlsplit(url).hostname!r}) if that host belongs to the site, so that "
+        "its content is sent"
+        if not session.pin.in_scope(url)
+        else "pass the output to a complex input of its own, so that its content is sent"
         if session.embed_limit
         else "make the workflow without embed_limit=0, so that the content of an output that is a "
         "complex input of its own is sent"
@@ -161,7 +164,7 @@ def _leading_or_attached(
     `owner` is the workflow whose node has the file, if it is another one.
     """
     owner = owner or session
-    if not session.embed_limit:
+    if not session.embed_limit or not owner.pin.in_scope(url):
         return hand_on(owner, url, what)
     found = _leading(owner, url)
     if found is not None:
