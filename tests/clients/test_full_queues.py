@@ -117,6 +117,32 @@ def test_no_node_with_a_place_is_service_busy_at_once_without_patience():
         assert ran_on(nodes) == {"n1": 1, "n2": 1, "n3": 1}
 
 
+def test_a_full_node_whose_own_url_was_given_is_waited_for():
+    with site_of("n1", "n2") as (nodes, topology):
+        nodes["n1"].execute = lambda seen: FULL["ServerBusy"]
+        with Workflow(topology=topology, patience=0.5) as wf:
+            client = wf.wps(nodes["n1"].url())
+            with pytest.raises(ServiceBusy, match="Nothing was executed"):
+                client.execute("step", [])
+        sent = ran_on(nodes)
+    assert sent["n2"] == 0
+    assert 1 < sent["n1"] < 6
+
+
+def test_nodes_without_the_service_are_not_asked():
+    with site_of("n1", "n2") as (nodes, topology):
+        for server in nodes.values():
+            full_at_first(server, FULL["ServerBusy"], 2, done)
+        elsewhere = Service("other", port=80, backends=(Backend("n3", address="127.0.0.1:1"),))
+        three = Topology(
+            nodes=(*topology.nodes, Node("n3")), services=(*topology.services, elsewhere)
+        )
+        with direct(three) as wf:
+            wf.wps("http://proxy.example/wps").execute("step", [])
+            assert wf.node in nodes
+        assert sorted(ran_on(nodes).values()) == [2, 3]
+
+
 def test_a_workflow_that_comes_back_to_its_id_waits_for_its_node():
     with site_of("n1", "n2") as (nodes, topology):
         with direct(topology, "a1b2") as wf:

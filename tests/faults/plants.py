@@ -100,8 +100,8 @@ _PIN = (
     Plant(
         "pin: a strict workflow leaves a dead node",
         "pin/pin.py",
-        "if self.strict or site is None or not site.pinned or not site.abandon(target.node):",
-        "if site is None or not site.pinned or not site.abandon(target.node):",
+        "if self.strict or site is None or not site.pinned or not site.abandon(target):",
+        "if site is None or not site.pinned or not site.abandon(target):",
         ("pin/test_pin.py::test_a_strict_workflow_never_leaves_its_node",),
     ),
     Plant(

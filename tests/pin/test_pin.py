@@ -24,6 +24,7 @@ from pavics_affinity.errors import (
     UnknownNode,
 )
 from pavics_affinity.pin import Pin
+from pavics_affinity.pin.policy import Turn
 from pavics_affinity.topology import FileSource, FixedSource, Outputs
 
 FP = "http://proxy.example:8093/wps"
@@ -623,12 +624,58 @@ def test_an_unpinned_node_is_passed_over_and_a_pinned_one_is_not():
     pin = pin_at(site())
     first = pin.route(FP)
     assert first.site is not None
-    assert first.site.pass_over(first.node)
+    assert first.site.pass_over(first)
     second = pin.route(FP)
     assert second.node != first.node
     pin.executed(second)
-    assert not first.site.pass_over(second.node)
+    assert not first.site.pass_over(second)
     assert pin.route(FP).node == second.node
+
+
+@pytest.mark.parametrize("machineid", ["a1b2", None])
+def test_only_nodes_that_have_the_service_are_taken_for_one_that_is_passed_over(machineid):
+    base = site()
+    two = Service("fp", url=FP, port=8093, backends=(Backend("n1"), Backend("n2")))
+    pin = pin_at(base.with_services((two, base.services[1])), machineid=machineid)
+    first = pin.route(FP)
+    assert first.site is not None
+    assert first.site.other_node(first)
+    first.site.pass_over(first)
+    second = pin.route(FP)
+    assert {first.node, second.node} == {"n1", "n2"}
+    assert not first.site.other_node(second)
+    first.site.pass_over(second)
+    third = pin.route(FP)
+    assert third.node in ("n1", "n2")
+    pin.executed(third)
+    assert pin.route(MF).node == third.node
+
+
+def test_a_node_that_was_passed_over_is_taken_for_a_service_that_has_no_other_one():
+    base = site()
+    one = Service("mf", url=MF, port=8091, backends=(Backend("n1"),))
+    pin = pin_at(base.with_services((base.services[0], one)))
+    for _ in range(3):
+        target = pin.route(FP)
+        if target.node == "n1":
+            break
+        pin.turn(target, Turn(node="other"), "busy")
+    pin.turn(target, Turn(node="other"), "busy")
+    assert pin.route(FP).node != "n1"
+    assert pin.route(MF).node == "n1"
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_url_that_names_a_node_is_not_asked_of_another_one(strict):
+    pin = pin_at(site(), strict=strict)
+    at_node = pin.route("http://10.0.0.2:8093/wps")
+    assert at_node.site is not None
+    assert not at_node.site.other_node(at_node)
+    assert not pin.turn(at_node, Turn(node="other"), "busy")
+    pin.executed(at_node)
+    assert not at_node.site.may_leave(at_node)
+    assert not pin.turn(at_node, Turn(node="leave"), "down")
+    assert pin.node == "n2"
 
 
 def test_a_service_that_the_pinned_node_does_not_offer_is_an_error():

@@ -450,8 +450,8 @@ class Pin:
             covered=target.topology is not None,
             can_go_direct=self.can_go_direct(url, target),
             can_go_back=unproved and site.via == "direct",
-            other_node=site.other_node(target.node),
-            may_leave=not self.strict and site.may_leave(target.node),
+            other_node=site.other_node(target),
+            may_leave=not self.strict and site.may_leave(target),
         )
 
     def turn(self, target: Target, turn: Turn, what: str) -> bool:
@@ -462,7 +462,7 @@ class Pin:
         if turn.via != "same":
             site.via = turn.via
         if turn.node == "other":
-            site.pass_over(target.node)
+            site.pass_over(target)
         return turn.node == "leave" and self.leave(target, what)
 
     @contextlib.contextmanager
@@ -493,7 +493,7 @@ class Pin:
         Returns whether there is another node to ask.
         """
         site = target.site
-        if self.strict or site is None or not site.pinned or not site.abandon(target.node):
+        if self.strict or site is None or not site.pinned or not site.abandon(target):
             return False
         self._log.warn(
             f"left {target.node}",

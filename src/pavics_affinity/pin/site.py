@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
 from collections.abc import Iterator
@@ -38,6 +39,11 @@ class Target:
     def service(self) -> str | None:
         """Name of the service in the topology."""
         return None if self.match is None else self.match.service.name
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the URL itself names the node."""
+        return self.match is not None and self.match.node is not None
 
 
 class Site:
@@ -150,7 +156,9 @@ class Site:
                 self.node = None
             if self.node is not None:
                 return
-            chosen = self._first_in_order(self.topology, match.service)
+            if not any(self._nodes_for(self.topology, match)):
+                self._passed.clear()  # other services may have nodes left, this one has none
+            chosen = next(self._in_order(self.topology, match.service), None)
             if self.given or self.pinned:
                 if chosen is not None:
                     self.settle(chosen, "predicted")
@@ -186,38 +194,49 @@ class Site:
         """Tell whether an answer from this service's URL has named its node before."""
         return place in self._named_nodes
 
-    def other_node(self, node: str | None) -> bool:
+    def other_node(self, target: Target) -> bool:
         """Tell whether `pass_over` would leave another node to try."""
         with self.lock:
-            return not self.pinned and self._others(node)
+            return not self.pinned and self._others(target)
 
-    def may_leave(self, node: str | None) -> bool:
+    def may_leave(self, target: Target) -> bool:
         """Tell whether `abandon` would find another node."""
         with self.lock:
-            if node is not None and self.topology is not None and self.node != node:
+            if not self._others(target):
+                return False
+            if self.node != target.node:
                 return self.pinned  # another thread has left it
-            return self.hold != "free" and not self.executes_under_way and self._others(node)
+            return self.hold != "free" and not self.executes_under_way
 
-    def _others(self, node: str | None) -> bool:
-        if self.topology is None or node is None:
+    def _others(self, target: Target) -> bool:
+        """Tell whether another node may answer: none does at a URL that names its node."""
+        if self.topology is None or target.node is None or target.is_named:
             return False
-        passed = {*self._passed, node}
-        return self.node != node or any(
-            n.name not in passed for n in self.topology.nodes if not n.drain
+        return self.node != target.node or any(
+            name != target.node for name in self._nodes_for(self.topology, target.match)
         )
 
-    def pass_over(self, node: str | None) -> bool:
+    def _nodes_for(self, topology: Topology, match: Match | None) -> Iterator[str]:
+        """Yield the nodes that may be taken, those passed over left out."""
+        taken_up = [node.name for node in topology.nodes if not node.drain]
+        if match is None:
+            return (name for name in taken_up if name not in self._passed)
+        if self.given:
+            return (n for n in self._in_order(topology, match.service) if n in taken_up)
+        return self._takers(topology, match.service)
+
+    def pass_over(self, target: Target) -> bool:
         """Leave a node that does not answer; return whether there is another one to try.
 
         A pinned workflow stays. If no node is left, all may be tried again.
         """
         with self.lock:
-            if self.pinned or self.topology is None or node is None:
+            if self.pinned or self.topology is None or target.node is None or target.is_named:
                 return False
-            if self.node != node:
+            if self.node != target.node:
                 return True
-            left = self._others(node)
-            self._passed.append(node)
+            left = self._others(target)
+            self._passed.append(target.node)
             self._uncount()
             self.node, self.known = None, "unknown"
             self._keys_of = None
@@ -225,14 +244,14 @@ class Site:
                 self._passed.clear()
             return left
 
-    def abandon(self, node: str | None) -> bool:
+    def abandon(self, target: Target) -> bool:
         """Leave a pinned node that does not answer; return whether there is another one to try."""
         with self.lock:
-            if node is None or self.topology is None or self.node != node:
-                return node is not None and self.topology is not None
-            known, hold = self.known, self.hold
+            if self.node is None or self.node != target.node:
+                return self._others(target)
+            node, known, hold = self.node, self.known, self.hold
             self.hold = "free"
-            if self.pass_over(node):
+            if self.pass_over(target):
                 return True
             self.settle(node, known)
             self.hold = hold
@@ -287,13 +306,12 @@ class Site:
                 node=self.node,
             )
 
-    def _first_in_order(self, topology: Topology, service: Service) -> str | None:
-        """Name the node that the bare id leads to, those passed over left out."""
-        try:
-            order = topology.order(service, self.machineid)
-            return next((node for node in order if node not in self._passed), None)
-        except PlacementUndetermined:
-            return None
+    def _in_order(self, topology: Topology, service: Service) -> Iterator[str]:
+        """Yield the nodes that the bare id leads to, those passed over left out."""
+        with contextlib.suppress(PlacementUndetermined):
+            for node in topology.order(service, self.machineid):
+                if node not in self._passed:
+                    yield node
 
     def _takers(
         self, topology: Topology, service: Service, *, drained: bool = False
