@@ -15,6 +15,8 @@ from pavics_affinity import Backend, Node, Service, Topology, WebProcessingServi
 from pavics_affinity.clients.birdy import WPSClient
 from pavics_affinity.clients.wps.service import ASYNC, SYNC
 from pavics_affinity.errors import ExecutionFailed, ServiceBusy
+from pavics_affinity.transport import exchange
+from pavics_affinity.transport.outgoing import outgoing
 from support import wpsdocs
 from support.batch_site import STRICT
 from support.loopback import Answer
@@ -115,6 +117,30 @@ def test_no_node_with_a_place_is_service_busy_at_once_without_patience():
                 client.execute("step", [])
             assert not wf.session.pin.pinned
         assert ran_on(nodes) == {"n1": 1, "n2": 1, "n3": 1}
+
+
+def test_an_execute_that_was_routed_before_another_one_was_refused_follows_it(monkeypatch):
+    routed, go_on = threading.Event(), threading.Event()
+
+    def late(request, target, *others):
+        if b">late<" in (request.body or b"") and not routed.is_set():
+            routed.set()
+            go_on.wait(10)
+        return outgoing(request, target, *others)
+
+    monkeypatch.setattr(exchange, "outgoing", late)
+    with site_of("n1", "n2") as (nodes, topology), direct(topology) as wf:
+        client = wf.wps("http://proxy.example/wps")
+        client.description("step")
+        full_at_first(nodes[wf.node], FULL["ServerBusy"], 1, done)
+        thread = threading.Thread(target=client.execute, args=("step", [("resource", "late")]))
+        thread.start()
+        assert routed.wait(10)
+        client.execute("step", [("resource", "a")])
+        go_on.set()
+        thread.join(10)
+        assert [step.node for step in wf.steps] == [wf.node] * 2
+    assert sorted(ran_on(nodes).values()) == [1, 2]
 
 
 def test_a_full_node_whose_own_url_was_given_is_waited_for():

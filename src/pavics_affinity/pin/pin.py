@@ -466,16 +466,24 @@ class Pin:
         return turn.node == "leave" and self.leave(target, what)
 
     @contextlib.contextmanager
-    def under_way(self, target: Target, ran: Callable[[], bool]) -> Iterator[None]:
-        """Hold the node while an Execute is on its way; for good if `ran` says so at the end."""
+    def under_way(self, target: Target, ran: Callable[[], bool]) -> Iterator[bool]:
+        """Hold the node while an Execute is on its way; for good if `ran` says so at the end.
+
+        Yields False, and holds nothing, if the workflow has left the target's node since it was
+        routed: another thread found the node away or its queue full.
+        """
         site = target.site
         if site is None:
-            yield
+            yield True
             return
         with site.lock:
-            site.executes_under_way += 1
+            is_there = target.is_named or site.node == target.node
+            site.executes_under_way += is_there
+        if not is_there:
+            yield False
+            return
         try:
-            yield
+            yield True
         finally:
             with site.lock:
                 site.executes_under_way -= 1

@@ -143,11 +143,9 @@ class Exchange:
     def _attempt(self, target: Target) -> None:
         """Send once; afterwards there is a response, if it is for the caller."""
         sent = outgoing(self.request, target, self.pin, self.adapter.origins, self.options)
-        if self.step is not None:
-            self.step.sending(target.node, self.pin.machineid)
-        self.attempts += 1
-        self.node, self.proved = target.node, False
         outcome = self._send(sent, target)
+        if outcome is None:
+            return
         while isinstance(decision := self._decide(target, outcome), Find):
             outcome = self._find(decision.what, outcome, sent, target)
         if decision.turn != STAY:
@@ -192,9 +190,16 @@ class Exchange:
         answered = (entry.url for entry in self.adapter.record if entry.status is not None)
         return not any(url.startswith(here) for url in answered)
 
-    def _send(self, sent: Outgoing, target: Target) -> Outcome:
+    def _send(self, sent: Outgoing, target: Target) -> Outcome | None:
+        """Send, and return what came of it; None if another thread has just moved the workflow."""
         outcome: Outcome
-        with self._under_way(target):
+        with self._under_way(target) as is_there:
+            if not is_there:
+                return None
+            if self.step is not None:
+                self.step.sending(target.node, self.pin.machineid)
+            self.attempts += 1
+            self.node, self.proved = target.node, False
             try:
                 response = self.response = self._transmit(sent)
                 wrapped = wrapped_refusal(response) if target.site is not None else None
@@ -212,14 +217,14 @@ class Exchange:
         return outcome
 
     @contextlib.contextmanager
-    def _under_way(self, target: Target) -> Iterator[None]:
+    def _under_way(self, target: Target) -> Iterator[bool]:
         """Hold the node while an Execute is under way; for good, unless it is known not to run."""
         step = self.step
         if step is None:
-            yield
+            yield True
         else:
-            with self.pin.under_way(target, lambda: step.ran):
-                yield
+            with self.pin.under_way(target, lambda: step.ran) as is_there:
+                yield is_there
 
     def _transmit(self, sent: Outgoing) -> WireResponse:
         response = self.adapter.transmit(
