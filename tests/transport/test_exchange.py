@@ -249,3 +249,14 @@ def test_a_server_that_a_topology_names_or_that_has_answered_may_restart():
         with pytest.raises(ServiceUnreachable) as failed:
             wf.session.get(server.url("/y"))
     assert failed.value.attempts >= 14
+
+
+def test_a_server_that_answered_an_earlier_process_may_restart(tmp_path):
+    journal = tmp_path / "journal"
+    with ScriptedWPS() as server:
+        with Workflow(journal=journal) as wf:
+            wf.wps(server.url()).execute("step", [])
+        url = server.url()
+    with Workflow.resume(journal) as wf, pytest.raises(ServiceUnreachable) as failed:
+        wf.session.get(url)
+    assert failed.value.attempts >= 14

@@ -67,6 +67,7 @@ _LEAST_TIMEOUT = 0.05
 _LOST_BACKEND = "Varnish"
 """As ``Server``: it answers 503 with Retry-After for a backend that broke off, too."""
 
+_HEARD = frozenset({"accepted", "running", "succeeded", "failed"})
 _LOGIN_FIRST = frozenset({401, 407})
 _MOST_OF_A_REDIRECT = 65_536
 """Bytes: requests reads the body of each redirect that it follows, to its end."""
@@ -186,8 +187,10 @@ class Exchange:
         """
         if target.topology is not None or self.adapter.deadline > DEFAULT_DEADLINE:
             return False
-        here = str(origin_of(self.url))
-        answered = (entry.url for entry in self.adapter.record if entry.status is not None)
+        record, here = self.adapter.record, str(origin_of(self.url))
+        answered = [entry.url for entry in record if entry.status is not None]
+        # Those of an earlier process, too, whose requests are not in this record.
+        answered += [step.service for step in record.steps if step.state in _HEARD]
         return not any(url.startswith(here) for url in answered)
 
     def _send(self, sent: Outgoing, target: Target) -> Outcome | None:
