@@ -119,6 +119,26 @@ def test_no_node_with_a_place_is_service_busy_at_once_without_patience():
         assert ran_on(nodes) == {"n1": 1, "n2": 1, "n3": 1}
 
 
+def test_a_job_is_dismissed_on_its_node_however_busy_that_is():
+    asked = []
+
+    def answer(seen):
+        if seen.method != "DELETE":
+            return ScriptedAPI.json({"jobID": "1", "status": "running", "links": []})
+        asked.append(seen)
+        if len(asked) < 3:
+            return FULL["429"]
+        return ScriptedAPI.json({"jobID": "1", "status": "dismissed"})
+
+    with site_of("n1", "n2") as (nodes, topology), direct(topology) as wf:
+        for server in nodes.values():
+            server.answer = answer
+        oapi = wf.processes("http://proxy.example/wps")
+        oapi.attach("http://proxy.example/wps/jobs/1").dismiss()
+        seen = {n: [r for r in s.seen if r.method == "DELETE"] for n, s in nodes.items()}
+    assert {name: len(each) for name, each in seen.items() if each} == {wf.node: 3}
+
+
 def test_an_execute_that_was_routed_before_another_one_was_refused_follows_it(monkeypatch):
     routed, go_on = threading.Event(), threading.Event()
 

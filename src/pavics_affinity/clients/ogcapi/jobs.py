@@ -274,6 +274,7 @@ class Job(Followed, HasOutputs, dict[str, Any]):
         ServiceError
             It refuses, or the job is not there.
         """
+        self.session.pin.hold(self.location)  # a busy node is not passed over: it has the job
         with operation("dismiss"):
             response = self.session.delete(self.location, stream=True, headers=JSON)
         try:
