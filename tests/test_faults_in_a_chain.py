@@ -10,6 +10,7 @@ from pavics_affinity import Workflow
 from pavics_affinity.discovery import WELL_KNOWN
 from pavics_affinity.errors import (
     AffinityError,
+    AffinityWarning,
     BackendUnavailable,
     ExecuteOutcomeUnknown,
     ServiceUnreachable,
@@ -103,7 +104,8 @@ def test_the_machineid_is_seen_by_no_other_host(make_cluster):
     cluster = make_cluster(proxy="nginx")
     with Workflow() as wf:
         download(wf, cluster)
-        wf.session.get(cluster.sample_url)
+        with pytest.warns(AffinityWarning, match="without the machineid"):
+            wf.session.get(cluster.sample_url)
     assert cluster.data_requests()
     assert [seen.values("machineid") for seen in cluster.data_requests()] == [[]] * len(
         cluster.data_requests()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from pathlib import Path
@@ -78,14 +79,12 @@ def command(
         path = Path(save or cluster.directory / "site.toml").absolute()
         _save(cluster, path)
         script = _script(cluster, path, style)
-        if as_json:
-            click.echo(json.dumps(_as_object(cluster, script, path)))
-        else:
-            _show(cluster, script, path)
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
+            if as_json:
+                click.echo(json.dumps(_as_object(cluster, script, path)))
+            else:
+                _show(cluster, script, path)
             threading.Event().wait()
-        except KeyboardInterrupt:
-            return
 
 
 def _refuse_foreign(path: Path) -> None:
