@@ -168,6 +168,7 @@ class Exchange:
             self.for_a_place = self.for_a_place or Patience.for_a_place(
                 current_deadline(self.adapter.patience)
             )
+        unheard = isinstance(outcome, Fault) and outcome.refused and self._is_unheard(target)
         situation = self.pin.situation(
             self.url,
             target,
@@ -176,7 +177,7 @@ class Exchange:
             seconds_left=self.patience.left,
             patience_left=0.0 if self.for_a_place is None else self.for_a_place.left,
             went_back=self.went_back,
-            unheard_for=self.patience.seconds if self._is_unheard(target) else 0.0,
+            unheard_for=self.patience.seconds if unheard else 0.0,
         )
         return decide(situation, outcome)
 
@@ -187,11 +188,11 @@ class Exchange:
         """
         if target.topology is not None or self.adapter.deadline > DEFAULT_DEADLINE:
             return False
-        record, here = self.adapter.record, str(origin_of(self.url))
+        record, here = self.adapter.record, origin_of(self.url)
         answered = [entry.url for entry in record if entry.status is not None]
         # Those of an earlier process, too, whose requests are not in this record.
         answered += [step.service for step in record.steps if step.state in _HEARD]
-        return not any(url.startswith(here) for url in answered)
+        return not any(origin_of(url) == here for url in answered)
 
     def _send(self, sent: Outgoing, target: Target) -> Outcome | None:
         """Send, and return what came of it; None if another thread has just moved the workflow."""

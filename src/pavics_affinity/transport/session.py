@@ -252,11 +252,11 @@ class AffinitySession(requests.Session):
             A header or a login cannot be sent.
         """
         url = request.url = self._checked(request.url)
-        self.pin.warn_if_outside(url)
         own: set[str] = set()
         if request.auth is None:
             request.auth = self.affinity.origins.of(url).auth
         if not self.pin.in_scope(url):
+            self.pin.warn_if_outside(url)
             if request.auth is None:
                 request.auth = self._netrc(url) or nothing_added
             withheld = {n: None for n in self.headers if n.lower() not in NEUTRAL_HEADERS}
