@@ -143,7 +143,7 @@ class _Own(Remote):
     """An output whose content is sent to a service.
 
     It must come from a host of the workflow's. A document that named a host of the user's own
-    network would otherwise have it read, and its content sent to whoever wrote that document.
+    network would otherwise have it read, and its content sent to the author of that document.
     """
 
     def get(self, headers: Mapping[str, str]) -> requests.Response:

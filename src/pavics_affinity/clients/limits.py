@@ -81,7 +81,7 @@ def check_xml(document: bytes, options: dict[str, Any]) -> None:
 
 
 def _starts(document: bytes) -> int:
-    """Count what begins with ``<`` and is no end tag: at least as many as there are elements."""
+    """Count what begins with ``<`` and is not an end tag: at least all elements."""
     # Two bytes of UTF-16 may be these two characters, where the second is the half of a name.
     ends = 0 if b"\0" in document else document.count(b"</")
     return document.count(b"<") - ends

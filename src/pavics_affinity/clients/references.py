@@ -13,7 +13,6 @@ It is one module because each form of input asks the same: does this URL lead to
 from __future__ import annotations
 
 import base64
-import contextlib
 import copy
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -134,20 +133,27 @@ def _leading(session: AffinitySession, url: str) -> str | None:
 
 def _misled(session: AffinitySession, url: str, what: str) -> str:
     node = f"node {session.node!r}" if session.node else "the workflow's node"
-    embedding = (
-        f"call .add_scope({urlsplit(url).hostname!r}) if that host belongs to the site, so that "
-        "its content is sent"
-        if not session.pin.in_scope(url)
-        else "pass the output to a complex input of its own, so that its content is sent"
-        if session.embed_limit
-        else "make the workflow without embed_limit=0, so that the content of an output that is a "
-        "complex input of its own is sent"
-    )
     return (
         f"{what} is {url}: the file is on {node} and, as far as is known, nowhere else. A service "
         "that fetches it sends no machineid, so the proxy may send it to any node, and it may take "
-        f"that node's 404 page for data. {REMEDIES}; or {embedding}. If every node has "
-        "this file, give a topology that states where the services' outputs are"
+        f"that node's 404 page for data. {REMEDIES}; or {_to_embed(session, url)}. If every node "
+        "has this file, give a topology that states where the services' outputs are"
+    )
+
+
+def _to_embed(session: AffinitySession, url: str) -> str:
+    """Say how the content of a URL would be sent instead of the URL."""
+    if not session.pin.in_scope(url):
+        host = urlsplit(url).hostname
+        return (
+            f"call .add_scope({host!r}) if that host belongs to the site, so that its content is "
+            "sent"
+        )
+    if session.embed_limit:
+        return "pass the output to a complex input of its own, so that its content is sent"
+    return (
+        "make the workflow without embed_limit=0, so that the content of an output that is a "
+        "complex input of its own is sent"
     )
 
 
@@ -170,10 +176,7 @@ def _leading_or_attached(
     if found is not None:
         return found
     sent = attach(owner, url, what, rule, media_type, limit=session.embed_limit)
-    with contextlib.suppress(UnicodeDecodeError):
-        text = sent.content.decode()
-        if "\0" not in text:  # what is listed in it has to lead to the node, too
-            sent.content = _of_text(owner, text, what).encode()
+    sent.content = _of_content(owner, sent.content, what)  # what it lists has to lead there, too
     return sent
 
 
@@ -254,11 +257,21 @@ def _is_base64(encoding: object) -> bool:
 def _of_base64(session: AffinitySession, value: str, what: str) -> str:
     """Hand on the URLs in a text in base64; other content is left as it is."""
     try:
-        text = base64.b64decode(value).decode()
+        content = base64.b64decode(value)
     except ValueError:
         return value
+    handed = _of_content(session, content, what)
+    return value if handed is content else base64.b64encode(handed).decode()
+
+
+def _of_content(session: AffinitySession, content: bytes, what: str) -> bytes:
+    """Hand on the URLs in content that is text; other content is left as it is."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return content
     handed = text if "\0" in text else _of_text(session, text, what)
-    return value if handed == text else base64.b64encode(handed.encode()).decode()
+    return content if handed == text else handed.encode()
 
 
 def _whole_url(text: object) -> str | None:

@@ -114,7 +114,7 @@ def hidden_status(body: bytes) -> tuple[int, str] | None:
     """Return the status that the body of a 400 stands for, and its words; None if it is none.
 
     Twitcher sends an exception report, in the form of a service's own, where what is behind it
-    answers with an error that is no report, or does not answer at all.
+    answers with an error that is not a report, or does not answer at all.
     """
     found = _REFUSAL.search(body)
     if found is None:

@@ -20,7 +20,10 @@ class Process(ShownAsCard, owslib.wps.Process):
     """A process as the service describes it, with OWSLib's attributes."""
 
     def __repr__(self) -> str:
-        inputs = [f"{name} ({', '.join(filter(None, about))})" for name, *about in self._inputs()]
+        inputs = [
+            f"{name} ({', '.join(filter(None, (kind, count, default and f'default {default}')))})"
+            for name, kind, count, default in self._inputs()
+        ]
         shown = ", ".join(inputs) or self.title or "not described"
         return f"<{type(self).__name__} {clean(self.identifier)}: {clean(shown)}>"
 
@@ -32,9 +35,7 @@ class Process(ShownAsCard, owslib.wps.Process):
                 _type_of(each),
                 _count_of(each),
                 # Of complex inputs OWSLib has the default format there.
-                f"default {each.defaultValue}"
-                if isinstance(each.defaultValue, str | int | float)
-                else "",
+                str(each.defaultValue) if isinstance(each.defaultValue, str | int | float) else "",
             )
             for each in getattr(self, "dataInputs", ())
         ]
@@ -50,7 +51,7 @@ class Process(ShownAsCard, owslib.wps.Process):
             cards.table(
                 ("input", "type", "count", "default"),
                 [
-                    (cards.strong(name), kind, count, default.removeprefix("default "))
+                    (cards.strong(name), kind, count, default)
                     for name, kind, count, default in rows[:_MOST]
                 ],
             )
