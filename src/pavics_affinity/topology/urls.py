@@ -82,20 +82,26 @@ def checked_url(url: object, what: str) -> str:
     escapes them. Raises `OutOfScope` unless it is an http or https URL whose host and port are
     possible; `what` says in the message what is there.
     """
-    text = url.strip() if isinstance(url, str) else ""
-    start = re.match(r"[^:/?#\\ ]*://[^/?#\\ ]*", text)
-    if start is not None:
-        rest = text[start.end() :]
-        if rest[:1] in ("", "/", "?", "#"):
-            text = start[0] + rest.replace(" ", "%20").replace("\\", "%5C")
-    if not _can_be_sent(text):
+    usable = _usable(url.strip()) if isinstance(url, str) else None
+    if usable is None:
         raise OutOfScope(
             f"{what} is at {str(url)[:200]!r}, which is not a usable http or https URL; no request "
             "was sent. Use one with a host name or an address, and a port of 1 to 65535, such as "
             "'http://proxy.example:8093/wps'",
             url=url if isinstance(url, str) else None,
         )
-    return text
+    return usable
+
+
+@lru_cache(maxsize=512)
+def _usable(url: str) -> str | None:
+    """Return a URL with its path escaped as requests does it; None if it cannot be requested."""
+    start = re.match(r"[^:/?#\\ ]*://[^/?#\\ ]*", url)
+    if start is not None:
+        rest = url[start.end() :]
+        if rest[:1] in ("", "/", "?", "#"):
+            url = start[0] + rest.replace(" ", "%20").replace("\\", "%5C")
+    return url if _can_be_sent(url) else None
 
 
 @lru_cache(maxsize=512)

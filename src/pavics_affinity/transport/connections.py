@@ -48,50 +48,69 @@ def _connecting() -> Iterator[None]:
 # ---- the beginning of an answer ----
 
 
-class _Lines(io.BufferedReader):
-    """Reads an answer from its socket; its head must come whole, and within the time-out.
+class _Timed(io.RawIOBase):
+    """Reads a socket; the head of an answer must come within the time-out as a whole.
 
-    http.client takes the end of the stream for the end of the headers, and the
-    time-out of a socket bounds the silence between two bytes only.
+    The time-out of a socket bounds the silence between two bytes only.
     """
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
-        super().__init__(raw)
-        self._sock = sock
+        self._raw, self._sock = raw, sock
         self._timeout = sock.gettimeout()
         self._end = None if self._timeout is None else time.monotonic() + self._timeout
+
+    def readable(self) -> bool:
+        """Tell io that this can be read."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Read once from the socket."""
+        if self._end is not None:
+            left = self._end - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("the headers were still coming when the time was up")
+            self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def head_is_over(self) -> None:
+        """Read the rest without a limit in all."""
+        if self._end is not None:
+            self._end = None
+            self._sock.settimeout(self._timeout)
+
+    def close(self) -> None:
+        """Close what is read from, too."""
+        super().close()
+        self._raw.close()
+
+
+class _Lines(io.BufferedReader):
+    """Reads an answer, whose head must come whole.
+
+    http.client takes the end of the stream for the end of the headers.
+    """
+
+    raw: _Timed
+
+    def __init__(self, raw: _Timed) -> None:
+        super().__init__(raw)
         self._in_head, self._begun = True, False
 
     def head_is_over(self) -> None:
         """Read the rest without a limit in all."""
         self._in_head = False
-        self._sock.settimeout(self._timeout)
+        self.raw.head_is_over()
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """Return a whole line, or one of `size` bytes; the body's end where it is cut there."""
         size = -1 if size is None else size
-        line = self._line_of_head(size) if self._in_head else super().readline(size)
+        line = super().readline(size)
         begun, self._begun = self._begun, True
         if line.endswith(b"\n") or 0 <= size <= len(line):
             return line
         if self._in_head and (line or begun):
             raise BrokenHead("the connection ended inside its status line or headers")
         return b""  # "1" of "1f": a size of a chunk that is cut is none
-
-    def _line_of_head(self, size: int) -> bytes:
-        line = b""
-        while not line.endswith(b"\n") and (size < 0 or len(line) < size):
-            if self._end is not None:
-                left = self._end - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError("the headers were still coming when the time was up")
-                self._sock.settimeout(left)
-            there = self.peek(1)  # one read of the socket at most
-            if not there:
-                break
-            until = there.find(b"\n") + 1 or len(there)
-            line += self.read(until if size < 0 else min(until, size - len(line)))
-        return line
 
 
 class _Answer(http.client.HTTPResponse):
@@ -101,7 +120,7 @@ class _Answer(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        self.fp = _Lines(self.fp.detach(), sock)
+        self.fp = _Lines(_Timed(self.fp.detach(), sock))
         if (sockets := _SOCKETS.get()) is not None:
             sockets.add(sock)
 
