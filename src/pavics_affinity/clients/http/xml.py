@@ -24,7 +24,7 @@ _SAFELY: dict[str, Any] = {
     "load_dtd": False,
     "huge_tree": False,
 }
-_PIECE = 1 << 12
+_PIECE = 512
 _WPS_1 = "http://www.opengis.net/wps/1.0.0"
 _SERVICE = re.compile(r"(?i)/(csw|sos|sps|wcps|wcs|wfs|wms|wmts|wps)(?:/([0-9][0-9.]*))?(?![a-z])")
 #: Byte order mark and blanks, which some servers send before the document.
