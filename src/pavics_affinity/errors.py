@@ -279,7 +279,10 @@ class ReferenceRefused(InvalidRequest):
 
 
 class ChainFailed(AffinityError):
-    """A chain's error or value cannot travel between processes; this error replaces it."""
+    """A chain of `map_workflows` has no result that can be returned.
+
+    Its error or its value cannot travel between processes, or the Dask worker that ran it died.
+    """
 
 
 class JournalError(AffinityError, ValueError):

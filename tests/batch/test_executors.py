@@ -22,7 +22,7 @@ SPAWN = multiprocessing.get_context("spawn")
 def dask():
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=2, processes=True, dashboard_address=":0"
         ) as workers,
         distributed.Client(workers) as client,
     ):
@@ -63,6 +63,28 @@ def test_threads_processes_and_dask_give_the_same(cluster, dask, processes):
         there = {result.value["process"] for result in runs[name]}
         assert len(there) == 2
         assert not there & here
+
+
+def test_dask_does_not_run_a_chain_twice_if_its_worker_dies(cluster, tmp_path):
+    chain = partial(
+        chains.execute_and_die, url=cluster.url("malleefowl"), log=str(tmp_path / "runs")
+    )
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
+        ) as workers,
+        distributed.Client(workers) as client,
+    ):
+        [result] = map_workflows(
+            chain,
+            ["one"],
+            topology=cluster.topology,
+            executor=client.get_executor(),
+            on_error="return",
+        )
+    assert isinstance(result.error, ChainFailed)
+    assert "worker that ran this chain died" in str(result.error)
+    assert (tmp_path / "runs").read_text() == "one\n"
 
 
 def test_the_topology_that_a_proxy_publishes_reaches_other_processes(strict_cluster, processes):

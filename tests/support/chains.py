@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pavics_affinity import Workflow
@@ -19,6 +20,14 @@ def echo_twice(wf: Workflow, item: Any, *, urls: URLs) -> dict[str, Any]:
         execution = wf.wps(url, skip_caps=True).execute("echo", [("text", str(item))], mode="sync")
         nodes.append(execution.output("node").data[0])
     return {"item": item, "nodes": nodes, "process": os.getpid()}
+
+
+def execute_and_die(wf: Workflow, item: str, *, url: str, log: str) -> None:
+    """Execute, note it in a file, and end the process."""
+    wf.wps(url, skip_caps=True).execute("echo", [("text", item)], mode="sync")
+    with Path(log).open("a", encoding="utf-8") as file:
+        print(item, file=file)
+    os._exit(3)
 
 
 def nap(wf: Workflow, item: Any, *, url: str, delay: float) -> str:

@@ -11,6 +11,7 @@ import copy
 import os
 import pickle
 import secrets
+import sys
 import threading
 import time
 import traceback
@@ -161,6 +162,15 @@ def outcome_of(result: Outcome | bytes) -> Outcome:
 def _run(task: Task) -> Outcome:
     outcome = Outcome(node=task.node, machineid=task.machineid, started=time.time())
     try:
+        if _is_repeated(task):
+            outcome.ran = True
+            raise ChainFailed(
+                f"the Dask worker that ran this chain died, and Dask started the chain again on "
+                f"process {os.getpid()}. It was not run again, because what it had sent may have "
+                "been executed. Pass journal= to map_workflows, and the chain continues instead",
+                machineid=task.machineid,
+                node=task.node,
+            )
         workflow = task.open()
     except Exception as error:  # noqa: BLE001  # it is the item's result
         return _failed(outcome, error, task)
@@ -184,6 +194,25 @@ def _run(task: Task) -> Outcome:
         if not task.sources:
             outcome.sources = known_sources(workflow)
     return outcome
+
+
+def _is_repeated(task: Task) -> bool:
+    """Tell whether a Dask worker began this chain and died; only a journal knows what it sent.
+
+    The scheduler remembers each chain that began, because Dask starts it again without a word.
+    """
+    distributed = sys.modules.get("distributed")
+    if task.journal is not None or distributed is None:
+        return False
+    try:
+        distributed.get_worker()
+    except ValueError:  # this is no worker of Dask
+        return False
+    begun = distributed.Event(f"pavics-affinity-{task.machineid}")
+    if begun.is_set():
+        return True
+    begun.set()
+    return False
 
 
 def _failed(outcome: Outcome, error: Exception, task: Task) -> Outcome:
