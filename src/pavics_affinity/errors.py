@@ -55,6 +55,9 @@ from owslib.util import ServiceException
 
 from .markup import without_login
 
+MANUAL = "https://pavics-affinity.readthedocs.io/en/latest/"
+"""Where the manual is published."""
+
 
 class AffinityWarning(UserWarning):
     """Base of every warning of pavics-affinity."""
@@ -107,6 +110,8 @@ class Pinned(Protocol):
 class AffinityError(Exception):
     """Base of every error that pavics-affinity raises.
 
+    As a string, it is the message, and in a last line the URL of its section in the manual.
+
     Attributes
     ----------
     machineid : str or None
@@ -141,9 +146,14 @@ class AffinityError(Exception):
         for name, value in details.items():
             setattr(self, name, without_login(value) if isinstance(value, str) else value)
 
+    @property
+    def message(self) -> str:
+        """What failed, why, and what to do, without the URL of the manual."""
+        return str(self.args[0]) if self.args else type(self).__name__
+
     def __str__(self) -> str:
         # A LookupError would show the repr, an OSError an errno.
-        return str(self.args[0]) if self.args else type(self).__name__
+        return f"{self.message}\n{see_manual(type(self))}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Batches hand errors from process to process; a response does not travel. tblib, which
@@ -153,12 +163,23 @@ class AffinityError(Exception):
             if isinstance(source, LxmlError):
                 setattr(self, link, ValueError(str(source)).with_traceback(source.__traceback__))
         state = {k: v for k, v in self.__dict__.items() if k not in ("request", "response")}
-        return _rebuild, (type(self), str(self), state)
+        return _rebuild, (type(self), self.message, state)
+
+
+def see_manual(kind: type[AffinityError | AffinityWarning]) -> str:
+    """Return the line that names the manual's section about a class, or about its base of ours."""
+    ours = next(base for base in kind.__mro__ if base.__module__ == __name__)
+    return f"See {MANUAL}errors.html#{ours.__name__.lower()}"
+
+
+def message_of(error: BaseException) -> str:
+    """Return an error's words for another text: for one of ours without the manual's URL."""
+    return error.message if isinstance(error, AffinityError) else str(error)
 
 
 def say_also(error: AffinityError, sentence: str) -> None:
     """Add a sentence to an error's message."""
-    said = str(error)
+    said = error.message
     stop = "" if said.endswith((".", "?", "!")) else "."
     error.args = (f"{said}{stop} {without_login(sentence)}", *error.args[1:])
 
