@@ -114,6 +114,8 @@ class AffinityError(Exception):
 
     Attributes
     ----------
+    message : str
+        The message without that line.
     machineid : str or None
         The workflow's id, if one is concerned.
     node : str or None
@@ -178,8 +180,10 @@ def message_of(error: BaseException) -> str:
 
 
 def say_also(error: AffinityError, sentence: str) -> None:
-    """Add a sentence to an error's message."""
+    """Add a sentence to an error's message, unless it is there."""
     said = error.message
+    if sentence in said:
+        return
     stop = "" if said.endswith((".", "?", "!")) else "."
     error.args = (f"{said}{stop} {without_login(sentence)}", *error.args[1:])
 
@@ -325,14 +329,15 @@ class ServiceUnreachable(TransportError, requests.ConnectionError):
 class BackendUnavailable(TransportError, requests.ConnectionError):
     """The workflow's node did not answer, and its files are on no other node.
 
-    Raised once the node is pinned. Nothing was sent to another node.
+    Raised once the node is pinned. Nothing was sent to another node, so no step runs without its
+    files.
     """
 
 
 class NoAnswer(BackendUnavailable, requests.ReadTimeout):
     """The request was accepted, and no answer began within the read time-out.
 
-    It is not repeated: the server may be working on it.
+    It is not repeated, because the server may be working on it.
     """
 
 
@@ -346,8 +351,7 @@ class ExecuteOutcomeUnknown(TransportError, requests.ConnectionError):
 class ExecuteRedirected(ExecuteOutcomeUnknown):
     """An Execute was answered 301, 302 or 303; following would turn it into a GET.
 
-    303 says that it ran and where its result is: ``attach(error.location)`` reads it.
-    After 301 and 302 it is not known whether it ran.
+    After 303 it ran; after 301 and 302 it is not known whether it ran.
 
     Attributes
     ----------
@@ -402,8 +406,7 @@ class NotAService(ServiceError, requests.HTTPError):
 class ServiceBusy(ServiceError, requests.HTTPError, RuntimeError):
     """The service had no place for an Execute, for as long as `patience` lasted: nothing ran.
 
-    Send it again later, or wait longer: ``Workflow(patience=...)``. OWSLib raises one of the bases,
-    depending on the service.
+    OWSLib raises one of the bases, depending on the service.
 
     Attributes
     ----------
@@ -433,10 +436,7 @@ class ExecutionFailed(ServiceError):
 
 
 class ExecutionTimeout(ServiceError, TimeoutError):
-    """The execution did not end within the time that ``wait`` was given.
-
-    It continues at the server: ``wait`` may be called again.
-    """
+    """The execution did not end within the time that ``wait`` was given; it continues."""
 
 
 class StatusLost(ServiceError):

@@ -164,7 +164,8 @@ def _fetch(url: str, trust: Trust, timeout: float) -> bytes:
         )
     except requests.RequestException as bad:
         raise ServiceUnreachable(
-            f"{url} does not answer: {describe(bad)}. Check the URL, and whether the proxy is up",
+            f"{url} does not answer within {timeout:g} s: {describe(bad)}. Check the URL, and "
+            "whether the proxy is up",
             url=url,
         ) from bad
     if answer.status in _NO_ANSWER:
