@@ -11,7 +11,7 @@ import tblib.pickling_support
 from lxml import etree
 
 from pavics_affinity import errors
-from support.manual import DOCS, section
+from support.errors_page import PAGE, section
 
 ALL = [
     thing
@@ -23,7 +23,6 @@ WARNINGS = [
     for thing in vars(errors).values()
     if inspect.isclass(thing) and issubclass(thing, errors.AffinityWarning)
 ]
-PAGE = (DOCS / "errors.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("error", ALL)
@@ -43,7 +42,7 @@ def test_each_error_and_warning_has_one_section_in_the_manual_and_no_section_is_
 
 @pytest.mark.parametrize("error", [*ALL, *WARNINGS])
 def test_each_section_says_what_happened_its_causes_and_what_to_do(error):
-    text = section("errors.md", error.__name__)
+    text = section(error.__name__)
     parts = (f"\n.. autoexception:: {error.__name__}\n", "\n**Cause.** ", "\n**Fix.** ")
     assert [text.count(part) for part in parts] == [1, 1, 1]
     assert sorted(parts, key=text.index) == list(parts)

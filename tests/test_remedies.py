@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import os
 import pickle
+import re
 import shlex
 import sys
 import threading
@@ -15,7 +16,6 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-import requests
 from click.testing import CliRunner
 from requests.adapters import HTTPAdapter
 
@@ -32,15 +32,15 @@ from pavics_affinity import (
     read_nginx,
 )
 from pavics_affinity.cli.group import group
+from pavics_affinity.placement import key_for, steer
 from pavics_affinity.proxy.render import render_proxy
 from pavics_affinity.proxy.write import write
 from support import chains, wpsdocs
+from support.errors_page import code, section
 from support.loopback import Answer, Server, free_port
-from support.manual import examples, section
 from support.scriptedapi import ScriptedAPI
 from support.scriptedwps import ScriptedWPS
 
-PAGE = "errors.md"
 CLASSES = [
     thing.__name__
     for thing in vars(errors).values()
@@ -77,8 +77,9 @@ class Remedy:
     def apply(self, **names):
         """Run the examples of the section, and return the names that they leave."""
         assert self.seen, "first the error, then what helps"
-        for code in examples(PAGE, self.name):
-            exec(code, names)
+        assert code(self.name), "what is to be done is code"
+        for block in code(self.name):
+            exec(block, names)
         return names
 
 
@@ -95,7 +96,7 @@ def test_the_remedy_of_each_error_and_warning_is_tried():
 
 
 def test_each_command_of_the_page_is_run_or_listed():
-    own = {name for name in CLASSES if "```console" in section(PAGE, name)}
+    own = {name for name in CLASSES if "```console" in section(name)}
     assert own == {"NginxConfigError", *NOT_RUN}
 
 
@@ -161,6 +162,8 @@ def test_fix_of_invalidmachineid(remedy, capsys):
 def test_fix_of_machineidconflict(remedy, wf, service):
     with remedy.raised():
         Workflow("other").wps(service.url(), headers={"machineid": "a1b2"})
+    Workflow("other").wps(service.url(), headers={})
+    assert service.seen[-1].all("machineid") == ["other"]
     remedy.apply(url=service.url())
     assert service.seen[-1].all("machineid") == ["a1b2"]
 
@@ -181,7 +184,7 @@ def test_fix_of_missingextra(remedy, monkeypatch, wf):
         without.setitem(sys.modules, "matplotlib", None)
         with remedy.raised() as caught:
             wf.plot()
-    [command] = examples(PAGE, remedy.name, "console")
+    [command] = code(remedy.name, "console")
     assert command.removeprefix("$ ").strip() in caught.value.message
     assert wf.plot() is not None
 
@@ -214,17 +217,20 @@ def test_fix_of_unknownoutput(remedy, wps):
     assert remedy.apply(execution=execution)["text"] == "hello"
 
 
-def test_fix_of_referencerefused(remedy, service):
-    service.status = done(service, wpsdocs.reference(service.url("/outputs/x.txt")))
-    service.files = lambda seen: Answer(body=b"hello")
+def test_fix_of_referencerefused(remedy, cluster):
     with Workflow(embed_limit=0) as wf:
-        wps = wf.wps(service.url())
-        output = wps.execute("step", []).wait().output("output")
+        malleefowl = wf.wps(cluster.url("malleefowl"))
+        done = malleefowl.execute("download", [("resource", cluster.sample_url)]).wait()
+        output, url = done.output("output"), cluster.url("flyingpigeon")
         with remedy.raised():
-            wps.execute("step", [("resource", output.reference)])
-        sent = len(service.asked("Execute"))
-        remedy.apply(wf=wf, url=service.url(), topology=site(service), output=output)
-    assert len(service.asked("Execute")) == sent + 1
+            wf.wps(url).execute("wordcounter", [("text", output.reference)])
+        [path] = output.json()
+        wf.wps(url).execute("subset_bbox", [("resource", path), *BOX]).wait()
+        found = remedy.apply(wf=wf, url=url, topology=cluster.topology, output=output)
+        assert found["again"].steps[-1].inputs["text"] != "content"
+        with Workflow(wf.machineid, embed_limit=1000) as embedding:
+            embedding.wps(url).execute("wordcounter", [("text", output.reference)]).wait()
+            assert embedding.steps[-1].inputs["text"] == "content"
 
 
 def test_fix_of_chainfailed(remedy, service):
@@ -243,6 +249,14 @@ def test_fix_of_journalerror(remedy, capsys):
         Workflow(journal="run.jsonl")
     remedy.apply()
     assert capsys.readouterr().out.startswith("a1b2 0\n")
+    kept = Path("run.jsonl").read_text()
+    first, _, rest = kept.partition("\n")
+    Path("run.jsonl").write_text(f"{first}\ndamaged\n{rest}{rest}".replace("resume", "sent", 1))
+    with remedy.raised() as caught:
+        Workflow.resume("run.jsonl")
+    assert "line 2" in caught.value.message
+    Path("run.jsonl").write_text(kept)  # as a copy of it
+    Workflow.resume("run.jsonl").close()
 
 
 def test_fix_of_journallocked(remedy):
@@ -296,7 +310,7 @@ def test_fix_of_nginxconfigerror(remedy, capsys):
     file.write_text(SOUND.replace("8093; }", "8093 }"))
     with remedy.raised():
         read_nginx("conf.d")
-    [command] = examples(PAGE, remedy.name, "console")
+    [command] = code(remedy.name, "console")
     program, *arguments = shlex.split(command.removeprefix("$ "))
     assert program == "pavics-affinity"
     found = CliRunner().invoke(group, arguments)
@@ -319,6 +333,9 @@ def test_fix_of_placementundetermined(remedy, capsys):
         NginxConsistentHash(["node1:8093", "node2:8093"], resolve=lambda name: None).place("a1b2")
     remedy.apply()
     assert capsys.readouterr().out.startswith("10.0.0.")
+    with remedy.raised():
+        key_for("hash $http_machineid$uri;", "a1b2")
+    assert key_for("hash $http_machineid$uri;", "a1b2", uri="/wps") == "a1b2/wps"
 
 
 def test_fix_of_steeringimpossible(remedy):
@@ -334,6 +351,11 @@ def test_fix_of_steeringimpossible(remedy):
         mint_machineid(node="node1", topology=topology)
     found = remedy.apply(topology=topology)
     assert topology.first_node("wps", found["machineid"]) == "node2"
+    [advice] = re.findall("`(hash .*?;)`", section("SteeringImpossible"))
+    placement, target = NginxHash(["10.0.0.1:8093", "10.0.0.2:8093"]), "10.0.0.2:8093"
+    with remedy.raised():
+        steer(placement, "a1b2", target, directive="hash $http_machineid$request_uri;")
+    assert placement.place(steer(placement, "a1b2", target, directive=advice)) == target
 
 
 # ---- on the wire ----
@@ -341,9 +363,9 @@ def test_fix_of_steeringimpossible(remedy):
 
 def test_fix_of_transporterror(remedy, wf, wps, service, capsys):
     service.execute = lambda seen: Answer(cut=-1)
-    with pytest.raises(errors.TransportError) as caught:
+    with pytest.raises(errors.TransportError):
         wps.execute("step", [])
-    remedy.seen = isinstance(caught.value, requests.RequestException)
+    remedy.seen = True  # it was one of its subclasses
     remedy.apply(wf=wf, wps=wps)
     assert capsys.readouterr().out.endswith("unknown\n")
 
@@ -365,6 +387,10 @@ def test_fix_of_backendunavailable(remedy, make_cluster):
         cluster.kill(wf.node)
         with remedy.raised():
             wps.execute("wordcounter", [("text", "a b")])
+        with Workflow(topology=cluster.topology, route="direct", deadline=0.5) as new:
+            again = new.wps(cluster.url("flyingpigeon"))
+            assert again.execute("wordcounter", [("text", "a b")]).wait().isSucceeded()
+            assert new.node != wf.node
         cluster.start(wf.node)
         execution = remedy.apply(wps=wps, text="a b")["execution"]
         assert execution.output("output").text() == "2"
@@ -397,12 +423,21 @@ def test_fix_of_executeredirected(remedy, wps, service, capsys):
         wps.execute("step", [])
     remedy.apply(wps=wps)
     assert capsys.readouterr().out == "hello\n"
+    with ScriptedWPS() as moved:
+        service.execute = lambda seen: Answer(301, headers={"Location": moved.url()})
+        with remedy.raised() as caught:
+            wps.execute("step", [])
+        with Workflow() as wf:
+            assert wf.wps(caught.value.location).execute("step", []).wait().isSucceeded()
 
 
 def test_fix_of_affinitylost(remedy, service):
     stray = Evidence(service)
     with Workflow(node="node1", topology=site(service, evidence="X-Node")) as wf, remedy.raised():
         wf.wps(service.url())
+    with Workflow(node="node2", topology=site(service, evidence="X-Node")) as wf:
+        wf.wps(service.url())
+        assert (wf.node, wf.node_known) == ("node2", "proved")
     stray.node = "node1"
     remedy.apply(topology=site(service, evidence="X-Node"), url=service.url())
 
@@ -442,6 +477,16 @@ def test_fix_of_outputunavailable(remedy, wps, service):
         execution.output("output").text()
     service.files = lambda seen: Answer(body=b"hello")
     assert remedy.apply(wps=wps)["text"] == "hello"
+    service.files = lambda seen: Answer(200 if seen.all("Authorization") else 401, b"no JSON")
+    with remedy.raised() as caught:
+        execution.output("output").text()
+    assert "pass auth=" in caught.value.message
+    with Workflow() as wf:
+        wps = wf.wps(service.url(), auth=("ana", "secret"))
+        output = wps.execute("step", []).wait().output("output")
+        with remedy.raised():
+            output.json()
+        assert output.download("look").path.read_text() == "no JSON"
 
 
 def test_fix_of_downloadfailed(remedy, wps, service):
@@ -463,13 +508,21 @@ def test_fix_of_serviceerror(remedy, wf, service):
     with remedy.raised():
         wf.wps(service.url())
     remedy.apply(wf=wf, url=service.url())
+    service.answer = lambda seen: Answer(500)
+    with remedy.raised():
+        wf.wps(service.url())
+    service.answer = answer
+    wf.wps(service.url())
 
 
-def test_fix_of_notaservice(remedy, wf, capsys):
+def test_fix_of_notaservice(remedy, wf, service, capsys):
     with ScriptedAPI() as api:
         with remedy.raised():
             wf.wps(api.url(""))
         remedy.apply(wf=wf, url=api.url(""))
+        with remedy.raised():
+            wf.wps(service.url(""))
+        assert wf.wps(service.url("/wps")).processes
     assert capsys.readouterr().out == "['step']\n"
 
 
@@ -532,6 +585,8 @@ def test_fix_of_affinitylostwarning(remedy, service):
     stray, topology = Evidence(service), site(service, evidence="X-Node")
     with Workflow(node="node1", topology=topology, strict=False) as wf, remedy.warned():
         wf.wps(service.url())
+    with Workflow(node="node1", topology=topology) as wf, pytest.raises(errors.AffinityLost):
+        wf.wps(service.url())
     stray.node = "node1"
     remedy.apply(topology=topology, url=service.url())
 
@@ -543,6 +598,10 @@ def test_fix_of_evidencestrippedwarning(remedy, service):
     with Workflow(node="node1", topology=remedy.apply(topology=topology)["topology"]) as wf:
         wf.wps(service.url())
         assert (wf.node, wf.node_known) == ("node1", "predicted")
+    Evidence(service, "node1")
+    with Workflow(node="node1", topology=topology) as wf:
+        wf.wps(service.url())
+        assert (wf.node, wf.node_known) == ("node1", "proved")
 
 
 def test_fix_of_adapterignoredwarning(remedy, wf, service):
