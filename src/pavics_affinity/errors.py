@@ -272,7 +272,7 @@ class NginxConfigError(AffinityError, ValueError):
 
 
 class InvalidPlacement(AffinityError, ValueError):
-    """A ``hash`` directive, a ``server`` line or a weight that cannot be placed by."""
+    """A ``hash`` directive, a ``server`` line or a weight that nginx would refuse."""
 
 
 class PlacementUndetermined(AffinityError, LookupError):

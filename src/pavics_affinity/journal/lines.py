@@ -107,8 +107,8 @@ class Lines:
             except OSError as error:
                 self._before = _AFTER_FAILURE
                 raise JournalError(
-                    f"the journal {self.path} cannot be written: {error}. Once it can be, continue "
-                    f"with Workflow.resume({os.fspath(self.path)!r})"
+                    f"the journal {self.path} cannot be written: {error}. Make room for it; "
+                    "then the workflow can continue"
                 ) from error
             self._before = b""
 
