@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from pavics_affinity.errors import MANUAL, AffinityError
 from support.needs import CLUSTER, PROGRAM, needs
 from support.network import LoopbackOnly
 
@@ -56,6 +57,20 @@ def only_loopback_is_reached(network):
     network.refused.clear()
     yield
     assert network.refused == [], "connections to other hosts"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_message_contains_that_of_another_error_with_its_url():
+    """Fail where the manual's URL is in the middle of a message: `.message` is without it."""
+    make = AffinityError.__init__
+
+    def make_and_look(self, message, **known):
+        assert MANUAL not in message, message
+        make(self, message, **known)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AffinityError, "__init__", make_and_look)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import pickle
 import re
-from pathlib import Path
 
 import pytest
 import tblib.pickling_support
 from lxml import etree
 
 from pavics_affinity import errors
+from support.errors_page import PAGE, section
 
 ALL = [
     thing
@@ -23,7 +23,6 @@ WARNINGS = [
     for thing in vars(errors).values()
     if inspect.isclass(thing) and issubclass(thing, errors.AffinityWarning)
 ]
-MANUAL = Path(__file__).parents[1] / "docs" / "errors.md"
 
 
 @pytest.mark.parametrize("error", ALL)
@@ -36,9 +35,47 @@ def test_each_error_stands_in_the_tree_below_its_base(error):
     assert all(depth[base.__name__] < depth[error.__name__] for base in ours)
 
 
+def test_each_error_and_warning_has_one_section_in_the_manual_and_no_section_is_left_over():
+    named = re.findall(r"^### (.*)$", PAGE, re.M)
+    assert sorted(named) == sorted(kind.__name__ for kind in [*ALL, *WARNINGS])
+
+
 @pytest.mark.parametrize("error", [*ALL, *WARNINGS])
-def test_each_error_is_in_the_manual(error):
-    assert f".. autoexception:: {error.__name__}\n" in MANUAL.read_text()
+def test_each_section_says_what_happened_its_causes_and_what_to_do(error):
+    text = section(error.__name__)
+    parts = (f"\n.. autoexception:: {error.__name__}\n", "\n**Cause.** ", "\n**Fix.** ")
+    assert [text.count(part) for part in parts] == [1, 1, 1]
+    assert sorted(parts, key=text.index) == list(parts)
+
+
+@pytest.mark.parametrize("error", [*ALL, *WARNINGS])
+def test_the_url_of_each_message_is_that_of_its_section(error):
+    nodes = pytest.importorskip("docutils.nodes")
+    [page, anchor] = errors.see_manual(error).removeprefix(f"See {errors.MANUAL}").split("#")
+    assert page == "errors.html"
+    # As Sphinx makes the ids of headings.
+    assert anchor == nodes.make_id(error.__name__)
+
+
+def test_an_error_of_another_package_leads_to_its_nearest_class_of_ours():
+    class Mine(errors.NoAnswer, RuntimeError):
+        pass
+
+    assert str(Mine("slow")) == f"slow\n{errors.see_manual(errors.NoAnswer)}"
+    assert errors.see_manual(Mine).endswith("errors.html#noanswer")
+
+
+def test_the_words_of_an_error_for_another_text_are_without_the_url():
+    assert errors.message_of(errors.NoAnswer("slow")) == "slow"
+    assert errors.message_of(ValueError("no number")) == "no number"
+
+
+def test_a_sentence_is_added_once_before_the_url():
+    error = errors.InvalidRequest("it is 3")
+    errors.say_also(error, "Nothing was executed")
+    errors.say_also(error, "Nothing was executed")
+    assert error.message == "it is 3. Nothing was executed"
+    assert str(error).splitlines()[1:] == [errors.see_manual(errors.InvalidRequest)]
 
 
 @pytest.mark.parametrize("error", ALL)
@@ -46,7 +83,8 @@ def test_each_error_travels_to_another_process_with_what_it_knows(error):
     made = error("what happened", machineid="a1b2", node="node2", url="http://h/wps", attempts=3)
     found = pickle.loads(pickle.dumps(made))
     assert type(found) is error
-    assert str(found) == "what happened"
+    assert found.message == "what happened"
+    assert str(found) == str(made) == f"what happened\n{errors.see_manual(error)}"
     known = (found.machineid, found.node, found.url, found.attempts)
     assert known == ("a1b2", "node2", "http://h/wps", 3)
 
@@ -73,7 +111,7 @@ def test_an_error_that_comes_from_lxml_travels_where_tblib_sends_its_cause(by):
         made = error
     tblib.pickling_support.install(made, ValueError())
     found = pickle.loads(pickle.dumps(made))
-    assert str(found) == "not XML"
+    assert found.message == "not XML"
     assert (found.__cause__ is not None) == (by == "cause")
     assert isinstance(found.__context__, ValueError)
     assert "Premature end of data in tag a" in str(found.__context__)

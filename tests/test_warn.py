@@ -33,6 +33,7 @@ from pavics_affinity.errors import (
     NothingSentWarning,
     OutcomeUnknownWarning,
     UnevenLoadWarning,
+    see_manual,
 )
 from pavics_affinity.warn import warn
 from support import wpsdocs
@@ -193,7 +194,8 @@ def test_in_a_thread_without_the_users_code_the_thread_is_named():
     ):
         warnings.simplefilter("always")
         pool.submit(warn, "take care").result()
-    assert [(w.filename, str(w.message)) for w in caught] == [("<thread mine_0>", "take care")]
+    text = f"take care\n{see_manual(AffinityWarning)}"
+    assert [(w.filename, str(w.message)) for w in caught] == [("<thread mine_0>", text)]
     assert "<thread mine_0>" in warnings.formatwarning("x", AffinityWarning, "<thread mine_0>", 0)
 
 
@@ -241,7 +243,7 @@ def test_a_warning_can_be_made_an_error():
         check=True,
         env=os.environ,
     )
-    assert done.stdout == "AffinityWarning take care\n"
+    assert done.stdout == f"AffinityWarning take care\n{see_manual(AffinityWarning)}\n"
 
 
 def test_every_warning_of_the_package_goes_this_way():

@@ -55,6 +55,9 @@ from owslib.util import ServiceException
 
 from .markup import without_login
 
+MANUAL = "https://pavics-affinity.readthedocs.io/en/latest/"
+"""Where the manual is published."""
+
 
 class AffinityWarning(UserWarning):
     """Base of every warning of pavics-affinity."""
@@ -107,8 +110,12 @@ class Pinned(Protocol):
 class AffinityError(Exception):
     """Base of every error that pavics-affinity raises.
 
+    As a string, it is the message, and in a last line the URL of its section in the manual.
+
     Attributes
     ----------
+    message : str
+        The message without that line.
     machineid : str or None
         The workflow's id, if one is concerned.
     node : str or None
@@ -141,9 +148,14 @@ class AffinityError(Exception):
         for name, value in details.items():
             setattr(self, name, without_login(value) if isinstance(value, str) else value)
 
+    @property
+    def message(self) -> str:
+        """What failed, why, and what to do, without the URL of the manual."""
+        return str(self.args[0]) if self.args else type(self).__name__
+
     def __str__(self) -> str:
         # A LookupError would show the repr, an OSError an errno.
-        return str(self.args[0]) if self.args else type(self).__name__
+        return f"{self.message}\n{see_manual(type(self))}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Batches hand errors from process to process; a response does not travel. tblib, which
@@ -153,12 +165,25 @@ class AffinityError(Exception):
             if isinstance(source, LxmlError):
                 setattr(self, link, ValueError(str(source)).with_traceback(source.__traceback__))
         state = {k: v for k, v in self.__dict__.items() if k not in ("request", "response")}
-        return _rebuild, (type(self), str(self), state)
+        return _rebuild, (type(self), self.message, state)
+
+
+def see_manual(kind: type[AffinityError | AffinityWarning]) -> str:
+    """Return the line that names the manual's section about a class, or about its base of ours."""
+    ours = next(base for base in kind.__mro__ if base.__module__ == __name__)
+    return f"See {MANUAL}errors.html#{ours.__name__.lower()}"
+
+
+def message_of(error: BaseException) -> str:
+    """Return an error's words for another text: for one of ours without the manual's URL."""
+    return error.message if isinstance(error, AffinityError) else str(error)
 
 
 def say_also(error: AffinityError, sentence: str) -> None:
-    """Add a sentence to an error's message."""
-    said = str(error)
+    """Add a sentence to an error's message, unless it is there."""
+    said = error.message
+    if sentence in said:
+        return
     stop = "" if said.endswith((".", "?", "!")) else "."
     error.args = (f"{said}{stop} {without_login(sentence)}", *error.args[1:])
 
@@ -247,7 +272,7 @@ class NginxConfigError(AffinityError, ValueError):
 
 
 class InvalidPlacement(AffinityError, ValueError):
-    """A ``hash`` directive, a ``server`` line or a weight that cannot be placed by."""
+    """A ``hash`` directive, a ``server`` line or a weight that nginx would refuse."""
 
 
 class PlacementUndetermined(AffinityError, LookupError):
@@ -307,14 +332,15 @@ class ServiceUnreachable(TransportError, requests.ConnectionError):
 class BackendUnavailable(TransportError, requests.ConnectionError):
     """The workflow's node did not answer, and its files are on no other node.
 
-    Raised once the node is pinned. Nothing was sent to another node.
+    Raised once the node is pinned. Nothing was sent to another node, so no step runs without its
+    files.
     """
 
 
 class NoAnswer(BackendUnavailable, requests.ReadTimeout):
     """The request was accepted, and no answer began within the read time-out.
 
-    It is not repeated: the server may be working on it.
+    It is not repeated, because the server may be working on it.
     """
 
 
@@ -328,8 +354,7 @@ class ExecuteOutcomeUnknown(TransportError, requests.ConnectionError):
 class ExecuteRedirected(ExecuteOutcomeUnknown):
     """An Execute was answered 301, 302 or 303; following would turn it into a GET.
 
-    303 says that it ran and where its result is: ``attach(error.location)`` reads it.
-    After 301 and 302 it is not known whether it ran.
+    After 303 it ran; after 301 and 302 it is not known whether it ran.
 
     Attributes
     ----------
@@ -384,8 +409,7 @@ class NotAService(ServiceError, requests.HTTPError):
 class ServiceBusy(ServiceError, requests.HTTPError, RuntimeError):
     """The service had no place for an Execute, for as long as `patience` lasted: nothing ran.
 
-    Send it again later, or wait longer: ``Workflow(patience=...)``. OWSLib raises one of the bases,
-    depending on the service.
+    OWSLib raises one of the bases, depending on the service.
 
     Attributes
     ----------
@@ -415,10 +439,7 @@ class ExecutionFailed(ServiceError):
 
 
 class ExecutionTimeout(ServiceError, TimeoutError):
-    """The execution did not end within the time that ``wait`` was given.
-
-    It continues at the server: ``wait`` may be called again.
-    """
+    """The execution did not end within the time that ``wait`` was given; it continues."""
 
 
 class StatusLost(ServiceError):

@@ -53,7 +53,10 @@ def options_of(contents: Contents, path: object) -> dict[str, Any]:
             **{name: header[name] for name in ("route", "strict", "header")},
         }
     except (KeyError, TypeError) as error:
-        raise JournalError(f"{path} lacks what the workflow was made with: {error!r}") from error
+        raise JournalError(
+            f"{path} lacks what the workflow was made with ({error!r}): something else has changed "
+            "the file; restore it from a copy"
+        ) from error
 
 
 def restore(session: AffinitySession, contents: Contents, *, replay: bool) -> None:

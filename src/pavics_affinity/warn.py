@@ -8,7 +8,7 @@ import threading
 import warnings
 from types import FrameType
 
-from .errors import AffinityWarning
+from .errors import AffinityWarning, see_manual
 
 #: Packages between the user's line and a warning of ours, besides the standard library.
 _BETWEEN = frozenset(
@@ -35,8 +35,9 @@ def warn(message: str, category: type[AffinityWarning] = AffinityWarning) -> Non
     """Issue a warning that names the user's line.
 
     A thread that runs no code of the user has no such line: there the warning names the
-    thread.
+    thread. The last line of the text is the URL of the warning's section in the manual.
     """
+    message = f"{message}\n{see_manual(category)}"
     frame = inspect.currentframe()
     while frame is not None and _is_between(frame):
         frame = frame.f_back

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 import pavics_affinity
 from pavics_affinity.cli import COMMANDS
 from pavics_affinity.cli.group import group
+from pavics_affinity.errors import TopologyError, see_manual
 
 from .conftest import SITE
 
@@ -80,11 +81,11 @@ def test_a_command_that_is_not_there_is_a_usage_error(run, monkeypatch):
     assert "the command 'later' is not in this version" in done.err
 
 
-def test_an_error_of_ours_is_one_line_and_the_exit_code_1(run, tmp_path):
+def test_an_error_of_ours_is_one_line_the_manuals_url_and_the_exit_code_1(run, tmp_path):
     done = run("where", "--topology", tmp_path, "a1b2")
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("Error: cannot read the topology file")
-    assert done.err.count("\n") == 1
+    assert done.err.splitlines()[1:] == [see_manual(TopologyError)]
 
 
 MISTYPED = (

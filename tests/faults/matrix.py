@@ -14,7 +14,7 @@ from faults.chains import CHAINS, workflow_for
 from faults.kinds import KINDS, RIGHT, Kind
 from faults.site import Site
 from pavics_affinity.discovery.finder import FINDER
-from pavics_affinity.errors import AffinityError
+from pavics_affinity.errors import AffinityError, message_of
 
 NOTHING_RAN = re.compile(r"(?i)nothing (was executed|ran)\b")
 
@@ -79,7 +79,7 @@ def _run(site: Site, case: Case) -> Case:
             try:
                 content = CHAINS[case.client](site, wf, directory)
             except Exception as error:  # noqa: BLE001  # a foreign one is a finding
-                case.outcome, case.message = type(error).__name__, str(error)
+                case.outcome, case.message = type(error).__name__, message_of(error)
                 if not isinstance(error, AffinityError):
                     case.wrong.append("an error that is not ours")
             else:

@@ -294,7 +294,7 @@ def _chain(site: Site, wf: Workflow, clients: list[Any], chain: Chain, seed: int
             _work(clients, chain, f"{site.data}/grid.nc?chain={seed}-{chain.number}", directory)
             chain.outcome = RIGHT
         except AffinityError as error:
-            chain.outcome, chain.message = type(error).__name__, str(error)
+            chain.outcome, chain.message = type(error).__name__, error.message
         except Exception as error:  # noqa: BLE001  # a foreign one is a finding
             chain.outcome, chain.message = type(error).__name__, repr(error)
             chain.wrong.append("an error that is not ours")

@@ -192,7 +192,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, resource.RLIM_INFINITY))
 try:
     echo(one, "x")
 except Exception as error:
-    print(type(error).__name__, "nothing was sent" in str(error), wf.machineid, flush=True)
+    print(type(error).__name__, "Nothing was sent" in str(error), wf.machineid, flush=True)
 """
     toml = cluster.dump_topology(tmp_path / "site.toml")
     path = tmp_path / "run.jsonl"

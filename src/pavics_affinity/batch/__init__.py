@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sized
 from concurrent.futures import Executor, ProcessPoolExecutor
 from typing import Any, get_args
 
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, message_of
 from ..topology import TopologySource
 from ..topology.sources import default_sources, sources_of
 from ..transport.times import Seconds, in_seconds
@@ -137,8 +137,8 @@ def map_workflows(
         raise InvalidRequest(f"items is {items!r}: expected an iterable") from error
     try:
         seconds = in_seconds(patience)
-    except ValueError as error:
-        raise InvalidRequest(f"patience: {error}") from error
+    except InvalidRequest as error:
+        raise InvalidRequest(f"patience: {error.message}") from error
     sources = tuple(default_sources() if topology is None else sources_of(topology))
     options["patience"] = seconds
     _check_options(sources, options)
@@ -188,10 +188,10 @@ def _check_travel(chain: Chain, executor: Executor | None) -> None:
         pickle.dumps(chain)
     except Exception as problem:
         raise InvalidRequest(
-            f"the chain {_name_of(chain)} cannot travel to another process ({problem}): it is a "
-            "lambda, a function inside of another, or holds something that cannot be pickled. "
-            "Define it with def at the top of a module, and pass what it needs with "
-            "functools.partial or in the items; or use threads"
+            f"the chain {_name_of(chain)} cannot travel to another process "
+            f"({message_of(problem)}): it is a lambda, a function inside of another, or holds "
+            "something that cannot be pickled. Define it with def at the top of a module, and "
+            "pass what it needs with functools.partial or in the items; or use threads"
         ) from problem
 
 

@@ -6,6 +6,8 @@ import reprlib
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from ..errors import message_of
+
 ChainState = Literal["running", "succeeded", "failed", "lost"]
 
 _SHORT = reprlib.Repr()
@@ -125,5 +127,5 @@ def short_repr(item: object) -> str:
 
 def describe_error(error: BaseException) -> str:
     """Return an error's type and message in one line of bounded length."""
-    words = " ".join(str(error).split())
+    words = " ".join(message_of(error).split())
     return f"{type(error).__name__}: {words}"[:500] if words else type(error).__name__

@@ -201,7 +201,7 @@ class CandidateNodes:
         except SteeringImpossible:
             return False
         except PlacementUndetermined as unknown:
-            self.reason = str(unknown)
+            self.reason = unknown.message
             return False
         return True
 

@@ -32,6 +32,7 @@ from ..errors import (
     ServiceUnreachable,
     StatusLost,
     UnknownNode,
+    message_of,
 )
 from ..topology import TopologySource
 from ..workflow import Workflow, known_sources, stop_sending
@@ -250,11 +251,11 @@ def _packed(outcome: Outcome) -> bytes:
         if outcome.error is None:
             what = repr(type(outcome.value))
         else:
-            what = f"{type(outcome.error).__name__}: {outcome.error}"
+            what = f"{type(outcome.error).__name__}: {message_of(outcome.error)}"
         outcome.value = None
         outcome.error = ChainFailed(
-            f"{what[:2000]} cannot travel between processes ({problem}); have the chain return, or "
-            "raise, what pickle can hold: text, numbers, paths"
+            f"{what[:2000]} cannot travel between processes ({message_of(problem)}); have the "
+            "chain return, or raise, what pickle can hold: text, numbers, paths"
         )
         packed = pickle.dumps(outcome)
     return packed

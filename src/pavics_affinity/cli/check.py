@@ -12,7 +12,15 @@ import click
 from ..errors import NginxConfigError
 from ..markup.suggest import suggest
 from ..proxy.check import RULES, SEVERITIES, Finding, check, count_files, find_files
-from .shared import addresses_of, existing_file, json_option, note_host_names, resolve_option, wrap
+from .shared import (
+    addresses_of,
+    existing_file,
+    in_terminal,
+    json_option,
+    note_host_names,
+    resolve_option,
+    wrap,
+)
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 _INDENT = " " * 4
@@ -73,7 +81,7 @@ def command(
     try:
         find_files(paths)
     except NginxConfigError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(in_terminal(error)) from error
     names: list[str] = []
 
     def without_lookup(name: str) -> Sequence[str]:

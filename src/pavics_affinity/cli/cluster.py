@@ -97,7 +97,10 @@ def _save(cluster: LocalCluster, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(_MARK + cluster.topology_toml(), encoding="utf-8")
     except OSError as bad:
-        raise AffinityError(f"cannot write the topology to {str(path)!r}: {bad}") from None
+        raise AffinityError(
+            f"cannot write the topology to {str(path)!r}: {bad}. "
+            "Pass --save a path that can be written"
+        ) from None
 
 
 def _script(cluster: LocalCluster, path: Path, style: str) -> str:

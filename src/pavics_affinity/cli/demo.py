@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from ..errors import message_of
 from ..machineid import mint_machineid
 from .shared import json_option, nodes_option, proxy_option
 
@@ -87,7 +88,7 @@ def _measure(
 
 def _shorten(error: Exception) -> str:
     """Describe a failure, with the same words for chains that failed in the same way."""
-    text = " ".join(str(error).split())
+    text = " ".join(message_of(error).split())
     text = re.sub(r"\b(file|https?)://\S*/", ".../", text)
     text = re.sub(r"\bnode\d+\b", "the node", text)
     return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__

@@ -50,14 +50,15 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an `AffinityError` becomes one line and the exit code 1."""
+        """Run the command; an `AffinityError` becomes its message and the exit code 1."""
         # Loads requests and OWSLib, which the help does not need.
         from ..errors import AffinityError
+        from .shared import in_terminal
 
         try:
             return super().invoke(ctx)
         except AffinityError as error:
-            raise click.ClickException(" ".join(str(error).split())) from error
+            raise click.ClickException(in_terminal(error)) from error
         except ModuleNotFoundError as missing:
             if str(missing.name).startswith("pavics_affinity"):
                 raise

@@ -60,7 +60,8 @@ def command(
             write_whole(path.parent, {path.name: prometheus_text(log)})
         except OSError as bad:
             raise AffinityError(
-                f"cannot write {prometheus!r}: {bad}; the file is as it was before"
+                f"cannot write {prometheus!r}: {bad}. The file is as it was before. "
+                "Give one in a directory that exists and that you may write to"
             ) from None
     if as_json:
         click.echo(json.dumps(_as_object(log)))

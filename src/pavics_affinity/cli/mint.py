@@ -9,7 +9,7 @@ import click
 
 from ..errors import UnknownNode, UnknownService
 from ..machineid import mint_machineid
-from .shared import SiteCommand, json_option, load_site, site_options
+from .shared import SiteCommand, in_terminal, json_option, load_site, site_options
 
 
 @click.command(cls=SiteCommand)
@@ -43,7 +43,7 @@ def command(
     try:
         minted = [mint_machineid(node=node, topology=site, service=service) for _ in range(count)]
     except (UnknownNode, UnknownService) as unknown:
-        raise click.UsageError(str(unknown)) from unknown
+        raise click.UsageError(in_terminal(unknown)) from unknown
     if as_json:
         click.echo(json.dumps({"machineids": minted, "node": node, "service": service}))
     else:

@@ -11,7 +11,7 @@ import click
 
 from ..errors import InvalidRequest
 from ..proxy.probe import Plan, Seen, Verdict, ask, judge
-from .shared import json_option, wrap
+from .shared import in_terminal, json_option, wrap
 
 _EXIT_CODES = {True: 0, False: 1, None: 3}
 _MARKS = {True: "ok", False: "NO", None: "-"}
@@ -53,7 +53,7 @@ def command(
     try:
         plan = Plan(tuple(urls), header, evidence, ids, requests, timeout)
     except InvalidRequest as bad:
-        raise click.UsageError(str(bad)) from bad
+        raise click.UsageError(in_terminal(bad)) from bad
     click.echo(
         f"Sending at most {plan.most} GET requests, one after the other; "
         "the machineids begin with 'probe-'",

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ..errors import NginxConfigError
+from ..errors import AffinityError, NginxConfigError, see_manual
 from ..topology import Topology
 from ..topology.sources import VARIABLE, default_topology_path
 from ..topology.urls import split_address
@@ -52,6 +52,11 @@ def existing_file(_: click.Context, __: click.Parameter, path: str | None) -> st
     if path is not None and not Path(path).exists():
         raise click.BadParameter(f"{path!r} does not exist")
     return path
+
+
+def in_terminal(error: AffinityError) -> str:
+    """Return an error's message in one line, and where the manual explains it in another."""
+    return f"{' '.join(error.message.split())}\n{see_manual(type(error))}"
 
 
 def wrap(text: str, head: str = "") -> str:
@@ -139,7 +144,7 @@ def _load(topology: str | None, nginx: Sequence[str], *, resolve: bool) -> Topol
             for each in nginx:
                 find_nginx_files(each)
         except NginxConfigError as bad:
-            raise click.UsageError(str(bad)) from bad
+            raise click.UsageError(in_terminal(bad)) from bad
         return read_nginx(*nginx, resolve=addresses_of if resolve else None)
     path = Path(topology) if topology is not None else default_topology_path()
     if path is None:

@@ -10,7 +10,7 @@ import click
 
 from ..errors import AffinityError, PlacementUndetermined, TopologyError
 from ..topology import Service, Topology
-from .shared import SiteCommand, json_option, load_site, site_options
+from .shared import SiteCommand, in_terminal, json_option, load_site, site_options
 
 Placed = dict[str, tuple[str | None, list[str]]]
 """Node and addresses by service."""
@@ -58,7 +58,8 @@ def command(
     if unknown.first is not None:
         key, error = unknown.first
         raise click.ClickException(
-            f"the place of {unknown.count} could not be predicted; the first is {key!r}: {error}"
+            f"the place of {unknown.count} could not be predicted; the first is {key!r}: "
+            f"{in_terminal(error)}"
         )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..errors import TopologyError
+from ..errors import TopologyError, message_of
 from ..markup import quoted
 from ..protocol import (
     DOCUMENT_FORMAT,
@@ -112,13 +112,13 @@ def topology_of(data: object, origin: Origin | str, *, addresses: bool = False) 
     """
     where = origin_of(origin) if isinstance(origin, str) else origin
     if where is None:
-        raise TopologyError(f"{origin!r} is not an http or https URL")
+        raise TopologyError(f"{origin!r} is not an http or https URL; expected the proxy's")
     try:
         return _DocumentReader(where, addresses).topology(data)
     except (TypeError, ValueError, OverflowError, RecursionError) as bad:
         if isinstance(bad, TopologyError):
             raise
-        raise TopologyError(f"the document of {where} is not valid: {bad}") from bad
+        raise TopologyError(f"the document of {where} is not valid: {message_of(bad)}") from bad
 
 
 class _DocumentReader:

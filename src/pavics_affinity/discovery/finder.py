@@ -21,6 +21,7 @@ from ..protocol import WELL_KNOWN
 from ..topology import Topology
 from ..topology.urls import Origin
 from ..transport.bounded import get_bounded
+from ..transport.faults import describe
 from .document import LARGEST, topology_of, version_of
 
 TIMEOUT = 2.0
@@ -146,7 +147,9 @@ def ask(
     try:
         return Found(topology_of(data, origin, addresses=addresses), version_of(data))
     except TopologyError as bad:
-        raise NotAService(f"{url} is not a valid document: {bad}", url=url) from bad
+        raise NotAService(
+            f"{url} is not a valid document: {bad.message}. {_WITHOUT}", url=url
+        ) from bad
 
 
 def _fetch(url: str, trust: Trust, timeout: float) -> bytes:
@@ -160,7 +163,11 @@ def _fetch(url: str, trust: Trust, timeout: float) -> bytes:
             cert=trust.cert,
         )
     except requests.RequestException as bad:
-        raise ServiceUnreachable(f"{url} does not answer: {bad}", url=url) from bad
+        raise ServiceUnreachable(
+            f"{url} does not answer within {timeout:g} s: {describe(bad)}. Check the URL, and "
+            "whether the proxy is up",
+            url=url,
+        ) from bad
     if answer.status in _NO_ANSWER:
         raise ServiceUnreachable(
             f"{url} answered {answer.status}, so it is not known whether the proxy publishes "
@@ -174,7 +181,7 @@ def _fetch(url: str, trust: Trust, timeout: float) -> bytes:
             url=url,
         )
     if not answer.whole:
-        raise NotAService(f"{url} is longer than {LARGEST} bytes", url=url)
+        raise NotAService(f"{url} is longer than {LARGEST} bytes. {_WITHOUT}", url=url)
     return answer.body
 
 

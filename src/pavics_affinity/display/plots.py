@@ -189,7 +189,9 @@ def plot_spread(
     sites = [before] if after is None else [before, after]
     name = service or next((s.name for s in before.services), None)
     if name is None:
-        raise TopologyError("the site has no service, so there is no load to draw")
+        raise TopologyError(
+            "the site has no service, so there is no load to draw; add one to the topology"
+        )
     tried = [derive_machineid("spread", number) for number in range(keys)]
     spreads = [_shares(site, name, tried) for site in sites]
     nodes = list(dict.fromkeys(node for shares in spreads for node in shares))

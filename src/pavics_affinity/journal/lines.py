@@ -62,7 +62,9 @@ class Lines:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor: int | None = os.open(self.path, flags, 0o600)
         except OSError as error:
-            raise JournalError(f"the journal {self.path} cannot be opened: {error}") from error
+            raise JournalError(
+                f"the journal {self.path} cannot be opened: {error}. Use a file that you may write"
+            ) from error
         if not _lock(self._descriptor):
             os.close(self._descriptor)
             self._descriptor = None
@@ -96,7 +98,7 @@ class Lines:
             if self._descriptor is None:
                 raise JournalError(
                     f"the journal {self.path} is closed, or belongs to the process that this one "
-                    "was forked from"
+                    "was forked from. Make a workflow in this process, with a journal of its own"
                 )
             try:
                 while data:
@@ -104,7 +106,10 @@ class Lines:
                 os.fsync(self._descriptor)
             except OSError as error:
                 self._before = _AFTER_FAILURE
-                raise JournalError(f"the journal {self.path} cannot be written: {error}") from error
+                raise JournalError(
+                    f"the journal {self.path} cannot be written: {error}. Make room for it; "
+                    "then the workflow can continue"
+                ) from error
             self._before = b""
 
     def close(self) -> None:
@@ -140,7 +145,9 @@ def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     try:
         lines = Path(path).read_bytes().split(b"\n")
     except OSError as error:
-        raise JournalError(f"the journal {os.fspath(path)!r} cannot be read: {error}") from error
+        raise JournalError(
+            f"the journal {os.fspath(path)!r} cannot be read: {error}. Check the path"
+        ) from error
     entries: list[dict[str, Any]] = []
     torn: int | None = None
     for number, line in enumerate(lines, 1):
@@ -164,7 +171,9 @@ def check_format(header: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
     """Raise `JournalError` if a journal's first line is of another format."""
     if header.get("format") != FORMAT:
         raise JournalError(
-            f"{os.fspath(path)!r} has format {header.get('format')!r}; this version reads {FORMAT}"
+            f"{os.fspath(path)!r} has format {header.get('format')!r}; this version reads "
+            f"{FORMAT}. Resume it with the version of pavics-affinity that wrote it, or "
+            "use another file"
         )
 
 

@@ -119,7 +119,10 @@ class Journal(Lines):
             Another process writes it.
         """
         if not Path(path).is_file():
-            raise JournalError(f"there is no journal {os.fspath(path)!r}")
+            raise JournalError(
+                f"there is no journal {os.fspath(path)!r}. Check the path, or begin one with "
+                "Workflow(journal=...)"
+            )
         journal = cls(path)
         try:
             contents = read(path)
@@ -145,9 +148,9 @@ class Journal(Lines):
         except JournalError as error:
             if event == "sending":
                 raise JournalError(
-                    f"{error}; nothing was sent", machineid=step.machineid, node=step.node
+                    f"{error.message}. Nothing was sent", machineid=step.machineid, node=step.node
                 ) from error
-            warn(f"{error}; it does not say how {step.process!r} ended", JournalWarning)
+            warn(f"{error.message}. It does not say how {step.process!r} ended", JournalWarning)
 
 
 def _details(event: str, step: Step, answer: bytes | None) -> dict[str, Any]:

@@ -301,7 +301,9 @@ class Site:
             kind = UnknownNode if self._asked_for else BackendUnavailable
             raise kind(
                 f"service {match.service.name!r} has no backend on node {self.node!r}, where the "
-                f"files of workflow {self.machineid!r} are. It is on: {offers}",
+                f"files of workflow {self.machineid!r} are. It is on: {offers}. Run the chain "
+                "again in a new workflow, on a node that offers every service of the chain: "
+                "node=...",
                 machineid=self.machineid,
                 node=self.node,
             )

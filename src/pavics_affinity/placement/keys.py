@@ -113,7 +113,8 @@ def evaluate(part: Part, uri: str | None, host: str | None) -> str:
         return host if name == "http_host" else _host_name(host)
     raise PlacementUndetermined(
         f"the key holds ${name}, whose value is not known to a client; "
-        "only the machineid's header, the URI's variables, $host and $http_host are"
+        "only the machineid's header, the URI's variables, $host and $http_host are. Hash the "
+        "machineid's header on the proxy"
     )
 
 

@@ -132,7 +132,8 @@ class NginxPlacement(Placement):
         if found is None:
             raise PlacementUndetermined(
                 f"no server is left for key {key!r}: nginx answers 502 when all of "
-                f"{', '.join(self.addresses) or 'its servers'} are down or refuse"
+                f"{', '.join(self.addresses) or 'its servers'} are down or refuse. "
+                "Start one of them"
             )
         return found
 
@@ -408,7 +409,7 @@ def _one_address(peers: list[Peer], reason: str) -> str:
     if len(found) > 1:
         raise PlacementUndetermined(
             f"{reason}: nginx takes turns among {', '.join(map(str, found))}, "
-            "which depends on the requests before"
+            "which depends on the requests before. Ask the proxy itself: pavics-affinity probe URL"
         )
     return str(next(iter(found)))
 

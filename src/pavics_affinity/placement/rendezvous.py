@@ -132,7 +132,7 @@ class Rendezvous(Placement):
         if found is None:
             raise PlacementUndetermined(
                 f"no node is left for key {key!r}: all of {', '.join(self.addresses)} "
-                "are unreachable"
+                "are unreachable. Start one of them"
             )
         return found
 

@@ -98,7 +98,8 @@ def _around_the_id(directive: str, header: str, host: str | None) -> tuple[str, 
     if parts.count(mine) != 1:
         raise SteeringImpossible(
             f"the key of {directive!r} holds ${mine.text} {parts.count(mine)} times; "
-            "only a key that holds it once can be steered"
+            "only a key that holds it "
+            "once can be steered. Write it once in the proxy's hash directive"
         )
     i = parts.index(mine)
     head, tail = (

@@ -192,7 +192,10 @@ def _lines(path: str, log: AccessLog) -> Iterator[tuple[str, bytes]]:
         log.lines += 1
         log.note_damage(f"{name}:{number + 1}", f"the compressed file is damaged here ({bad})")
     except OSError as bad:
-        raise AffinityError(f"cannot read the log {name!r}: {bad.strerror or bad}") from None
+        raise AffinityError(
+            f"cannot read the log {name!r}: {bad.strerror or bad}. Give a file that exists and "
+            "that you may read"
+        ) from None
 
 
 @contextlib.contextmanager

@@ -118,7 +118,7 @@ def _read_strictly(paths: Sequence[StrPath]) -> NginxFiles:
         if not found:
             raise NginxConfigError(
                 f"directory {str(path)!r} has no nginx.conf and no *.conf, also not in its conf.d "
-                "and config/proxy",
+                "and config/proxy; give the directory that holds them",
                 file=str(path),
             )
         named += found

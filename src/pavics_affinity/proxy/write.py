@@ -156,7 +156,8 @@ def write(
         if isinstance(bad, AffinityError):
             raise
         raise AffinityError(
-            f"cannot write to {str(root)!r}: {bad}; no file is half-written"
+            f"cannot write to {str(root)!r}: {bad}. No file is half-written. Give a directory "
+            "that you may write to"
         ) from bad
     return changes
 

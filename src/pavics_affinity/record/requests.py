@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from ..errors import message_of
 from ..markup import clean
 from ..markup.shown import ShownAsCard
 from .steps import Steps
@@ -230,7 +231,7 @@ class Record(ShownAsCard):
             self._entries.append(entry)
             self._seen += 1
             if error is not None:
-                self.last_error = f"{type(error).__name__}: {error}"
+                self.last_error = f"{type(error).__name__}: {message_of(error)}"
         level = logging.INFO if entry.error else logging.DEBUG
         if LOGGER.isEnabledFor(level):
             LOGGER.log(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ..errors import message_of
 from ..markup import without_login
 
 StepState = Literal[
@@ -124,7 +125,7 @@ class Step:
     def unknown(self, error: BaseException) -> None:
         """Note that no answer came: it may have run, or not."""
         self.state, self.ended = "unknown", time.time()
-        self.message = without_login(str(error))
+        self.message = without_login(message_of(error))
         self._event("unknown")
 
     def answered(self, node: str | None) -> None:
@@ -136,7 +137,7 @@ class Step:
     def refused(self, error: BaseException, *, ran: bool) -> None:
         """Note that the server answered with an exception; `ran` if the process may have run."""
         self.state = "failed" if ran else "refused"
-        self.ended, self.message = time.time(), without_login(str(error))
+        self.ended, self.message = time.time(), without_login(message_of(error))
         self._event("ended" if ran else "refused")
 
     def update(

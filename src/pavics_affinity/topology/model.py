@@ -343,7 +343,9 @@ class Topology(ShownAsCard):
         chosen = self._service_or_first(service)
         first = next(self.order(chosen, key), None)
         if first is None:
-            raise PlacementUndetermined(f"key {key!r} leads to no backend of {chosen.name!r}")
+            raise PlacementUndetermined(
+                f"key {key!r} leads to no backend of {chosen.name!r}; start one of them"
+            )
         return first
 
     def can_place_on(self, service: str | None, node: str) -> None:
@@ -353,7 +355,8 @@ class Topology(ShownAsCard):
         mine = [b for b in self.backends(chosen) if b.node == node]
         if not mine:
             raise SteeringImpossible(
-                f"service {chosen.name!r} has no backend on node {node!r}", node=node
+                f"service {chosen.name!r} has no backend on node {node!r}; choose another node",
+                node=node,
             )
         if all(b.down or b.backup for b in mine):
             raise SteeringImpossible(

@@ -173,7 +173,8 @@ class Service:
         check(self, SERVICE, f"service {quoted(self.name)}")
         if self.url is None and self.listen is None and self.port is None:
             raise TopologyError(
-                f"service {self.name!r} has neither a url nor a port to recognise it by"
+                f"service {self.name!r} has neither a url nor a port to recognise it by; give it "
+                "one"
             )
 
     @property
@@ -292,7 +293,7 @@ def check_method(service: Service, backends: Sequence[Backend]) -> None:
             if backend.backup:
                 raise TopologyError(
                     f"{where}: method 'rendezvous' has no backups (node {backend.node!r}); for "
-                    "each key, every node but the first is one",
+                    "each key, every node but the first is one. Remove the mark",
                     key=key,
                 )
         elif backend.weight is not None and int(backend.weight) != backend.weight:
@@ -316,7 +317,7 @@ def check_addresses(services: Iterable[Service], backends: Mapping[str, Sequence
                 raise TopologyError(
                     f"service {service.name!r}: {backend.address} is the address of node "
                     f"{backend.node!r}, and in service {other!r} the address of node {node!r}; "
-                    "a node is one machine",
+                    "a node is one machine: correct an address, or use one name",
                     key=_key(service),
                 )
 

@@ -213,7 +213,9 @@ class Reader:
             return kind(**table, **given)
         except TopologyError as bad:
             where = (*path, *(bad.key.split(".") if bad.key else ()))
-            message = f"{'.'.join(path)}: {bad}" if path and self._file is None else str(bad)
+            message = (
+                f"{'.'.join(path)}: {bad.message}" if path and self._file is None else bad.message
+            )
             raise self._error(where, message, bad.node, type(bad)) from bad
 
     def table(self, values: object, path: KeyPath) -> Mapping[str, Any]:

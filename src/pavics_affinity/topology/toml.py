@@ -27,7 +27,9 @@ def load(path: str | os.PathLike[str], kind: Callable[..., Made]) -> Made:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as bad:
-        raise TopologyError(f"cannot read the topology file {name!r}: {bad}", file=name) from bad
+        raise TopologyError(
+            f"cannot read the topology file {name!r}: {bad}. Check the path", file=name
+        ) from bad
     return loads(text, file=name, kind=kind)
 
 
@@ -39,7 +41,7 @@ def loads(text: str, *, file: str, kind: Callable[..., Made]) -> Made:
         found = re.search(r"at line (\d+)", str(bad))
         line = int(found[1]) if found else text.count("\n") + 1
         raise TopologyError(
-            f"{file}, line {line}: not valid TOML: {bad or 'nested too deeply'}",
+            f"{file}, line {line}: not valid TOML: {bad or 'nested too deeply'}. Correct the line",
             file=file,
             line=line,
         ) from bad
@@ -92,7 +94,8 @@ def dump(text: str, path: str | os.PathLike[str]) -> None:
         temporary.replace(target)
     except OSError as bad:
         raise TopologyError(
-            f"cannot write the topology file {os.fspath(path)!r}: {bad}", file=os.fspath(path)
+            f"cannot write the topology file {os.fspath(path)!r}: {bad}. Pass another path",
+            file=os.fspath(path),
         ) from bad
     finally:
         temporary.unlink(missing_ok=True)

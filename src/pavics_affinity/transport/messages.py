@@ -100,7 +100,8 @@ def _outcome_unknown(outcome: Outcome, a: Attempts) -> str:
     if isinstance(outcome, Answer):
         return (
             f"the proxy answered the Execute with {outcome.status}, and {a.place} answers other "
-            "requests: the Execute may have run, or not. It was not sent again"
+            "requests: the Execute may have run, or not. It was not sent again; look at the "
+            "service's jobs, or run the chain again if running twice does no harm"
         )
     return (
         f"the Execute was sent to {a.place}, and no whole answer came: {outcome.words}, after "
@@ -120,7 +121,8 @@ def _elsewhere(target: Target) -> str:
 def _no_answer(outcome: Outcome, a: Attempts) -> str:
     return (
         f"{a.place} accepted the request, and no answer began within {a.read_timeout:g} s "
-        f"({shown(a.url)})"
+        f"({shown(a.url)}). The server may be working on it. Ask again later, or wait longer: "
+        "Workflow(timeout=...)"
     )
 
 

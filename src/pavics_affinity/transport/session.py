@@ -348,7 +348,7 @@ class AffinitySession(requests.Session):
         except ValueError as error:  # what is no URL raises several kinds of it
             raise OutOfScope(
                 f"{shown(req.url or '')} was redirected to something that is not a URL "
-                f"({str(error)[:200]})",
+                f"({str(error)[:200]}). Check the URL, or ask the service's operator",
                 machineid=self.machineid,
                 url=req.url,
             ) from error

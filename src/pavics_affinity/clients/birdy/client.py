@@ -17,7 +17,7 @@ from lxml import etree
 from owslib.util import ServiceException
 from owslib.wps import ASYNC, WPS_DEFAULT_VERSION
 
-from ...errors import InvalidRequest, MissingExtra
+from ...errors import InvalidRequest, MissingExtra, message_of
 from ...record import calling
 from ...transport.ambient import reset_session, use_session
 from ..http import xml
@@ -169,7 +169,7 @@ class WPSClient(birdy.WPSClient):
                 service.learn(desc_xml)
         except ServiceException as error:
             if "AccessForbidden" in str(error):
-                raise UnauthorizedException(str(error)) from error
+                raise UnauthorizedException(message_of(error)) from error
             raise
         self._begin(
             service,

@@ -147,7 +147,8 @@ class Conversion:
         if not file.resolve().is_relative_to(Path(self._path).resolve()):
             raise OutputUnavailable(
                 f"{self._output!r} is an archive that names the file {str(name)!r}, outside of the "
-                "directory that it was unpacked into; it was not read"
+                "directory that it was unpacked into; it was not read. "
+                "Download the archive, and look into it before you unpack it"
             )
         return file
 
@@ -183,4 +184,6 @@ class LinkedFiles:
         try:
             return read_metalink(file.read_bytes())
         except (etree.XMLSyntaxError, ValueError) as error:
-            raise OutputUnavailable(f"{file.name!r} is not a metalink: {error}") from error
+            raise OutputUnavailable(
+                f"{file.name!r} is not a metalink: {error}. Look at what the file is: {str(file)!r}"
+            ) from error

@@ -113,7 +113,7 @@ class Answer:
 
     def _refused(self, error: ServiceError) -> ServiceError:
         """Name the URL in the parser's refusal: entities, or more than the limits."""
-        return type(error)(f"{self.url}: {error}", url=self.url)
+        return type(error)(f"{self.url}: {error.message}", url=self.url)
 
     @property
     def may_be_cut(self) -> bool:
@@ -215,7 +215,8 @@ def given(document: str | bytes, *, own: bool = False) -> etree._Element:
         return xml.parse(document, own=own)
     except (etree.XMLSyntaxError, AttributeError, TypeError, ValueError) as error:
         raise InvalidRequest(
-            f"the document is not XML ({error}); it starts with {document[:60]!r}"
+            f"the document is not XML ({error}); it starts with {document[:60]!r}. "
+            "Pass the document as the service sent it"
         ) from error
 
 

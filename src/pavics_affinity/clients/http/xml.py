@@ -114,7 +114,7 @@ def _refuse_entities(root: etree._Element) -> None:
     if dtd is not None and next(dtd.iterentities(), None) is not None:
         raise NotAService(
             "an XML document that declares entities was refused: "
-            "no OGC service needs them, and attacks are made of them"
+            "no OGC service needs them, and attacks are made of them. Check the URL"
         )
 
 

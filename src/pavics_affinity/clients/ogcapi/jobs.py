@@ -283,7 +283,7 @@ class Job(Followed, HasOutputs, dict[str, Any]):
             if not response.ok:
                 raise Refused(
                     f"{self.location} refused to dismiss the job: HTTP {response.status_code}, and "
-                    f"the reason broke off ({error})",
+                    f"the reason broke off ({error}). Ask again",
                     response=response,
                     about=self.session,
                     url=self.location,

@@ -48,6 +48,7 @@ from .results import Results, raw_results
 if TYPE_CHECKING:
     from ...transport import AffinitySession
 
+_WITHOUT_DEFINITION = "Its processes can be used without it"
 _DEFINITIONS = ("application/vnd.oai.openapi+json", "application/vnd.oai.openapi")
 
 
@@ -151,7 +152,9 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
                 if link.get("rel") == "service-desc" and stated.split(";")[0] == kind:
                     url = web_url(str(link.get("href")), base=self.url, what="the definition")
                     return self._definition(url)
-        raise NoOGCAPI(f"{self.url} links no definition of its API", url=self.url)
+        raise NoOGCAPI(
+            f"{self.url} links no definition of its API. {_WITHOUT_DEFINITION}", url=self.url
+        )
 
     def process(self, process_id: str) -> dict[str, Any]:
         """Return the description of a process.
@@ -191,7 +194,9 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         document = self._request(path="processes")
         listed = document.get("processes") if isinstance(document, dict) else None
         if not isinstance(listed, list):
-            raise NoOGCAPI(f"{self.url} lists no processes", url=self.url)
+            raise NoOGCAPI(
+                f"{self.url} lists no processes: it is not an OGC API; check the URL", url=self.url
+            )
         return listed
 
     @brief
@@ -350,9 +355,14 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         try:
             definition = parsed(answer) if answer.is_json else read_yaml(answer.body)
         except ValueError as error:
-            raise NoOGCAPI(f"the definition at {url} cannot be read: {error}", url=url) from error
+            raise NoOGCAPI(
+                f"the definition at {url} cannot be read: {error}. {_WITHOUT_DEFINITION}", url=url
+            ) from error
         if not isinstance(definition, dict):
-            raise NoOGCAPI(f"the definition at {url} is not an OpenAPI document", url=url)
+            raise NoOGCAPI(
+                f"the definition at {url} is not an OpenAPI document. {_WITHOUT_DEFINITION}",
+                url=url,
+            )
         return definition
 
     def _sent_headers(self) -> dict[str, str]:
@@ -474,7 +484,9 @@ def _readable_page(page: dict[str, Any]) -> str:
 
 def _segment(process_id: str) -> str:
     if not isinstance(process_id, str) or process_id in ("", ".", ".."):
-        raise InvalidRequest(f"{process_id!r} is not the identifier of a process")
+        raise InvalidRequest(
+            f"{process_id!r} is not the identifier of a process; .processes() lists them"
+        )
     return quote(process_id, safe="")
 
 
@@ -489,4 +501,7 @@ def _as_json(document: Any) -> bytes:
     try:
         return with_large(json.dumps(document, default=written).encode(), large)
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidRequest(f"the inputs cannot be written as JSON: {error}") from error
+        raise InvalidRequest(
+            f"the inputs cannot be written as JSON: {error}. Pass text, numbers, bools, lists and "
+            "dicts of these, or an earlier step's output"
+        ) from error

@@ -222,7 +222,7 @@ def _made(directory: Path) -> Path:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DownloadFailed(
-            f"{str(directory)!r} is not a directory to write into: {error}"
+            f"{str(directory)!r} is not a directory to write into: {error}. Pass another path"
         ) from error
     return directory
 

@@ -69,7 +69,8 @@ def open_url(session: AffinitySession, url: str, **options: Any) -> xarray.Datas
         raise
     except Exception as error:  # pydap's parsers raise bare Exceptions
         raise OutputUnavailable(
-            f"the OPeNDAP resource at {url} cannot be opened: {str(error)[:200]}",
+            f"the OPeNDAP resource at {url} cannot be opened: {str(error)[:200]}. "
+            "Look at the URL with .dds behind it in a browser, or ask the server's operator",
             about=session,
             url=url,
         ) from error
@@ -113,7 +114,8 @@ class _Through:
                 if answer.status == 200:
                     return answer
                 raise OutputUnavailable(
-                    f"the OPeNDAP resource at {url} answers HTTP {answer.status}",
+                    f"the OPeNDAP resource at {url} answers HTTP {answer.status}. If it is gone, "
+                    "run the process again",
                     response=answer.response,
                     about=self._session,
                     url=url,

@@ -480,10 +480,11 @@ class Output(ShownAsCard, owslib.wps.Output):
     def _unusable(self, wanted: str, content: bytes, error: Exception) -> OutputUnavailable:
         where = f" at {self.reference}" if self.reference else ""
         netcdf = content.startswith(_NETCDF)
-        hint = ". It looks like NetCDF: call .open_dataset(), or .download()" if netcdf else ""
+        hint = "It looks like NetCDF: call .open_dataset(), or .download()"
         return OutputUnavailable(
             f"{self._label}{where} is not {wanted} ({error}): "
-            f"{len(content)} bytes that start with {content[:60]!r}{hint}",
+            f"{len(content)} bytes that start with {content[:60]!r}. "
+            f"{hint if netcdf else 'Call .download() to look at it'}",
             url=self.reference,
             about=self.session,
         )

@@ -218,7 +218,7 @@ def not_expected(source: Source, difference: str, **details: Any) -> DownloadFai
     return source.error(
         DownloadFailed,
         f"is {difference}, as the metalink states: it is damaged, or another file. No file was "
-        "written",
+        "written. Try again later, or ask the service's operator",
         **details,
     )
 
@@ -231,7 +231,9 @@ def writing(path: str | Path) -> Iterator[None]:
     except AffinityError:
         raise
     except OSError as error:
-        raise DownloadFailed(f"{str(path)!r} could not be written: {error}") from error
+        raise DownloadFailed(
+            f"{str(path)!r} could not be written: {error}. Pass another path"
+        ) from error
 
 
 def file_name(response: requests.Response, url: str) -> str:

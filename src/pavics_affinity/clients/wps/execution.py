@@ -301,7 +301,7 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
         except xml.MALFORMED as error:
             raise NotAService(
                 f"{self.url} sent a document that is not a valid WPS response: "
-                f"<{xml.local_name(response)}> ({error})",
+                f"<{xml.local_name(response)}> ({error}). Ask the service's operator",
                 about=self.session,
                 url=self.url,
             ) from error

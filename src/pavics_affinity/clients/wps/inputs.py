@@ -104,7 +104,8 @@ def build_request(
         return ExecuteRequest.of(root, with_large(etree.tostring(root), large), sent)
     except (ValueError, TypeError) as error:  # lxml: control characters, NUL
         raise InvalidRequest(
-            f"the inputs of {identifier!r} cannot be written as XML: {error}"
+            f"the inputs of {identifier!r} cannot be written as XML: {error}. Leave out "
+            "control characters"
         ) from error
 
 

@@ -373,7 +373,7 @@ class WebProcessingService(ShownAsCard, KeepsItsLogin, owslib.wps.WebProcessingS
                 raise
             self.session.pin.warn_once(
                 f"describe {self.url}",
-                f"{self.url} refuses DescribeProcess ({error}); the inputs of "
+                f"{self.url} refuses DescribeProcess ({error.message}); the inputs of "
                 f"{identifier!r} go there unchecked",
             )
         return self._descriptions.get(self._service, identifier)
@@ -473,7 +473,7 @@ class WebProcessingService(ShownAsCard, KeepsItsLogin, owslib.wps.WebProcessingS
     def _malformed(self, what: str, error: Exception) -> NotAService:
         return NotAService(
             f"{self.url}: the {what}, as it came, is not a valid WPS document and cannot be read "
-            f"({error})",
+            f"({error}). Ask the service's operator",
             about=self.session,
             url=self.url,
         )

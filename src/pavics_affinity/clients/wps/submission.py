@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
-from ...errors import JournalError, ServiceError
+from ...errors import JournalError, ServiceError, message_of
 from ...record import Step
 from ..embedding import within_limits
 from ..http import xml
@@ -47,6 +47,6 @@ def kept(answer: bytes) -> etree._Element:
         return xml.parse(answer)
     except (etree.XMLSyntaxError, ServiceError) as error:
         raise JournalError(
-            f"an answer in the journal cannot be read ({error}): the file was changed by "
-            "something else. Restore an intact copy, or run the chain again"
+            f"an answer in the journal cannot be read ({message_of(error)}): the file was changed "
+            "by something else. Restore an intact copy, or run the chain again"
         ) from error

@@ -91,7 +91,7 @@ def _unreadable(error: NginxConfigError, files: NginxFiles, spot: Spot) -> Findi
             "all files)",
         )
     place = f"{error.file}, line {error.line}: " if error.line else f"{error.file}: "
-    problem = str(error).removeprefix(place)
+    problem = error.message.removeprefix(place)
     if error.file in files.steered:
         return finding(
             "placeholder",

@@ -167,6 +167,7 @@ def _read_into(values: Environment, file: Path, *, must_exist: bool = False) -> 
     except OSError as bad:
         if must_exist:
             raise NginxConfigError(
-                f"cannot read the values of templates in {str(file)!r}: {bad.strerror or bad}",
+                f"cannot read the values of templates in {str(file)!r}: {bad.strerror or bad}. "
+                "Make the file readable",
                 file=str(file),
             ) from bad

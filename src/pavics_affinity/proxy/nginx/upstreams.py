@@ -190,7 +190,7 @@ def _read(block: Statement, before: Statement | None) -> Upstream:
                 hashed = parse_hash(_quoted(line))
             except InvalidPlacement as bad:
                 hashed = None
-                refusals.append(Refusal(line, str(bad), "write 'hash $http_machineid;'"))
+                refusals.append(Refusal(line, bad.message, "write 'hash $http_machineid;'"))
     if methods and methods[-1].name != "hash":
         hashed = None
     lines = tuple(_server_line(line, methods) for line in block.named("server"))
@@ -250,7 +250,7 @@ def _server_line(line: Statement, methods: list[Statement]) -> ServerLine:
         server = parse_server(_without_slow_start(line, methods))
         Backend("node", server.text)
     except (InvalidPlacement, TopologyError) as bad:
-        return ServerLine(line, None, Refusal(line, str(bad), "write 'server HOST:PORT;'"))
+        return ServerLine(line, None, Refusal(line, bad.message, "write 'server HOST:PORT;'"))
     return ServerLine(line, server)
 
 

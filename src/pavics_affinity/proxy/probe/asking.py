@@ -272,7 +272,7 @@ class _Wire:
         try:
             return Document(url, topology_of(data, origin))
         except TopologyError as bad:
-            return Document(url, trouble=str(bad))
+            return Document(url, trouble=bad.message)
 
     def _get(self, url: str, headers: Mapping[str, str], largest: int) -> Bounded | str:
         if self._silent >= _MOST_SILENT:
