@@ -48,8 +48,9 @@ class Block:
 
 def pages() -> list[str]:
     """Return the pages of the manual, and README, by their paths."""
-    found = [path for path in DOCS.rglob("*.md") if not {"_build", "notebooks"} & set(path.parts)]
-    return sorted(path.relative_to(ROOT).as_posix() for path in [*found, ROOT / "README.md"])
+    found = [path.relative_to(ROOT) for path in DOCS.rglob("*.md")]
+    own = [path for path in found if path.parts[1] not in {"_build", "notebooks"}]
+    return ["README.md", *sorted(path.as_posix() for path in own)]
 
 
 def text_of(page: str) -> str:
@@ -65,6 +66,7 @@ def blocks(page: str, *languages: str) -> list[Block]:
 def _blocks(text: str, first: int) -> Iterator[Block]:
     reason: str | None = None
     row: list[str] = []
+    is_ours = False  # whether it is in a table of lines
     line = first
     for token in MarkdownIt().enable("table").parse(text):
         line = line if token.map is None else first + token.map[0] + 1
@@ -73,20 +75,25 @@ def _blocks(text: str, first: int) -> Iterator[Block]:
             yield from _blocks(token.content, line)  # a directive may hold blocks, as tabs do
         elif token.type == "fence":
             yield Block(token.info.strip(), token.content, line, reason)
-        elif token.type == "table_open":
-            ours = False
         elif token.type == "tr_open":
             row = []
         elif token.type == "inline":
             row.append(token.content)
-        elif token.type == "tr_close":
-            if ours:
-                same, both = row[1] == "the same", AS_WELL.search(row[2])
-                lines = [row[0]] * bool(same or both) + [row[1]] * (not same)
-                code = re.findall("`([^`]+)`", " ".join(lines))
-                yield Block(OUR_LINE, "\n".join(code), line - 1)
-            ours = ours or row[:2] == ["your line", OUR_LINE]
+        elif token.type == "tr_close" and is_ours:
+            yield Block(OUR_LINE, _lines(row), line - 1)
+        elif token.type in {"thead_close", "table_close"}:
+            is_ours = token.type == "thead_close" and row[:2] == ["your line", OUR_LINE]
         reason = " ".join(comment[1].split()) if comment else None
+
+
+def _lines(row: list[str]) -> str:
+    """Return the code of a row that is run: our line, and yours where that runs, too."""
+    yours, ours, differs, *_ = row
+    if ours == "the same":
+        ours = ""
+    elif not AS_WELL.search(differs):
+        yours = ""
+    return "\n".join(re.findall("`([^`]+)`", yours + ours))
 
 
 def commands(page: str) -> list[list[str]]:
@@ -166,11 +173,14 @@ class Reader:
     def run(self, page: str) -> dict[str, Any]:
         """Run a page's Python; return its namespace."""
         module = types.ModuleType(f"the_code_of_{Path(page).stem.replace('-', '_')}")
-        sys.modules[module.__name__] = module  # for what a page sends to other processes
         names = vars(module)
-        for block in blocks(page, "python", OUR_LINE):
-            if block.not_run is None:
-                self.run_block(page, block, names)
+        sys.modules[module.__name__] = module  # for what a page sends to other processes
+        try:
+            for block in blocks(page, "python", OUR_LINE):
+                if block.not_run is None:
+                    self.run_block(page, block, names)
+        finally:
+            del sys.modules[module.__name__]
         return names
 
     def run_block(self, page: str, block: Block, names: dict[str, Any]) -> None:
