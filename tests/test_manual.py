@@ -19,7 +19,7 @@ import trustme
 from pavics_affinity import Topology, Workflow, WPSClient
 from pavics_affinity.cli.group import group
 from pavics_affinity.clients import references
-from pavics_affinity.errors import ReferenceRefused
+from pavics_affinity.errors import JournalLocked, ReferenceRefused
 from support.loopback import Answer, Server
 from support.manual import SERVICES, Given, Reader, blocks, commands, pages, text_of
 from support.outputs import elevation, file_beside_an_output
@@ -108,7 +108,7 @@ def after_the_page_on_clients(found):
 
 
 def after_a_chain_by_url(found):
-    assert found["wf"].steps[-1].inputs == {"text": "node's URL"}
+    assert found["wf"].steps[-1].inputs == {"resource": "node's URL"}
     assert Path("smaller.nc").read_bytes()[1:4] == b"HDF"
 
 
@@ -132,6 +132,8 @@ def after_the_page_on_commands(found):
 
 def after_the_page_on_pavics(found):
     """The input at THREDDS stays as it is, and an output's URL does not."""
+    with found["wf"], pytest.raises(JournalLocked):
+        Workflow.resume("run.jsonl")
     with Workflow(topology="pavics.toml") as wf:
         site = "https://pavics.example"
         data = f"{site}/twitcher/ows/proxy/thredds/dodsC/tas.nc"
