@@ -21,7 +21,6 @@ from pavics_affinity.errors import (
 from pavics_affinity.proxy.probe import Plan, Verdict, ask, judge
 from pavics_affinity.testing import LocalCluster, Upstream
 from support.batch_site import STRICT
-from support.manual import examples
 
 STEADY = Upstream(
     parameters="max_fails=0", location="proxy_next_upstream off; client_max_body_size 1m;"
@@ -224,9 +223,3 @@ def test_probe_names_a_node_whose_twitcher_answers_for_it(site, is_inner):
         site.start("node2")
     assert (verdict.kind, verdict.works) == ("hidden-down", False)
     assert ("(node2)" in verdict.words) is not is_inner
-
-
-def test_the_guides_example_starts_a_twitcher(capsys):
-    [code] = examples("operators/twitcher.md", "Try it")
-    exec(compile(code, "twitcher.md", "exec"), {})
-    assert "node" in capsys.readouterr().out

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from support import manual
 from support.live_site import RealNginx
 
 MANUAL = Path(__file__).parents[2] / "docs" / "operators"
@@ -13,8 +14,7 @@ MANUAL = Path(__file__).parents[2] / "docs" / "operators"
 
 def blocks(page, language):
     """Return the blocks of a language on a page of the guide."""
-    text = (MANUAL / page).read_text()
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [block.code for block in manual.blocks(f"docs/operators/{page}", language)]
 
 
 def block(page, language):
@@ -84,14 +84,9 @@ def test_the_topology_and_the_server_of_a_site_behind_twitcher_are_accepted(run,
     assert passed, words
 
 
-def blocks_of_birdhouse():
-    text = re.sub(r"(?m)^   ", "", (MANUAL / "birdhouse.md").read_text())
-    return re.findall(r"^```toml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-
-
 @pytest.mark.parametrize("layout", ["inner", "outer"])
 def test_the_topologies_of_the_page_on_birdhouse_make_a_component(run, tmp_path, layout):
-    inner, outer = blocks_of_birdhouse()
+    inner, outer = blocks("birdhouse.md", "toml")
     (tmp_path / "site.toml").write_text(inner if layout == "inner" else outer)
     options = ["--style", "birdhouse", "--layout", layout, "--output", str(tmp_path / "made")]
     done = run("render", str(tmp_path / "site.toml"), *options)

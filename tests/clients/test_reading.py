@@ -18,7 +18,7 @@ import requests
 from pavics_affinity import Node, Service, Topology, Workflow
 from pavics_affinity.errors import InvalidRequest, OutOfScope, OutputUnavailable
 from support.dap import DapServer
-from support.manual import DOCS, examples
+from support.manual import text_of
 from support.outputs import areas, elevation, file_beside_an_output
 
 BOX = {"lon0": "-100", "lon1": "-60", "lat0": "30", "lat1": "60"}
@@ -34,7 +34,7 @@ LIBRARIES = {
 
 def rows():
     """Return the code of the table by tool."""
-    text = (DOCS / "reading.md").read_text(encoding="utf-8")
+    text = text_of("docs/howto/reading.md")
     return dict(re.findall(r"^\| ([^|]+?) \| `([^|]+)` \|", text, re.MULTILINE))
 
 
@@ -93,15 +93,6 @@ def test_rasters_shapes_and_tables(site, tool, name, content, read):
         with Workflow() as wf:
             url = file_beside_an_output(site, wf, name, content)
             assert read(run(tool, wf, url=url)) == 7
-
-
-def test_the_example_of_rasterio(cluster):
-    with Workflow() as wf:
-        url = file_beside_an_output(cluster, wf, "g.tif", elevation(8))
-        found = {"wf": wf, "url": url}
-        for code in examples("reading.md", "rasterio, geopandas and fiona"):
-            exec(code, found)
-    assert np.all(found["values"] == 8)
 
 
 def test_curl(site, tmp_path, capsys):

@@ -36,7 +36,6 @@ from pavics_affinity.errors import (
 )
 from pavics_affinity.testing.nginx import find_nginx
 from support.loopback import Answer, Server
-from support.manual import examples
 from support.scriptedapi import JSON, ScriptedAPI
 
 
@@ -64,14 +63,6 @@ def test_jobs_results_and_status_stay_on_one_node(site):
             assert wf.machineid == job.session.machineid
             seen = {r["node"] for r in site.requests() if r["machineid"] == wf.machineid}
             assert seen == {node}
-
-
-def test_the_manuals_example(site):
-    [code] = examples("clients.md", "OGC API – Processes")  # noqa: RUF001 - as the standard has it
-    names = {"Workflow": Workflow}
-    code = code.replace("https://proxy.example/ogcapi", site.url)
-    exec(code.replace("job.wait", "said = job.wait"), names)
-    assert names["said"] == "Hello you!"
 
 
 def test_without_affinity_a_job_is_lost(site):
