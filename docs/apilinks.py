@@ -125,16 +125,21 @@ def _not_a_type(target: str, node: pending_xref) -> nodes.Node:
     return nodes.inline(target, target)
 
 
-_SEVERAL = re.compile(r"(\w+(?:, \w+)+)( : .+)?")
+_SEVERAL = re.compile(r"([\w.]+(?:, [\w.]+)+)( : .+)?")
 
 
 def one_by_one(
     app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]
 ) -> None:
-    """Write attributes that share a line as one each: napoleon would read the first as a type."""
-    if "Attributes" not in lines:
+    """Write names that share a line as one each.
+
+    napoleon would take the first of several attributes for a type, and drop all but the first of
+    several errors.
+    """
+    starts = [number for number, line in enumerate(lines) if line in ("Attributes", "Raises")]
+    if not starts:
         return
-    start = lines.index("Attributes")
+    start = starts[0]
     written = lines[:start]
     rest = iter(lines[start:])
     line = next(rest, None)

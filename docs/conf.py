@@ -52,6 +52,9 @@ html_baseurl = "https://pavics-affinity.readthedocs.io/en/latest/"
 html_favicon = "images/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
+html_js_files = [("accessible.js", {"defer": "defer"})]
+html_theme_options = {"top_of_page_buttons": []}
+html_show_sourcelink = False
 html_extra_path = ["images/social-card.png"]
 
 

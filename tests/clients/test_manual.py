@@ -64,11 +64,21 @@ def test_headers_and_links(cluster, run):
     assert found["link"].startswith(cluster.node_url("node2", "malleefowl")[: -len("/wps")])
 
 
-def test_an_output_as_an_input(cluster, run):
+def test_an_output_as_an_input(cluster):
+    code, _, _ = examples(PAGE, "An output as the input of the next process")
     with Workflow(topology=cluster.topology) as wf:
-        clients = {name: wf.wps(cluster.url(name)) for name in ("malleefowl", "flyingpigeon")}
-        found = run("An output as the input of the next process", **clients)
+        found = {name: wf.wps(cluster.url(name)) for name in ("malleefowl", "flyingpigeon")}
+        exec(code, found)
         assert found["words"].output("output").text() == "4"
+
+
+def test_an_output_as_an_input_with_birdy(cluster):
+    pytest.importorskip("birdy")
+    _, code, _ = examples(PAGE, "An output as the input of the next process")
+    with Workflow(topology=cluster.topology) as wf:
+        found = {name: wf.birdy(cluster.url(name)) for name in ("malleefowl", "flyingpigeon")}
+        exec(code, found)
+        assert found["words"].get(asobj=True).output > 0
 
 
 def test_an_output_in_the_request_itself(run):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import owslib.ogcapi
 import owslib.ogcapi.processes
@@ -72,6 +73,22 @@ def test_the_manuals_example(site):
     code = code.replace("https://proxy.example/ogcapi", site.url)
     exec(code.replace("job.wait", "said = job.wait"), names)
     assert names["said"] == "Hello you!"
+
+
+def test_the_first_pages_script(site, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code = examples("index.md", "A first chain")[2]
+    exec(code.replace("https://proxy.example/ogcapi", site.url), {})
+    assert Path("greeting.txt").read_text(encoding="utf-8") == "Hello you!"
+    assert int(capsys.readouterr().out) > 0
+
+
+def test_the_manuals_example_of_an_output_as_an_input(site):
+    code = examples("clients.md", "An output as the input of the next process")[2]
+    with Workflow(topology=site.topology) as wf:
+        names = {"service": wf.processes(site.url)}
+        exec(code, names)
+        assert names["words"]["count"] > 0
 
 
 def test_without_affinity_a_job_is_lost(site):
