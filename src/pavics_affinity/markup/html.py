@@ -132,7 +132,9 @@ STYLE = "".join(
         "white-space:normal;max-width:40em;overflow-wrap:anywhere;",
         "border:0;border-bottom:1px solid #8886}",
         ".paf.paf th{font-weight:600}.paf.paf th,.paf.paf .paf-short{white-space:nowrap}",
-        ".paf.paf code{background:none;color:inherit;padding:0;overflow-wrap:anywhere}",
+        # JupyterLab breaks code within a word, and needs one class more to be outweighed.
+        ".paf.paf.paf code{background:none;color:inherit;padding:0;white-space:inherit;",
+        "overflow-wrap:anywhere}",
         ".paf.paf a{color:var(--paf-link);text-decoration:underline}",
         ".paf .paf-good{color:var(--paf-good)}.paf .paf-bad{color:var(--paf-bad)}",
         ".paf .paf-busy{color:var(--paf-busy)}.paf .paf-still{opacity:.75}",
