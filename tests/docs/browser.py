@@ -55,9 +55,10 @@ function wide(page, width) {
     const past = all.filter(e => e.getBoundingClientRect().right > root.clientWidth + 1);
     bad.push(["wider than the window", past.slice(0, 3).map(e => e.outerHTML.slice(0, 90))]);
   }
-  if (width >= 1000) for (const e of page.document.querySelectorAll("pre, .table-wrapper"))
-    if (e.scrollWidth > e.clientWidth + 1)
-      bad.push(["cut off", [e.textContent.trim().slice(0, 90)]]);
+  if (width >= 1000)
+    for (const e of page.document.querySelectorAll("pre, .table-wrapper, .paf-wide"))
+      if (e.scrollWidth > e.clientWidth + 1)
+        bad.push(["cut off", [e.textContent.trim().slice(0, 90)]]);
   return bad;
 }
 async function check(url, width, dark) {
