@@ -9,6 +9,7 @@
 #   make pavics          chains of PAVICS's notebooks on finch, Raven and Emu; PAVICS_ARGS=--help
 #   make lint            style, types and layers
 #   make docs            the manual, in docs/_build/html
+#   make looks           open each page in Chromium: axe-core, widths, search; AXE=its axe.min.js
 #   make notebooks       execute the notebooks
 #   make faults          random faults under 10,000 chains, and the matrix; FAULTS_ARGS=--help
 #   make planted         break the library on purpose; every fault must be caught
@@ -39,6 +40,7 @@ LOAD_ARGS ?=
 OWSLIB ?=
 BIRDHOUSE ?=
 PAVICS_ARGS ?=
+AXE ?= axe.min.js
 
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 DEMO := $(VENV)/.installed-demo
@@ -47,7 +49,7 @@ DEV := $(VENV)/.installed-dev
 SITE_VENV ?= .venv-pavics
 SITE := $(SITE_VENV)/.installed
 
-.PHONY: help demo test test-quick coverage upstream birdhouse pavics lint docs notebooks faults planted fuzz load bench bench-quick house clean
+.PHONY: help demo test test-quick coverage upstream birdhouse pavics lint docs looks notebooks faults planted fuzz load bench bench-quick house clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -108,6 +110,9 @@ lint: $(DEV)
 docs: $(DEV)
 	@$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	@echo "The manual is in docs/_build/html/index.html"
+
+looks: docs
+	@$(BIN)/python tests/docs/browser.py docs/_build/html '$(AXE)'
 
 notebooks: $(DEV)
 	@found=$$(find notebooks -name '*.ipynb' -not -path '*/.*' | sort); \

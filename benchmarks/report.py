@@ -17,7 +17,7 @@ the other's, too. *times* is how many times faster ours is.
 
 def table(found: dict[str, Any]) -> str:
     """Return everything that was measured, group by group."""
-    lines = [_HEAD, summary(found), "", "| | |", "|---|---|"]
+    lines = [_HEAD, summary(found), "", "| of this run | value |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in found["machine"].items()]
     lines += [f"| minutes | {found['minutes']}{' (quick)' if found['quick'] else ''} |", ""]
     lines += ["| what | against | target | figure | verdict |", "|---|---|---|---|---|"]

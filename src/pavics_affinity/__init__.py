@@ -15,7 +15,15 @@ import typing
 if typing.TYPE_CHECKING:
     from .batch import map_workflows
     from .clients.birdy.client import WPSClient as WPSClient
+    from .clients.gdal import GdalEnv as GdalEnv
+    from .clients.ogcapi.jobs import Job as Job
+    from .clients.ogcapi.results import Results as Results
+    from .clients.ogcapi.service import Processes as Processes
+    from .clients.outputs.boxes import Box as Box
+    from .clients.outputs.download import Download as Download
+    from .clients.outputs.output import Output as Output
     from .clients.sessions import pin_session
+    from .clients.wps.execution import Execution as Execution
     from .clients.wps.service import WebProcessingService
     from .discovery import discover
     from .machineid import derive_machineid, mint_machineid
@@ -43,16 +51,25 @@ __all__ = [
     "read_nginx",
 ]
 
-# `WPSClient` is not among them: it needs birdy, and ``import *`` and ``help`` must not.
+# `WPSClient` is not among them: it needs birdy, and ``import *`` and ``help`` must not. Nor are the
+# classes that a workflow's calls return: only annotations and `isinstance` need them by name.
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Backend": "topology",
+    "Box": "clients.outputs.boxes",
+    "Download": "clients.outputs.download",
+    "Execution": "clients.wps.execution",
+    "GdalEnv": "clients.gdal",
+    "Job": "clients.ogcapi.jobs",
     "NginxConsistentHash": "placement",
     "NginxHash": "placement",
     "Node": "topology",
+    "Output": "clients.outputs.output",
+    "Processes": "clients.ogcapi.service",
     "Rendezvous": "placement",
+    "Results": "clients.ogcapi.results",
     "Service": "topology",
     "Topology": "topology",
     "WPSClient": "clients.birdy",

@@ -136,14 +136,17 @@ def page(monkeypatch):
 def test_a_bar_shows_bytes_and_how_many_there_are(page):
     with NotebookBar("x.nc", 4_000_000, "B") as bar:
         bar.move(1_000_000, None)
-    assert '<progress value="1000000" max="4000000"></progress> 1 MB of 4 MB' in page.shown[0]
+    assert (
+        '<progress aria-label="progress" value="1000000" max="4000000"></progress> 1 MB of 4 MB'
+        in page.shown[0]
+    )
     assert "✓ " in page.shown[-1]
 
 
 def test_a_bar_without_a_known_end_shows_what_came(page):
     with NotebookBar("x.nc", None, "B") as bar:
         bar.move(1500, None)
-    assert "<progress></progress> 1.5 kB" in page.shown[0]
+    assert '<progress aria-label="progress"></progress> 1.5 kB' in page.shown[0]
 
 
 def test_what_the_server_says_is_escaped(page):

@@ -105,9 +105,21 @@ def test_texts_of_several_looks_are_joined():
 def test_a_card_says_its_colours_for_light_and_dark():
     page = in_notebook(card("x"))
     assert "@media (prefers-color-scheme:dark)" in page
-    for theme in ("[data-jp-theme-light=false]", "body.vscode-dark", "[data-theme=dark]"):
+    dark = ("body.vscode-dark", "body.vscode-high-contrast")
+    for theme in ("[data-jp-theme-light=false]", "[data-theme=dark]", *dark):
         assert f"{theme} .paf" in page
     assert "var(--jp-content-font-color1,inherit)" in page
+
+
+def test_an_empty_heading_is_no_heading():
+    page = in_notebook(card("x", table(("", "process"), [["1", "download"]])))
+    assert len(re.findall("<th ", page)) == 1
+    assert ">process</th>" in page
+
+
+def test_a_wide_table_can_be_scrolled_by_the_keyboard():
+    page = in_notebook(card("x", table(("process",), [["download"]])))
+    assert '<div class="paf-wide" tabindex="0"><table>' in page
 
 
 def test_a_card_needs_nothing_from_elsewhere():

@@ -27,7 +27,7 @@ def _span(part: Span | Progress) -> str:
     if isinstance(part, Progress):
         values = {"value": part.value, "max": part.total or None}
         shown = {k: f"{v:.0f}" for k, v in values.items() if v is not None}
-        return _tag("progress", "", **shown)
+        return _tag("progress", "", aria_label="progress", **shown)
     words = escape(part.text)
     if part.url is not None:
         return _tag(
@@ -51,12 +51,15 @@ def _block(block: Block) -> str:
 def _table(headings: Sequence[Text], rows: Sequence[Sequence[Text]]) -> str:
     head = ""
     if headings:
-        cells = "".join(_cell("th", heading) for heading in headings)
+        # An empty heading names nothing: a screen reader would stop at it.
+        cells = "".join(_cell("th" if _length(heading) else "td", heading) for heading in headings)
         head = _tag("thead", _tag("tr", cells))
         lines = [_row(row, len(headings)) for row in rows]
     else:
         lines = [_tag("tr", _cell("th", name) + _cell("td", value)) for name, value in rows]
-    return _tag("div", _tag("table", head + _tag("tbody", "".join(lines))), class_="paf-wide")
+    table = _tag("table", head + _tag("tbody", "".join(lines)))
+    # Where it is wider than its place, the keyboard scrolls it, too.
+    return _tag("div", table, class_="paf-wide", tabindex="0")
 
 
 def _row(row: Sequence[Text], columns: int) -> str:
@@ -85,7 +88,7 @@ def _cell(name: str, text: Text, **attributes: str | None) -> str:
 def _tag(name: str, content: str, **attributes: str | None) -> str:
     """Return an element; the content is HTML already, the attributes are escaped."""
     written = "".join(
-        f' {key.rstrip("_")}="{escape(value)}"'
+        f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
         for key, value in attributes.items()
         if value is not None
     )
@@ -96,8 +99,18 @@ def _tag(name: str, content: str, **attributes: str | None) -> str:
 # that it is legible everywhere. `.paf.paf` outweighs a notebook's own rules for tables.
 _LIGHT = "--paf-good:#1a7f37;--paf-bad:#c0262d;--paf-busy:#8a5a00;--paf-link:#0b57b0"
 _DARK = "--paf-good:#5fd07a;--paf-bad:#ff8a80;--paf-busy:#f0b429;--paf-link:#7cb7ff"
-_DARK_THEMES = ("[data-jp-theme-light=false]", "body.vscode-dark", "[data-theme=dark]")
-_LIGHT_THEMES = ("[data-jp-theme-light=true]", "body.vscode-light", "[data-theme=light]")
+_DARK_THEMES = (
+    "[data-jp-theme-light=false]",
+    "body.vscode-dark",
+    "body.vscode-high-contrast",
+    "[data-theme=dark]",
+)
+_LIGHT_THEMES = (
+    "[data-jp-theme-light=true]",
+    "body.vscode-light",
+    "body.vscode-high-contrast-light.vscode-high-contrast-light",  # it has the class above, too
+    "[data-theme=light]",
+)
 
 
 def _under(themes: tuple[str, ...], colours: str) -> str:
@@ -119,7 +132,9 @@ STYLE = "".join(
         "white-space:normal;max-width:40em;overflow-wrap:anywhere;",
         "border:0;border-bottom:1px solid #8886}",
         ".paf.paf th{font-weight:600}.paf.paf th,.paf.paf .paf-short{white-space:nowrap}",
-        ".paf.paf code{background:none;color:inherit;padding:0;overflow-wrap:anywhere}",
+        # JupyterLab breaks code within a word, and needs one class more to be outweighed.
+        ".paf.paf.paf code{background:none;color:inherit;padding:0;white-space:inherit;",
+        "overflow-wrap:anywhere}",
         ".paf.paf a{color:var(--paf-link);text-decoration:underline}",
         ".paf .paf-good{color:var(--paf-good)}.paf .paf-bad{color:var(--paf-bad)}",
         ".paf .paf-busy{color:var(--paf-busy)}.paf .paf-still{opacity:.75}",

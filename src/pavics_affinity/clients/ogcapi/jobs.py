@@ -54,7 +54,7 @@ _STATES: dict[str, StepState] = {
 class Job(Followed, HasOutputs, dict[str, Any]):
     """A job: its status document, and what can be done with it.
 
-    Made by `Processes.execute` and `.attach`.
+    Made by `Processes.execute` and `Processes.attach`.
 
     Parameters
     ----------

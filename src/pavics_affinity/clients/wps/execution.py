@@ -63,7 +63,8 @@ _FILE_MISSING = re.compile(
 class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
     """One execution, with OWSLib's attributes and methods, and without their traps.
 
-    Made by `WebProcessingService.execute` and `.attach`. Parameters are OWSLib's.
+    Made by `WebProcessingService.execute` and `WebProcessingService.attach`. Parameters are
+    OWSLib's.
 
     Parameters
     ----------
