@@ -88,7 +88,13 @@ def of_the_page_on_commands(cluster, given, place):
     return {}
 
 
+def of_outputs(cluster, given, place):
+    birdy = given.wf.birdy(cluster.url("flyingpigeon"))
+    return {"result": birdy.subset_bbox(resource=given.path, **dict(given.box))}
+
+
 BEFORE = {
+    "docs/outputs.md": of_outputs,
     "docs/from-birdy.md": of_a_script_of_birdy,
     "docs/from-owslib.md": of_a_script_of_owslib,
     "docs/howto/reading.md": of_a_raster,
