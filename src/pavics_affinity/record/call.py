@@ -23,6 +23,10 @@ class Call:
     # Shows that an Execute waits for a place in a queue: for how many seconds by now, and where.
     waiting: Callable[[float, str], None] | None = None
 
+    def within(self, usual: float) -> float:
+        """Return the deadline, at most the usual one."""
+        return usual if self.deadline is None else min(usual, self.deadline)
+
 
 _CALL: ContextVar[Call] = ContextVar("pavics_affinity_call", default=Call())  # noqa: B039  # it is frozen
 
