@@ -216,7 +216,7 @@ _TRANSPORT = (
     ),
     Plant(
         "transport: credentials of https go to a node in clear",
-        "transport/outgoing.py",
+        "transport/wire.py",
         'if secret and public and actual and public.scheme == "https" != actual.scheme:',
         "if False:",
         ("test_authentication.py::test_credentials_do_not_leave_tls_for_a_node_that_speaks_none",),
@@ -241,7 +241,7 @@ _TRANSPORT = (
     ),
     Plant(
         "transport: an inner deadline is ignored",
-        "record/call.py",
+        "record/requests.py",
         "return usual if self.deadline is None else min(usual, self.deadline)",
         "return usual",
         (

@@ -529,6 +529,10 @@ class Pin:
     def note_reference(self, url: str) -> None:
         """Take a status location or output as evidence, where its origin or path names a node."""
         self.note_place(url)
+        self.check_reference(url)
+
+    def check_reference(self, url: str) -> None:
+        """Compare the node that a URL in a document names with the workflow's."""
         self._evidence.reference(self.sites, url)
 
     def note_place(self, url: str) -> None:

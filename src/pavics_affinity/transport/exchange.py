@@ -43,11 +43,10 @@ from ..pin.policy import (
 from ..protocol import CONNECTED_HEADER
 from ..record import NodeKnown, Record, Request, current_call
 from ..record.steps import Step, digest_of
-from ..topology.urls import origin_of
+from ..topology.urls import origin_of, shown
 from . import faults
 from .credentials import Origins
 from .messages import Attempts, error_for, full_queue, what_happened
-from .outgoing import Options, Outgoing, harmless, outgoing
 from .times import (
     CONNECT_TIMEOUT,
     DEFAULT_DEADLINE,
@@ -58,7 +57,17 @@ from .times import (
     as_timeout,
     retry_after,
 )
-from .wire import WireRequest, WireResponse, is_execute, label_of, shown, wrapped_refusal
+from .wire import (
+    Options,
+    Outgoing,
+    WireRequest,
+    WireResponse,
+    harmless,
+    is_execute,
+    label_of,
+    outgoing,
+    wrapped_refusal,
+)
 
 _ASK_TO_WAIT = frozenset({TOO_MANY, 503})
 _LEAST_TIMEOUT = 0.05
