@@ -450,6 +450,19 @@ def test_an_unpinned_workflow_leaves_a_node_that_is_taken_out_of_the_file(tmp_pa
     assert pin.route(FP).node == left
 
 
+def test_a_workflow_that_leaves_a_node_for_another_service_forgets_the_keys_that_led_there():
+    """The second service is not on every node, and its hash may lead to the drained one."""
+    nodes = [Node(f"n{i}", host=f"10.0.0.{i}", drain=i == 4) for i in (1, 2, 3, 4)]
+    first = Service("fp", url=FP, port=8093)
+    second = Service("mf", url=MF, port=8091, backends=(Backend("n3"), Backend("n4")))
+    topology = Topology(nodes=nodes, services=(first, second))
+    for machineid in map(str, range(40)):
+        pin = pin_at(topology, machineid=machineid, given=False)
+        pin.route(FP), pin.route(MF)
+        target = pin.route(FP)
+        assert target.key == topology.routing_key(first, machineid, target.node)
+
+
 def test_a_stray_answer_after_the_file_has_changed_may_be_repeated(tmp_path):
     path = tmp_path / "site.toml"
     site("n1", "n2", "n3", evidence="X-Node").dump(path)

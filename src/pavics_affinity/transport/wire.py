@@ -1,4 +1,4 @@
-"""What goes onto the wire: a copy of the request, with the routing key and its origin's settings."""
+"""What goes onto the wire: a copy of the request, with the routing key and the login in."""
 
 from __future__ import annotations
 
