@@ -16,7 +16,7 @@ from pavics_affinity.clients.birdy import WPSClient
 from pavics_affinity.clients.wps.service import ASYNC, SYNC
 from pavics_affinity.errors import ExecutionFailed, ServiceBusy
 from pavics_affinity.transport import exchange
-from pavics_affinity.transport.outgoing import outgoing
+from pavics_affinity.transport.wire import outgoing
 from support import wpsdocs
 from support.batch_site import STRICT
 from support.loopback import Answer

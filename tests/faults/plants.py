@@ -43,8 +43,8 @@ _PIN = (
     Plant(
         "pin: evidence is not checked",
         "pin/evidence.py",
-        "name = site.topology.evidence\n",
-        "name = None\n",
+        "return Seen(node, topology.evidence, value)",
+        "return Seen(node)",
         ("pin/test_pin.py::test_once_pinned_the_answer_of_another_node_is_lost",),
     ),
     Plant(
@@ -216,7 +216,7 @@ _TRANSPORT = (
     ),
     Plant(
         "transport: credentials of https go to a node in clear",
-        "transport/outgoing.py",
+        "transport/wire.py",
         'if secret and public and actual and public.scheme == "https" != actual.scheme:',
         "if False:",
         ("test_authentication.py::test_credentials_do_not_leave_tls_for_a_node_that_speaks_none",),
@@ -233,7 +233,7 @@ _TRANSPORT = (
     Plant(
         "transport: headers may drip beyond the read time-out",
         "transport/connections.py",
-        "            if self._end is not None:\n",
+        "            if left <= 0:\n",
         "            if False:\n",
         (
             "transport/test_connections.py::test_a_beginning_that_drips_ends_with_the_read_timeout[headers]",
@@ -241,8 +241,8 @@ _TRANSPORT = (
     ),
     Plant(
         "transport: an inner deadline is ignored",
-        "transport/times.py",
-        "return usual if inner is None else min(usual, inner)",
+        "record/requests.py",
+        "return usual if self.deadline is None else min(usual, self.deadline)",
         "return usual",
         (
             "transport/test_times.py::test_the_innermost_deadline_holds_and_never_prolongs_the_usual_one",

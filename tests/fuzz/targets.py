@@ -54,6 +54,7 @@ from pavics_affinity.markup import LONGEST, clean, web_address, without_login
 from pavics_affinity.markup.cards import card, link, listing, table, text
 from pavics_affinity.markup.html import in_notebook
 from pavics_affinity.markup.terminal import in_terminal
+from pavics_affinity.pin.evidence import seen_in
 from pavics_affinity.placement import key_for, nginx_placement, split_key
 from pavics_affinity.placement.keys import parse_hash
 from pavics_affinity.placement.servers import parse_server
@@ -657,7 +658,9 @@ def evidence(document: bytes) -> None:
     value = document.decode("latin-1")
     _topology().node_of_evidence(value), _topology().node_of_url(value)
     with _workflow() as wf:
-        wf.session.pin.check_evidence(wf.session.pin.route(WPS), 200, {"X-Node": value}, WPS)
+        target = wf.session.pin.route(WPS)
+        seen = seen_in(target, 200, {"X-Node": value})
+        wf.session.pin.check_evidence(target, seen, WPS, success=True)
 
 
 def state(document: bytes) -> None:

@@ -24,6 +24,7 @@ from pavics_affinity.errors import (
     UnknownNode,
 )
 from pavics_affinity.pin import Pin
+from pavics_affinity.pin.evidence import seen_in
 from pavics_affinity.pin.policy import Turn
 from pavics_affinity.topology import FileSource, FixedSource, Outputs
 
@@ -210,7 +211,9 @@ def test_a_direct_route_needs_a_topology():
 def answered(pin: Pin, node: str | None, status: int = 200, url: str = FP):
     """Send a request, and let a node answer it."""
     headers = {} if node is None else {"X-Node": node}
-    return pin.check_evidence(pin.route(url), status, headers, url)
+    target = pin.route(url)
+    seen = seen_in(target, status, headers)
+    return pin.check_evidence(target, seen, url, success=status < 300)
 
 
 def test_before_anything_was_executed_the_node_that_answers_is_the_workflows():
@@ -447,16 +450,31 @@ def test_an_unpinned_workflow_leaves_a_node_that_is_taken_out_of_the_file(tmp_pa
     assert pin.route(FP).node == left
 
 
+def test_a_workflow_that_leaves_a_node_for_another_service_forgets_the_keys_that_led_there():
+    """The second service is not on every node, and its hash may lead to the drained one."""
+    nodes = [Node(f"n{i}", host=f"10.0.0.{i}", drain=i == 4) for i in (1, 2, 3, 4)]
+    first = Service("fp", url=FP, port=8093)
+    second = Service("mf", url=MF, port=8091, backends=(Backend("n3"), Backend("n4")))
+    topology = Topology(nodes=nodes, services=(first, second))
+    for machineid in map(str, range(40)):
+        pin = pin_at(topology, machineid=machineid, given=False)
+        pin.route(FP), pin.route(MF)
+        target = pin.route(FP)
+        assert target.key == topology.routing_key(first, machineid, target.node)
+
+
 def test_a_stray_answer_after_the_file_has_changed_may_be_repeated(tmp_path):
     path = tmp_path / "site.toml"
     site("n1", "n2", "n3", evidence="X-Node").dump(path)
     pin = Pin("a1b2", node="n1", sources=[FileSource(path)])
     target = pin.route(FP)
     site("n2", "n1", "n3", evidence="X-Node").dump(path)
-    assert pin.check_evidence(target, 200, {"X-Node": "n2"}, FP) == "n2"
+    seen = seen_in(target, 200, {"X-Node": "n2"})
+    assert pin.check_evidence(target, seen, FP, success=True) == "n2"
     again = pin.route(FP)
     assert again.node == "n1"
-    assert pin.check_evidence(again, 200, {"X-Node": "n1"}, FP) is None
+    seen = seen_in(again, 200, {"X-Node": "n1"})
+    assert pin.check_evidence(again, seen, FP, success=True) is None
 
 
 class Changing:

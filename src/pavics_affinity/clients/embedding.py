@@ -21,7 +21,7 @@ from owslib.wps import ComplexData, ComplexDataInput
 
 from ..errors import ReferenceRefused, ServiceError
 from ..protocol import has_key
-from ..transport.wire import shown
+from ..topology.urls import shown
 from .http.execute import size_limit
 from .http.urls import web_url
 from .outputs.resource import Resource

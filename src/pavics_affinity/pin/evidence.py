@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ..errors import (
     AffinityLost,
@@ -60,15 +60,33 @@ class WarningsLog:
         warn(text, category)
 
 
-def node_named(target: Target, status: int, headers: Mapping[str, str]) -> str | None:
-    """Return the node that answered; None without evidence."""
-    topology = None if target.site is None else target.site.topology
-    if topology is None or status in GATEWAY:
-        return None
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What an answer shows of the node that it came from."""
+
+    node: str | None = None  # None if it shows nothing, or a node that the site does not have
+    name: str | None = None  # of the header that should show it; None if none is promised
+    value: str | None = None  # the header's
+
+
+NOTHING = Seen()
+
+
+def seen_in(target: Target, status: int, headers: Mapping[str, str]) -> Seen:
+    """Read the evidence in an answer, with the renewed topology if need be."""
+    site = target.site
+    topology = None if site is None else site.topology
+    if site is None or topology is None or status in GATEWAY:
+        return NOTHING
     if target.route == "direct":
-        return target.node
-    value = headers.get(topology.evidence or "")
-    return None if value is None else topology.node_of_evidence(value)
+        return Seen(target.node)
+    if topology.evidence is None:
+        return NOTHING
+    value = headers.get(topology.evidence)
+    node = None if value is None else topology.node_of_evidence(value)
+    if value is not None and node is None and site.renew(thorough=True):
+        node = None if site.topology is None else site.topology.node_of_evidence(value)
+    return Seen(node, topology.evidence, value)
 
 
 def unknown_node(node: str, url: str, topology: Topology | None) -> UnknownNode:
@@ -89,28 +107,21 @@ class EvidenceCheck:
         self._log = log
         self._strict = strict
 
-    def answer(
-        self, target: Target, status: int, headers: Mapping[str, str], url: str
-    ) -> str | None:
-        """Check an answer by its headers; see `Pin.check_evidence`."""
+    def answer(self, target: Target, seen: Seen, url: str, *, success: bool) -> str | None:
+        """Check what an answer shows; see `Pin.check_evidence`."""
         site = target.site
-        if site is None or site.topology is None or status in GATEWAY:
+        if site is None:
             return None
-        if target.route == "direct":
-            if target.node is not None and site.node == target.node:
+        if seen.name is None:
+            if seen.node is not None and site.node == seen.node:  # it was asked itself
                 site.known, site.node_answered_directly = "proved", True
             return None
-        name = site.topology.evidence
-        if name is None:
-            return None
-        value = headers.get(name)
-        answered = None if value is None else _node_of(site, value)
         place = _service_url(target, url)
         found = Evidence(
-            answered,
-            missing=value is None,
+            seen.node,
+            missing=seen.value is None,
             came_before=site.has_named_nodes(place),
-            success=200 <= status < 300,
+            success=success,
             execute=target.execute,
             expected=target.node,
             was_pinned=target.pinned,
@@ -119,14 +130,14 @@ class EvidenceCheck:
         if verdict == "look":
             found = replace(found, renewed=site.renew(thorough=True))
             verdict = self._weigh(site, found)
-        if answered is not None:
+        if seen.node is not None:
             site.note_evidence(place)
         if verdict == "again":
-            return answered
+            return seen.node
         if verdict == "stripped" and target.match is not None:
-            self._stripped(site, name, url)
+            self._stripped(site, seen.name, url)
         if verdict == "lost":
-            self.lost(site, answered, _in_words(name, value, answered), url)
+            self.lost(site, seen.node, _in_words(seen), url)
         return None
 
     def reference(self, sites: Iterable[Site], url: str) -> None:
@@ -225,24 +236,15 @@ class EvidenceCheck:
 def _service_url(target: Target, url: str) -> ServiceURL:
     """Return the service's URL by which evidence is judged: each may have its own way here."""
     match, split = target.match, split_url(url)
-    origin, path = ("", "") if split is None else (str(split[0]), split[1].path)
+    origin, path = (None, "") if split is None else (split[0], split[1].path)
     if match is None:
         return origin, "", path
     return origin, match.service.name, "outputs" if match.is_output else path
 
 
-def _node_of(site: Site, value: str) -> str | None:
-    """Return the node that an evidence header names, in the renewed topology if need be."""
-    topology = site.topology
-    answered = None if topology is None else topology.node_of_evidence(value)
-    if answered is None and site.renew(thorough=True) and site.topology is not None:
-        answered = site.topology.node_of_evidence(value)
-    return answered
-
-
-def _in_words(name: str, value: str | None, answered: str | None) -> str:
-    if value is None:
-        return f"the answer has no {name} header"
-    if answered is None:
-        return f"the answer came from {value[:200]!r}, which is not a node of this site"
-    return f"node {answered!r} answered"
+def _in_words(seen: Seen) -> str:
+    if seen.value is None:
+        return f"the answer has no {seen.name} header"
+    if seen.node is None:
+        return f"the answer came from {seen.value[:200]!r}, which is not a node of this site"
+    return f"node {seen.node!r} answered"

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
 from ..errors import InvalidRequest, TopologyError, UnknownNode
 from ..machineid import mint_machineid, validate_machineid
 from ..protocol import Form, has_key, is_header_name, name_key, with_key
-from ..record import NodeKnown
+from ..record import NodeKnown, Step
 from ..topology import Match, TopologySource
 from ..topology.urls import as_servers_read, origin_of
-from .evidence import EvidenceCheck, WarningsLog, node_named, unknown_node
+from .evidence import EvidenceCheck, Seen, WarningsLog, unknown_node
 from .places import Places, is_of_an_execution
 from .policy import Situation, Turn
 from .site import Site, Target
@@ -283,14 +283,13 @@ class Pin:
         with site.lock:
             if match.node is not None:
                 self._evidence.own_url(site, match.node, url)
-            site.choose(match)
-            site.backend_must_exist(match)
+            site.choose(topology, match)
             node = match.node or site.node
             direct = url if match.at_node else self._direct_url(site, match, node, url)
             return Target(
                 url=url if direct is None else direct,
                 header=topology.header,
-                key=site.key_for(match) if direct is None else self.machineid,
+                key=site.key_for(topology, match) if direct is None else self.machineid,
                 node=node,
                 route="proxy" if direct is None else "direct",
                 site=site,
@@ -355,11 +354,11 @@ class Pin:
         Raises as `route` does.
         """
         if self.node_of_url(url) is not None:
-            site, match = self._find(url)
+            site, match = found = self._find(url)
             named = None if match is None else match.node
             if site is not None and named is not None and not site.knows(named):
                 raise unknown_node(named, url, site.topology)
-            return self._at_named_node(url)
+            return self._at_named_node(url, *found)
         target = self.hold(url)
         topology = target.topology
         if target.route == "direct":
@@ -368,14 +367,13 @@ class Pin:
             return None
         if target.match is None and topology.states_outputs(url) is None:
             return None  # another server than the proxy
-        own = topology.to_node(url, target.node)
+        own = None if target.match is None else target.match.to_node(target.node)
         if topology.proxy != "strict" or (ask_node and own is not None):
             return own
         return with_key(url, target.key, form)
 
-    def _at_named_node(self, url: str) -> str:
+    def _at_named_node(self, url: str, site: Site | None, match: Match | None) -> str:
         """Return a URL that names a node, or the node's own if there is no way by the proxy."""
-        site, match = self._find(url)
         if site is None or match is None or match.node is None or match.at_node:
             return url
         return (match.to_node(match.node) if self._goes_direct(site) else None) or url
@@ -386,15 +384,16 @@ class Pin:
         Nothing is decided, requested or changed by it.
         """
         if self.node_of_url(url) is not None or not self.in_scope(url):
-            return self._at_named_node(url)
+            return self._at_named_node(url, *self._find(url))
         for site in self.sites:
             topology, node = site.topology, site.node or self.node
-            if topology is None or topology.covering(url) is None:
+            match = None if topology is None else topology.covering(url)
+            if topology is None or match is None:
                 continue
             if node is None or not site.has(node):
                 return None
             if self._goes_direct(site) or topology.proxy != "strict":
-                return topology.to_node(url, node)
+                return match.to_node(node)
             return with_key(url, name_key(self.machineid, node), "path")
         return None
 
@@ -410,7 +409,8 @@ class Pin:
             return False
         if topology is None or site.node is None:
             return False
-        public, direct = origin_of(url), topology.to_node(url, site.node)
+        direct = None if target.match is None else target.match.to_node(site.node)
+        public = origin_of(url)
         origin = origin_of(direct) if direct else None
         if public is None or origin is None or origin == public:
             return False
@@ -466,14 +466,14 @@ class Pin:
         return turn.node == "leave" and self.leave(target, what)
 
     @contextlib.contextmanager
-    def under_way(self, target: Target, ran: Callable[[], bool]) -> Iterator[bool]:
-        """Hold the node while an Execute is on its way; for good if `ran` says so at the end.
+    def under_way(self, target: Target, step: Step | None) -> Iterator[bool]:
+        """Hold the node while the Execute of a step is on its way; for good if it may have run.
 
         Yields False, and holds nothing, if the workflow has left the target's node since it was
         routed: another thread found the node away or its queue full.
         """
         site = target.site
-        if site is None:
+        if site is None or step is None:
             yield True
             return
         with site.lock:
@@ -487,7 +487,7 @@ class Pin:
         finally:
             with site.lock:
                 site.executes_under_way -= 1
-                if ran():
+                if step.ran:
                     site.executed(target)
 
     def executed(self, target: Target) -> None:
@@ -513,9 +513,7 @@ class Pin:
 
     # ---- the way back ----
 
-    def check_evidence(
-        self, target: Target, status: int, headers: Mapping[str, str], url: str
-    ) -> str | None:
+    def check_evidence(self, target: Target, seen: Seen, url: str, *, success: bool) -> str | None:
         """Compare the node that answered with the workflow's.
 
         Returns the node that answered, if it is another one and the topology turned out to have
@@ -526,16 +524,15 @@ class Pin:
         AffinityLost
             Another node answered, or evidence that came before is missing.
         """
-        return self._evidence.answer(target, status, headers, url)
-
-    @staticmethod
-    def node_named(target: Target, status: int, headers: Mapping[str, str]) -> str | None:
-        """Return the node that answered; None without evidence."""
-        return node_named(target, status, headers)
+        return self._evidence.answer(target, seen, url, success=success)
 
     def note_reference(self, url: str) -> None:
         """Take a status location or output as evidence, where its origin or path names a node."""
         self.note_place(url)
+        self.check_reference(url)
+
+    def check_reference(self, url: str) -> None:
+        """Compare the node that a URL in a document names with the workflow's."""
         self._evidence.reference(self.sites, url)
 
     def note_place(self, url: str) -> None:
@@ -590,7 +587,8 @@ class Pin:
         """Look for the site that a URL belongs to; nothing changes by it."""
         with self._lock:
             for site in self._known:
-                match = site.topology.covering(url) if site.topology is not None else None
+                topology = site.topology
+                match = None if topology is None else topology.covering(url)
                 if match is not None and (not match.by_port or self.in_scope(url)):
                     return site, match
             origin = origin_of(url)

@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ..errors import BackendUnavailable, PlacementUndetermined, UnknownNode
+from ..errors import AffinityError, BackendUnavailable, PlacementUndetermined, UnknownNode
 from ..protocol import DEFAULT_HEADER, name_key
 from ..record import NodeKnown
 from ..topology import Match, Service, Topology, TopologySource
+from ..topology.urls import Origin
 from . import load
 from .policy import Hold
 
-ServiceURL = tuple[str, str, str]
+ServiceURL = tuple[Origin | None, str, str]
 """Origin, service, and path; all outputs and jobs of a service are one."""
 
 
@@ -145,33 +146,34 @@ class Site:
         """
         return self.source is not None and self.source.renew(thorough=thorough)
 
-    def choose(self, match: Match) -> None:
-        """Settle the node, if it is not, for the first service that is used."""
+    def choose(self, topology: Topology, match: Match) -> None:
+        """Settle the node, if it is not, for the first service that is used.
+
+        Raises if the pinned node does not offer the service (any more).
+        """
         with self.lock:
-            if self.topology is None:
+            if topology.offers(match.service, self.node):
                 return
-            offered = self.topology.offers(match.service, self.node)
-            if self.node is not None and not self.pinned and not offered:
-                self._uncount()
-                self.node = None
-            if self.node is not None:
-                return
-            if not any(self._nodes_for(self.topology, match)):
+            if self.node is not None and self.pinned:
+                raise self._not_offered(topology, match.service)
+            self._uncount()
+            self.node = self._keys_of = None
+            if not any(self._nodes_for(topology, match)):
                 self._passed.clear()  # other services may have nodes left, this one has none
-            chosen = next(self._in_order(self.topology, match.service), None)
+            chosen = next(self._in_order(topology, match.service), None)
             if self.given or self.pinned:
                 if chosen is not None:
                     self.settle(chosen, "predicted")
                 return
-            takers = list(self._takers(self.topology, match.service))
+            takers = list(self._takers(topology, match.service))
             if chosen in takers:
                 # The id leads to this node in later processes, too.
                 self.settle(chosen, "predicted")
                 return
-            chosen = load.choose(self.topology, self.machineid, takers)
+            chosen = load.choose(topology, self.machineid, takers)
             if chosen is not None:
                 self.node, self.known = chosen, "predicted"
-                self._count_on(load.site_name(self.topology), chosen)
+                self._count_on(load.site_name(topology), chosen)
 
     def settle(self, node: str, known: NodeKnown) -> None:
         """Take a node as the workflow's."""
@@ -257,11 +259,10 @@ class Site:
             self.hold = hold
             return False
 
-    def key_for(self, match: Match) -> str:
+    def key_for(self, topology: Topology, match: Match) -> str:
         """Return the routing key that makes the service's proxy choose the node."""
         with self.lock:
-            topology = self.topology
-            if topology is None or self.node is None:
+            if self.node is None:
                 return self.machineid
             if topology.proxy == "strict":
                 return name_key(self.machineid, self.node)
@@ -291,22 +292,16 @@ class Site:
         except PlacementUndetermined:
             return self.machineid
 
-    def backend_must_exist(self, match: Match) -> None:
-        """Raise if the pinned node does not offer the service (any more)."""
-        topology = self.topology
-        if topology is None or self.node is None:
-            return
-        if not topology.offers(match.service, self.node):
-            offers = ", ".join(b.node for b in topology.backends(match.service))
-            kind = UnknownNode if self._asked_for else BackendUnavailable
-            raise kind(
-                f"service {match.service.name!r} has no backend on node {self.node!r}, where the "
-                f"files of workflow {self.machineid!r} are. It is on: {offers}. Run the chain "
-                "again in a new workflow, on a node that offers every service of the chain: "
-                "node=...",
-                machineid=self.machineid,
-                node=self.node,
-            )
+    def _not_offered(self, topology: Topology, service: Service) -> AffinityError:
+        offers = ", ".join(b.node for b in topology.backends(service))
+        kind = UnknownNode if self._asked_for else BackendUnavailable
+        return kind(
+            f"service {service.name!r} has no backend on node {self.node!r}, where the "
+            f"files of workflow {self.machineid!r} are. It is on: {offers}. Run the chain again in "
+            "a new workflow, on a node that offers every service of the chain: node=...",
+            machineid=self.machineid,
+            node=self.node,
+        )
 
     def _in_order(self, topology: Topology, service: Service) -> Iterator[str]:
         """Yield the nodes that the bare id leads to, those passed over left out."""

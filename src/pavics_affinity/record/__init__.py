@@ -1,7 +1,16 @@
 """What a workflow did: each request, and each step of its chain, in bounded memory."""
 
-from .call import Call, calling, current_call, following, operation
-from .requests import LOGGER, NodeKnown, Record, Request, Total
+from .requests import (
+    LOGGER,
+    Call,
+    NodeKnown,
+    Record,
+    Request,
+    Total,
+    calling,
+    current_call,
+    operation,
+)
 from .steps import Step, Steps, StepState
 
 __all__ = [
@@ -16,6 +25,5 @@ __all__ = [
     "Total",
     "calling",
     "current_call",
-    "following",
     "operation",
 ]

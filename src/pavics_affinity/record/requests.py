@@ -2,24 +2,71 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from ..errors import message_of
 from ..markup import clean
 from ..markup.shown import ShownAsCard
-from .steps import Steps
+from .steps import Step, Steps
 
 if TYPE_CHECKING:
     from ..markup.cards import Card
 
 LOGGER = logging.getLogger("pavics_affinity")
 LOGGER.addHandler(logging.NullHandler())
+
+# ---- what a client says of the requests that it makes, and `requests.Session` cannot pass on ----
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The context of the requests that are made now."""
+
+    operation: str = ""  # what they are for, as "Execute download"
+    step: Step | None = None  # reports what becomes of the Execute
+    deadline: float | None = None  # seconds for which each is repeated at most
+    # Reads the answer to an Execute; returns the service's words if it says that its queue is full.
+    refusal: Callable[[Any], str | None] | None = None
+    # Shows that an Execute waits for a place in a queue: for how many seconds by now, and where.
+    waiting: Callable[[float, str], None] | None = None
+
+    def within(self, usual: float) -> float:
+        """Return the deadline, at most the usual one."""
+        return usual if self.deadline is None else min(usual, self.deadline)
+
+
+_CALL: ContextVar[Call] = ContextVar("pavics_affinity_call", default=Call())  # noqa: B039  # it is frozen
+
+
+def current_call() -> Call:
+    """Return the innermost context."""
+    return _CALL.get()
+
+
+@contextlib.contextmanager
+def calling(**changes: Any) -> Iterator[None]:
+    """Change the context of the requests that are made inside."""
+    token = _CALL.set(replace(_CALL.get(), **changes))
+    try:
+        yield
+    finally:
+        _CALL.reset(token)
+
+
+def operation(label: str) -> contextlib.AbstractContextManager[None]:
+    """Label the requests that are made inside, in the words of the service's standard."""
+    return calling(operation=label)
+
+
+# ---- what each request did ----
 
 NodeKnown = Literal["unknown", "predicted", "proved"]
 
@@ -248,14 +295,14 @@ class Record(ShownAsCard):
             )
 
     def note(self, message: str) -> None:
-        """Keep a remark that concerns the workflow rather than one request, and log it."""
+        """Keep a note that concerns the workflow rather than one request, and log it."""
         with self._lock:
             self._notes.append(message)
         LOGGER.info("%s", message)
 
     @property
     def notes(self) -> list[str]:
-        """Remarks, such as that the proxy is down and requests go to the node itself."""
+        """What was noted, such as that the proxy is down and requests go to the node itself."""
         with self._lock:
             return list(self._notes)
 

@@ -29,7 +29,7 @@ ENDED: frozenset[StepState] = frozenset({"not sent", "refused", "unknown", "succ
 NOTHING_RAN: frozenset[StepState] = frozenset({"not sent", "refused"})
 
 Listener = Callable[[str, "Step", bytes | None], None]
-"""Told of each event that must outlive the process: its name, the step, a whole answer."""
+"""Receives each event that must outlive the process: its name, the step, a whole answer."""
 
 
 @dataclass(eq=False)
@@ -92,7 +92,7 @@ class Step:
     digest: str = ""
     recalled: bool = False
     answer: bytes | None = field(default=None, repr=False)
-    _tell: Listener | None = field(default=None, repr=False)
+    _listener: Listener | None = field(default=None, repr=False)
 
     @property
     def ran(self) -> bool:
@@ -104,7 +104,7 @@ class Step:
         """Seconds from sending to the end, as seen from here."""
         return None if self.ended is None else self.ended - self.started
 
-    # ---- told by the transport ----
+    # ---- reported by the transport ----
 
     def sending(self, node: str | None, machineid: str) -> None:
         """Note that the request leaves now; what this raises keeps it from leaving."""
@@ -132,7 +132,7 @@ class Step:
         """Note that the server answered; its client reads what."""
         self.state, self.node = "answered", node
 
-    # ---- told by the client ----
+    # ---- reported by the client ----
 
     def refused(self, error: BaseException, *, ran: bool) -> None:
         """Note that the server answered with an exception; `ran` if the process may have run."""
@@ -172,13 +172,13 @@ class Step:
 
     def row(self) -> dict[str, Any]:
         """Return the step as a plain dict."""
-        hidden = ("answer", "_tell", "digest")
+        hidden = ("answer", "_listener", "digest")
         plain = {k: v for k, v in self.__dict__.items() if k not in hidden}
         return {**plain, "inputs": dict(self.inputs), "outputs": dict(self.outputs)}
 
     def _event(self, name: str, answer: bytes | None = None) -> None:
-        if self._tell is not None:
-            self._tell(name, self, answer)
+        if self._listener is not None:
+            self._listener(name, self, answer)
 
 
 class Steps:
@@ -192,7 +192,7 @@ class Steps:
     Attributes
     ----------
     listener : callable or None
-        Told of the events that must outlive the process.
+        Receives the events that must outlive the process.
     """
 
     def __init__(self, limit: int = 10_000) -> None:
@@ -213,7 +213,9 @@ class Steps:
         """Add a step that is about to be sent."""
         with self._lock:
             self._count += 1
-            step = Step(self._count, process, service, api=api, digest=digest, _tell=self.listener)
+            step = Step(
+                self._count, process, service, api=api, digest=digest, _listener=self.listener
+            )
             self._steps.append(step)
         return step
 
@@ -239,7 +241,7 @@ class Steps:
         """
         with self._lock:
             for step in steps:
-                step._tell = self.listener
+                step._listener = self.listener
                 self._steps.append(step)
                 self._count = max(self._count, step.number)
                 # What did not run, or failed, may be tried again.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from urllib.parse import urlsplit
@@ -33,6 +33,8 @@ class Match:
         host, so whether it can be trusted must come from elsewhere.
     bases : mapping of str to str
         By node, the origin of the service there, as far as it is known.
+    is_output : bool
+        Whether it is below the service's outputs or jobs, so that only one node has it.
     """
 
     service: Service
@@ -41,6 +43,10 @@ class Match:
     at_node: bool = False
     by_port: bool = False
     bases: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    is_output: bool = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_output", _is_output(self.service, self.path))
 
     def to_node(self, node: str) -> str | None:
         """Return the URL of the same resource on a node; None if its address is not known.
@@ -51,19 +57,19 @@ class Match:
         base = None if elsewhere else self.bases.get(node)
         return None if base is None else base + self.path
 
-    @property
-    def is_output(self) -> bool:
-        """Whether it is below the service's outputs or jobs, so that only one node has it.
 
-        Jobs are below the service's own path. The outputs of a service without
-        `outputs` can be anywhere at its origin.
-        """
-        path = self.path.partition("?")[0].partition("#")[0].rstrip("/")
-        own = self.service.backend_path.rstrip("/")
-        outputs = "" if self.service.outputs is None else self.service.outputs.backend.rstrip("/")
-        if not outputs:
-            return path != own
-        return path.startswith(outputs + "/") or (own != "" and path.startswith(own + "/"))
+def _is_output(service: Service, tail: str) -> bool:
+    """Tell whether a path on a backend, with its query, is that of an output or a job.
+
+    Jobs are below the service's own path. The outputs of a service without `outputs` can be
+    anywhere at its origin.
+    """
+    path = tail.partition("?")[0].partition("#")[0].rstrip("/")
+    own = service.backend_path.rstrip("/")
+    outputs = "" if service.outputs is None else service.outputs.backend.rstrip("/")
+    if not outputs:
+        return path != own
+    return path.startswith(outputs + "/") or (own != "" and path.startswith(own + "/"))
 
 
 _Row = tuple[str, Service, str | None]
@@ -136,12 +142,8 @@ class UrlIndex:
                 self._add(url, backend, key, service)
                 for node in nodes if NODE_SEGMENT in url else ():
                     self._add(url.replace(NODE_SEGMENT, node), backend, key, service, node)
-        # The URL of a status document is looked up many times.
-        self._matches = lru_cache(maxsize=512)(self._match)
-
-    def covering(self, url: str) -> Match | None:
-        """See `Topology.covering`."""
-        return self._matches(url)
+        #: See `Topology.covering`. The URL of a status document is looked up many times.
+        self.covering: Callable[[str], Match | None] = lru_cache(maxsize=512)(self._match)
 
     def _match(self, url: str) -> Match | None:
         split = split_url(url)

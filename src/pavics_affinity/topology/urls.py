@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 from posixpath import normpath
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 from requests import PreparedRequest
 
@@ -49,7 +49,7 @@ def origin_of(url: str) -> Origin | None:
     None also for what two libraries may read differently: backslashes, blanks, control
     characters. Whether a request can be sent there is another question; see `checked_url`.
     """
-    split = split_url(url)
+    split = _split(url) if isinstance(url, str) else None
     return None if split is None else split[0]
 
 
@@ -142,6 +142,13 @@ def as_servers_read(url: str) -> str:
     return split[1]._replace(path=quote(path + slash, safe="/!$&'()*+,:;=@~")).geturl()
 
 
+@lru_cache(maxsize=256)
+def shown(url: str) -> str:
+    """Return a URL as it may stand in a log: without user information, query and fragment."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
 def tail_of(parts: SplitResult) -> str:
     """Return query and fragment, with their marks."""
     query = f"?{parts.query}" if parts.query else ""
@@ -174,6 +181,15 @@ def is_address(address: object) -> bool:
     except TopologyError:
         return False
     return True
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine, by its literal name or address."""
+    host = host.lower().strip("[]").removesuffix(".")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def split_address(address: object, default_port: int = 80) -> tuple[str, int] | None:

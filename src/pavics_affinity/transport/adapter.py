@@ -16,9 +16,8 @@ from ..record import Record
 from .connections import Pools
 from .credentials import Origins
 from .exchange import Exchange
-from .outgoing import Options
 from .times import DEFAULT_DEADLINE, DEFAULT_PATIENCE, Timeout
-from .wire import WireRequest, WireResponse
+from .wire import Options, WireRequest, WireResponse
 
 
 class WireAdapter(HTTPAdapter):

@@ -36,15 +36,6 @@ def came_while_connecting(fault: BaseException) -> bool:
     return getattr(fault, _MARK, False)
 
 
-@contextlib.contextmanager
-def _connecting() -> Iterator[None]:
-    try:
-        yield
-    except Exception as fault:
-        setattr(fault, _MARK, True)
-        raise
-
-
 # ---- the beginning of an answer ----
 
 
@@ -182,8 +173,11 @@ class _Marking:
 
     def connect(self) -> None:
         # The handshake included: a fault of TLS may come before the request or after it.
-        with _connecting():
+        try:
             super().connect()  # type: ignore[misc]  # the class of connections has it
+        except Exception as fault:
+            setattr(fault, _MARK, True)
+            raise
 
     def send(self, data: Any) -> None:
         """Send a large body in pieces: the time-out bounds what is sent at once, as a whole."""

@@ -16,8 +16,7 @@ from requests.auth import AuthBase
 from requests.cookies import RequestsCookieJar
 
 from ..errors import InvalidRequest
-from ..topology.urls import Origin, origin_of
-from .wire import shown
+from ..topology.urls import Origin, origin_of, shown
 
 
 def is_upgrade(before: str, url: str) -> bool:

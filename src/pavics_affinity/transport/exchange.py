@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NoReturn, Protocol
 
@@ -18,6 +18,7 @@ import urllib3
 from ..errors import AffinityError, ServiceBusy
 from ..markup import without_login
 from ..pin import Pin, Target
+from ..pin.evidence import seen_in
 from ..pin.policy import (
     GATEWAY,
     SENT_ON,
@@ -42,11 +43,10 @@ from ..pin.policy import (
 from ..protocol import CONNECTED_HEADER
 from ..record import NodeKnown, Record, Request, current_call
 from ..record.steps import Step, digest_of
-from ..topology.urls import origin_of
+from ..topology.urls import origin_of, shown
 from . import faults
 from .credentials import Origins
 from .messages import Attempts, error_for, full_queue, what_happened
-from .outgoing import Options, Outgoing, harmless, outgoing
 from .times import (
     CONNECT_TIMEOUT,
     DEFAULT_DEADLINE,
@@ -55,10 +55,19 @@ from .times import (
     Patience,
     Timeout,
     as_timeout,
-    current_deadline,
     retry_after,
 )
-from .wire import WireRequest, WireResponse, is_execute, label_of, shown, wrapped_refusal
+from .wire import (
+    Options,
+    Outgoing,
+    WireRequest,
+    WireResponse,
+    harmless,
+    is_execute,
+    label_of,
+    outgoing,
+    wrapped_refusal,
+)
 
 _ASK_TO_WAIT = frozenset({TOO_MANY, 503})
 _LEAST_TIMEOUT = 0.05
@@ -105,10 +114,12 @@ class Exchange:
         self.request = request
         self.url = request.url or ""
         self.options = options
+        self.call = current_call()
         self.execute = is_execute(request)
         self.step = self._step() if self.execute else None
         self.timeout = self._timeout(timeout)
-        self.patience = Patience(current_deadline(adapter.deadline))
+        self.deadline = self.call.within(adapter.deadline)
+        self.patience = Patience(self.deadline)
         self.for_a_place: Patience | None = None  # since an Execute was refused for a full queue
         self.attempts = 0
         self.went_back = False
@@ -166,7 +177,7 @@ class Exchange:
             return Deliver()
         if self.execute and isinstance(outcome, Answer) and is_busy(outcome):
             self.for_a_place = self.for_a_place or Patience.for_a_place(
-                current_deadline(self.adapter.patience)
+                self.call.within(self.adapter.patience)
             )
         unheard = isinstance(outcome, Fault) and outcome.refused and self._is_unheard(target)
         situation = self.pin.situation(
@@ -197,7 +208,7 @@ class Exchange:
     def _send(self, sent: Outgoing, target: Target) -> Outcome | None:
         """Send, and return what came of it; None if another thread has just moved the workflow."""
         outcome: Outcome
-        with self._under_way(target) as is_there:
+        with self.pin.under_way(target, self.step) as is_there:
             if not is_there:
                 return None
             if self.step is not None:
@@ -220,16 +231,6 @@ class Exchange:
             outcome = self._read(response, outcome)
         return outcome
 
-    @contextlib.contextmanager
-    def _under_way(self, target: Target) -> Iterator[bool]:
-        """Hold the node while an Execute is under way; for good, unless it is known not to run."""
-        step = self.step
-        if step is None:
-            yield True
-        else:
-            with self.pin.under_way(target, lambda: step.ran) as is_there:
-                yield is_there
-
     def _transmit(self, sent: Outgoing) -> WireResponse:
         response = self.adapter.transmit(
             sent.wire,
@@ -246,17 +247,14 @@ class Exchange:
         return response
 
     def _check_evidence(self, response: WireResponse, target: Target) -> str | None:
-        told = response.status_code, response.headers
-        try:
-            return self.pin.check_evidence(target, *told, self.url)
-        finally:
-            named = self.pin.node_named(target, *told)
-            self.proved = named is not None
-            self.node = named or self.node
+        status = response.status_code
+        seen = seen_in(target, status, response.headers)
+        self.node, self.proved = seen.node or self.node, seen.node is not None
+        return self.pin.check_evidence(target, seen, self.url, success=200 <= status < 300)
 
     def _look_for_refusal(self, response: WireResponse, answer: Answer) -> Answer:
         """Have the client read the answer to its Execute, while the node may still change."""
-        refusal = current_call().refusal
+        refusal = self.call.refusal
         if self.step is None or refusal is None or not self.step.ran or answer.stray is not None:
             return answer
         unread = response.is_redirect or answer.status in _LOGIN_FIRST
@@ -328,7 +326,7 @@ class Exchange:
 
     def _answers_again(self, probe: Outgoing) -> bool:
         """Ask the node something harmless until it answers or patience ends."""
-        patience = Patience(current_deadline(self.adapter.deadline))
+        patience = Patience(self.deadline)
         connect, silence = self.timeout if isinstance(self.timeout, tuple) else (self.timeout,) * 2
         while True:
             left = max(patience.left, _LEAST_TIMEOUT)
@@ -366,7 +364,7 @@ class Exchange:
                 f"node {target.node!r} does not answer either; the proxy is asked again"
             )
         if self.pin.turn(target, turn, what_happened(outcome)):
-            self.patience = Patience(current_deadline(self.adapter.deadline))
+            self.patience = Patience(self.deadline)
 
     def _astray(self, answer: Answer, target: Target) -> None:
         """Raise or warn: the topology has changed, and it is too late to repeat the request."""
@@ -399,7 +397,7 @@ class Exchange:
         note = f"{words}. " + ("The Execute waits for one" if waits else "Another node is asked")
         if note not in self.adapter.record.notes:
             self.adapter.record.note(note)
-        queue, show = self.for_a_place, current_call().waiting
+        queue, show = self.for_a_place, self.call.waiting
         if queue is None or again.wait is None:
             return
         if show is not None:
@@ -417,13 +415,12 @@ class Exchange:
 
     def _step(self) -> Step:
         """Return the step that the client has begun for this Execute, or begin one."""
-        call = current_call()
-        if call.step is not None:
-            return call.step
+        if self.call.step is not None:
+            return self.call.step
         body = self.request.body
         whole = body if isinstance(body, str | bytes) else None
         return self.adapter.record.steps.begin(
-            (call.operation or label_of(self.request)).removeprefix("Execute").strip(),
+            (self.call.operation or label_of(self.request)).removeprefix("Execute").strip(),
             shown(self.url),
             digest=digest_of(self.url, whole),
         )
@@ -438,9 +435,10 @@ class Exchange:
                 self.step.not_sent()
 
     def _timeout(self, given: Any) -> Any:
-        for value in (given, self.adapter.timeout):
-            if value is not None:
-                return as_timeout(value)
+        if given is not None:
+            return as_timeout(given)
+        if self.adapter.timeout is not None:
+            return self.adapter.timeout
         return (CONNECT_TIMEOUT, EXECUTE_TIMEOUT if self.execute else READ_TIMEOUT)
 
     def _record(self, started: float, error: BaseException | None) -> None:
@@ -449,7 +447,7 @@ class Exchange:
             started=started,
             seconds=self.patience.seconds,
             method=self.request.method or "",
-            operation=current_call().operation or label_of(self.request),
+            operation=self.call.operation or label_of(self.request),
             url=shown(self.url),
             service=target.service if target else None,
             node=self.node,

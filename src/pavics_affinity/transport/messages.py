@@ -18,8 +18,7 @@ from ..errors import (
 )
 from ..pin import Target
 from ..pin.policy import MISDIRECTED, SEE_OTHER, Answer, Failure, Fault, Outcome
-from ..topology.urls import origin_of
-from .wire import shown
+from ..topology.urls import origin_of, shown
 
 
 @dataclass(frozen=True, slots=True)

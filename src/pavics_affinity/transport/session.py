@@ -27,7 +27,7 @@ from ..machineid import validate_machineid
 from ..pin import Pin
 from ..protocol import split_key
 from ..record import NodeKnown, Record
-from ..topology.urls import checked_url, origin_of
+from ..topology.urls import checked_url, origin_of, shown
 from ..warn import warn
 from .adapter import AffinityAdapter
 from .credentials import (
@@ -53,7 +53,6 @@ from .times import (
     deadline,
     in_seconds,
 )
-from .wire import shown
 
 T = TypeVar("T")
 
@@ -103,6 +102,10 @@ class AffinitySession(requests.Session):
             deadline=in_seconds(deadline),
             patience=as_patience(patience),
         )
+        #: Machineid and node per site.
+        self.pin = pin
+        #: What each request did.
+        self.record = self.affinity.record
         for adapter in self.adapters.values():
             adapter.close()
         self.adapters.clear()
@@ -118,16 +121,6 @@ class AffinitySession(requests.Session):
         self.ends = contextlib.ExitStack()
         weakref.finalize(self, self.ends.close)
         self._shared: dict[type[Any], Any] = {}
-
-    @property
-    def pin(self) -> Pin:
-        """Machineid and node per site."""
-        return self.affinity.pin
-
-    @property
-    def record(self) -> Record:
-        """What each request did."""
-        return self.affinity.record
 
     @property
     def machineid(self) -> str:

@@ -76,8 +76,7 @@ def deadline(seconds: Seconds | None) -> contextlib.AbstractContextManager[None]
 
 def current_deadline(usual: float) -> float:
     """Return the innermost `deadline`, at most the usual one."""
-    inner = current_call().deadline
-    return usual if inner is None else min(usual, inner)
+    return current_call().within(usual)
 
 
 class Patience:

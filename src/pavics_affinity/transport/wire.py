@@ -1,4 +1,4 @@
-"""The copy of a request that goes onto the wire."""
+"""What goes onto the wire: a copy of the request, with the routing key and the login in."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ import html
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import requests
 import urllib3
+
+from ..errors import MachineIdConflict, OutOfScope
+from ..pin import Pin, Target
+from ..protocol import split_key
+from ..topology.urls import origin_of
+from .credentials import Origins, OriginSettings, check_files
+from .environment import environment_proxies
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SECRET_HEADERS = ("Authorization", "Cookie", "Proxy-Authorization")
@@ -164,14 +172,126 @@ def _parameters(url: str) -> Mapping[str, list[str]]:
     return MappingProxyType(found)
 
 
-@lru_cache(maxsize=256)
-def shown(url: str) -> str:
-    """Return a URL as it may stand in a log: without user information, query and fragment."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
 def without_secrets(headers: MutableMapping[str, str]) -> None:
     """Take away what must not leave the origin it was given for."""
     for name in SECRET_HEADERS:
         headers.pop(name, None)
+
+
+# ---- what leaves ----
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """As requests gives them to an adapter."""
+
+    stream: bool = False
+    verify: bool | str = True
+    cert: Any = None
+    proxies: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request as it leaves, and how."""
+
+    wire: WireRequest
+    verify: bool | str
+    cert: Any
+    proxies: Any
+
+
+def outgoing(
+    request: requests.PreparedRequest, target: Target, pin: Pin, origins: Origins, given: Options
+) -> Outgoing:
+    """Copy a request for its target.
+
+    Raises
+    ------
+    MachineIdConflict
+        It brings another machineid than the workflow's.
+    OutOfScope
+        A login for https would go to a node in clear.
+    InvalidRequest
+        A file of certificates does not exist.
+    """
+    url = request.url or ""
+    wire = WireRequest.copy_of(request, target.url)
+    _drop_own_key(wire.headers, target, pin, url)
+    if target.key is not None:
+        wire.headers[target.header] = target.key
+    settings, proxies = origins.of(url), given.proxies
+    verify = given.verify if settings.verify is None else settings.verify
+    if target.url != url:
+        settings = _of_the_node(wire, settings, pin, origins, url)
+        verify = verify if settings.verify is None else settings.verify
+        proxies = environment_proxies(target.url)
+    for name, value in settings.headers.items():
+        wire.headers.setdefault(name, value)
+    cert = settings.cert if given.cert is None else given.cert
+    over_tls = target.url.lower().startswith("https:")  # else requests needs no authority
+    check_files(verify if over_tls else None, cert, url)
+    if target.execute:
+        wire.headers["Connection"] = "close"
+    return Outgoing(wire, verify, cert, proxies)
+
+
+def harmless(sent: Outgoing, target: Target) -> Outgoing:
+    """Return a GetCapabilities to the same node."""
+    wire = WireRequest.copy_of(
+        sent.wire, f"{target.url.partition('?')[0]}?service=WPS&request=GetCapabilities"
+    )
+    wire.method, wire.body, wire.tls_name = "GET", None, sent.wire.tls_name
+    for name in ("Content-Length", "Content-Type", "Transfer-Encoding"):
+        wire.headers.pop(name, None)
+    return Outgoing(wire, sent.verify, sent.cert, sent.proxies)
+
+
+def _of_the_node(
+    wire: WireRequest,
+    given: OriginSettings,
+    pin: Pin,
+    origins: Origins,
+    url: str,
+) -> OriginSettings:
+    """Return the settings for a node that is asked itself: the service's are not for its eyes.
+
+    Only a user who chose route='direct' gave them for the nodes.
+    """
+    public, actual = origin_of(url), origin_of(wire.url or "")
+    if public and actual and actual.scheme == "https":
+        wire.tls_name = public.host  # a node shows the service's certificate
+    if pin.route_policy == "direct":
+        secret = given.has_credentials or any(name in wire.headers for name in SECRET_HEADERS)
+        if secret and public and actual and public.scheme == "https" != actual.scheme:
+            raise OutOfScope(
+                f"the credentials for {public} are not sent in clear to {actual}. Set "
+                "tls = true on the service if its nodes speak https, or use route='proxy'",
+                machineid=pin.machineid,
+                url=url,
+            )
+        return given
+    without_secrets(wire.headers)
+    settings = origins.of(wire.url or "")
+    if callable(settings.auth):
+        settings.auth(wire)
+    return settings
+
+
+def _drop_own_key(headers: Any, target: Target, pin: Pin, url: str) -> None:
+    """Remove a machineid that the caller set: the workflow's is the one that is sent."""
+    for name in {target.header, pin.header}:
+        value = headers.get(name)
+        if value is None:
+            continue
+        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        if target.key is not None and split_key(text)[0] != pin.machineid:
+            raise MachineIdConflict(
+                f"the request has {name}: {text!r}, and the workflow's machineid is "
+                f"{pin.machineid!r}. Leave the header out, pass it to the first client, too, or "
+                f"make the workflow with Workflow({text!r})",
+                machineid=pin.machineid,
+                url=url,
+            )
+        if target.key is not None or split_key(text)[0] == pin.machineid:
+            del headers[name]

@@ -9,10 +9,11 @@ import socket
 import pytest
 
 from pavics_affinity import Workflow
-from pavics_affinity.clients.outputs.local import is_loopback, local_path
+from pavics_affinity.clients.outputs.local import local_path
 from pavics_affinity.clients.wps.service import WebProcessingService
 from pavics_affinity.errors import AffinityError, DownloadFailed, OutOfScope, OutputUnavailable
 from pavics_affinity.pin import Pin
+from pavics_affinity.topology.urls import is_loopback
 from pavics_affinity.transport import AffinitySession
 from support import wpsdocs
 from support.loopback import Answer

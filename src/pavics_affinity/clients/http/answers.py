@@ -111,6 +111,11 @@ class Answer:
         except ServiceError as error:
             raise self._refused(error) from None
 
+    @cached_property
+    def said(self) -> xml.OWSException | None:
+        """What the service says if it is an exception report."""
+        return None if self.root is None else xml.exception_of(self.root)
+
     def _refused(self, error: ServiceError) -> ServiceError:
         """Name the URL in the parser's refusal: entities, or more than the limits."""
         return type(error)(f"{self.url}: {error.message}", url=self.url)
@@ -130,7 +135,7 @@ class Answer:
     @property
     def server_busy(self) -> str | None:
         """The words of a WPS that was too busy to take an Execute; None if it does not say so."""
-        said = None if self.root is None else xml.exception_of(self.root)
+        said = self.said
         return said.text if said is not None and said.code == "ServerBusy" else None
 
     @property
@@ -227,8 +232,7 @@ def expect(
 
     In answer to an Execute, the service's refusals are `ExecutionFailed`.
     """
-    root = answer.root
-    said = None if root is None else xml.exception_of(root)
+    root, said = answer.root, answer.said
     if root is not None and said is not None:
         if answer.status < 400 and execute and not _owslib_raises(answer):
             return root
@@ -260,7 +264,7 @@ def advice(answer: Answer, service: str) -> str:
         return f"it speaks {found}. {_VERSIONS}"
     if found and not found.startswith("WPS"):
         return f"it is a {found}: ask the site for the URL of its {service}"
-    if service != "WPS" and (found or (root is not None and xml.exception_of(root) is not None)):
+    if service != "WPS" and (found or answer.said is not None):
         return f"it looks like a WPS: use Workflow.wps({answer.url!r})"
     if service == "WPS" and _is_ogc_api(answer.body):
         return f"it is an OGC API: use Workflow.processes({answer.url!r})"

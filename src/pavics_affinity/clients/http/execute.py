@@ -15,7 +15,7 @@ from ...errors import (
     ServiceError,
     say_also,
 )
-from ...record import Step, calling, current_call, following
+from ...record import Step, calling, current_call
 from ..progress import bar
 from .answers import Answer, BodyBroken, read
 
@@ -47,8 +47,7 @@ def before_sending() -> Iterator[None]:
 def noting(step: Step) -> Iterator[None]:
     """Note in a step what becomes of the Execute that is sent, and read, inside."""
     try:
-        with following(step):  # the transport notes there, too
-            yield
+        yield
     except ServiceError as error:
         code = getattr(error, "code", None)
         if not step.ran:
@@ -86,11 +85,13 @@ def send_once(
     url: str,
     *,
     doing: str,
+    step: Step | None = None,
     is_xml: bool = False,
     **options: Any,
 ) -> Answer:
     """Send a request that must not be repeated once it may have run, and read its answer.
 
+    The transport notes in the step, as `noting` does, what becomes of it.
     If the answer should be XML, one without a stated length is whole only if it is a document.
     """
     last: list[Answer] = []  # the answer that was read last; of redirects, too
@@ -114,10 +115,16 @@ def send_once(
         return last[0].server_busy
 
     patience = session.affinity.patience
-    with bar(None, total=round(patience), desc=doing, unit="s") as move:
-        shows = {"refusal": refusal if is_xml else None, "waiting": current_call().waiting or move}
-        with calling(operation=doing, **shows):
-            response = session.request(method, url, stream=True, **options)
+    with (
+        bar(None, total=round(patience), desc=doing, unit="s") as move,
+        calling(
+            operation=doing,
+            step=step,
+            refusal=refusal if is_xml else None,
+            waiting=current_call().waiting or move,
+        ),
+    ):
+        response = session.request(method, url, stream=True, **options)
     known = last[0] if last and last[0].response is response else None
     return read_whole(response) if known is None else known
 

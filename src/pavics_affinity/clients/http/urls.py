@@ -16,7 +16,7 @@ from ...errors import (
     StatusLost,
     say_also,
 )
-from ...topology.urls import checked_url, origin_of
+from ...topology.urls import checked_url, is_loopback, origin_of
 
 if TYPE_CHECKING:
     from ...transport import AffinitySession
@@ -87,7 +87,4 @@ def _is_private(host: str) -> bool:
 
 
 def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.rstrip(".").rpartition(".")[2] == "localhost"
+    return is_loopback(host) or host.rstrip(".").endswith(".localhost")

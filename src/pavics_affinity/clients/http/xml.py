@@ -158,22 +158,22 @@ def is_wps(root: etree._Element, *names: str) -> bool:
     Its start tag is enough. Namespaces are not compared as a whole: servers send older ones, and
     none. Only ``Capabilities`` is a name that other services use, too.
     """
-    if local_name(root) not in names or is_wps_2(root):
+    name = local_name(root)
+    if name not in names or is_wps_2(root):
         return False
-    if local_name(root) != "Capabilities" or root.find("{*}ProcessOfferings") is not None:
+    if name != "Capabilities" or root.find("{*}ProcessOfferings") is not None:
         return True
     return (service_of(root) or "").startswith("WPS")
 
 
 def is_wps_2(root: etree._Element) -> bool:
     """Tell whether an element looks like the root of a WPS 2.0 document."""
-    said = service_of(root) or ""
-    if "/wps/2" in (namespace(root)).lower():
+    if "/wps/2" in namespace(root).lower():
         return True
     return (
-        said.startswith("WPS 2")
-        and local_name(root) == "Capabilities"
+        local_name(root) == "Capabilities"
         and root.find("{*}ProcessOfferings") is None
+        and (service_of(root) or "").startswith("WPS 2")
     )
 
 

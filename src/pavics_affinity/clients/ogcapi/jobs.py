@@ -15,7 +15,7 @@ from ...brief import brief
 from ...errors import UnknownOutput
 from ...markup.suggest import suggest
 from ...record import Step, StepState, operation
-from ...transport.wire import shown
+from ...topology.urls import shown
 from ..http.answers import Answer, BodyBroken, read
 from ..http.fetch import fetch_document, patience_of, until_whole
 from ..http.urls import web_url

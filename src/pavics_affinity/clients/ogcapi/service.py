@@ -20,9 +20,8 @@ from ...errors import ExecuteOutcomeUnknown, InvalidRequest, ServiceError, Unkno
 from ...markup.suggest import suggest
 from ...record import Step
 from ...record.steps import digest_of
-from ...topology.urls import checked_url
+from ...topology.urls import checked_url, shown
 from ...transport import ambient_session
-from ...transport.wire import shown
 from .. import references
 from ..embedding import Attached, forms, with_large, within_limits
 from ..http.answers import Answer
@@ -266,7 +265,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         raw = response == "raw"
         with within_limits(self.session, self.url, len(body), step), noting(step):
             prefer = {"Prefer": "respond-async" if async_ else "respond-sync"}
-            answer = self._send("POST", url, body, f"Execute {process_id}", prefer)
+            answer = self._send("POST", url, body, f"Execute {process_id}", prefer, step)
             outputs = self._described_outputs(process_id)
             if answer.status < 400 and is_job(answer, outputs, asynchronous=async_, raw=raw):
                 return self._job(process_id, answer, step)
@@ -380,6 +379,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         body: bytes | None,
         doing: str,
         headers: Mapping[str, str] | None = None,
+        step: Step | None = None,
     ) -> Answer:
         sent = {**self._sent_headers(), **(headers or {})}
         if body is not None:
@@ -389,6 +389,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
             method,
             url,
             doing=doing,
+            step=step,
             data=body,
             headers=sent,
             timeout=self.timeout,

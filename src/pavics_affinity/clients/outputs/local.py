@@ -8,7 +8,6 @@ files are read, and never more than such a file says that it holds.
 from __future__ import annotations
 
 import errno
-import ipaddress
 import os
 import stat
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from ...errors import AffinityError, OutputUnavailable
+from ...topology.urls import is_loopback
 from .resource import Source
 from .transfer import not_expected, too_large
 
@@ -109,14 +109,5 @@ def local_path(url: str, *, service: str) -> Path | None:
 def _is_this_machine(service: str) -> bool:
     try:
         return is_loopback(urlsplit(service).hostname or "")
-    except ValueError:
-        return False
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine, by its literal name or address."""
-    host = host.lower().strip("[]").removesuffix(".")
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False

@@ -28,8 +28,8 @@ from ...errors import (
 from ...markup.suggest import suggest
 from ...record import Step, StepState
 from ...record.steps import digest_of
+from ...topology.urls import shown
 from ...transport import ambient_session
-from ...transport.wire import shown
 from ..http import xml
 from ..http.answers import Answer, expect, given
 from ..http.execute import lost, where
@@ -38,8 +38,7 @@ from ..http.urls import named_by, web_url
 from ..http.waiting import Executions, Followed, State, Trouble
 from ..outputs.metalink import is_metalink
 from ..outputs.output import Output
-from . import submission
-from .inputs import ExecuteRequest
+from .submission import ExecuteRequest, kept, submit
 
 if TYPE_CHECKING:
     from ...markup.cards import Card
@@ -281,7 +280,7 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
             timeout = self.timeout
             if timeout is None and request.asynchronous and self.session.affinity.timeout is None:
                 timeout = _ASYNC_TIMEOUT
-            root = submission.submit(self.session, url, request, step, timeout)
+            root = submit(self.session, url, request, step, timeout)
         self.response = root
         # Accepted: a job begins now, however long that took.
         self._submitted = self._asked = time.monotonic()
@@ -306,8 +305,7 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
                 about=self.session,
                 url=self.url,
             ) from error
-        is_response = xml.local_name(response) == "ExecuteResponse"
-        if is_response:
+        if xml.local_name(response) == "ExecuteResponse":
             wps = f"{{{xml.namespace(response)}}}"
             self.processOutputs.clear()  # OWSLib's own, whose data may be large
             self.processOutputs[:] = [
@@ -315,8 +313,7 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
                 for element in response.iterfind(f"{wps}ProcessOutputs/{wps}Output")
             ]
         self._named = list(self._references())
-        if is_response:
-            self._note_places(response.get("serviceInstance"))
+        self._note_places(response.get("serviceInstance"))
         self._quiet.note(self.status, self.percentCompleted, self.statusMessage)
         self._update_step(response)
 
@@ -329,7 +326,7 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
             A URL names another node than the workflow's.
         """
         for url in self._named:
-            self.session.note_reference(url)
+            self.session.pin.check_reference(url)
 
     def checkStatus(  # noqa: N802 - OWSLib's name
         self,
@@ -445,7 +442,7 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
         """Return the document of what an earlier process has sent."""
         self._follow(step)
         if step.answer is not None:
-            return submission.kept(step.answer)
+            return kept(step.answer)
         if step.location is None:
             raise lost(self.session, step)
         self.statusLocation = step.location

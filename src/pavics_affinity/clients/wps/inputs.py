@@ -1,13 +1,12 @@
-"""An Execute document: built from a user's inputs, or read where the user has built it."""
+"""An Execute document, built from a user's inputs."""
 
 from __future__ import annotations
 
 import datetime as dt
 import numbers
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 from owslib.wps import (
@@ -23,10 +22,9 @@ from owslib.wps import (
 
 from ...errors import InvalidRequest
 from ..embedding import Attached, Embedded, new_mark, with_large
-from ..http.answers import given
 from ..http.xml import UNWRITABLE
 from ..outputs.boxes import Box
-from .raw import RawOutput
+from .submission import ExecuteRequest
 
 if TYPE_CHECKING:
     from .descriptions import Description, Value
@@ -37,37 +35,6 @@ LARGE = 2**20
 
 #: How Python and XML Schema write them.
 _NOT_FINITE = {"inf": "INF", "-inf": "-INF", "nan": "NaN"}
-
-
-@dataclass(frozen=True)
-class ExecuteRequest:
-    """An Execute document, and what it asks for."""
-
-    document: bytes
-    process: str
-    asynchronous: bool
-    raw: RawOutput | None
-    sent: Mapping[str, str] = field(default_factory=dict)  # form of each input, as in `Step`
-
-    @classmethod
-    def read(cls, document: str | bytes) -> Self:
-        """Read a document that the user has built."""
-        root = given(document, own=True)
-        return cls.of(root, document.encode() if isinstance(document, str) else document)
-
-    @classmethod
-    def of(
-        cls, root: etree._Element, document: bytes, sent: Mapping[str, str] | None = None
-    ) -> Self:
-        """Return the request whose root this is; large inputs are only in the document."""
-        form = root.find("{*}ResponseForm/{*}ResponseDocument")
-        return cls(
-            document,
-            process=(root.findtext("{*}Identifier") or "").strip(),
-            asynchronous=form is not None and form.get("status") == "true",
-            raw=RawOutput.asked_for(root),
-            sent=sent or {},
-        )
 
 
 def build_request(

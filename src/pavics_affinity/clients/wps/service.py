@@ -34,8 +34,9 @@ from ..http.pickling import KeepsItsLogin, as_authentication, requests_auth, spl
 from ..http.xml import MALFORMED, plain
 from .descriptions import Description, Descriptions, readable
 from .execution import Execution
-from .inputs import ExecuteRequest, build_request, pairs, values
+from .inputs import build_request, pairs, values
 from .process import service_card, shown_processes
+from .submission import ExecuteRequest
 
 if TYPE_CHECKING:
     from ...markup.cards import Card

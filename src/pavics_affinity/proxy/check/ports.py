@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from ...topology import Service, Topology
+from ...topology.urls import is_loopback
 from ..nginx.proxy_passes import ProxyPass
 from ..nginx.servers import Listen, ServerBlock
 from ..nginx.statements import has_placeholder
@@ -120,12 +120,5 @@ def _looping(listen: Listen, upstream: Upstream) -> Iterator[ServerLine]:
     for line in upstream.lines:
         if line.server is not None and line.server.port == listen.port:
             host = line.server.host
-            if listen.address == host or (listen.address is None and _is_loopback(host)):
+            if listen.address == host or (listen.address is None and is_loopback(host)):
                 yield line
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
