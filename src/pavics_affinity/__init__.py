@@ -45,7 +45,7 @@ __all__ = [
 
 # `WPSClient` is not among them: it needs birdy, and ``import *`` and ``help`` must not.
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Backend": "topology",
