@@ -46,6 +46,5 @@ def dist(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0], venv_backend="uv")
 def lowest(session: nox.Session) -> None:
     """Run the quick tests with the lowest version of each dependency and extra."""
-    # xarray 2024 does not know pandas 3, and does not say so.
-    session.install("--resolution", "lowest-direct", "--editable", ".[dev]", "pandas<3")
+    session.install("--resolution", "lowest-direct", "--editable", ".[dev]", "-c", ".ci/lowest.txt")
     session.run("pytest", "-q", "-m", "not cluster and not slow", *session.posargs)

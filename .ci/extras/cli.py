@@ -2,6 +2,6 @@
 
 import subprocess
 
-for arguments in (["mint", "3"], ["spread", "--help"]):
+for arguments in (["mint"], ["spread", "--help"]):
     subprocess.run(["pavics-affinity", *arguments], check=True, capture_output=True)
 print("mints machineids")

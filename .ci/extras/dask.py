@@ -1,8 +1,13 @@
 """A batch runs on a Dask cluster of this process."""
 
+import warnings
+
 from dask.distributed import Client
 
 from pavics_affinity import map_workflows
+from pavics_affinity.errors import UnevenLoadWarning
+
+warnings.simplefilter("ignore", UnevenLoadWarning)  # no node is asked anything
 
 
 def chain(wf, item):
