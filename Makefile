@@ -7,10 +7,14 @@
 #   make upstream        birdy's own tests on our classes; OWSLib's too: OWSLIB=its checkout
 #   make birdhouse       the component in a copy of birdhouse-deploy: BIRDHOUSE=its checkout
 #   make pavics          chains of PAVICS's notebooks on finch, Raven and Emu; PAVICS_ARGS=--help
-#   make lint            style, types and layers
+#   make dev             .venv with everything
+#   make lint            style, types, layers, and the files of forges
 #   make docs            the manual, in docs/_build/html
 #   make looks           open each page in Chromium: axe-core, widths, search; AXE=its axe.min.js
 #   make notebooks       execute the notebooks
+#   make dist            sdist and wheel, each used alone in a clean environment
+#   make extras          each extra alone in a clean environment
+#   make lowest          the quick tests with the lowest version of each dependency
 #   make faults          random faults under 10,000 chains, and the matrix; FAULTS_ARGS=--help
 #   make planted         break the library on purpose; every fault must be caught
 #   make fuzz            100,000 inputs for each parser; FUZZ_ARGS=--help
@@ -41,6 +45,7 @@ OWSLIB ?=
 BIRDHOUSE ?=
 PAVICS_ARGS ?=
 AXE ?= axe.min.js
+DIST_ARGS ?=
 
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 DEMO := $(VENV)/.installed-demo
@@ -49,7 +54,7 @@ DEV := $(VENV)/.installed-dev
 SITE_VENV ?= .venv-pavics
 SITE := $(SITE_VENV)/.installed
 
-.PHONY: help demo test test-quick coverage upstream birdhouse pavics lint docs looks notebooks faults planted fuzz load bench bench-quick house clean
+.PHONY: help dev demo test test-quick coverage upstream birdhouse pavics lint docs looks notebooks dist extras lowest faults planted fuzz load bench bench-quick house clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -80,6 +85,8 @@ $(SITE): pyproject.toml tests/pavics/requirements.txt tests/pavics/emu.txt | $(D
 		-r tests/pavics/emu.txt
 	@touch $@
 
+dev: $(DEV)
+
 demo: $(DEMO)
 	@$(BIN)/pavics-affinity demo $(DEMO_ARGS)
 
@@ -106,6 +113,10 @@ lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[0-9]*.yml
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.readthedocs .readthedocs.yaml
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.citation-file-format CITATION.cff
 
 docs: $(DEV)
 	@$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
@@ -118,6 +129,15 @@ notebooks: $(DEV)
 	@found=$$(find notebooks -name '*.ipynb' -not -path '*/.*' | sort); \
 	if [ -z "$$found" ]; then echo "There are no notebooks"; \
 	else $(BIN)/python -m pytest -W default --nbmake --nbmake-timeout=300 --timeout=600 $$found; fi
+
+dist: $(DEV)
+	@$(BIN)/python .ci/dist.py $(DIST_ARGS)
+
+extras: $(DEV)
+	@$(BIN)/python .ci/dist.py --all-extras $(DIST_ARGS)
+
+lowest: $(DEV)
+	@$(BIN)/nox -s lowest
 
 faults: $(DEV)
 	@PYTHONPATH=tests $(BIN)/python -m faults.run $(FAULTS_ARGS)
@@ -141,5 +161,5 @@ house: $(DEV)
 	@$(BIN)/python -m benchmarks.house
 
 clean:
-	rm -rf "$(VENV)" "$(SITE_VENV)" docs/_build build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf "$(VENV)" "$(SITE_VENV)" .nox docs/_build build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find src tests benchmarks notebooks -name __pycache__ -type d -prune -exec rm -rf {} +

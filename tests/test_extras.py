@@ -42,6 +42,8 @@ def test_each_set_has_what_it_needs_and_the_demo_no_more():
 
 
 def test_the_sdist_has_what_its_targets_need():
-    included = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
-    assert {"Makefile", "CONTRIBUTING.md", "docs", "tests", ".ci"} <= set(included)
-    assert [name for name in included if not (ROOT / name).exists()] == []
+    patterns = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    included = [(pattern, {*ROOT.glob(pattern.removeprefix("/"))}) for pattern in patterns]
+    assert [pattern for pattern, found in included if not found] == []
+    names = {path.name for _, found in included for path in found}
+    assert {"Makefile", "CONTRIBUTING.md", "docs", "tests", ".ci", "recipe"} <= names

@@ -54,7 +54,7 @@ __all__ = [
 # `WPSClient` is not among them: it needs birdy, and ``import *`` and ``help`` must not. Nor are the
 # classes that a workflow's calls return: only annotations and `isinstance` need them by name.
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Backend": "topology",

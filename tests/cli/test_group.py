@@ -63,6 +63,13 @@ def test_without_click_the_pip_command_is_named_in_one_line():
     assert "pip install 'pavics-affinity[cli]'" in done.stderr
 
 
+def test_the_version_needs_no_click():
+    code = "import sys\nsys.modules['click'] = None\nfrom pavics_affinity.cli import main\nmain()"
+    done = python(code, "--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"pavics-affinity, version {pavics_affinity.__version__}\n"
+
+
 @pytest.mark.parametrize(("package", "extra"), [("rich", "cli"), ("crossplane", "nginx")])
 def test_without_a_package_that_a_command_needs_its_extra_is_named(conf, package, extra):
     code = f"import sys\nsys.modules[{package!r}] = None\n{HELP}sys.exit(code)"

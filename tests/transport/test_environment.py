@@ -44,11 +44,11 @@ def test_settings_are_merged_as_requests_merges_them(url, environment, monkeypat
             session.proxies = {"ftp": "http://ftp:1"}
         given = itertools.product(OWN_PROXIES, (None, True), (None, True, False), (None, "/c"))
         for proxies, stream, verify, cert in given:
-            ours, theirs = (
-                session.merge_environment_settings(
-                    url, None if proxies is None else dict(proxies), stream, verify, cert
-                )
-                for session in (wf.session, plain)
+            ours = wf.session.merge_environment_settings(
+                url, None if proxies is None else dict(proxies), stream, verify, cert
+            )
+            theirs = plain.merge_environment_settings(
+                url, dict(proxies or {}), stream, verify, cert
             )
             assert ours == {**theirs, "proxies": dict(theirs["proxies"])}
 

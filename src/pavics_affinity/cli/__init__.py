@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 
+from .. import __version__
 from .commands import COMMANDS
 
 __all__ = ["COMMANDS", "main"]
@@ -15,6 +16,9 @@ def main() -> None:
     try:
         import click  # noqa: F401 - only to see whether it is installed
     except ImportError:
+        if sys.argv[1:] == ["--version"]:  # what a report of a bug begins with
+            sys.stdout.write(f"pavics-affinity, version {__version__}\n")
+            return
         sys.stderr.write(
             "pavics-affinity: the command line needs packages that are not installed; "
             "run: pip install 'pavics-affinity[cli]'\n"

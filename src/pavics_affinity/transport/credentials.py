@@ -67,6 +67,8 @@ def check_headers(headers: Mapping[str, Any], url: str) -> None:
             continue
         try:
             requests.utils.check_header_validity((name, value))
+            if "\n" in (name[-1:], value[-1:]) or value[-1:] == b"\n":
+                raise requests.exceptions.InvalidHeader  # as requests does from 2.34 on
             f"{name}{value}".encode("latin-1")
         except (UnicodeError, requests.exceptions.InvalidHeader):
             raise InvalidRequest(

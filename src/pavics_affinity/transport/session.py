@@ -382,7 +382,8 @@ class AffinitySession(requests.Session):
         self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
     ) -> Any:
         """Merge what a request brings with the environment and the session, as requests does."""
-        if not self.trust_env or proxies is None or "no_proxy" in proxies:
+        proxies = proxies or {}  # requests takes None from 2.34 on
+        if not self.trust_env or "no_proxy" in proxies:
             return super().merge_environment_settings(url, proxies, stream, verify, cert)
         if verify is True or verify is None:
             bundles = map(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
