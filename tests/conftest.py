@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from pavics_affinity.errors import MANUAL, AffinityError
+from support.clock import Clock
 from support.needs import CLUSTER, PROGRAM, needs
 from support.network import LoopbackOnly
 
@@ -78,6 +79,16 @@ def ctrl_c_is_heard():
     """Hear Ctrl-C, which tests press: a shell's background job begins with a deaf ear to it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def no_waiting(monkeypatch):
+    """Let pauses between attempts and questions pass at once, by a clock that they move."""
+    clock = Clock()
+    clock.times_requests(monkeypatch)
+    clock.times_downloads(monkeypatch)
+    clock.times_questions(monkeypatch)
+    return clock
 
 
 @pytest.fixture(scope="session")

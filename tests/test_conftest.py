@@ -60,12 +60,18 @@ def test_what_a_test_calls_is_followed_to_what_it_starts():
     def through_a_class():
         return live_site.RealNginx
 
+    def through_an_import_inside():
+        from support.live_site import running
+
+        return running
+
     def neither():
         return by_hand
 
     assert uses(directly, CLUSTER)
     assert uses(through_a_helper, CLUSTER)
     assert uses(through_a_class, CLUSTER)
+    assert uses(through_an_import_inside, CLUSTER)
     assert uses(lambda: "with LocalCluster(2): pass", CLUSTER)
     assert uses(live_site.RealNginx.test, PROGRAM)
     assert not uses(neither, CLUSTER)

@@ -247,7 +247,7 @@ def test_a_wait_that_ends_says_how_long_the_status_has_not_changed(submit):
         job.wait(0.3)
 
 
-def test_a_status_that_does_not_change_is_warned_of_once(submit, monkeypatch):
+def test_a_status_that_does_not_change_is_warned_of_once(no_waiting, submit, monkeypatch):
     """It may be a job that was lost; nothing tells it from a long one."""
     monkeypatch.setattr(waiting, "QUIET", 0.2)
     running = {"status": "running"}
@@ -276,7 +276,7 @@ def test_only_an_execution_that_was_refused_says_that_nothing_was_executed(api, 
     assert [seen for seen in api.seen if seen.method == "POST"] == []
 
 
-def test_a_status_that_is_nested_deeply_is_an_error_of_ours(submit):
+def test_a_status_that_is_nested_deeply_is_an_error_of_ours(no_waiting, submit):
     job = submit(Answer(200, b'{"status": ' + b"[" * 900 + b"]" * 900 + b"}", JSON))
     with pytest.raises(ServiceError):
         job.refresh()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -86,6 +87,8 @@ def _code_uses(
             return True
     known = function.__globals__
     named = [known[name] for name in code.co_names if name in known]
+    # Imported inside the function.
+    named += [import_module(name) for name in code.co_names if name.startswith("support.")]
     modules = [vars(each) for each in named if isinstance(each, ModuleType)]
     named += [module[name] for module in modules for name in code.co_names if name in module]
     return any(_uses(each, names, seen) for each in named)

@@ -228,11 +228,13 @@ def attempts_at(url, **options):
     return failed.value.attempts
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_a_first_request_that_is_refused_is_given_up_after_two_seconds():
     # In 10 s there are at least 14: no wait is longer than a second.
     assert 1 < attempts_at(f"http://127.0.0.1:{free_port()}/wps") < 11
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_a_server_that_a_topology_names_or_that_has_answered_may_restart():
     port = free_port()
     url = f"http://127.0.0.1:{port}/wps"
@@ -251,6 +253,7 @@ def test_a_server_that_a_topology_names_or_that_has_answered_may_restart():
     assert failed.value.attempts >= 14
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_a_server_that_answered_an_earlier_process_may_restart(tmp_path):
     journal = tmp_path / "journal"
     with ScriptedWPS() as server:

@@ -275,6 +275,7 @@ def test_a_failing_process_is_birdys_own_error(cluster, wf):
         wps.fail(message="no such luck").get()
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_a_result_that_has_not_ended_is_asked_about(service, client):
     running = service.xml(wpsdocs.response(wpsdocs.ACCEPTED, location=service.status_url))
     states = iter(

@@ -391,6 +391,7 @@ def test_a_relative_location_is_the_services(api, client):
     assert client.execute("step", {}, async_=True).wait().location == api.url("/jobs/7")
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_a_job_that_is_gone_is_lost(api, client):
     api.execute = lambda seen: Answer(201, b"", {"Location": "/jobs/7"})
     with pytest.raises(StatusLost, match="HTTP 404"):

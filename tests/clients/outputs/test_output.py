@@ -469,6 +469,7 @@ def test_a_server_may_give_the_rest_in_parts(output, service, tmp_path):
     assert flaky.ranges == [None, "bytes=100000-", "bytes=180000-", "bytes=260000-"]
 
 
+@pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("how", ["download", "text", "open", "retrieveData"])
 def test_a_download_that_breaks_every_time_leaves_nothing(output, service, tmp_path, how):
     service.files = FlakyFile(*[1000] * 200, headers={})

@@ -220,7 +220,9 @@ def test_a_wait_that_is_over_says_how_long_the_status_has_not_changed(service, e
         execution.wait(0.3)
 
 
-def test_a_status_that_does_not_change_is_warned_of_and_waited_for(service, execution, monkeypatch):
+def test_a_status_that_does_not_change_is_warned_of_and_waited_for(
+    no_waiting, service, execution, monkeypatch
+):
     monkeypatch.setattr(waiting, "QUIET", 0.2)
     script(service, *[document(service, wpsdocs.STARTED)] * 15, service.xml(HELLO))
     with pytest.warns(AffinityWarning, match="process 'step' is unchanged for"):
@@ -250,18 +252,18 @@ def test_a_document_that_is_not_whole_is_not_yet(service, execution, trouble):
 
 @pytest.mark.parametrize("status", [400, 404, 410])
 def test_a_document_that_stays_missing_is_lost_and_its_node_named_as_the_cause(
-    service, execution, status
+    no_waiting, service, execution, status
 ):
     script(service, Answer(status))
-    begun = time.monotonic()  # and it would be asked for without end
+    begun = no_waiting.now  # and it would be asked for without end
     with pytest.raises(StatusLost, match=rf"is gone.*HTTP {status}.*node") as lost:
         execution.wait()
-    assert time.monotonic() - begun > 2.5
+    assert no_waiting.now - begun > 2.5
     assert lost.value.attempts > 1
     assert lost.value.url == service.status_url
 
 
-def test_a_document_that_stays_unreadable_is_lost(service, execution):
+def test_a_document_that_stays_unreadable_is_lost(no_waiting, service, execution):
     script(service, Answer(200, b"<html><title>Maintenance</title>"))
     with pytest.raises(StatusLost, match=r"cannot be read.*'Maintenance'"):
         execution.wait()
