@@ -475,7 +475,7 @@ _JOURNAL = (
     Plant(
         "journal: tokens are written down",
         "journal/secrets.py",
-        "if not _SECRET.search(k) and not _TOKEN.match(v)]",
+        "if not re.search(_SENSITIVE, k) and not re.match(_JWT, v)]",
         "]",
         ("journal/test_secrets.py",),
     ),

@@ -21,7 +21,7 @@ _LONGEST_REFUSAL = 8_192
 """Bytes of an exception report that may be a security proxy's own."""
 
 _SHOWN = 200
-_REFUSAL = re.compile(
+_REFUSAL = (
     rb"<ExceptionText>(?P<words>"
     rb"(?:Response is not ok: (?P<reason>[\w -]+)|(?P<failed>Request failed: ))[^<]*"
     rb")</ExceptionText>"
@@ -116,7 +116,7 @@ def hidden_status(body: bytes) -> tuple[int, str] | None:
     Twitcher sends an exception report, in the form of a service's own, where what is behind it
     answers with an error that is not a report, or does not answer at all.
     """
-    found = _REFUSAL.search(body)
+    found = re.search(_REFUSAL, body)
     if found is None:
         return None
     status = 502 if found["failed"] else _REASONS.get(found["reason"].decode().strip().lower())
