@@ -11,16 +11,14 @@ import codecs
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lxml import etree
 
 from ..errors import NotAService, ServiceError
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """How much a server may send as one document."""
 
     document: int = 64 * 2**20

@@ -11,8 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 
@@ -43,24 +42,21 @@ _WITHOUT = "Pass topology=, or render the proxy with style strict"
 _NO_ANSWER = frozenset({408, 429, 500, 502, 503, 504})
 
 
-@dataclass(frozen=True)
-class Trust:
+class Trust(NamedTuple):
     """How a proxy's certificate is checked, and the client's own; as in requests."""
 
     verify: bool | str | None = None
     cert: str | tuple[str, str] | None = None
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """What a proxy published about its own host; `version` changes with the document."""
 
     topology: Topology
     version: str
 
 
-@dataclass(frozen=True)
-class _Entry:
+class _Entry(NamedTuple):
     """What is known of an origin; `silent` counts the requests since then without an answer."""
 
     found: Found | None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from ..errors import (
     AffinityLost,
@@ -117,7 +116,7 @@ class EvidenceCheck:
         )
         verdict = self._weigh(site, found)
         if verdict == "look":
-            found = replace(found, renewed=site.renew(thorough=True))
+            found = found._replace(renewed=site.renew(thorough=True))
             verdict = self._weigh(site, found)
         if answered is not None:
             site.note_evidence(place)
@@ -203,8 +202,7 @@ class EvidenceCheck:
     def _weigh(self, site: Site, found: Evidence) -> Verdict:
         with site.lock:
             verdict = weigh(
-                replace(
-                    found,
+                found._replace(
                     node=site.node,
                     hold=site.hold,
                     under_way=site.executes_under_way > 0,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Literal, get_args
 
 from ..errors import InvalidRequest, TopologyError, UnknownNode
@@ -444,8 +443,7 @@ class Pin:
         if site is None:
             return situation
         unproved = target.route == "direct" and not site.node_answered_directly
-        return replace(
-            situation,
+        return situation._replace(
             pinned=site.pinned,
             covered=target.topology is not None,
             can_go_direct=self.can_go_direct(url, target),

@@ -6,8 +6,7 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..errors import BackendUnavailable, PlacementUndetermined, UnknownNode
 from ..protocol import DEFAULT_HEADER, name_key
@@ -20,8 +19,7 @@ ServiceURL = tuple[str, str, str]
 """Origin, service, and path; all outputs and jobs of a service are one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """Where one attempt of a request goes, and what is expected of the answer."""
 
     url: str  # on the wire

@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from .steps import Step
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """The context of the requests that are made now."""
 
     operation: str = ""  # what they are for, as "Execute download"
@@ -35,7 +33,7 @@ def current_call() -> Call:
 @contextlib.contextmanager
 def calling(**changes: Any) -> Iterator[None]:
     """Change the context of the requests that are made inside."""
-    token = _CALL.set(replace(_CALL.get(), **changes))
+    token = _CALL.set(_CALL.get()._replace(**changes))
     try:
         yield
     finally:

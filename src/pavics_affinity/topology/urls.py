@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address
 from posixpath import normpath
+from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from requests import PreparedRequest
@@ -27,8 +27,7 @@ _LONGEST_HOST = 253
 _SOCKET = r"""(?i:unix:)[^\x00-\x20;{}"'\\$\x7f-\U0010ffff]{1,107}"""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Origin:
+class Origin(NamedTuple):
     """Scheme, host and port, in the form in which two of them can be compared."""
 
     scheme: str

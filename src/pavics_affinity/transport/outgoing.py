@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 
@@ -16,8 +15,7 @@ from .environment import environment_proxies
 from .wire import SECRET_HEADERS, WireRequest, without_secrets
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """As requests gives them to an adapter."""
 
     stream: bool = False
@@ -26,8 +24,7 @@ class Options:
     proxies: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """A request as it leaves, and how."""
 
     wire: WireRequest

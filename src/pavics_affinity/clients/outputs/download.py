@@ -64,7 +64,6 @@ class Download(os.PathLike[str]):
         return str(self.path)
 
 
-@dataclass(frozen=True)
 class Held(Source):
     """Content that a document of the service holds."""
 

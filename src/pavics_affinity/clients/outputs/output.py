@@ -13,7 +13,6 @@ import io
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
@@ -288,7 +287,7 @@ class Output(ShownAsCard, owslib.wps.Output):
             raise self._unusable("a metalink", content, error) from error
         local = self._local_file()
         if local is not None:  # it may name local files, and relative to its own path
-            listed = [replace(file, url=urljoin(local.url, file.url or "")) for file in listed]
+            listed = [file._replace(url=urljoin(local.url, file.url or "")) for file in listed]
         base = self.service if self.reference is None or local else self._url()
         files = [
             Output(file, identifier=file.name, session=self.session, service=base, own=bool(local))
@@ -424,7 +423,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         path = local_path(reference, service=self.service) if self._own else None
         if path is None:
             return None
-        resource = replace(self._resource, url=reference)
+        resource = self._resource._replace(url=reference)
         return LocalFile(self.session, resource, self._label, path)
 
     def _source(
@@ -437,7 +436,7 @@ class Output(ShownAsCard, owslib.wps.Output):
     ) -> Readable:
         """Return what reads it."""
         if self.reference is None:
-            resource = replace(self._resource, media_type=self.mimeType)
+            resource = self._resource._replace(media_type=self.mimeType)
             return Held(self.session, resource, self._label)
         local = self._local_file()
         if local is not None:
@@ -459,7 +458,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         if verify is not True:  # OWSLib's default: what the client was given
             options["verify"] = verify
         # OWSLib's attributes belong to the user, who may have set them.
-        resource = replace(self._resource, url=url, media_type=self.mimeType, name=self._name)
+        resource = self._resource._replace(url=url, media_type=self.mimeType, name=self._name)
         return Remote(self.session, resource, self._label, options, self.service, self._unpack)
 
     def _is_opendap(self) -> bool:

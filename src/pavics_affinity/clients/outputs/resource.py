@@ -6,8 +6,8 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 from xml.sax.saxutils import escape
 
 from lxml import etree
@@ -34,8 +34,7 @@ class HasOutputs:
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
-class Expected:
+class Expected(NamedTuple):
     """What a metalink states about a file; `algorithm` is a name of `hashlib`."""
 
     size: int | None = None
@@ -57,8 +56,7 @@ class Expected:
         return None
 
 
-@dataclass(frozen=True)
-class Resource:
+class Resource(NamedTuple):
     """A URL, or content, as a document states it."""
 
     url: str | None = None  # may be relative, and may lead nowhere
@@ -67,7 +65,7 @@ class Resource:
     encoding: str | None = None
     data_type: str | None = None  # OWSLib's word for the kind of content
     name: str = ""  # file name, hostile until cleaned
-    expected: Expected = field(default_factory=Expected)
+    expected: Expected = Expected()
     box: Box | None = None  # which the content is
     problem: str = ""  # why there is neither URL nor content
 

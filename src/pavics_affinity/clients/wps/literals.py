@@ -10,9 +10,9 @@ import decimal
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
+from typing import NamedTuple
 
 from lxml import etree
 
@@ -56,8 +56,7 @@ class Verdict(IntEnum):
     REFUSED = 2
 
 
-@dataclass(frozen=True)
-class LiteralRule:
+class LiteralRule(NamedTuple):
     """What a literal input takes.
 
     `datatype` has no prefix, or is empty. `listed` are the allowed values, as they are

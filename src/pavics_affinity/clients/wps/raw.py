@@ -7,8 +7,7 @@ as any other.
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from lxml import etree
 
@@ -20,8 +19,7 @@ _WPS = "{http://www.opengis.net/wps/1.0.0}"
 _OWS = "{http://www.opengis.net/ows/1.1}"
 
 
-@dataclass(frozen=True)
-class RawOutput:
+class RawOutput(NamedTuple):
     """The output that a request asks for as raw data, and the media type that it asks for."""
 
     identifier: str
