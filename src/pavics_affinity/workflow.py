@@ -17,12 +17,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from .brief import brief
 from .clients.links import headers_for, link_for
 from .errors import WorkflowClosed
-from .journal import Journal
 from .markup.shown import ShownAsCard
 from .pin import Pin, Route
 from .protocol import Form
 from .record import NodeKnown, Record, Step
-from .resuming import header_of, options_of, restore
 from .topology import Topology, TopologySource
 from .topology.sources import default_sources, sources_of
 from .transport import (
@@ -49,6 +47,7 @@ if TYPE_CHECKING:
     from .clients.wps.execution import Execution
     from .clients.wps.service import WebProcessingService
     from .display.overview import Overview
+    from .journal import Journal
     from .markup.cards import Card
 
 TopologyLike = Topology | TopologySource | str | os.PathLike[str]
@@ -144,6 +143,9 @@ class Workflow(ShownAsCard):
         )
         self._attach(session)
         if journal is not None:
+            from .journal import Journal
+            from .resuming import header_of
+
             self._write_to(Journal.create(journal, header_of(pin, node)))
 
     @classmethod
@@ -189,6 +191,9 @@ class Workflow(ShownAsCard):
         TopologyError, UnknownNode
             The site has changed; give `topology`.
         """
+        from .journal import Journal
+        from .resuming import options_of, restore
+
         reopened, contents = Journal.reopen(journal)
         try:
             options = options_of(contents, reopened.path)

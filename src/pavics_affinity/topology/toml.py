@@ -6,7 +6,6 @@ import json
 import os
 import re
 import secrets
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,8 @@ def load(path: str | os.PathLike[str], kind: Callable[..., Made]) -> Made:
 
 def loads(text: str, *, file: str, kind: Callable[..., Made]) -> Made:
     """Read a topology from text; see `Topology.loads`."""
+    import tomllib
+
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as bad:  # Python refuses numbers of thousands of digits

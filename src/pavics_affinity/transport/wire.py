@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
@@ -120,6 +119,8 @@ def hidden_status(body: bytes) -> tuple[int, str] | None:
     if found is None:
         return None
     status = 502 if found["failed"] else _REASONS.get(found["reason"].decode().strip().lower())
+    import html
+
     words = html.unescape(found["words"].decode(errors="replace"))
     return None if status is None else (status, " ".join(words.split())[:_SHOWN])
 

@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
-from xml.sax.saxutils import escape
 
 from lxml import etree
 
@@ -156,6 +155,8 @@ def _content(held: etree._Element) -> bytes:
         if local_name(held) == "LiteralData" and _literal_type(held) not in _TEXTS:
             text = text.strip()
         return text.encode()
+    from xml.sax.saxutils import escape
+
     text = held.text or ""
     begin = escape(text).encode("ascii", "xmlcharrefreplace") if text.strip() else b""
     return begin + b"".join(etree.tostring(each) for each in held)
