@@ -21,7 +21,6 @@ from .markup.shown import ShownAsCard
 from .pin import Pin, Route
 from .protocol import Form
 from .record import NodeKnown, Record, Step
-from .topology import Topology, TopologySource
 from .topology.sources import default_sources, sources_of
 from .transport import (
     DEFAULT_DEADLINE,
@@ -49,8 +48,9 @@ if TYPE_CHECKING:
     from .display.overview import Overview
     from .journal import Journal
     from .markup.cards import Card
+    from .topology import Topology, TopologySource
 
-TopologyLike = Topology | TopologySource | str | os.PathLike[str]
+    TopologyLike = Topology | TopologySource | str | os.PathLike[str]
 
 BirdyClient = TypeVar("BirdyClient")
 

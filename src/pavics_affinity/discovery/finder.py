@@ -11,16 +11,20 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import requests
 
 from ..errors import NotAService, ServiceUnreachable, TopologyError
 from ..protocol import WELL_KNOWN
-from ..topology import Topology
 from ..topology.urls import Origin
 from ..transport.bounded import get_bounded
-from .document import LARGEST, topology_of, version_of
+
+if TYPE_CHECKING:
+    from ..topology import Topology
+
+LARGEST = 1_000_000
+"""Bytes of a document that are read at most."""
 
 TIMEOUT = 2.0
 """Seconds that asking may take in total."""
@@ -139,6 +143,9 @@ def ask(
     """
     url = f"{origin}{WELL_KNOWN}"
     data = _parsed(_fetch(url, trust, timeout), url)
+    # Only now: most proxies publish none, and topologies take long to load.
+    from .document import topology_of, version_of
+
     try:
         return Found(topology_of(data, origin, addresses=addresses), version_of(data))
     except TopologyError as bad:

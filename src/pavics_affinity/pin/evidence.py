@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from ..errors import (
     AffinityLost,
@@ -12,13 +13,14 @@ from ..errors import (
     EvidenceStrippedWarning,
     UnknownNode,
 )
-from ..markup import without_login
-from ..topology import Topology
-from ..topology.parts import some
+from ..markup import some, without_login
 from ..topology.urls import split_url
 from ..warn import warn
 from .policy import GATEWAY, Evidence, Verdict, weigh, weigh_reference
 from .site import ServiceURL, Site, Target
+
+if TYPE_CHECKING:
+    from ..topology import Topology
 
 _NAMES_DIFFER = (
     "Either the topology lacks the node, or the service's outputurl has another name than the "

@@ -6,14 +6,16 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..errors import BackendUnavailable, PlacementUndetermined, UnknownNode
 from ..protocol import DEFAULT_HEADER, name_key
 from ..record import NodeKnown
-from ..topology import Match, Service, Topology, TopologySource
 from . import load
 from .policy import Hold
+
+if TYPE_CHECKING:
+    from ..topology import Match, Service, Topology, TopologySource
 
 ServiceURL = tuple[str, str, str]
 """Origin, service, and path; all outputs and jobs of a service are one."""
