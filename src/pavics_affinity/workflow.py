@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from .brief import brief
-from .clients.links import headers_for, link_for
 from .errors import WorkflowClosed
 from .markup.shown import ShownAsCard
 from .pin import Pin, Route
@@ -392,6 +391,8 @@ class Workflow(ShownAsCard):
         BackendUnavailable, SteeringImpossible, TopologyError
             No routing key leads to the node.
         """
+        from .clients.links import headers_for
+
         self._check_open()
         return headers_for(self.session, url)
 
@@ -423,6 +424,8 @@ class Workflow(ShownAsCard):
         BackendUnavailable, TopologyError
             The node does not offer the service.
         """
+        from .clients.links import link_for
+
         self._check_open()
         return link_for(self.session, url, form)
 

@@ -28,9 +28,8 @@ from ...markup.shown import ShownAsCard
 from ..http.answers import MAX_DOCUMENT
 from ..http.urls import same_host, web_url
 from ..limits import LIMITS, read_json
-from . import names, opendap
+from . import names
 from .boxes import Box
-from .datasets import open_file, scratch
 from .download import Download, Held, Readable, fill, save, save_all
 from .local import LocalFile, local_path
 from .metalink import is_metalink, read_metalink
@@ -264,8 +263,11 @@ class Output(ShownAsCard, owslib.wps.Output):
         OutputUnavailable, DownloadFailed, OutOfScope
             See `download`.
         """
+        from .datasets import open_file, scratch
+        from .opendap import open_url
+
         if self._is_opendap():
-            return opendap.open_url(self.session, self._url(), **options)
+            return open_url(self.session, self._url(), **options)
         return open_file(self._unpacked().download(scratch(self._file_name())).path, **options)
 
     def files(self) -> list[Output]:
@@ -465,7 +467,9 @@ class Output(ShownAsCard, owslib.wps.Output):
         """Tell whether it is an OPeNDAP resource, which its server is asked if need be."""
         if self.reference is None or self._local_file() is not None:
             return False
-        return opendap.is_opendap(self.session, self._url(), self.mimeType)
+        from .opendap import is_opendap
+
+        return is_opendap(self.session, self._url(), self.mimeType)
 
     def _content(self, limit: int | None = None) -> tuple[bytes, str | None]:
         """Return the content, and its charset if one is stated."""

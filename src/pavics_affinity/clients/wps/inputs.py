@@ -6,9 +6,8 @@ import datetime as dt
 import numbers
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from lxml import etree
 from owslib.wps import (
@@ -40,15 +39,14 @@ LARGE = 2**20
 _NOT_FINITE = {"inf": "INF", "-inf": "-INF", "nan": "NaN"}
 
 
-@dataclass(frozen=True)
-class ExecuteRequest:
+class ExecuteRequest(NamedTuple):
     """An Execute document, and what it asks for."""
 
     document: bytes
     process: str
     asynchronous: bool
     raw: RawOutput | None
-    sent: Mapping[str, str] = field(default_factory=dict)  # form of each input, as in `Step`
+    sent: Mapping[str, str]  # form of each input, as in `Step`
 
     @classmethod
     def read(cls, document: str | bytes) -> Self:
