@@ -17,21 +17,31 @@ HELP = [sys.executable, "-m", "pavics_affinity.cli", "--help"]
 def rows(quick: bool) -> list[Row]:
     """Measure imports beside OWSLib's, and the help of the command line."""
     rounds = 7 if quick else 25
+    walls: dict[str, list[float]] = {statement: [] for statement in (OURS, THEIRS, IN_USE)}
     with bytecode() as environment:
 
         def loading(statement: str) -> Callable[[], float]:
-            return lambda: cost_of([sys.executable, "-c", statement], environment)[0]
+            def load() -> float:
+                wall, used = cost_of([sys.executable, "-c", statement], environment)
+                walls[statement].append(wall)
+                return used
 
-        took = in_turns(
-            {statement: loading(statement) for statement in (OURS, THEIRS, IN_USE)},
+            return load
+
+        cpus = in_turns(
+            {statement: loading(statement) for statement in walls},
             rounds,
             clock=lambda load: load(),
         )
         cost_of(HELP, environment)
         cpu = [cost_of(HELP, environment)[1] for _ in range(rounds)]
+    wall = {statement: took[1:] for statement, took in walls.items()}  # the first compiles
+    # CPU counts: what another program takes of the machine would fall on one side of a pair.
     return [
-        row(OURS, THEIRS, ratios(took[OURS], took[THEIRS]), "<=", 1.10),
-        row(IN_USE, THEIRS, ratios(took[IN_USE], took[THEIRS])),
+        row(f"{OURS}, CPU", THEIRS, ratios(cpus[OURS], cpus[THEIRS]), "<=", 1.10),
+        row(f"{OURS}, wall clock", THEIRS, ratios(wall[OURS], wall[THEIRS])),
+        row(f"{IN_USE}, CPU", THEIRS, ratios(cpus[IN_USE], cpus[THEIRS]), "<=", 1.20),
+        row(f"{IN_USE}, wall clock", THEIRS, ratios(wall[IN_USE], wall[THEIRS])),
         row("pavics-affinity --help, CPU", "-", cpu, "<=", 0.35, unit="s"),
     ]
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 import pavics_affinity.discovery as discovery
 from pavics_affinity import Topology, Workflow, discover
-from pavics_affinity.discovery import DiscoveredSource, document, find, introduce, topology_of
+from pavics_affinity.discovery import DiscoveredSource, find, introduce
+from pavics_affinity.discovery.document import document, topology_of
 from pavics_affinity.discovery.finder import FINDER, Finder, Trust
 from pavics_affinity.errors import (
     AffinityError,

@@ -19,16 +19,44 @@ EXTRAS = {
 HEAVY = {"numpy", "pandas"}  # of no extra by themselves, but of several in the end
 
 
-def loaded_by(statement: str) -> set[str]:
-    """Run a statement in a fresh interpreter and name the top-level modules it loaded."""
-    code = (
-        f"import json, sys\n{statement}\n"
-        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
-    )
+IN_USE = "from pavics_affinity import WebProcessingService, Workflow"
+LATER = {
+    # module: what it is for
+    "pavics_affinity.clients.gdal": "rasterio, fiona and geopandas",
+    "pavics_affinity.clients.links": "other programs",
+    "pavics_affinity.clients.ogcapi": "OGC API - Processes",
+    "pavics_affinity.clients.outputs.datasets": "xarray",
+    "pavics_affinity.clients.outputs.opendap": "xarray",
+    "pavics_affinity.discovery.document": "a proxy that publishes a topology",
+    "pavics_affinity.display": "people who look",
+    "pavics_affinity.journal": "a workflow with a journal",
+    "pavics_affinity.markup.cards": "people who look",
+    "pavics_affinity.placement": "a site that is known",
+    "pavics_affinity.resuming": "a workflow with a journal",
+    "pavics_affinity.topology.model": "a site that is known",
+    "pavics_affinity.topology.parts": "a site that is known",
+    "concurrent.futures": "several downloads at once",
+    "difflib": "a misspelt name",
+    "html": "an error of a security proxy",
+    "netrc": "a login in the user's file",
+    "tomllib": "a topology file",
+    "xml.sax": "content with elements in it",
+    "yaml": "OGC API - Processes",
+}
+
+
+def modules_loaded_by(statement: str) -> set[str]:
+    """Run a statement in a fresh interpreter and name the modules that it loaded."""
+    code = f"import json, sys\n{statement}\nprint(json.dumps(sorted(sys.modules)))"
     finished = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
     )
     return set(json.loads(finished.stdout))
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Run a statement in a fresh interpreter and name the top-level modules that it loaded."""
+    return {name.partition(".")[0] for name in modules_loaded_by(statement)}
 
 
 def extras_among(modules: set[str]) -> set[str]:
@@ -65,6 +93,25 @@ def test_import_of_every_public_name_loads_no_extra(names):
 def test_making_a_workflow_loads_no_extra():
     statement = "from pavics_affinity import Workflow\nwith Workflow() as wf: wf.session"
     assert extras_among(loaded_by(statement)) == set()
+
+
+def test_import_for_a_first_chain_loads_nothing_that_only_some_chains_need():
+    assert modules_loaded_by(IN_USE) & set(LATER) == set()
+
+
+def test_import_for_a_first_chain_compiles_no_regular_expression():
+    """Python compiles it when it is first used, and keeps it."""
+    before = "import dataclasses, owslib.wps, re\nbefore = set(re._cache)\n"
+    after = "assert set(re._cache) == before, set(re._cache) - before"
+    modules_loaded_by(f"{before}{IN_USE}\n{after}")
+
+
+@pytest.mark.parametrize("module", LATER)
+def test_modules_listed_for_later_are_real(module):
+    """Guard of the test above: a misspelt module would never be found loaded."""
+    from importlib.util import find_spec
+
+    assert find_spec(module) is not None
 
 
 def test_the_core_loads_what_it_depends_on():

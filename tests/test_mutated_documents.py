@@ -29,7 +29,7 @@ from pavics_affinity.clients.outputs.output import Output
 from pavics_affinity.clients.wps.descriptions import Description
 from pavics_affinity.clients.wps.execution import Execution
 from pavics_affinity.clients.wps.service import WebProcessingService
-from pavics_affinity.discovery import topology_of
+from pavics_affinity.discovery.document import topology_of
 from pavics_affinity.errors import AffinityError, TopologyError
 from support.loopback import Answer, Seen, Server
 from support.mutations import json_like, xml_like

@@ -74,33 +74,30 @@ DOCUMENT_FORMAT = 1
 Form = Literal["path", "query"]
 """Where a link holds the routing key."""
 
-_MACHINEID = re.compile(MACHINEID, re.ASCII)
-_NODE_NAME = re.compile(NODE_NAME, re.ASCII)
-_SUFFIX = re.compile(SUFFIX, re.ASCII)
 # RFC 9110's token.
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+_WORD = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 # nginx drops headers with other characters, underscores included.
-_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}", re.ASCII)
+_HEADER = r"[A-Za-z][A-Za-z0-9-]{0,99}"
 
 
 def is_machineid(value: object) -> bool:
     """Tell whether a value can be a machineid."""
-    return isinstance(value, str) and _MACHINEID.fullmatch(value) is not None
+    return isinstance(value, str) and re.fullmatch(MACHINEID, value) is not None
 
 
 def is_node_name(value: object) -> bool:
     """Tell whether a value can be a node's name."""
-    return isinstance(value, str) and _NODE_NAME.fullmatch(value) is not None
+    return isinstance(value, str) and re.fullmatch(NODE_NAME, value) is not None
 
 
 def is_header_name(value: object) -> bool:
     """Tell whether a value can be the name of an HTTP header."""
-    return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
+    return isinstance(value, str) and re.fullmatch(_WORD, value) is not None
 
 
 def passes_nginx(header: str) -> bool:
     """Tell whether nginx passes a request header of this name on."""
-    return _HEADER.fullmatch(header) is not None
+    return re.fullmatch(_HEADER, header) is not None
 
 
 def is_free_header(header: str) -> bool:
@@ -157,7 +154,7 @@ def split_key(routing_key: str) -> tuple[str, str | None]:
         It is not a routing key.
     """
     machineid, tilde, suffix = routing_key.partition("~")
-    if not machineid or (tilde and not _SUFFIX.fullmatch(suffix)):
+    if not machineid or (tilde and not re.fullmatch(SUFFIX, suffix)):
         raise InvalidMachineId(
             f"routing key {routing_key!r}; expected a machineid, alone or with ~NUMBER or ~NODE"
         )

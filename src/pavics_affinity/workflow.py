@@ -15,15 +15,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from .brief import brief
-from .clients.links import headers_for, link_for
 from .errors import WorkflowClosed
-from .journal import Journal
 from .markup.shown import ShownAsCard
 from .pin import Pin, Route
 from .protocol import Form
 from .record import NodeKnown, Record, Step
-from .resuming import header_of, options_of, restore
-from .topology import Topology, TopologySource
 from .topology.sources import default_sources, sources_of
 from .transport import (
     DEFAULT_DEADLINE,
@@ -49,9 +45,11 @@ if TYPE_CHECKING:
     from .clients.wps.execution import Execution
     from .clients.wps.service import WebProcessingService
     from .display.overview import Overview
+    from .journal import Journal
     from .markup.cards import Card
+    from .topology import Topology, TopologySource
 
-TopologyLike = Topology | TopologySource | str | os.PathLike[str]
+    TopologyLike = Topology | TopologySource | str | os.PathLike[str]
 
 BirdyClient = TypeVar("BirdyClient")
 
@@ -144,6 +142,9 @@ class Workflow(ShownAsCard):
         )
         self._attach(session)
         if journal is not None:
+            from .journal import Journal
+            from .resuming import header_of
+
             self._write_to(Journal.create(journal, header_of(pin, node)))
 
     @classmethod
@@ -189,6 +190,9 @@ class Workflow(ShownAsCard):
         TopologyError, UnknownNode
             The site has changed; give `topology`.
         """
+        from .journal import Journal
+        from .resuming import options_of, restore
+
         reopened, contents = Journal.reopen(journal)
         try:
             options = options_of(contents, reopened.path)
@@ -387,6 +391,8 @@ class Workflow(ShownAsCard):
         BackendUnavailable, SteeringImpossible, TopologyError
             No routing key leads to the node.
         """
+        from .clients.links import headers_for
+
         self._check_open()
         return headers_for(self.session, url)
 
@@ -418,6 +424,8 @@ class Workflow(ShownAsCard):
         BackendUnavailable, TopologyError
             The node does not offer the service.
         """
+        from .clients.links import link_for
+
         self._check_open()
         return link_for(self.session, url, form)
 

@@ -371,7 +371,7 @@ _CLIENTS = (
     Plant(
         "references: URLs inside of a text are not looked at",
         "clients/references.py",
-        "text = _URL.sub(lambda found: handed(found[0]), text)",
+        "text = re.sub(_URL, lambda found: handed(found[0]), text)",
         "pass",
         (
             "clients/test_own_urls.py::test_no_url_of_a_service_leaves_through_a_plain_proxy[wps-sync-list]",
@@ -475,7 +475,7 @@ _JOURNAL = (
     Plant(
         "journal: tokens are written down",
         "journal/secrets.py",
-        "if not _SECRET.search(k) and not _TOKEN.match(v)]",
+        "if not re.search(_SENSITIVE, k) and not re.match(_JWT, v)]",
         "]",
         ("journal/test_secrets.py",),
     ),
@@ -701,7 +701,7 @@ _PEOPLE = (
     Plant(
         "markup: a password in a URL is shown",
         "markup/__init__.py",
-        r'return _LOGIN.sub(r"\1", text)',
+        r'return re.sub(_LOGIN, r"\1", text)',
         "return text",
         ("markup/test_html.py::test_no_password_is_shown",),
     ),

@@ -46,7 +46,8 @@ from pavics_affinity.clients.outputs.transfer import Remote, Transfer
 from pavics_affinity.clients.wps.descriptions import Description
 from pavics_affinity.clients.wps.execution import Execution
 from pavics_affinity.clients.wps.literals import LiteralRule
-from pavics_affinity.discovery import document_text, finder, topology_of
+from pavics_affinity.discovery import finder
+from pavics_affinity.discovery.document import document_text, topology_of
 from pavics_affinity.errors import AffinityError
 from pavics_affinity.journal import read as read_journal
 from pavics_affinity.machineid import derive_machineid, validate_machineid

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -440,10 +440,10 @@ def situations() -> Iterator[Situation]:
                 other, leave,
             )  # fmt: skip
             yield situation
-            yield replace(situation, given=True, patience_left=5.0 - left)
-            yield replace(situation, patience_left=5.0 - left)
+            yield situation._replace(given=True, patience_left=5.0 - left)
+            yield situation._replace(patience_left=5.0 - left)
             for unheard in () if covered else (1.9, 2.0):
-                yield replace(situation, unheard_for=unheard)
+                yield situation._replace(unheard_for=unheard)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from pavics_affinity.discovery import WELL_KNOWN, document, topology_of
+from pavics_affinity.discovery import WELL_KNOWN
+from pavics_affinity.discovery.document import document, topology_of
 from pavics_affinity.errors import TopologyError
 from pavics_affinity.proxy.render import render_proxy
 from pavics_affinity.topology import Backend, Node, Outputs, Service, Topology

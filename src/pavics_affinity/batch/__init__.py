@@ -7,13 +7,13 @@ import os
 import pickle
 from collections.abc import Callable, Collection, Iterable, Sized
 from concurrent.futures import Executor, ProcessPoolExecutor
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from ..errors import InvalidRequest, message_of
 from ..topology import TopologySource
 from ..topology.sources import default_sources, sources_of
 from ..transport.times import Seconds, in_seconds
-from ..workflow import TopologyLike, Workflow
+from ..workflow import Workflow
 from .chains import ChainRun, WorkflowResult
 from .dispatcher import Dispatcher, Plan
 from .intake import Restarts
@@ -21,6 +21,9 @@ from .journal import BatchJournal
 from .results import OnError, Order, WorkflowResults
 from .scheduler import CandidateNodes, Scheduler
 from .task import Chain, DaemonThreads
+
+if TYPE_CHECKING:
+    from ..workflow import TopologyLike
 
 __all__ = ["ChainRun", "WorkflowResult", "WorkflowResults", "map_workflows"]
 

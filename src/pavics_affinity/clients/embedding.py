@@ -42,7 +42,7 @@ REMEDIES = (
 _PIECE = 3 * 2**18
 """Bytes that are encoded at a time: a multiple of 3, so that base64 has no padding inside."""
 
-_CHANGED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
+_CHANGED = "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]"
 """Characters that XML cannot hold, or that a reader may change."""
 
 _TEXTUAL = ("text/", "application/json", "application/xml", "application/geo+json")
@@ -213,7 +213,7 @@ def _is_text(content: bytes, media_type: str) -> bool:
     if not (plain.startswith(_TEXTUAL) or plain.endswith(("+xml", "+json"))):
         return False
     try:
-        if any(_CHANGED.search(piece) for piece in _decoded(content)):
+        if any(re.search(_CHANGED, piece) for piece in _decoded(content)):
             return False
     except UnicodeDecodeError:
         return False

@@ -11,16 +11,14 @@ import codecs
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lxml import etree
 
 from ..errors import NotAService, ServiceError
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """How much a server may send as one document."""
 
     document: int = 64 * 2**20
@@ -45,11 +43,11 @@ class Limits:
 
 LIMITS = Limits()
 
-_DECLARED = re.compile(rb"""[^<]{0,8}<\?xml[^>]{0,200}?\sencoding\s*=\s*["']([\w.:-]+)""")
-_UTF_16 = re.compile(r"(?i)(utf-?16|ucs-?2|iso-10646-ucs-2)")
+_DECLARED = rb"""[^<]{0,8}<\?xml[^>]{0,200}?\sencoding\s*=\s*["']([\w.:-]+)"""
+_UTF_16 = r"(?i)(utf-?16|ucs-?2|iso-10646-ucs-2)"
 _ASCII = bytes(range(32, 127)) + b"\t\n\r"
 # An unfinished string runs to the end, so that none is looked at twice.
-_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_STRING = r'(?s)"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
 
 
 # ---- XML ----
@@ -62,7 +60,7 @@ def check_xml(document: bytes, options: dict[str, Any]) -> None:
     those with which it will be parsed.
     """
     head = document[:400].replace(b"\0", b"")
-    declared = _DECLARED.match(head)
+    declared = re.match(_DECLARED, head)
     if declared is not None and not _is_countable(declared[1].decode()):
         raise NotAService(
             f"an XML document in the encoding {declared[1].decode()!r} was refused: no OGC service "
@@ -97,7 +95,7 @@ def has_doctype(document: bytes) -> bool:
 
 def _is_countable(encoding: str) -> bool:
     """Tell whether each ``<`` of a document is one in its bytes."""
-    if _UTF_16.match(encoding):
+    if re.match(_UTF_16, encoding):
         return True
     try:
         return codecs.decode(_ASCII, encoding) == _ASCII.decode()
@@ -202,4 +200,4 @@ def _values(document: str | bytes, most: int) -> int:
             return rough
         document = document.decode(json.detect_encoding(document), "surrogatepass")
     rough = sum(map(document.count, "[{,"))
-    return rough if rough <= most else sum(map(_STRING.sub("", document).count, "[{,"))
+    return rough if rough <= most else sum(map(re.sub(_STRING, "", document).count, "[{,"))

@@ -38,21 +38,18 @@ if TYPE_CHECKING:
 
 # A list's comma ends a URL here: what comes after it is left as it is in any case.
 # So does the next URL, which may stand in the query of the first.
-_URL = re.compile(
-    r"https?://(?:[^\s/@\"'<>\\]*@)?(?:\[[0-9a-f:.]+\])?"
-    r"(?:(?!https?://)[^\s\"'<>\\,;|()\[\]{}])*",
-    re.IGNORECASE,
+_URL = (
+    r"(?i)https?://(?:[^\s/@\"'<>\\]*@)?(?:\[[0-9a-f:.]+\])?"
+    r"(?:(?!https?://)[^\s\"'<>\\,;|()\[\]{}])*"
 )
-_QUOTED_URL = re.compile(r"https?%3A%2F%2F[\w.~%-]+", re.ASCII | re.IGNORECASE)
-_WHOLE_URL = re.compile(r"(?:https?:)?//\S+", re.IGNORECASE)
+_QUOTED_URL = r"(?ai)https?%3A%2F%2F[\w.~%-]+"
+_WHOLE_URL = r"(?i)(?:https?:)?//\S+"
 #: Characters as JSON and XML may write them: ``\/``, ``\u002f``, ``&#47;``, ``&#x2f;``.
-_ESCAPE = re.compile(
-    r"\\+(?:(/)|u00([2-7][0-9a-f]))|&#(?:x0*([2-7][0-9a-f])|0*([1-9][0-9]{1,2}));", re.IGNORECASE
-)
+_ESCAPE = r"(?i)\\+(?:(/)|u00([2-7][0-9a-f]))|&#(?:x0*([2-7][0-9a-f])|0*([1-9][0-9]{1,2}));"
 
 
 #: One of these is in every URL, also in an escaped or quoted one.
-_IN_A_URL = re.compile(r"[:/%\\&]")
+_IN_A_URL = r"[:/%\\&]"
 
 
 def resolve(
@@ -277,14 +274,14 @@ def _of_content(session: AffinitySession, content: bytes, what: str) -> bytes:
 def _whole_url(text: object) -> str | None:
     """Return the URL that a text is; None if it is not one."""
     whole = text.strip() if isinstance(text, str) else ""
-    if not _WHOLE_URL.fullmatch(whole):
+    if not re.fullmatch(_WHOLE_URL, whole):
         return None
     return f"http:{whole}" if whole.startswith("/") else whole
 
 
 def _of_text(session: AffinitySession, value: str, what: str) -> str:
     """Hand on the URL that a text is, or those that it names."""
-    if not _IN_A_URL.search(value):
+    if not re.search(_IN_A_URL, value):
         return value
     handed = cache(partial(hand_on, session, what=what))  # a document has some of them often
     url = _whole_url(value)
@@ -299,8 +296,8 @@ def _of_text(session: AffinitySession, value: str, what: str) -> str:
 
 
 def _of_urls(handed: Callable[[str], str], text: str) -> str:
-    text = _URL.sub(lambda found: handed(found[0]), text)
-    return _QUOTED_URL.sub(lambda found: _handed_quoted(handed, found[0]), text)
+    text = re.sub(_URL, lambda found: handed(found[0]), text)
+    return re.sub(_QUOTED_URL, lambda found: _handed_quoted(handed, found[0]), text)
 
 
 def _handed_quoted(handed: Callable[[str], str], quoted: str) -> str:
@@ -311,7 +308,7 @@ def _handed_quoted(handed: Callable[[str], str], quoted: str) -> str:
 
 def _unescaped(text: str) -> str:
     """Write out characters that JSON and XML may escape and need not."""
-    return _ESCAPE.sub(_character, text) if "\\" in text or "&#" in text else text
+    return re.sub(_ESCAPE, _character, text) if "\\" in text or "&#" in text else text
 
 
 def _character(escape: re.Match[str]) -> str:

@@ -8,23 +8,19 @@ from typing import TYPE_CHECKING
 from ..brief import brief
 from ..errors import TopologyError, UnknownNode
 from ..protocol import WELL_KNOWN
-from ..topology import Topology
 from ..topology.urls import origin_of
-from .document import document, document_text, topology_of
 from .finder import FINDER, TIMEOUT, DiscoveredSource, Trust, ask
 
 if TYPE_CHECKING:
+    from ..topology import Topology
     from ..transport import AffinitySession
 
 __all__ = [
     "WELL_KNOWN",
     "DiscoveredSource",
     "discover",
-    "document",
-    "document_text",
     "find",
     "introduce",
-    "topology_of",
 ]
 
 _ADDING = threading.Lock()

@@ -22,9 +22,6 @@ from ..topology import Backend, Node, Outputs, Service, Topology
 from ..topology.schema import NODE_SEGMENT, PORT, KeyPath, Reader
 from ..topology.urls import Origin, origin_of
 
-LARGEST = 1_000_000
-"""Bytes of a document that are read at most."""
-
 _MOST_NODES = 2_000
 _MOST_SERVICES = 2_000
 _MOST_BACKENDS = 20_000

@@ -11,18 +11,21 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import requests
 
 from ..errors import NotAService, ServiceUnreachable, TopologyError
 from ..protocol import WELL_KNOWN
-from ..topology import Topology
 from ..topology.urls import Origin
 from ..transport.bounded import get_bounded
 from ..transport.faults import describe
-from .document import LARGEST, topology_of, version_of
+
+if TYPE_CHECKING:
+    from ..topology import Topology
+
+LARGEST = 1_000_000
+"""Bytes of a document that are read at most."""
 
 TIMEOUT = 2.0
 """Seconds that asking may take in total."""
@@ -44,24 +47,21 @@ _WITHOUT = "Pass topology=, or render the proxy with style strict"
 _NO_ANSWER = frozenset({408, 429, 500, 502, 503, 504})
 
 
-@dataclass(frozen=True)
-class Trust:
+class Trust(NamedTuple):
     """How a proxy's certificate is checked, and the client's own; as in requests."""
 
     verify: bool | str | None = None
     cert: str | tuple[str, str] | None = None
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """What a proxy published about its own host; `version` changes with the document."""
 
     topology: Topology
     version: str
 
 
-@dataclass(frozen=True)
-class _Entry:
+class _Entry(NamedTuple):
     """What is known of an origin; `silent` counts the requests since then without an answer."""
 
     found: Found | None
@@ -144,6 +144,9 @@ def ask(
     """
     url = f"{origin}{WELL_KNOWN}"
     data = _parsed(_fetch(url, trust, timeout), url)
+    # Only now: most proxies publish none, and topologies take long to load.
+    from .document import topology_of, version_of
+
     try:
         return Found(topology_of(data, origin, addresses=addresses), version_of(data))
     except TopologyError as bad:

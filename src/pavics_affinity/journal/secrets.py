@@ -11,12 +11,10 @@ from ..markup import without_login
 LARGEST_ANSWER = 64 * 1024
 """Bytes; a larger answer of a synchronous execution is not stored."""
 
-_SECRET = re.compile(
-    r"token|secret|passw|pwd|sig|auth|cred|key|session|jwt|policy|x-amz-|access", re.IGNORECASE
-)
-_TOKEN = re.compile(r"^eyJ[\w-]+\.[\w-]+\.")
-_LINKS = re.compile(rb"""(?:href|statusLocation|serviceInstance)\s*=\s*["']([^"']*)["']""")
-_INPUTS = re.compile(rb"<(?:\w+:)?DataInputs\b")
+_SENSITIVE = r"(?i)token|secret|passw|pwd|sig|auth|cred|key|session|jwt|policy|x-amz-|access"
+_JWT = r"^eyJ[\w-]+\.[\w-]+\."
+_LINKS = rb"""(?:href|statusLocation|serviceInstance)\s*=\s*["']([^"']*)["']"""
+_INPUTS = rb"<(?:\w+:)?DataInputs\b"
 
 
 def without_tokens(url: str) -> tuple[str, bool]:
@@ -26,7 +24,7 @@ def without_tokens(url: str) -> tuple[str, bool]:
         given = parse_qsl(parts.query, keep_blank_values=True)
     except ValueError:
         return "", True
-    kept = [(k, v) for k, v in given if not _SECRET.search(k) and not _TOKEN.match(v)]
+    kept = [(k, v) for k, v in given if not re.search(_SENSITIVE, k) and not re.match(_JWT, v)]
     cut = len(kept) < len(given)
     query = urlencode(kept) if cut else parts.query
     host = parts.netloc.rpartition("@")[2]
@@ -35,12 +33,12 @@ def without_tokens(url: str) -> tuple[str, bool]:
 
 def keepable(answer: bytes) -> str | None:
     """Return an answer as text if it is small and has neither inputs nor tokens."""
-    if len(answer) > LARGEST_ANSWER or _INPUTS.search(answer):
+    if len(answer) > LARGEST_ANSWER or re.search(_INPUTS, answer):
         return None
     text = answer.decode("utf-8", "replace")
     if without_login(text) != text:
         return None
-    for link in _LINKS.findall(answer):
+    for link in re.findall(_LINKS, answer):
         url = link.decode("utf-8", "replace").replace("&amp;", "&")
         if without_tokens(url) != (url, False):
             return None

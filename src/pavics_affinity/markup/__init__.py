@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 LONGEST = 300
@@ -14,13 +15,13 @@ LONGEST = 300
 
 _LONGEST_URL = 4096
 # After "://", or after "//" where a URL without a scheme may begin.
-_LOGIN = re.compile(r"((?:(?<=:)|(?<![^\s'\"<>(\[{,;=]))//)[^\s/?#]*@")
+_LOGIN = r"((?:(?<=:)|(?<![^\s'\"<>(\[{,;=]))//)[^\s/?#]*@"
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
 def without_login(text: str) -> str:
     """Return a text without the user and password of its URLs."""
-    return _LOGIN.sub(r"\1", text)
+    return re.sub(_LOGIN, r"\1", text)
 
 
 def quoted(value: object) -> str:
@@ -39,6 +40,13 @@ def clean(text: object, limit: int = LONGEST) -> str:
     seen = "".join("�" if unicodedata.category(c) in _INVISIBLE else c for c in words)
     cut = len(seen) > limit or len(raw) > 4 * limit
     return seen[: limit - 1] + "…" if cut else seen
+
+
+def some(names: Iterable[str], most: int = 20) -> str:
+    """List names for a message, not a thousand of them."""
+    listed = list(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return (", ".join(listed[:most]) or "none") + more
 
 
 def web_address(url: str) -> str | None:

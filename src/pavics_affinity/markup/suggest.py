@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import heapq
 import itertools
 from collections.abc import Collection, Iterable
@@ -20,6 +19,8 @@ def suggest(name: str, names: Iterable[str], what: str) -> str:
     known = sorted(set(names))
     if not known:
         return f"there are no {what}s."
+    import difflib
+
     given = str(name).casefold()[:_LONGEST_NAME]
     folded = {n.casefold(): n for n in known[:MOST_NAMES] if len(n) <= _LONGEST_NAME}
     matches = difflib.get_close_matches(given, _alike(given, folded), n=5, cutoff=0.5)

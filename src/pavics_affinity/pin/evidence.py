@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import (
     AffinityLost,
@@ -13,13 +13,14 @@ from ..errors import (
     EvidenceStrippedWarning,
     UnknownNode,
 )
-from ..markup import without_login
-from ..topology import Topology
-from ..topology.parts import some
+from ..markup import some, without_login
 from ..topology.urls import split_url
 from ..warn import warn
 from .policy import GATEWAY, Evidence, Verdict, weigh, weigh_reference
 from .site import ServiceURL, Site, Target
+
+if TYPE_CHECKING:
+    from ..topology import Topology
 
 _NAMES_DIFFER = (
     "Either the topology lacks the node, or the service's outputurl has another name than the "
@@ -60,8 +61,7 @@ class WarningsLog:
         warn(text, category)
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What an answer shows of the node that it came from."""
 
     node: str | None = None  # None if it shows nothing, or a node that the site does not have
@@ -128,7 +128,7 @@ class EvidenceCheck:
         )
         verdict = self._weigh(site, found)
         if verdict == "look":
-            found = replace(found, renewed=site.renew(thorough=True))
+            found = found._replace(renewed=site.renew(thorough=True))
             verdict = self._weigh(site, found)
         if seen.node is not None:
             site.note_evidence(place)
@@ -214,8 +214,7 @@ class EvidenceCheck:
     def _weigh(self, site: Site, found: Evidence) -> Verdict:
         with site.lock:
             verdict = weigh(
-                replace(
-                    found,
+                found._replace(
                     node=site.node,
                     hold=site.hold,
                     under_way=site.executes_under_way > 0,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from ..errors import PlacementUndetermined
 from ..machineid import mint_machineid
-from ..placement import Rendezvous
-from ..topology import Service, Topology
+
+if TYPE_CHECKING:
+    from ..topology import Service, Topology
 
 MOST_DRAWS = 64
 """Fresh ids that are tried for one that lands where it is wanted."""
@@ -34,6 +36,8 @@ def choose(topology: Topology, machineid: str, among: Iterable[str]) -> str | No
     The machineid decides between equals, so that processes that start at the same instant do not
     all begin with the same node. None if `among` is empty.
     """
+    from ..placement import Rendezvous
+
     weights = {name: topology.node(name).weight for name in among}
     if not weights:
         return None

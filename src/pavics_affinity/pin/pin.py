@@ -9,19 +9,20 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..errors import InvalidRequest, TopologyError, UnknownNode
 from ..machineid import mint_machineid, validate_machineid
 from ..protocol import Form, has_key, is_header_name, name_key, with_key
 from ..record import NodeKnown, Step
-from ..topology import Match, TopologySource
 from ..topology.urls import as_servers_read, origin_of
 from .evidence import EvidenceCheck, Seen, WarningsLog, unknown_node
 from .places import Places, is_of_an_execution
 from .policy import Situation, Turn
 from .site import Site, Target
+
+if TYPE_CHECKING:
+    from ..topology import Match, TopologySource
 
 Route = Literal["auto", "proxy", "direct"]
 
@@ -444,8 +445,7 @@ class Pin:
         if site is None:
             return situation
         unproved = target.route == "direct" and not site.node_answered_directly
-        return replace(
-            situation,
+        return situation._replace(
             pinned=site.pinned,
             covered=target.topology is not None,
             can_go_direct=self.can_go_direct(url, target),

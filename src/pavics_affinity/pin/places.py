@@ -11,7 +11,7 @@ from ..topology.urls import DEFAULT_PORTS, Origin, join_host, origin_of, split_u
 _ALIKE_ON_ALL = frozenset({"getcapabilities", "describeprocess"})
 
 # PyWPS, and most other servers, put an execution's files into a folder with a UUID for its name.
-_EXECUTION = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_EXECUTION = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 
 
 class Places:
@@ -73,7 +73,7 @@ class Places:
 def is_of_an_execution(url: str) -> bool:
     """Tell whether a URL's path has the UUID of an execution in it."""
     split = split_url(url)
-    return split is not None and _EXECUTION.search(split[1].path) is not None
+    return split is not None and re.search(_EXECUTION, split[1].path, re.IGNORECASE) is not None
 
 
 def _address(origin: Origin) -> str:

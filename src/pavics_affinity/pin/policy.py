@@ -7,8 +7,7 @@ One module, because the order of the rules counts: a change of one concerns thos
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..record import NodeKnown
 
@@ -44,8 +43,7 @@ workflow's; look whether the topology has changed, then weigh again; send the re
 another node than the workflow's answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """The node that an answer names, and what the workflow expects."""
 
     answered: str | None  # None if the header is missing, or names an unknown node
@@ -107,8 +105,7 @@ Failure = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(NamedTuple):
     """The request and its workflow, when an attempt has ended."""
 
     execute: bool
@@ -128,8 +125,7 @@ class Situation:
     unheard_for: float = 0.0  # seconds of this request, if nothing shows that a server is there
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """No answer came, or no whole one."""
 
     not_sent: bool  # no connection was made: no server has seen the request
@@ -137,11 +133,10 @@ class Fault:
     silent: bool = False  # the connection was accepted, and no answer began in time
     refused: bool = False  # nothing listens at the address
     words: str = ""
-    cause: BaseException | None = field(default=None, repr=False)
+    cause: BaseException | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """An answer came; of the details those that its status makes matter."""
 
     status: int  # or the one that `wrapped` names
@@ -161,8 +156,7 @@ class Answer:
 Outcome = Fault | Answer
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """How the way of the workflow changes, whatever becomes of the request.
 
     After ``other``, a workflow that is not pinned tries another node; after ``leave`` a pinned one
@@ -176,15 +170,13 @@ class Turn:
 STAY = Turn()
 
 
-@dataclass(frozen=True, slots=True)
-class Deliver:
+class Deliver(NamedTuple):
     """The answer is for the caller."""
 
     turn: Turn = STAY
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
+class Again(NamedTuple):
     """Send the request again, after a wait if it is not None: at least so many seconds."""
 
     turn: Turn = STAY
@@ -193,16 +185,14 @@ class Again:
     busy: bool = False  # the queue is full; a wait is for a place in it
 
 
-@dataclass(frozen=True, slots=True)
-class Fail:
+class Fail(NamedTuple):
     """Raise an error."""
 
     failure: Failure
     turn: Turn = STAY
 
 
-@dataclass(frozen=True, slots=True)
-class Find:
+class Find(NamedTuple):
     """Find something out first, or warn that the wrong node answered; then decide again."""
 
     what: Literal["whether the topology has changed", "whether the node answers", "warn"]

@@ -6,23 +6,23 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..errors import AffinityError, BackendUnavailable, PlacementUndetermined, UnknownNode
 from ..protocol import DEFAULT_HEADER, name_key
 from ..record import NodeKnown
-from ..topology import Match, Service, Topology, TopologySource
 from ..topology.urls import Origin
 from . import load
 from .policy import Hold
+
+if TYPE_CHECKING:
+    from ..topology import Match, Service, Topology, TopologySource
 
 ServiceURL = tuple[Origin | None, str, str]
 """Origin, service, and path; all outputs and jobs of a service are one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """Where one attempt of a request goes, and what is expected of the answer."""
 
     url: str  # on the wire

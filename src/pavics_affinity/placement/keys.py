@@ -8,14 +8,13 @@ from typing import NamedTuple
 from ..errors import InvalidPlacement, PlacementUndetermined
 from ..protocol import DEFAULT_HEADER
 
-_TOKEN = re.compile(
-    r"""\s*(?:"(?P<double>(?:\\.|[^"\\])*)"|'(?P<single>(?:\\.|[^'\\])*)'"""
-    r"""|(?P<plain>[^\s;"'][^\s;]*))(?=[\s;]|$)""",
-    re.DOTALL,
+_WORD = (
+    r"""(?s)\s*(?:"(?P<double>(?:\\.|[^"\\])*)"|'(?P<single>(?:\\.|[^'\\])*)'"""
+    r"""|(?P<plain>[^\s;"'][^\s;]*))(?=[\s;]|$)"""
 )
-_ESCAPE = re.compile(r"""\\(["'\\trn])""")
+_ESCAPE = r"""\\(["'\\trn])"""
 _CONTROL = {"t": "\t", "r": "\r", "n": "\n"}
-_PART = re.compile(r"\$(?:\{(?P<braced>[A-Za-z0-9_]+)\}|(?P<bare>[A-Za-z0-9_]+))|(?P<text>[^$]+)")
+_PART = r"\$(?:\{(?P<braced>[A-Za-z0-9_]+)\}|(?P<bare>[A-Za-z0-9_]+))|(?P<text>[^$]+)"
 
 OF_THE_URI = frozenset({"request_uri", "uri", "document_uri", "args", "query_string", "is_args"})
 """Variables that differ from one request of a workflow to the next; so does $arg_NAME."""
@@ -123,9 +122,10 @@ def _tokens(directive: str) -> list[str]:
         raise _refused(directive, "it is not a string")
     tokens = []
     position = 0
-    while match := _TOKEN.match(directive, position):
+    pattern = re.compile(_WORD)
+    while match := pattern.match(directive, position):
         raw = match["double"] or match["single"] or match["plain"] or ""
-        tokens.append(_ESCAPE.sub(lambda found: _CONTROL.get(found[1], found[1]), raw))
+        tokens.append(re.sub(_ESCAPE, lambda found: _CONTROL.get(found[1], found[1]), raw))
         position = match.end()
     if directive[position:].strip() not in {"", ";"}:
         raise _refused(directive, f"{directive[position:].strip()!r} is not allowed there")
@@ -135,7 +135,8 @@ def _tokens(directive: str) -> list[str]:
 def _parts(key: str, directive: str) -> tuple[Part, ...]:
     parts = []
     position = 0
-    while match := _PART.match(key, position):
+    pattern = re.compile(_PART)
+    while match := pattern.match(key, position):
         variable = match["braced"] or match["bare"]
         # nginx looks variables up without regard to case.
         parts.append(Part(variable.lower(), True) if variable else Part(match["text"], False))

@@ -15,11 +15,10 @@ Resolve = Callable[[str], Sequence[str]]
 DEFAULT_PORT = 80
 LONGEST_SOCKET_PATH = 107  # sun_path holds 108 bytes, the last of them NUL
 
-_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
-_TIME = re.compile(
+_NUMBER = r"[0-9]{1,18}"
+_TIME = (
     r"(?=[0-9])(?:[0-9]+y *)?(?:[0-9]+M *)?(?:[0-9]+w *)?(?:[0-9]+d *)?"
-    r"(?:[0-9]+h *)?(?:[0-9]+m *)?(?:[0-9]+s? *)?",
-    re.ASCII,
+    r"(?:[0-9]+h *)?(?:[0-9]+m *)?(?:[0-9]+s? *)?"
 )
 _NUMERIC_PARAMETERS = ("weight", "max_conns", "max_fails")
 
@@ -140,9 +139,9 @@ def peers_of(server: Server, resolve: Resolve | None) -> tuple[Peer, ...]:
 
 def _is_valid(name: str, equals: str, value: str) -> bool:
     if name in _NUMERIC_PARAMETERS:
-        return bool(_NUMBER.fullmatch(value)) and not (name == "weight" and int(value) == 0)
+        return bool(re.fullmatch(_NUMBER, value)) and not (name == "weight" and int(value) == 0)
     if name == "fail_timeout":
-        return bool(_TIME.fullmatch(value))
+        return bool(re.fullmatch(_TIME, value))
     if name in {"service", "route"}:
         return bool(value)
     return name in {"down", "drain", "backup", "resolve"} and not equals
@@ -160,7 +159,7 @@ def _host_and_port(text: str) -> tuple[str, int | None]:
         raise _Refused("the host is not valid")
     if not colon:
         return host, DEFAULT_PORT
-    if not _NUMBER.fullmatch(port) or not 1 <= int(port) <= 65535:
+    if not re.fullmatch(_NUMBER, port) or not 1 <= int(port) <= 65535:
         raise _Refused(f"the port {port!r} is not valid")
     return host, int(port)
 

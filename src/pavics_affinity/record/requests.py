@@ -8,8 +8,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from ..errors import message_of
@@ -26,8 +26,7 @@ LOGGER.addHandler(logging.NullHandler())
 # ---- what a client says of the requests that it makes, and `requests.Session` cannot pass on ----
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """The context of the requests that are made now."""
 
     operation: str = ""  # what they are for, as "Execute download"
@@ -54,7 +53,7 @@ def current_call() -> Call:
 @contextlib.contextmanager
 def calling(**changes: Any) -> Iterator[None]:
     """Change the context of the requests that are made inside."""
-    token = _CALL.set(replace(_CALL.get(), **changes))
+    token = _CALL.set(_CALL.get()._replace(**changes))
     try:
         yield
     finally:

@@ -20,6 +20,7 @@ from ..errors import (
     UnknownNode,
     UnknownService,
 )
+from ..markup import some
 from ..markup.shown import ShownAsCard
 from ..placement import NginxConsistentHash, NginxHash, Rendezvous
 from ..protocol import DEFAULT_HEADER, name_key
@@ -34,7 +35,6 @@ from .parts import (
     check_method,
     check_unique,
     fill,
-    some,
 )
 from .placing import Placing, Resolve
 from .schema import COUNT, COUNT_OR_AUTO, EVIDENCE, FLAG, HEADER, TEXT, Rule, changed, check, one_of

@@ -8,7 +8,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from ..errors import TopologyError, UnknownNode
-from ..markup import quoted
+from ..markup import quoted, some
 from ..placement.servers import parse_server, peers_of
 from . import schema
 from .schema import FLAG, PATH, PORT, WEIGHT, Rule, check, list_of, one_of, port_of
@@ -320,13 +320,6 @@ def check_addresses(services: Iterable[Service], backends: Mapping[str, Sequence
                     "a node is one machine: correct an address, or use one name",
                     key=_key(service),
                 )
-
-
-def some(names: Iterable[str], most: int = 20) -> str:
-    """List names for a message, not a thousand of them."""
-    listed = list(names)
-    more = f" and {len(listed) - most} more" if len(listed) > most else ""
-    return (", ".join(listed[:most]) or "none") + more
 
 
 def _printed(address: str) -> str:

@@ -26,10 +26,10 @@ KeyPath = tuple[str, ...]
 NODE_SEGMENT = "{node}"
 """Stands for a node's name in the path of output URLs."""
 
-_SERVICE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
-_PATH = re.compile(r"/[^\x00-\x20?#\\\x7f\ud800-\udfff]*")
-_FILE = re.compile(r"(?:/[A-Za-z0-9._~@+=,-]+)+", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_SERVICE_NAME = r"[A-Za-z][A-Za-z0-9_-]*"
+_PATH = r"/[^\x00-\x20?#\\\x7f\ud800-\udfff]*"
+_FILE = r"(?:/[A-Za-z0-9._~@+=,-]+)+"
+_CONTROL = r"[\x00-\x1f\x7f\ud800-\udfff]"
 _MOST_SHOWN = 200
 
 
@@ -77,7 +77,7 @@ def _is_weight(value: Any) -> bool:
 
 
 def _is_path(value: object) -> bool:
-    return isinstance(value, str) and bool(_PATH.fullmatch(value)) and is_plain_path(value)
+    return isinstance(value, str) and bool(re.fullmatch(_PATH, value)) and is_plain_path(value)
 
 
 def _names_nodes_well(url: str) -> bool:
@@ -88,11 +88,11 @@ def _names_nodes_well(url: str) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and not _CONTROL.search(value)
+    return isinstance(value, str) and not re.search(_CONTROL, value)
 
 
-def _matches(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
+def _matches(pattern: str) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
 def one_of(literal: Any) -> Rule:

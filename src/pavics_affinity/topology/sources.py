@@ -6,10 +6,14 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from ..errors import TopologyError
-from .model import Topology
+
+if TYPE_CHECKING:
+    from .model import Topology
+
+    Known: TypeAlias = "Topology | TopologySource | str | os.PathLike[str]"
 
 VARIABLE = "PAVICS_AFFINITY_TOPOLOGY"
 
@@ -41,7 +45,7 @@ class FileSource:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).absolute()
         self._stamp = self._read_stamp()
-        self.current = Topology.load(self.path)
+        self.current = self._loaded()
 
     def renew(self, *, thorough: bool = False) -> bool:
         """Read the file again if its time, size or inode changed.
@@ -53,13 +57,18 @@ class FileSource:
         if stamp is None or stamp == self._stamp:
             return False
         try:
-            topology = Topology.load(self.path)
+            topology = self._loaded()
         except TopologyError:
             return False
         self._stamp = stamp
         changed = topology != self.current
         self.current = topology
         return changed
+
+    def _loaded(self) -> Topology:
+        from .model import Topology
+
+        return Topology.load(self.path)
 
     def _read_stamp(self) -> tuple[int, int, int] | None:
         try:
@@ -69,15 +78,14 @@ class FileSource:
         return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-Known = Topology | TopologySource | str | os.PathLike[str]
-
-
 def sources_of(topology: Known | Iterable[Known]) -> list[TopologySource]:
     """Return sources for what a user passes as topology: one or several, built or in files.
 
     A source is returned unchanged. Raises `TopologyError` if a file or the value is not valid, or
     two topologies cover one URL.
     """
+    from .model import Topology
+
     if isinstance(topology, Topology):
         return [FixedSource(topology)]
     if isinstance(topology, TopologySource):

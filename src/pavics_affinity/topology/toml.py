@@ -6,7 +6,6 @@ import json
 import os
 import re
 import secrets
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ from ..errors import TopologyError
 from .parts import BACKEND, NODE, OUTPUTS, SERVICE, TLS, Backend, Node, Outputs, Service, Tls
 from .schema import KeyPath, Made, Reader, changed
 
-_HEADER = re.compile(r"\s*\[{1,2}\s*(?P<key>[^\]]+?)\s*\]")
+_HEADER = r"\s*\[{1,2}\s*(?P<key>[^\]]+?)\s*\]"
 _WORD = r"""(?:"[^"]*"|'[^']*'|[\w-]+)"""
-_ASSIGNMENT = re.compile(rf"\s*(?P<key>{_WORD}(?:\s*\.\s*{_WORD})*)\s*=")
-_PART = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^."'\s]+))\s*\.?""")
+_ASSIGNMENT = rf"\s*(?P<key>{_WORD}(?:\s*\.\s*{_WORD})*)\s*="
+_PART = r"""\s*(?:"([^"]*)"|'([^']*)'|([^."'\s]+))\s*\.?"""
 
 
 def load(path: str | os.PathLike[str], kind: Callable[..., Made]) -> Made:
@@ -35,6 +34,8 @@ def load(path: str | os.PathLike[str], kind: Callable[..., Made]) -> Made:
 
 def loads(text: str, *, file: str, kind: Callable[..., Made]) -> Made:
     """Read a topology from text; see `Topology.loads`."""
+    import tomllib
+
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as bad:  # Python refuses numbers of thousands of digits
@@ -164,9 +165,9 @@ class Lines:
         header: tuple[str, ...] = ()
         depth, found = 0, None
         for number, line in enumerate(self._lines, 1):
-            if table := _HEADER.match(line):
+            if table := re.match(_HEADER, line):
                 here = header = _split(table["key"])
-            elif assignment := _ASSIGNMENT.match(line):
+            elif assignment := re.match(_ASSIGNMENT, line):
                 here = header + _split(assignment["key"])
             else:
                 continue
@@ -181,10 +182,10 @@ class Lines:
             line = self._lines[number - 1]
             if f'"{item}"' in line or f"'{item}'" in line:
                 return number
-            if number > first and _HEADER.match(line):
+            if number > first and re.match(_HEADER, line):
                 break
         return first
 
 
 def _split(key: str) -> tuple[str, ...]:
-    return tuple(match[1] or match[2] or match[3] or "" for match in _PART.finditer(key))
+    return tuple(match[1] or match[2] or match[3] or "" for match in re.finditer(_PART, key))

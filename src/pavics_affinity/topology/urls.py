@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from posixpath import normpath
+from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 from requests import PreparedRequest
@@ -18,19 +18,16 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # urllib and urllib3 disagree on where the host of such a URL ends, or drop the
 # character silently: the host is not certain.
-_AMBIGUOUS = re.compile(r"[\x00-\x20\\\x7f\ud800-\udfff]")
+_AMBIGUOUS = r"[\x00-\x20\\\x7f\ud800-\udfff]"
 # The labels that a resolver accepts: Python's own codec raises late for others.
-_HOST = re.compile(
-    r"(?=.{1,253}\.?\Z)[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(?:\.[A-Za-z0-9_-]{1,63})*\.?", re.ASCII
-)
-_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+_HOST = r"(?=.{1,253}\.?\Z)[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
+_PORT = r"[0-9]{1,5}"
 _LONGEST_URL = 65_536
 _LONGEST_HOST = 253
-_SOCKET = re.compile(r"""(?i:unix:)[^\x00-\x20;{}"'\\$\x7f-\U0010ffff]{1,107}""")
+_SOCKET = r"""(?i:unix:)[^\x00-\x20;{}"'\\$\x7f-\U0010ffff]{1,107}"""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Origin:
+class Origin(NamedTuple):
     """Scheme, host and port, in the form in which two of them can be compared."""
 
     scheme: str
@@ -61,7 +58,7 @@ def split_url(url: str) -> tuple[Origin, SplitResult] | None:
 # Each request looks at its URL several times, and a job's status is asked at one URL.
 @lru_cache(maxsize=512)
 def _split(url: str) -> tuple[Origin, SplitResult] | None:
-    if len(url) > _LONGEST_URL or _AMBIGUOUS.search(url):
+    if len(url) > _LONGEST_URL or re.search(_AMBIGUOUS, url):
         return None
     try:
         parts = urlsplit(url)
@@ -117,7 +114,7 @@ def _can_be_sent(url: str) -> bool:
     except ValueError:
         return False
     name = f"{origin.host}."  # an origin is written without the final dot
-    named = ":" in origin.host or _HOST.fullmatch(name) is not None
+    named = ":" in origin.host or re.fullmatch(_HOST, name) is not None
     return named and origin.port != 0 and sent is not None and sent[0] == origin
 
 
@@ -133,7 +130,7 @@ def as_servers_read(url: str) -> str:
 
     Needless escapes, double slashes and dot segments are removed from the path.
     """
-    text = _AMBIGUOUS.split(url.strip(), maxsplit=1)[0]
+    text = re.split(_AMBIGUOUS, url.strip(), maxsplit=1)[0]
     split = split_url(text)
     if split is None:
         return text
@@ -203,7 +200,7 @@ def split_address(address: object, default_port: int = 80) -> tuple[str, int] | 
     if not isinstance(address, str):
         raise _no_address(address)
     if address[:5].lower() == "unix:":
-        if not _SOCKET.fullmatch(address):
+        if not re.fullmatch(_SOCKET, address):
             raise _no_address(address)
         return None
     if address.startswith("["):
@@ -217,11 +214,11 @@ def split_address(address: object, default_port: int = 80) -> tuple[str, int] | 
             raise _no_address(address)
     else:
         host, colon, port = address.partition(":")
-        if not _HOST.fullmatch(host):
+        if not re.fullmatch(_HOST, host):
             raise _no_address(address)
     if not colon:
         return host.lower(), default_port
-    if not _PORT.fullmatch(port) or not 0 < int(port) < 65536:
+    if not re.fullmatch(_PORT, port) or not 0 < int(port) < 65536:
         raise _no_address(address)
     return host.lower(), int(port)
 

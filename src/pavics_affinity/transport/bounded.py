@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 
@@ -15,8 +14,7 @@ from .connections import Sockets
 _PIECE = 16_384
 
 
-@dataclass(frozen=True)
-class Bounded:
+class Bounded(NamedTuple):
     """What came back; redirects are not followed."""
 
     status: int

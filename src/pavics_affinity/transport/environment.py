@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Collection, Mapping
 from functools import lru_cache
-from netrc import NetrcParseError, netrc
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -36,6 +35,8 @@ def netrc_login(url: str, *, default: bool) -> tuple[str, str] | None:
 
 def _netrc_hosts() -> Collection[str]:
     """Return the hosts that the ``.netrc`` names, which is the one that requests reads."""
+    from netrc import NetrcParseError, netrc
+
     named = os.environ.get("NETRC")
     paths = map(os.path.expanduser, NETRC_FILES if named is None else [named])
     found = next(filter(os.path.exists, paths), None)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NoReturn, Protocol
 
 import requests
@@ -225,7 +224,7 @@ class Exchange:
             if self.step is not None and nothing_ran(outcome):
                 self.step.not_sent(what_happened(outcome))
             if isinstance(outcome, Answer):
-                outcome = replace(outcome, stray=self._check_evidence(response, target))
+                outcome = outcome._replace(stray=self._check_evidence(response, target))
                 outcome = self._look_for_refusal(response, outcome)
         if isinstance(outcome, Answer) and outcome.stray is None:
             outcome = self._read(response, outcome)
@@ -263,7 +262,7 @@ class Exchange:
         words = refusal(response)
         if words is None:
             return answer
-        answer = replace(answer, server_busy=words)
+        answer = answer._replace(server_busy=words)
         self.step.not_sent(what_happened(answer))
         return answer
 
@@ -318,11 +317,11 @@ class Exchange:
             return outcome  # only answers leave a question open
         if what == "whether the topology has changed":
             site = target.site
-            return replace(outcome, renewed=site is not None and site.renew(thorough=True))
+            return outcome._replace(renewed=site is not None and site.renew(thorough=True))
         if what == "whether the node answers":
-            return replace(outcome, node_answers=self._answers_again(harmless(sent, target)))
+            return outcome._replace(node_answers=self._answers_again(harmless(sent, target)))
         self._astray(outcome, target)
-        return self._read(self.response, replace(outcome, stray=None))
+        return self._read(self.response, outcome._replace(stray=None))
 
     def _answers_again(self, probe: Outgoing) -> bool:
         """Ask the node something harmless until it answers or patience ends."""
@@ -384,7 +383,7 @@ class Exchange:
             url=self.url,
             target=target,
             pinned=target.site is not None and target.site.pinned,
-            count=self.attempts,
+            requests=self.attempts,
             seconds=self.patience.seconds,
             read_timeout=float(read or 0),
             ran=None if self.step is None else self.step.ran,

@@ -28,7 +28,7 @@ _BROKEN_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _ALERTS_OF_DAMAGE = ("DECODE_ERROR", "BAD_RECORD_MAC", "INTERNAL_ERROR")
 _FOR_GOOD = ("403", "407")
 # As http.client words it.
-_REFUSED_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b", re.ASCII)
+_REFUSED_TUNNEL = r"(?a)Tunnel connection failed: ([0-9]{3})\b"
 
 
 def was_not_sent(error: requests.RequestException) -> bool:
@@ -105,7 +105,9 @@ def _broke_on_the_way(cause: BaseException) -> bool:
 
 def _tunnel_refused_with(causes: Sequence[BaseException]) -> str | None:
     """Return the status by which the environment's proxy refused to open a tunnel."""
-    found = (_REFUSED_TUNNEL.match(str(cause)) for cause in causes if isinstance(cause, OSError))
+    found = (
+        re.match(_REFUSED_TUNNEL, str(cause)) for cause in causes if isinstance(cause, OSError)
+    )
     return next((match[1] for match in found if match), None)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import (
     AffinityError,
@@ -21,15 +20,14 @@ from ..pin.policy import MISDIRECTED, SEE_OTHER, Answer, Failure, Fault, Outcome
 from ..topology.urls import origin_of, shown
 
 
-@dataclass(frozen=True, slots=True)
-class Attempts:
+class Attempts(NamedTuple):
     """What was tried, for the message."""
 
     machineid: str
     url: str
     target: Target
     pinned: bool
-    count: int
+    requests: int
     seconds: float
     read_timeout: float
     ran: bool | None  # whether the Execute may have run; None if it is not an Execute
@@ -37,7 +35,7 @@ class Attempts:
     @property
     def tried(self) -> str:
         """How often, and for how long."""
-        times = "once" if self.count == 1 else f"{self.count} times"
+        times = "once" if self.requests == 1 else f"{self.requests} times"
         return f"{times} in {self.seconds:.1f} s"
 
     @property
@@ -63,7 +61,7 @@ def error_for(failure: Failure, outcome: Outcome, attempts: Attempts) -> Affinit
         machineid=attempts.machineid,
         node=attempts.target.node,
         url=attempts.url,
-        attempts=attempts.count,
+        attempts=attempts.requests,
         **details,
     )
 

@@ -33,8 +33,6 @@ DEFAULT_DEADLINE = 10.0
 DEFAULT_PATIENCE = 300.0
 """Seconds for which an Execute waits for a place in a full queue."""
 
-_DIGITS = re.compile(r"\d+", re.ASCII)
-
 
 def in_seconds(value: Seconds) -> float:
     """Return a duration in seconds; raise `InvalidRequest` unless it is one above 0."""
@@ -141,7 +139,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     there is no such header, or it makes no sense.
     """
     text = headers.get("Retry-After", "").strip()
-    if _DIGITS.fullmatch(text):
+    if re.fullmatch(r"[0-9]+", text):
         return float(text[:20])
     moment, now = moment_of(text), moment_of(headers.get("Date", "")) or datetime.now(UTC)
     return None if moment is None else max(0.0, (moment - now).total_seconds())

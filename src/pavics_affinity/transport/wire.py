@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 import requests
@@ -29,7 +27,7 @@ _LONGEST_REFUSAL = 8_192
 """Bytes of an exception report that may be a security proxy's own."""
 
 _SHOWN = 200
-_REFUSAL = re.compile(
+_REFUSAL = (
     rb"<ExceptionText>(?P<words>"
     rb"(?:Response is not ok: (?P<reason>[\w -]+)|(?P<failed>Request failed: ))[^<]*"
     rb")</ExceptionText>"
@@ -124,10 +122,12 @@ def hidden_status(body: bytes) -> tuple[int, str] | None:
     Twitcher sends an exception report, in the form of a service's own, where what is behind it
     answers with an error that is not a report, or does not answer at all.
     """
-    found = _REFUSAL.search(body)
+    found = re.search(_REFUSAL, body)
     if found is None:
         return None
     status = 502 if found["failed"] else _REASONS.get(found["reason"].decode().strip().lower())
+    import html
+
     words = html.unescape(found["words"].decode(errors="replace"))
     return None if status is None else (status, " ".join(words.split())[:_SHOWN])
 
@@ -181,8 +181,7 @@ def without_secrets(headers: MutableMapping[str, str]) -> None:
 # ---- what leaves ----
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """As requests gives them to an adapter."""
 
     stream: bool = False
@@ -191,8 +190,7 @@ class Options:
     proxies: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """A request as it leaves, and how."""
 
     wire: WireRequest

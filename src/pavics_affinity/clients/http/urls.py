@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from ...transport import AffinitySession
 
 #: Names that no public DNS has: of one label, or below a domain that is reserved for this.
-_LOCAL_NAME = re.compile(
-    r"[^.]+|.+\.(localhost|local|localdomain|internal|intranet|lan|home|corp|private)"
-)
+_LOCAL_NAME = r"[^.]+|.+\.(localhost|local|localdomain|internal|intranet|lan|home|corp|private)"
 
 
 def web_url(url: str, *, base: str, what: str) -> str:
@@ -83,7 +81,7 @@ def _is_private(host: str) -> bool:
     try:
         return not ip_address(host).is_global
     except ValueError:
-        return _LOCAL_NAME.fullmatch(host.rstrip(".")) is not None
+        return re.fullmatch(_LOCAL_NAME, host.rstrip(".")) is not None
 
 
 def _is_this_machine(host: str) -> bool:

@@ -17,7 +17,7 @@ from ...errors import NotAService
 from ..limits import LIMITS, check_xml, has_doctype
 
 #: Characters that no XML document can hold, not even escaped.
-UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+UNWRITABLE = "[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]"
 _SAFELY: dict[str, Any] = {
     "resolve_entities": False,
     "no_network": True,
@@ -26,7 +26,7 @@ _SAFELY: dict[str, Any] = {
 }
 _PIECE = 512
 _WPS_1 = "http://www.opengis.net/wps/1.0.0"
-_SERVICE = re.compile(r"(?i)/(csw|sos|sps|wcps|wcs|wfs|wms|wmts|wps)(?:/([0-9][0-9.]*))?(?![a-z])")
+_SERVICE = r"(?i)/(csw|sos|sps|wcps|wcs|wfs|wms|wmts|wps)(?:/([0-9][0-9.]*))?(?![a-z])"
 #: Byte order mark and blanks, which some servers send before the document.
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 #: What of a response OWSLib walks through, and the elements there that hold an output.
@@ -180,7 +180,7 @@ def is_wps_2(root: etree._Element) -> bool:
 def service_of(root: etree._Element) -> str | None:
     """Return the kind of service that sends such a document, as ``"WMS 1.3.0"``, or None."""
     named = re.match(r"(W[A-Z]+)(?:_MS)?_Capabilities$", local_name(root))
-    found = _SERVICE.search(namespace(root))
+    found = re.search(_SERVICE, namespace(root))
     kind = root.get("service") or (found[1] if found else None) or (named[1] if named else "")
     kind = "WMS" if kind == "WMT" else kind.strip().upper()[:20]
     version = (root.get("version") or (found[2] if found else None) or "").strip()[:20]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeGuard
@@ -154,7 +155,7 @@ def _resource(name: str, value: Any, base: str) -> Resource:
         value, encoding = qualified["value"], text_of(qualified.get("encoding"))
     is_text = isinstance(value, str)
     text = value if is_text else json.dumps(value)
-    if UNWRITABLE.search(text):  # the next step may be a WPS
+    if re.search(UNWRITABLE, text):  # the next step may be a WPS
         text = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
         encoding = "base64"
     return Resource(

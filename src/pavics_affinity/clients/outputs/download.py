@@ -12,7 +12,6 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -64,7 +63,6 @@ class Download(os.PathLike[str]):
         return str(self.path)
 
 
-@dataclass(frozen=True)
 class Held(Source):
     """Content that a document of the service holds."""
 
@@ -157,6 +155,8 @@ def save_all(
     Of equal names the second gets a number. If one fails, those that were not begun are not
     fetched, and those that are complete stay.
     """
+    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
     if isinstance(parallel, bool) or not isinstance(parallel, int) or parallel < 1:
         raise InvalidRequest(f"parallel is {parallel!r}; expected a whole number above 0")
     target = _made(Path(directory))

@@ -14,16 +14,16 @@ from urllib.parse import parse_qsl, unquote, unquote_to_bytes, urlsplit
 #: Bytes; most file systems take 255, and a part file's name is longer than the final one.
 LONGEST = 200
 
-_FORBIDDEN = re.compile(r'[<>:"|?*]')
+_FORBIDDEN = r'[<>:"|?*]'
 #: Suffixes of programs that answer for files.
 _SCRIPTS = frozenset(
     {".action", ".asp", ".aspx", ".cgi", ".do", ".exe", ".fcgi", ".jsp", ".php", ".pl", ".py"}
 )
 #: A parameter of the path itself, as ``;jsessionid=1``.
-_SESSION = re.compile(r";\w+=[^/]*$")
-_EXTENDED = re.compile(r"""(?i);\s*filename\*\s*=\s*"?([\w-]*)'[^';]*'([^;"]*)""")
-_ANY_EXTENDED = re.compile(r'(?i);\s*filename\*\s*=\s*(?:"[^"]*"|[^;"]*)')
-_DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)")
+_SESSION = r";\w+=[^/]*$"
+_EXTENDED = r"""(?i);\s*filename\*\s*=\s*"?([\w-]*)'[^';]*'([^;"]*)"""
+_ANY_EXTENDED = r'(?i);\s*filename\*\s*=\s*(?:"[^"]*"|[^;"]*)'
+_DEVICES = r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)"
 
 
 def clean(name: str) -> str:
@@ -37,8 +37,8 @@ def clean(name: str) -> str:
     name = unicodedata.normalize("NFC", unquote(name))
     name = re.split(r"[/\\]", name)[-1]
     name = "".join(c for c in name if unicodedata.category(c)[0] != "C")
-    name = _FORBIDDEN.sub("_", name).lstrip(". ").rstrip(". ")
-    if _DEVICES.match(name):
+    name = re.sub(_FORBIDDEN, "_", name).lstrip(". ").rstrip(". ")
+    if re.match(_DEVICES, name):
         name = f"_{name}"
     return _shortened(name)
 
@@ -65,7 +65,7 @@ def from_url(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         return ""
-    last = clean(_SESSION.sub("", parts.path))
+    last = clean(re.sub(_SESSION, "", parts.path))
     query = parse_qsl(parts.query)
     suffix = PurePosixPath(last).suffix.lower()
     if suffix and not (query and suffix in _SCRIPTS):
@@ -85,7 +85,7 @@ def from_disposition(header: str | None) -> str:
     """
     if not header:
         return ""
-    extended = _EXTENDED.search(header)
+    extended = re.search(_EXTENDED, header)
     damaged = ""
     if extended is not None:
         charset = "latin-1" if extended[1].lower() in ("iso-8859-1", "latin-1") else "utf-8"
@@ -93,7 +93,7 @@ def from_disposition(header: str | None) -> str:
         damaged = clean(name)
         if damaged and "\ufffd" not in name:
             return damaged
-    return _by_mail(_ANY_EXTENDED.sub("", header)) or damaged or _by_mail(header)
+    return _by_mail(re.sub(_ANY_EXTENDED, "", header)) or damaged or _by_mail(header)
 
 
 def _by_mail(header: str) -> str:

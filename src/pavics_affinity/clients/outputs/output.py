@@ -13,7 +13,6 @@ import io
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
@@ -29,9 +28,8 @@ from ...markup.shown import ShownAsCard
 from ..http.answers import MAX_DOCUMENT
 from ..http.urls import same_host, web_url
 from ..limits import LIMITS, read_json
-from . import names, opendap
+from . import names
 from .boxes import Box
-from .datasets import open_file, scratch
 from .download import Download, Held, Readable, fill, save, save_all
 from .local import LocalFile, local_path
 from .metalink import is_metalink, read_metalink
@@ -265,8 +263,11 @@ class Output(ShownAsCard, owslib.wps.Output):
         OutputUnavailable, DownloadFailed, OutOfScope
             See `download`.
         """
+        from .datasets import open_file, scratch
+        from .opendap import open_url
+
         if self._is_opendap():
-            return opendap.open_url(self.session, self._url(), **options)
+            return open_url(self.session, self._url(), **options)
         return open_file(self._unpacked().download(scratch(self._file_name())).path, **options)
 
     def files(self) -> list[Output]:
@@ -288,7 +289,7 @@ class Output(ShownAsCard, owslib.wps.Output):
             raise self._unusable("a metalink", content, error) from error
         local = self._local_file()
         if local is not None:  # it may name local files, and relative to its own path
-            listed = [replace(file, url=urljoin(local.url, file.url or "")) for file in listed]
+            listed = [file._replace(url=urljoin(local.url, file.url or "")) for file in listed]
         base = self.service if self.reference is None or local else self._url()
         files = [
             Output(file, identifier=file.name, session=self.session, service=base, own=bool(local))
@@ -424,7 +425,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         path = local_path(reference, service=self.service) if self._own else None
         if path is None:
             return None
-        resource = replace(self._resource, url=reference)
+        resource = self._resource._replace(url=reference)
         return LocalFile(self.session, resource, self._label, path)
 
     def _source(
@@ -437,7 +438,7 @@ class Output(ShownAsCard, owslib.wps.Output):
     ) -> Readable:
         """Return what reads it."""
         if self.reference is None:
-            resource = replace(self._resource, media_type=self.mimeType)
+            resource = self._resource._replace(media_type=self.mimeType)
             return Held(self.session, resource, self._label)
         local = self._local_file()
         if local is not None:
@@ -459,14 +460,16 @@ class Output(ShownAsCard, owslib.wps.Output):
         if verify is not True:  # OWSLib's default: what the client was given
             options["verify"] = verify
         # OWSLib's attributes belong to the user, who may have set them.
-        resource = replace(self._resource, url=url, media_type=self.mimeType, name=self._name)
+        resource = self._resource._replace(url=url, media_type=self.mimeType, name=self._name)
         return Remote(self.session, resource, self._label, options, self.service, self._unpack)
 
     def _is_opendap(self) -> bool:
         """Tell whether it is an OPeNDAP resource, which its server is asked if need be."""
         if self.reference is None or self._local_file() is not None:
             return False
-        return opendap.is_opendap(self.session, self._url(), self.mimeType)
+        from .opendap import is_opendap
+
+        return is_opendap(self.session, self._url(), self.mimeType)
 
     def _content(self, limit: int | None = None) -> tuple[bytes, str | None]:
         """Return the content, and its charset if one is stated."""

@@ -6,9 +6,8 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self, TypeVar
-from xml.sax.saxutils import escape
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from lxml import etree
 
@@ -34,8 +33,7 @@ class HasOutputs:
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
-class Expected:
+class Expected(NamedTuple):
     """What a metalink states about a file; `algorithm` is a name of `hashlib`."""
 
     size: int | None = None
@@ -57,8 +55,7 @@ class Expected:
         return None
 
 
-@dataclass(frozen=True)
-class Resource:
+class Resource(NamedTuple):
     """A URL, or content, as a document states it."""
 
     url: str | None = None  # may be relative, and may lead nowhere
@@ -67,7 +64,7 @@ class Resource:
     encoding: str | None = None
     data_type: str | None = None  # OWSLib's word for the kind of content
     name: str = ""  # file name, hostile until cleaned
-    expected: Expected = field(default_factory=Expected)
+    expected: Expected = Expected()
     box: Box | None = None  # which the content is
     problem: str = ""  # why there is neither URL nor content
 
@@ -158,6 +155,8 @@ def _content(held: etree._Element) -> bytes:
         if local_name(held) == "LiteralData" and _literal_type(held) not in _TEXTS:
             text = text.strip()
         return text.encode()
+    from xml.sax.saxutils import escape
+
     text = held.text or ""
     begin = escape(text).encode("ascii", "xmlcharrefreplace") if text.strip() else b""
     return begin + b"".join(etree.tostring(each) for each in held)

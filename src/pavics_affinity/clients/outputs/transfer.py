@@ -32,8 +32,8 @@ FRUITLESS = 5
 #: Attempts in all: a server that breaks off every few bytes is given up, too.
 ATTEMPTS = 100
 
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
-_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
+_CONTENT_RANGE = r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)"
+_LENGTH = r"\d{1,18}"
 _LONGEST_PAUSE = 2.0
 # A coding would make lengths and ranges those of something else.
 _PLAIN = {"Accept-Encoding": "identity"}
@@ -174,13 +174,13 @@ class Transfer:
         coded = self._decoder.begin(response)
         if response.status_code == 200 and not coded:
             length = headers.get("Content-Length", "")
-            self.total = int(length) if _LENGTH.fullmatch(length) else None
+            self.total = int(length) if re.fullmatch(_LENGTH, length, re.ASCII) else None
             if headers.get("Accept-Ranges", "").lower() != "none":
                 self._validator = _validator(headers)
 
     def _fits(self, response: requests.Response) -> bool:
         headers = response.headers
-        match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
+        match = re.fullmatch(_CONTENT_RANGE, headers.get("Content-Range", ""), re.ASCII)
         if match is None or int(match[1]) != self.offset:
             return False
         applied = codings.stated(headers)

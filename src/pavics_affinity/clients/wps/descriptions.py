@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lxml import etree
 from owslib.wps import ComplexDataInput, is_boundingboxdata, is_reference
@@ -26,8 +25,7 @@ Value = Any
 ServiceKey = tuple[str | None, ...]
 
 
-@dataclass(frozen=True)
-class InputRule:
+class InputRule(NamedTuple):
     """What one input takes.
 
     `most` is 0 where no limit is stated; `kind` is ``"literal"``, ``"complex"``, ``"bbox"``,
@@ -108,8 +106,7 @@ class InputRule:
         return Verdict.FITS if fits else Verdict.REFUSED
 
 
-@dataclass(frozen=True)
-class Description:
+class Description(NamedTuple):
     """What a process takes and gives, as far as a request can be checked.
 
     It is `asynchronous` if it keeps its response and updates a status: both are needed to

@@ -54,9 +54,7 @@ _STATES: dict[str, StepState] = {
     "Exception": "failed",
 }
 _ASYNC_TIMEOUT = (10.0, 60.0)
-_FILE_MISSING = re.compile(
-    r"(?i)no such file|not found|not exist|not in the cache|cannot open|file://"
-)
+_FILE_MISSING = r"(?i)no such file|not found|not exist|not in the cache|cannot open|file://"
 
 
 class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
@@ -496,7 +494,7 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
             ". If it looked for a file that an earlier step wrote: that file is only on the node "
             "that ran the step. The node may be down, or the proxy may have chosen another one "
             "since. Run the chain again, in one workflow"
-            if _FILE_MISSING.search(said) or _names_a_file(self.request)
+            if re.search(_FILE_MISSING, said) or _names_a_file(self.request)
             else ""
         )
         return ExecutionFailed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import numbers
+import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -176,7 +177,7 @@ def _pieces(value: Value) -> Iterable[str] | None:
     text: str = value.value
     if len(text) < LARGE or is_reference(text):
         return None
-    if UNWRITABLE.search(text):
+    if re.search(UNWRITABLE, text):
         raise ValueError("a large input has characters that XML cannot hold")
     return (text[start : start + LARGE] for start in range(0, len(text), LARGE))
 

@@ -10,9 +10,9 @@ import decimal
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
+from typing import NamedTuple
 
 from lxml import etree
 
@@ -40,12 +40,12 @@ _BOOLEANS = frozenset({"true", "false", "1", "0"})
 _SPOKEN_BOOLEANS = frozenset({"t", "f", "yes", "no", "y", "n", "on", "off"})
 
 _FINITE = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,9})?"
-_NUMBER = re.compile(rf"{_FINITE}|(?i:[+-]?inf(?:inity)?|nan)")
-_RANGE = re.compile(rf"({_FINITE})\s*(?:-|:|/|\.\.+|to)\s*({_FINITE})")
-_SEPARATOR = re.compile(r"[,;|\s]+")
+_NUMBER = rf"{_FINITE}|(?i:[+-]?inf(?:inity)?|nan)"
+_RANGE = rf"({_FINITE})\s*(?:-|:|/|\.\.+|to)\s*({_FINITE})"
+_SEPARATOR = r"[,;|\s]+"
 #: As an allowed value, each of these stands for all.
 _ANYTHING = frozenset({"", "*", "any", "anyvalue"})
-_PATTERN = re.compile(r"[*?<>\[\]{}^$\\]|\.\.")
+_PATTERN = r"[*?<>\[\]{}^$\\]|\.\."
 
 
 class Verdict(IntEnum):
@@ -56,8 +56,7 @@ class Verdict(IntEnum):
     REFUSED = 2
 
 
-@dataclass(frozen=True)
-class LiteralRule:
+class LiteralRule(NamedTuple):
     """What a literal input takes.
 
     `datatype` has no prefix, or is empty. `listed` are the allowed values, as they are
@@ -133,7 +132,7 @@ def _among(value: str, listed: Sequence[str], datatype: str) -> Verdict:
         return Verdict.FITS if numeric else Verdict.DOUBTFUL
     if not numeric and datatype not in _TEXTS:
         return Verdict.DOUBTFUL  # dates, times and URIs have several writings
-    if _resembles(value, listed) or any(_PATTERN.search(each) for each in listed):
+    if _resembles(value, listed) or any(re.search(_PATTERN, each) for each in listed):
         return Verdict.DOUBTFUL
     unreadable = numeric and any(_number(each) is None for each in listed)
     return Verdict.DOUBTFUL if unreadable else Verdict.REFUSED
@@ -142,12 +141,12 @@ def _among(value: str, listed: Sequence[str], datatype: str) -> Verdict:
 def _resembles(value: str, listed: Sequence[str]) -> bool:
     """Tell whether a value is a listed one in another case, several of them, or part of one."""
     known = {each.casefold() for each in listed}
-    pieces = {piece for each in known for piece in _SEPARATOR.split(each)}
-    return set(_SEPARATOR.split(value.casefold())) <= known or value.casefold() in pieces
+    pieces = {piece for each in known for piece in re.split(_SEPARATOR, each)}
+    return set(re.split(_SEPARATOR, value.casefold())) <= known or value.casefold() in pieces
 
 
 def _number(text: str) -> Decimal | None:
-    if not _NUMBER.fullmatch(text):
+    if not re.fullmatch(_NUMBER, text):
         return None
     try:
         return Decimal(text)
@@ -160,7 +159,7 @@ def _holds(listed: str, number: Decimal) -> bool:
     one = _number(listed)
     if one is not None:
         return one == number
-    found = _RANGE.fullmatch(listed)
+    found = re.fullmatch(_RANGE, listed)
     if found is None or number.is_nan():
         return False
     low, high = _number(found[1]), _number(found[2])

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from lxml import etree
 
@@ -28,15 +27,14 @@ _WPS = "{http://www.opengis.net/wps/1.0.0}"
 _OWS = "{http://www.opengis.net/ows/1.1}"
 
 
-@dataclass(frozen=True)
-class ExecuteRequest:
+class ExecuteRequest(NamedTuple):
     """An Execute document, and what it asks for."""
 
     document: bytes
     process: str
     asynchronous: bool
     raw: RawOutput | None
-    sent: Mapping[str, str] = field(default_factory=dict)  # form of each input, as in `Step`
+    sent: Mapping[str, str]  # form of each input, as in `Step`
 
     @classmethod
     def read(cls, document: str | bytes) -> Self:
@@ -97,8 +95,7 @@ def kept(answer: bytes) -> etree._Element:
 # ---- raw data ----
 
 
-@dataclass(frozen=True)
-class RawOutput:
+class RawOutput(NamedTuple):
     """The output that a request asks for as raw data, and the media type that it asks for."""
 
     identifier: str

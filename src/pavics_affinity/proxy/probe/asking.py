@@ -12,7 +12,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import requests
 
-from ...discovery.document import LARGEST, topology_of
+from ...discovery.document import topology_of
+from ...discovery.finder import LARGEST
 from ...errors import InvalidRequest, TopologyError
 from ...machineid import mint_machineid
 from ...protocol import (
