@@ -1,4 +1,4 @@
-"""``cluster`` prints a script that runs as it stands."""
+"""``cluster`` prints a script that runs unchanged."""
 
 from __future__ import annotations
 
