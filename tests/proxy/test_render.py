@@ -502,7 +502,7 @@ def test_outputs_that_name_their_node_are_read_back(tmp_path, style):
         ({"evidence": "X_Node"}, "nginx drops"),
         ({"nodes": (Node("node1"), *NODES[1:])}, "no address of node 'node1'"),
         ({"services": (Service("a", port=1, method="rendezvous"),)}, "no method 'rendezvous'"),
-        ({"services": (Service("a-b", port=1), Service("a_B", port=2))}, "one name for nginx"),
+        ({"services": (Service("a-b", port=1), Service("a_B", port=2))}, "the same name for nginx"),
         ({"services": (Service("a", url="http://h/x", listen=80),)}, "no address"),
         ({"services": (Service("a", url="http://h/x", backends=(Backend("node1", "h:1"),)),)},
          "proxy's own port"),
