@@ -287,7 +287,7 @@ def test_interrupted_and_called_again_at_once_nothing_is_executed_twice(cluster,
 
 def test_a_workflows_own_journal_is_not_taken_for_a_batchs(cluster, tmp_path):
     (tmp_path / "results.jsonl").write_text('{"event": "begin", "format": 1, "machineid": "a"}\n')
-    with pytest.raises(JournalError, match="does not begin as a batch's journal"):
+    with pytest.raises(JournalError, match="does not begin like a batch's journal"):
         map_workflows(lambda wf, item: 1, [1], topology=cluster.topology, journal=tmp_path)
 
 
