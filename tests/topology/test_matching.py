@@ -383,7 +383,7 @@ def test_the_node_of_a_shared_place_may_offer_only_one_of_the_services():
     ],
 )
 def test_two_services_cannot_have_one_url(second):
-    with pytest.raises(TopologyError, match=r"'finch' and 'emu' have one URL") as refused:
+    with pytest.raises(TopologyError, match=r"'finch' and 'emu' have the same URL") as refused:
         Topology(NODES, [Service("finch", "http://proxy/wps", port=2), second])
     assert refused.value.key in ("services.emu.url", "services.emu.aliases")
 
