@@ -95,11 +95,14 @@ def test_the_node_is_that_of_the_first_step_that_may_have_run(path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "does not begin as a workflow's journal"),
-        ('{"event": "begin"}\n', "does not begin as a workflow's journal"),
-        ('{"event": "sending", "step": 1}\n', "does not begin as a workflow's journal"),
+        ("", "does not begin like a workflow's journal"),
+        ('{"event": "begin"}\n', "does not begin like a workflow's journal"),
+        ('{"event": "sending", "step": 1}\n', "does not begin like a workflow's journal"),
         ('{"event": "begin", "format": 9, "machineid": "a"}\n', "has format 9"),
-        ('{"event": "begin", "format": 1, "machineid": "a"}\n', "lacks what the workflow was made"),
+        (
+            '{"event": "begin", "format": 1, "machineid": "a"}\n',
+            "does not contain the workflow.s options",
+        ),
         (
             '{"event": "begin", "format": 1, "machineid": "a b", "topology": [], "route": "auto", '
             '"strict": true, "header": "machineid"}\n',

@@ -1,4 +1,4 @@
-"""Keeps secrets out of a journal: tokens in URLs, and the inputs that an answer repeats."""
+"""Keep secrets out of a journal: tokens in URLs, and inputs that an answer repeats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _INPUTS = re.compile(rb"<(?:\w+:)?DataInputs\b")
 
 
 def without_tokens(url: str) -> tuple[str, bool]:
-    """Return a URL without user information and secrets, and whether its query had any."""
+    """Return a URL without user information and secrets, and whether its query had secrets."""
     try:
         parts = urlsplit(url)
         given = parse_qsl(parts.query, keep_blank_values=True)
@@ -34,7 +34,7 @@ def without_tokens(url: str) -> tuple[str, bool]:
 
 
 def keepable(answer: bytes) -> str | None:
-    """Return an answer as text if it is small and has neither inputs nor tokens."""
+    """Return an answer as text if it is small and contains neither inputs nor tokens."""
     if len(answer) > LARGEST_ANSWER or _INPUTS.search(answer):
         return None
     text = answer.decode("utf-8", "replace")
