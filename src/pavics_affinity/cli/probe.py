@@ -74,7 +74,7 @@ def _show(seen: Seen, verdict: Verdict) -> None:
     for finding in verdict.findings:
         head = f"  {_MARKS[finding.good]:2}  {finding.name:{longest}}  "
         click.echo(wrap(finding.words, head))
-    result = {True: "works", False: "does not work", None: "cannot be told"}[verdict.works]
+    result = {True: "works", False: "does not work", None: "is unknown"}[verdict.works]
     click.echo()
     click.echo(wrap(f"Affinity {result} ({verdict.kind}): {verdict.words}."))
     click.echo(wrap(f"Next: {verdict.next}."))

@@ -198,7 +198,7 @@ def _without_hash(upstream: Upstream, site: Site) -> Findings:
     if not upstream.chooses(site.resolve) or upstream.name.lower() in site.node_upstreams:
         return
     if upstream.statement.named("hash") or upstream.sticky or upstream.of_other_modules:
-        return  # a hash decides, or rules of their own report it
+        return  # a hash decides, or other rules report it
     if upstream.incomplete and not upstream.methods:
         return  # a template may fill a method in
     ours = not site.services or any(

@@ -39,7 +39,7 @@ _VARIABLE = "PAVICS_AFFINITY_DIR"
 _TAKEN = ("80", "443")
 # The proxy's container itself, as a backend.
 _THIS_STACK = ("127.0.0.1", "localhost")
-# Where the stack's proxy has the certificate, and the outputs of its own services.
+# Where the stack's proxy has the certificate, and its services' outputs.
 _CERTIFICATE = "/etc/nginx/cert.pem"
 _OUTPUTS = "/data/wps_outputs"
 

@@ -125,7 +125,7 @@ def _check_reached(services: Sequence[Service], table: dict[str, Location], list
         if service.name not in reached:
             raise TopologyError(
                 f"service {service.name!r} shares the proxy's port {listen} with others and "
-                "has no path of its own there; give it a url with a path, or another port",
+                "has no separate path there; give it a url with a path, or another port",
                 key=f"services.{service.name}.url",
             )
 

@@ -41,7 +41,7 @@ def path(text: str, what: str, key: str) -> str:
     """Return a path without slash at the end, or raise if nginx would not read it unchanged."""
     if not _PATH.fullmatch(text):
         raise TopologyError(
-            f"{what}: {text!r} cannot stand in nginx's configuration; use letters, digits and "
+            f"{what}: nginx's configuration cannot contain {text!r}; use letters, digits and "
             "._~@:+=,- in the path's segments, without escapes and double slashes",
             key=key,
         )
@@ -59,8 +59,8 @@ def address(backend: Backend, service: Service) -> str:
         )
     if not _ADDRESS.fullmatch(backend.address):
         raise TopologyError(
-            f"service {service.name!r}: {backend.address!r} cannot stand in nginx's "
-            "configuration; give the node a host name or an IP address",
+            f"service {service.name!r}: nginx's configuration cannot contain "
+            f"{backend.address!r}; give the node a host name or an IP address",
             node=backend.node,
             key=f"services.{service.name}.backends",
         )
