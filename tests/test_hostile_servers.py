@@ -110,13 +110,13 @@ DOCUMENTS = [capabilities, execute, ask_status, landing_page, topology]
 CLIENTS = [*DOCUMENTS, text]
 
 
-def nobody_was_told(server: Server) -> None:
+def no_secret_was_sent_to(server: Server) -> None:
     for seen in server.seen:
         names = {name.lower() for name, _ in seen.headers}
         assert names.isdisjoint({"machineid", "authorization", "cookie", "x-api-key"})
 
 
-# ---- more than anybody can hold ----
+# ---- more than fits into memory ----
 
 
 @functools.cache
@@ -185,7 +185,7 @@ def test_a_trickle_is_given_up(server, wf, monkeypatch, client):
 
     def trickle(asked: bytes) -> Iterable[bytes]:
         yield head("Content-Type: text/xml", "Content-Length: 100000")
-        while True:  # to whoever does not give it up
+        while True:  # until the client gives up
             time.sleep(0.1)
             yield b" "
 
@@ -440,7 +440,7 @@ def test_a_redirect_to_another_host_takes_nothing_along(server, wf, elsewhere, c
         with pytest.raises(ServiceError):
             client(wf, server)
     assert elsewhere.seen
-    nobody_was_told(elsewhere)
+    no_secret_was_sent_to(elsewhere)
 
 
 @pytest.mark.parametrize(
@@ -460,7 +460,7 @@ def test_a_status_on_another_host_is_asked_as_a_stranger(server, wf, elsewhere):
     with pytest.raises(ServiceError):
         execute(wf, server).wait(timeout=5)
     assert elsewhere.seen
-    nobody_was_told(elsewhere)
+    no_secret_was_sent_to(elsewhere)
 
 
 def test_a_job_on_another_host_is_asked_as_a_stranger(server, wf, elsewhere):
@@ -475,7 +475,7 @@ def test_a_job_on_another_host_is_asked_as_a_stranger(server, wf, elsewhere):
     with pytest.raises(AffinityError):
         client.execute("step", {}, async_=True).wait(timeout=5)
     assert elsewhere.seen
-    nobody_was_told(elsewhere)
+    no_secret_was_sent_to(elsewhere)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "javascript:1"])
@@ -504,7 +504,7 @@ def test_a_file_of_a_metalink_on_another_host_is_fetched_as_a_stranger(
     wf.download([file], inside)
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"y"}
     assert (inside / "y").exists()
-    nobody_was_told(elsewhere)
+    no_secret_was_sent_to(elsewhere)
 
 
 # ---- names ----
@@ -563,7 +563,7 @@ ODD_HEADERS: dict[str, list[str]] = {
     "a length below nothing": ["Content-Length: -5"],
     "two lengths": ["Content-Length: 5", "Content-Length: 6"],
     "a chunk beyond numbers": ["Transfer-Encoding: chunked"],
-    "a coding nobody knows": ["Content-Encoding: zzz, zstd, br"],
+    "an unknown coding": ["Content-Encoding: zzz, zstd, br"],
     "a coding that it has not": ["Content-Encoding: gzip"],
     "a type of nothing": ["Content-Type: \x80;charset=\x00"],
     "a cookie of nonsense": [f"Set-Cookie: a=\x00; Domain=\xff; Max-Age={'9' * 5000}; Expires=²"],
@@ -622,7 +622,7 @@ def test_evidence_of_megabytes_is_no_answer_at_all(server):
         wf.session.get(server.url())
 
 
-# ---- what is no HTTP ----
+# ---- answers that are not HTTP ----
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def start(cluster, tmp_path):
 
 
 def nothing_on_its_way(directory: Path) -> bool:
-    """Tell whether each Execute that the journals tell of was answered."""
+    """Return whether each Execute in the journals was answered."""
     for path in directory.glob("chains/*/*.jsonl"):
         lines = path.read_text().splitlines(keepends=True)
         if not all(line.endswith("\n") for line in lines):

@@ -44,7 +44,7 @@ def test_the_batch(example, cluster, tmp_path, capsys):
 
 
 def test_the_batch_over_processes(example, cluster):
-    """The chain of the page is no module's: another stands for it."""
+    """The chain of the page is not in a module: another one replaces it."""
     assert ProcessPoolExecutor.__name__ in example("batch.md", 1)
     space = {"subset": chains.misbehave, "urls": ["a", "b"], "map_workflows": map_workflows}
     exec(example("batch.md", 1).replace("(8)", "(1)"), space)

@@ -1,4 +1,4 @@
-"""Outputs by URL as inputs, behind a plain proxy of which nothing is known."""
+"""Outputs by URL as inputs, behind an unknown plain proxy."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def keeping(given):
 
 
 class Site:
-    """A real PyWPS, and files of its own beside it, as a plain proxy shows them."""
+    """A real PyWPS and a server of its files, as a plain proxy shows them."""
 
     def __init__(self, directory, **options):
         self.given = []

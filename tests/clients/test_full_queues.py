@@ -46,7 +46,7 @@ def full_at_first(server, refusal: Answer, times: int, then) -> None:
 
 @contextlib.contextmanager
 def site_of(*names):
-    """Yield the nodes of a site, each a server of its own, and its topology: nodes only."""
+    """Yield the nodes of a site, each a separate server, and its topology: nodes only."""
     with contextlib.ExitStack() as stack:
         nodes = {name: stack.enter_context(ScriptedWPS()) for name in names}
         backends = tuple(
@@ -307,7 +307,7 @@ def test_ctrl_c_ends_the_wait():
 
 
 def test_what_a_process_says_of_another_server_is_a_failure():
-    """A process that was refused elsewhere did run: its failed status is no refusal."""
+    """A process that was refused elsewhere did run: its failed status is not a refusal."""
     with ScriptedWPS() as server, Workflow() as wf:
         failed = wpsdocs.failed("the other server is busy", "ServerBusy")
         server.execute = lambda seen: server.xml(wpsdocs.response(failed))

@@ -1,4 +1,4 @@
-"""A job of an OGC API - Processes: every state ends, fails or is said to be unknown."""
+"""A job of an OGC API - Processes: every state ends, fails or is an unknown state's error."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def test_birdy(cluster, run):
 
 def test_subclasses_of_birdys_client(cluster, run, monkeypatch):
     kind = rook_class(monkeypatch, cluster.url("flyingpigeon"))
-    # rooki cannot stand beside the birdy of these tests; where it can, it is the real one.
+    # rooki does not work with the birdy of these tests; where it does, it is the real one.
     for name in ("rooki", "rooki.client"):
         monkeypatch.setitem(sys.modules, name, types.SimpleNamespace(Rooki=kind))
     found = run("Subclasses of birdy's client", Workflow=Workflow)

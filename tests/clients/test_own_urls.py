@@ -47,11 +47,11 @@ METALINK_4 = (
 
 @dataclass
 class Document:
-    """What an output holds, and of which type it is."""
+    """The content of an output, and its type."""
 
     text: str
     mimetype: str
-    value: Any = None  #: as JSON has it, where an OGC API would send that
+    value: Any = None  #: in JSON, where an OGC API would send that
 
 
 def documents(url: str) -> dict[str, Document]:

@@ -30,7 +30,7 @@ def strict(strict_cluster):
 
 @pytest.fixture
 def produced(cluster):
-    """An output behind a plain proxy of which nothing is known; nothing is embedded."""
+    """An output behind an unknown plain proxy; nothing is embedded."""
     with Workflow(embed_limit=0) as wf:
         yield wf, wf.wps(cluster.url("malleefowl")).execute("produce", [("megabytes", "0.01")])
 
@@ -48,7 +48,7 @@ def without_addresses(topology):
 
 
 def chains_that_succeed(cluster, chains=CHAINS, **options):
-    """Run steps on two services, the second of which fetches what the first has made."""
+    """Run steps on two services; the second one fetches the output of the first."""
 
     def chain(number):
         with Workflow(**options) as wf:
@@ -101,7 +101,7 @@ def test_behind_a_plain_proxy_of_which_nothing_is_known_nothing_is_sent(cluster,
 
 
 def test_what_is_refused_would_have_been_counted_as_data(cluster, produced):
-    """PyWPS takes another node's 404 page for the text: so the refusal is no caution too many."""
+    """PyWPS takes another node's 404 page for the text: so the refusal is needed."""
     wf, execution = produced
     reference = execution.wait().output("output").reference
     wps = wf.wps(cluster.url("flyingpigeon"))
@@ -120,7 +120,7 @@ def test_what_is_refused_would_have_been_counted_as_data(cluster, produced):
 @pytest.mark.parametrize("mode", [SYNC, ASYNC])
 @pytest.mark.parametrize("client", ["wps", "drop-in", "birdy"])
 def test_files_of_a_metalink_are_refused_whichever_way_the_process_ran(cluster, client, mode):
-    """PyWPS puts each of them into a folder of its own, and no status document names that."""
+    """PyWPS puts each of them into a separate folder, and no status document names that."""
     if client == "birdy":
         pytest.importorskip("birdy")
     with Workflow(embed_limit=0) as wf:
@@ -365,7 +365,7 @@ def test_the_users_own_input_object_stays_as_it_was(strict):
     assert given.value == url
 
 
-# ---- links and headers, for whoever sends no header of ours ----
+# ---- links and headers, for other programs ----
 
 
 def test_a_link_and_headers_bring_the_file_to_other_programs(strict):

@@ -28,7 +28,7 @@ execution = wps.execute("sleep", [("delay", "{delay}")])
 
 @pytest.fixture
 def in_kernel(cluster):
-    """Run cells in a kernel of their own, which can be interrupted."""
+    """Run cells in a separate kernel, which can be interrupted."""
     notebook = nbformat.v4.new_notebook()
     client = NotebookClient(notebook, timeout=60, iopub_timeout=60, allow_errors=True)
     url = cluster.url("flyingpigeon")

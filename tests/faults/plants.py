@@ -20,7 +20,7 @@ class Plant:
     file : str
         Where, below ``src/pavics_affinity``.
     old, new : str
-        The text that is replaced, which stands in the file once, and what takes its place.
+        The text that is replaced, which is in the file once, and the new text.
     tests : tuple of str
         What pytest is given: files, or tests of a file, below ``tests``.
     """
@@ -114,7 +114,7 @@ _PIN = (
         ),
     ),
     Plant(
-        "pin: the id is told to a host out of scope, also on a redirect",
+        "pin: the id is sent to a host out of scope, also on a redirect",
         "pin/pin.py",
         "            return Target(url, execute=execute)\n",
         "            return Target(url, self.header, self.machineid, execute=execute)\n",
@@ -185,7 +185,7 @@ _TRANSPORT = (
         ),
     ),
     Plant(
-        "transport: 'Nothing was executed' is said of a job that runs",
+        "transport: an error says 'Nothing was executed' for a job that runs",
         "transport/messages.py",
         '". Running jobs and files are unaffected: ask again when it is back"',
         '". Nothing was executed"',
@@ -256,7 +256,7 @@ _TRANSPORT = (
         ("transport/test_credentials.py::test_a_login_goes_nowhere_else",),
     ),
     Plant(
-        "transport: headers of the session are told to hosts out of scope",
+        "transport: headers of the session are sent to hosts out of scope",
         "transport/session.py",
         "withheld = {n: None for n in self.headers if n.lower() not in NEUTRAL_HEADERS}",
         "withheld: dict[str, None] = {}",
@@ -487,7 +487,7 @@ _JOURNAL = (
         ("record/test_steps.py",),
     ),
     Plant(
-        "resume: nothing is said of an Execute that may have run",
+        "resume: there is no warning about an Execute that may have run",
         "resuming.py",
         "    if unknown and not replay:\n",
         "    if False:\n",

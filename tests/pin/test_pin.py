@@ -536,7 +536,7 @@ def test_the_direct_route_takes_paths_and_outputs_along():
         assert (target.route, target.node) == ("direct", "n1")
 
 
-# ---- who is told ----
+# ---- who receives the machineid ----
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def started(cluster):
 ENDINGS = {
     "the block ends": "with LocalCluster(2) as c: started(c)",
     "an exception": "with LocalCluster(2) as c: started(c); raise ValueError",
-    "nobody stops it": "c = LocalCluster(2).start(); started(c)",
+    "it is never stopped": "c = LocalCluster(2).start(); started(c)",
     "sys.exit": "c = LocalCluster(2).start(); started(c); sys.exit(3)",
     "os._exit": "c = LocalCluster(2).start(); started(c); os._exit(3)",
     "collected": "c = LocalCluster(2).start(); started(c); del c; time.sleep(60)",

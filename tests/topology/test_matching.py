@@ -12,7 +12,7 @@ PAVICS = "https://pavics.example"
 
 
 def own_port(**more):
-    """Two services, each with a port of its own on the proxy."""
+    """Two services, each with its own port on the proxy."""
     return Topology(
         NODES,
         [

@@ -47,7 +47,7 @@ def silence(asked: bytes) -> Iterable[bytes]:
 
 @pytest.mark.parametrize("slow", [headers, body, endless, silence], ids=lambda how: how.__name__)
 def test_neither_thread_nor_socket_outlives_its_time(slow):
-    """The server goes on for 30 s, and the wait for the end is a fraction of that."""
+    """The server continues for 30 s, and the wait for the end is a fraction of that."""
     with RawServer() as server:
         server.answer = slow
         with pytest.raises(requests.Timeout):

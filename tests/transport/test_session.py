@@ -1,4 +1,4 @@
-"""The session: who is told the machineid, who the credentials, and what is sent twice."""
+"""The session: who receives the machineid and the credentials, and what is sent twice."""
 
 from __future__ import annotations
 
@@ -705,7 +705,7 @@ def test_the_record_tells_what_each_request_did(proxy, elsewhere):
     assert row["url"] == "http://127.0.0.9:9/wps"
 
 
-class Server_stub:  # noqa: N801  # stands where a node is named but never asked
+class Server_stub:  # noqa: N801  # named as a node that gets no requests
     def __init__(self, host: str, port: int = 7) -> None:
         self.host, self.port = host, port
 

@@ -1,4 +1,4 @@
-"""Faults of TLS: before the request nothing ran, after it nobody knows."""
+"""Faults of TLS: before the request nothing ran, after it that is unknown."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def reset(raw: socket.socket, tls: ssl.SSLSocket | None = None) -> None:
 
 
 def talk_nonsense(raw: socket.socket, tls: ssl.SSLSocket | None = None) -> None:
-    """Send what is no record of TLS, in the middle of the connection."""
-    raw.sendall(b"this is no TLS record at all, and long enough to be read as one")
+    """Send bytes that are not a TLS record, in the middle of the connection."""
+    raw.sendall(b"this is not a TLS record, and long enough to be read as one")
     raw.shutdown(socket.SHUT_WR)
 
 

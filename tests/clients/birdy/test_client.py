@@ -142,7 +142,7 @@ def test_ctrl_c_ends_the_wait_and_means_the_same_afterwards(cluster):
         with pytest.raises(KeyboardInterrupt):
             wps.sleep(delay=2)
         assert signal.getsignal(signal.SIGINT) is before
-        [execution] = wf.executions  # it goes on, and can be waited for
+        [execution] = wf.executions  # it continues, and can be waited for
         assert execution.wait().output("sleep_output").text().startswith("slept")
 
 
@@ -496,7 +496,7 @@ def test_a_result_of_several_outputs_is_refused(cluster, wf):
             wps.echo(text=value)
 
 
-# ---- answers that are no results ----
+# ---- answers that are not results ----
 
 FILES = {
     "text/plain": "x.txt",

@@ -11,7 +11,7 @@ from pavics_affinity.errors import BackendUnavailable, ServiceUnreachable
 from support import wpsdocs
 from support.loopback import Answer, free_port
 
-# Where a service puts its documents is out of scope here, and that is said.
+# The services' documents are out of scope here, and a warning says so.
 pytestmark = pytest.mark.filterwarnings("ignore:.* belongs to no known service")
 
 SERVICE = "https://wps.example.org/wps"

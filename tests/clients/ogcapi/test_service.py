@@ -67,7 +67,7 @@ def test_jobs_results_and_status_stay_on_one_node(site):
 
 
 def test_the_manuals_example(site):
-    [code] = examples("clients.md", "OGC API – Processes")  # noqa: RUF001 - as the standard has it
+    [code] = examples("clients.md", "OGC API – Processes")  # noqa: RUF001 - as the standard writes it
     names = {"Workflow": Workflow}
     code = code.replace("https://proxy.example/ogcapi", site.url)
     exec(code.replace("job.wait", "said = job.wait"), names)

@@ -83,7 +83,7 @@ def test_a_failure_is_raised_with_the_servers_words_code_and_locator(service, ex
     assert failed.value.machineid == "a1b2"
     assert failed.value.url == service.status_url
     assert isinstance(failed.value, ServiceException)
-    assert execution.status == "Exception"  # as OWSLib has it
+    assert execution.status == "Exception"  # as in OWSLib
     assert execution.isComplete()
 
 
@@ -420,7 +420,7 @@ def test_monitor_execution_works(service, execution, tmp_path, monkeypatch):
 
 
 def test_check_status_sleeps_only_while_the_process_runs(service, execution):
-    execution.checkStatus(sleepSecs=3600)  # of which none passes
+    execution.checkStatus(sleepSecs=3600)  # it does not sleep
     assert execution.isSucceeded()
 
 
