@@ -456,7 +456,7 @@ LOGIN = {
 @pytest.mark.parametrize("how", ["named", "redirect"])
 @pytest.mark.parametrize("way", [*LOGIN, "magpie"])
 @pytest.mark.parametrize("magpie", ["127.0.0.1"], indirect=True)
-def test_another_origin_is_told_no_secret(service, magpie, others, tmp_path, way, how, where):
+def test_another_origin_receives_no_secret(service, magpie, others, tmp_path, way, how, where):
     other = others[where]
     signed_in = {"auth": MagpieAuth(magpie.url("/magpie"), "ann", SECRET)}
     # A server that asks for a digest must not get one either.
@@ -604,7 +604,7 @@ def test_a_proxy_is_asked_for_its_topology_without_any_credentials(service):
         assert {name.lower() for name, _ in seen.headers} & FORBIDDEN == set()
 
 
-def test_a_node_asked_in_the_proxys_stead_is_told_no_credentials_of_the_proxys(service):
+def test_a_node_that_replaces_the_proxy_receives_no_credentials_of_the_proxy(service):
     topology = Topology(
         nodes=(Node("n1", host=service.host),),
         services=(

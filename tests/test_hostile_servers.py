@@ -371,7 +371,7 @@ def test_a_url_that_cannot_be_asked_for_is_our_error_at_every_door(wf, tmp_path,
 
 
 @pytest.mark.parametrize("document", [b"0", b"[]", b'"x"', b"null", b"[" * 300 + b"]" * 300])
-def test_a_description_that_is_no_json_object_is_our_error(server, wf, document):
+def test_a_description_that_is_not_a_json_object_is_our_error(server, wf, document):
     server.answer = lambda asked: [head("Content-Type: application/json"), document]
     client = wf.processes(server.url(), json_='{"links": []}')
     for ask in (client.process, lambda name: client.execute(name, {"a": 1})):
@@ -617,7 +617,7 @@ def test_evidence_that_names_no_node_or_another_is_none(server, evidence):
     assert str(lost.value).isprintable()
 
 
-def test_evidence_of_megabytes_is_no_answer_at_all(server):
+def test_evidence_of_megabytes_makes_the_answer_invalid(server):
     with answered_by(server, ["X-Node: " + "n" * 3_000_000]) as wf, pytest.raises(AffinityError):
         wf.session.get(server.url())
 
@@ -640,7 +640,7 @@ def test_evidence_of_megabytes_is_no_answer_at_all(server):
     ids=["nothing", "0.9", "bytes", "no status", "9.9", "no end", "continue", "ssh"],
 )
 @pytest.mark.parametrize("client", CLIENTS)
-def test_what_is_no_http_is_named(server, wf, client, sent):
+def test_an_error_names_an_answer_that_is_not_http(server, wf, client, sent):
     server.answer = lambda asked: [sent]
     with pytest.raises(AffinityError):
         client(wf, server)
@@ -662,7 +662,7 @@ def test_what_is_no_http_is_named(server, wf, client, sent):
     ],
 )
 @pytest.mark.parametrize("client", [landing_page, topology])
-def test_json_that_is_none_of_ours_is_named(server, wf, client, body):
+def test_an_error_names_json_that_is_not_ours(server, wf, client, body):
     server.answer = lambda asked: [head("Content-Type: application/json"), body]
     with cost() as spent, pytest.raises(AffinityError):
         client(wf, server)
@@ -682,7 +682,7 @@ def test_the_warnings_of_this_module_are_of_hosts_that_no_service_covers(server,
             named(wf, elsewhere.url("/x")).text()
 
 
-def test_a_page_in_place_of_a_service_is_named(server, wf):
+def test_a_page_instead_of_a_service_is_named(server, wf):
     server.answer = lambda asked: [head("Content-Type: text/html"), b"<html><title>hi</title>"]
     with pytest.raises(NotAService, match="an HTML page titled 'hi'"):
         capabilities(wf, server)

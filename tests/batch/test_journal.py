@@ -157,7 +157,7 @@ def test_what_is_finished_is_skipped_and_comes_back_as_it_was(cluster, tmp_path)
         assert (one.started, one.ended) == (other.started, other.ended)
 
 
-def test_equal_items_are_told_apart_by_their_order(cluster, tmp_path):
+def test_equal_items_are_distinguished_by_their_order(cluster, tmp_path):
     run = []
     arguments = {"topology": cluster.topology, "journal": tmp_path}
     assert len(list(map_workflows(lambda wf, item: run.append(item), "aab", **arguments))) == 3

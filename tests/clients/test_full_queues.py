@@ -428,7 +428,7 @@ def test_fresh_workflows_run_beside_a_full_node(make_cluster, site, options):
     assert len(executes) > 2  # it was asked, and refused
 
 
-def test_behind_a_plain_proxy_of_which_nothing_is_known_a_workflow_waits(make_cluster):
+def test_behind_an_unknown_plain_proxy_a_workflow_waits(make_cluster):
     cluster = make_cluster(proxy="nginx", **ONE)
     url, topology = cluster.url("malleefowl"), cluster.topology
     ids = (f"a{number}" for number in range(1000))

@@ -94,7 +94,7 @@ def test_ctrl_c_ends_the_wait_at_once_and_the_wait_can_be_repeated(in_kernel):
         assert "".join(o.text for o in again) == "ProcessSucceeded\n"  # in one piece or several
 
 
-def test_chains_in_threads_show_no_bars_of_their_own(in_kernel):
+def test_chains_in_threads_show_no_bars(in_kernel):
     in_kernel(start(1.5))
     outputs = in_kernel(
         "import threading\n"

@@ -38,7 +38,7 @@ _PIN = (
         "pin/evidence.py",
         "if not site.knows(node):",
         "if False:",
-        ("pin/test_pin.py::test_a_name_that_is_no_nodes_is_an_error_that_lists_the_nodes",),
+        ("pin/test_pin.py::test_an_unknown_nodes_name_is_an_error_that_lists_the_nodes",),
     ),
     Plant(
         "pin: evidence is not checked",
@@ -109,9 +109,7 @@ _PIN = (
         "pin/pin.py",
         'return not (public.scheme == "https" and origin.scheme == "http")',
         "return True",
-        (
-            "pin/test_pin.py::test_the_node_itself_is_asked_only_where_that_is_no_step_down_from_https",
-        ),
+        ("pin/test_pin.py::test_the_node_itself_is_asked_only_without_a_step_down_from_https",),
     ),
     Plant(
         "pin: the id is sent to a host out of scope, also on a redirect",
@@ -292,7 +290,7 @@ _TRANSPORT = (
         "transport/adapter.py",
         "if self._process != os.getpid():",
         "if False:",
-        ("transport/test_session.py::test_a_fork_gets_connections_of_its_own",),
+        ("transport/test_session.py::test_a_fork_gets_its_own_connections",),
     ),
 )
 
@@ -491,7 +489,7 @@ _JOURNAL = (
         "resuming.py",
         "    if unknown and not replay:\n",
         "    if False:\n",
-        ("journal/test_resume.py::test_what_may_or_may_not_have_run_is_said_and_never_sent_again",),
+        ("journal/test_resume.py::test_steps_that_may_have_run_are_named_and_never_sent_again",),
     ),
     Plant(
         "resume: the node of what ran is forgotten",

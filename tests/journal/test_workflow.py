@@ -152,7 +152,7 @@ def test_what_the_workflow_was_made_with_comes_back(path, tmp_path):
         path.unlink()
 
 
-def test_a_site_that_has_lost_the_node_is_said_to_have(path):
+def test_an_error_says_that_a_site_has_lost_the_node(path):
     with Workflow("a1b2", journal=path, topology=SITE, node="node2"):
         pass
     other = Topology(nodes=(Node("node1", host="127.0.0.11"),), services=SITE.services)

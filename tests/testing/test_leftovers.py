@@ -142,7 +142,7 @@ def test_a_failed_start_leaves_nothing(tmp_path, monkeypatch):
     assert psutil.Process().children() == before
 
 
-def test_two_clusters_stand_beside_each_other():
+def test_two_clusters_run_at_the_same_time():
     with LocalCluster(1, proxy="none") as one, LocalCluster(1, proxy="none") as two:
         assert one.url("malleefowl") != two.url("malleefowl")
         assert requests.get(one.node_url("node1", "malleefowl"), timeout=30).status_code == 400

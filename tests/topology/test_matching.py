@@ -333,7 +333,7 @@ def test_an_output_that_names_its_node_is_on_that_node_and_no_other(public, path
 
 
 @pytest.mark.parametrize("name", ["node9", "Node1", "b5a0-11", "%6Eode1", "node1x", "node"])
-def test_a_name_where_the_nodes_are_that_is_none_of_theirs_is_kept(name):
+def test_an_unknown_name_where_the_nodes_are_is_kept(name):
     url = f"{PAVICS}/wpsoutputs/{name}/a.nc"
     assert by_node().node_of_url(url) == name
     assert by_node().to_node(url, "node1") is None

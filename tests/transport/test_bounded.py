@@ -86,7 +86,7 @@ def nothing_is_left(port: int) -> None:
 @pytest.mark.parametrize(
     "sent", [b"HTTP/1.1 200 OK\r\nX: y", b"HTTP/1.1 200 OK\r\nno header\r\n\r\n{}"]
 )
-def test_half_a_head_is_no_answer(sent):
+def test_half_a_head_is_not_an_answer(sent):
     with RawServer() as server:
         server.answer = lambda asked: [sent]
         with pytest.raises(requests.ConnectionError):

@@ -98,7 +98,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("line", BROKEN.values(), ids=list(BROKEN))
-def test_a_line_that_is_no_header_makes_the_answer_a_broken_one(server, line):
+def test_a_line_that_is_not_a_header_makes_the_answer_a_broken_one(server, line):
     broken = b"HTTP/1.1 200 OK\r\n" + line + b"\r\nContent-Length: 2\r\n\r\nok"
     with session_for(server.url()) as session:
         seen = once(server, broken)

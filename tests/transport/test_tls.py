@@ -157,7 +157,9 @@ def test_a_get_whose_tls_connection_breaks_is_sent_again(server, session):
     assert len(server.seen) == 3
 
 
-def test_a_handshake_that_never_ends_is_no_sign_that_the_execute_left(server, authority, tmp_path):
+def test_a_handshake_that_never_ends_does_not_show_that_the_execute_left(
+    server, authority, tmp_path
+):
     hold = threading.Event()
     server.before = [lambda raw: hold.wait(10)]
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
