@@ -16,7 +16,7 @@ class Call:
     """The context of the requests that are made now."""
 
     operation: str = ""  # what they are for, as "Execute download"
-    step: Step | None = None  # reports what becomes of the Execute
+    step: Step | None = None  # reports the outcome of the Execute
     deadline: float | None = None  # seconds for which each is repeated at most
     # Reads the answer to an Execute; returns the service's words if it says that its queue is full.
     refusal: Callable[[Any], str | None] | None = None
@@ -49,6 +49,6 @@ def operation(label: str) -> contextlib.AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def following(step: Step) -> Iterator[Step]:
-    """Have the transport report to the step what becomes of the Execute that is sent inside."""
+    """Have the transport report to the step the outcome of the Execute that is sent inside."""
     with calling(step=step):
         yield step

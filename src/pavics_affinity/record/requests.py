@@ -247,14 +247,14 @@ class Record(ShownAsCard):
             )
 
     def note(self, message: str) -> None:
-        """Keep a remark that concerns the workflow rather than one request, and log it."""
+        """Keep a note that concerns the workflow rather than one request, and log it."""
         with self._lock:
             self._notes.append(message)
         LOGGER.info("%s", message)
 
     @property
     def notes(self) -> list[str]:
-        """Remarks, such as that the proxy is down and requests go to the node itself."""
+        """Notes, such as that the proxy is down and requests go to the node itself."""
         with self._lock:
             return list(self._notes)
 

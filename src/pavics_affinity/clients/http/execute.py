@@ -1,4 +1,4 @@
-"""An Execute: sent once, with a step of the record that knows what became of it."""
+"""An Execute: sent once, with a step of the record that knows its outcome."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def before_sending() -> Iterator[None]:
 
 @contextlib.contextmanager
 def noting(step: Step) -> Iterator[None]:
-    """Note in a step what becomes of the Execute that is sent, and read, inside."""
+    """Note in a step the outcome of the Execute that is sent, and read, inside."""
     try:
         with following(step):  # the transport notes there, too
             yield

@@ -114,7 +114,7 @@ def _is_this_machine(service: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine, by its literal name or address."""
+    """Return whether a host is this machine, by its literal name or address."""
     host = host.lower().strip("[]").removesuffix(".")
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback

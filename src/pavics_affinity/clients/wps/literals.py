@@ -140,7 +140,7 @@ def _among(value: str, listed: Sequence[str], datatype: str) -> Verdict:
 
 
 def _resembles(value: str, listed: Sequence[str]) -> bool:
-    """Tell whether a value is a listed one in another case, several of them, or part of one."""
+    """Return whether a value is a listed one in another case, several of them, or part of one."""
     known = {each.casefold() for each in listed}
     pieces = {piece for each in known for piece in _SEPARATOR.split(each)}
     return set(_SEPARATOR.split(value.casefold())) <= known or value.casefold() in pieces
@@ -156,7 +156,7 @@ def _number(text: str) -> Decimal | None:
 
 
 def _holds(listed: str, number: Decimal) -> bool:
-    """Tell whether a listed value is this number, or a range in which it lies."""
+    """Return whether a listed value is this number, or a range in which it lies."""
     one = _number(listed)
     if one is not None:
         return one == number
