@@ -1,13 +1,13 @@
 # From a fresh clone with nothing but python3 (3.11 or newer, with venv and pip):
 #
-#   make demo            the problem and the cure, on real servers on this machine
+#   make demo            the problem and the fix, on real servers on this machine
 #   make test            all tests; PYTEST_ARGS=tests/placement for a part
 #   make test-quick      without those that start clusters or programs: about four minutes
 #   make coverage        all tests, and the lines that they cover: as CI runs them
 #   make upstream        birdy's own tests on our classes; OWSLib's too: OWSLIB=its checkout
 #   make birdhouse       the component in a copy of birdhouse-deploy: BIRDHOUSE=its checkout
 #   make pavics          chains of PAVICS's notebooks on finch, Raven and Emu; PAVICS_ARGS=--help
-#   make lint            style, types and layers
+#   make lint            style, types, layers and English
 #   make docs            the manual, in docs/_build/html
 #   make notebooks       execute the notebooks
 #   make faults          random faults under 10,000 chains, and the matrix; FAULTS_ARGS=--help
@@ -43,7 +43,7 @@ PAVICS_ARGS ?=
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
-# The services of a PAVICS site have an environment of their own: 2 GB, and other versions.
+# The services of a PAVICS site have their own environment: 2 GB, and other versions.
 SITE_VENV ?= .venv-pavics
 SITE := $(SITE_VENV)/.installed
 
@@ -104,6 +104,8 @@ lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell src tests docs notebooks benchmarks .ci Makefile pyproject.toml *.md
+	$(BIN)/python .ci/phrases.py
 
 docs: $(DEV)
 	@$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
