@@ -1,6 +1,6 @@
 # From a fresh clone with nothing but python3 (3.11 or newer, with venv and pip):
 #
-#   make demo            the problem and the cure, on real servers on this machine
+#   make demo            the problem and the fix, on real servers on this machine
 #   make test            all tests; PYTEST_ARGS=tests/placement for a part
 #   make test-quick      without those that start clusters or programs: about four minutes
 #   make coverage        all tests, and the lines that they cover: as CI runs them
@@ -8,7 +8,7 @@
 #   make birdhouse       the component in a copy of birdhouse-deploy: BIRDHOUSE=its checkout
 #   make pavics          chains of PAVICS's notebooks on finch, Raven and Emu; PAVICS_ARGS=--help
 #   make dev             .venv with everything
-#   make lint            style, types, layers, and the files of forges
+#   make lint            style, types, layers, English, and the files of forges
 #   make docs            the manual, in docs/_build/html
 #   make looks           open each page in Chromium: axe-core, widths, search; AXE=its axe.min.js
 #   make notebooks       execute the notebooks
@@ -50,7 +50,7 @@ DIST_ARGS ?=
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
-# The services of a PAVICS site have an environment of their own: 2 GB, and other versions.
+# The services of a PAVICS site have their own environment: 2 GB, and other versions.
 SITE_VENV ?= .venv-pavics
 SITE := $(SITE_VENV)/.installed
 
@@ -113,6 +113,8 @@ lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell src tests docs notebooks benchmarks .ci Makefile pyproject.toml *.md
+	$(BIN)/python .ci/phrases.py
 	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[0-9]*.yml
 	$(BIN)/check-jsonschema -q --builtin-schema vendor.readthedocs .readthedocs.yaml

@@ -9,7 +9,7 @@ import time
 
 import psutil
 
-PATIENCE = 10.0  # seconds; what was told to stop may take a moment
+PATIENCE = 10.0  # seconds; a program that is stopping may take a moment
 
 
 def left_over(directory: str) -> list[str]:

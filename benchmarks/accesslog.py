@@ -1,7 +1,7 @@
 """What ``pavics-affinity log`` takes for a million lines: seconds and peak memory.
 
 ``python -m benchmarks.accesslog`` writes a log as a strict proxy does, once with few chains and
-once with a chain in every line, and counts it by the command, in a process of its own each time.
+once with a chain in every line, and counts it by the command, in a new process each time.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A large output: how fast it comes, and how much memory that takes.
 
-nginx serves the file. Each client is a process of its own, which times the download
+nginx serves the file. Each client is a separate process, which times the download
 alone and reports its peak memory as the system counts it.
 """
 

@@ -1,7 +1,7 @@
 """An output of 100 MB that is sent in the request: how much memory that takes, and how long.
 
 A small server gives the output and counts what it receives, because PyWPS reads no text above
-10 million characters. Each client is a process of its own: it fetches the output and sends it
+10 million characters. Each client is a separate process: it fetches the output and sends it
 on in base64. Its peak memory counts from what the process held before.
 """
 

@@ -79,7 +79,7 @@ def code_lines(text: str) -> set[int]:
 
 
 def rooms(source: Path = SOURCE) -> list[Room]:
-    """Count each room of a package; a module of its own beside them is a room."""
+    """Count each room of a package; a module next to the rooms counts as a room."""
     found: dict[str, Room] = {}
     for path in sorted(source.rglob("*.py")):
         first = path.relative_to(source).parts[0].removesuffix(".py")
@@ -123,7 +123,7 @@ def calls_of(action: Callable[[], Any]) -> list[str]:
 
     def on_event(frame: FrameType, event: str, _: Any) -> None:
         code = frame.f_code
-        # A comprehension has a frame of its own in Python 3.11, and none in later versions.
+        # A comprehension has its own frame in Python 3.11, and none in later versions.
         named = not code.co_name.startswith("<") or code.co_name == "<lambda>"
         if event == "call" and named and code.co_filename.startswith(f"{SOURCE}/"):
             module = Path(code.co_filename).relative_to(SOURCE).with_suffix("")

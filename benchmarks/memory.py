@@ -1,6 +1,6 @@
 """What a workflow holds while it is open and idle, beside its socket.
 
-In a process of its own: workflows are opened, each makes one request whose connection
+In a separate process: workflows are opened, each makes one request whose connection
 it keeps, and the resident memory that each adds is counted. The same is done with bare
 connections of http.client, which is the socket's part.
 """

@@ -1,7 +1,7 @@
 """How soon the end of a job is noticed: from the end of its work on the node.
 
 Client and node share this machine's clock. Jobs of seconds run at the same
-time, each in a workflow of its own, and begin one after the other.
+time, each in its own workflow, and begin one after the other.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Work in a process of its own: its time, its CPU, its peak memory as the system counts it."""
+"""Run work in a separate process, and measure its time, its CPU and its peak memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def cost_of(argv: Sequence[str], environment: dict[str, str]) -> tuple[float, fl
 
 
 def told(module: str, *arguments: str) -> dict[str, Any]:
-    """Run a module of this package in a process of its own; return what it prints, as JSON."""
+    """Run a module of this package in a separate process; return its output, as JSON."""
     argv = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
     done = subprocess.run(argv, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     answer: dict[str, Any] = json.loads(done.stdout)

@@ -42,7 +42,7 @@ SECONDS = 600  # that a group may take
 
 
 def group(name: str, *, quick: bool) -> list[Row]:
-    """Measure one group, in an interpreter of its own."""
+    """Measure one group in a separate interpreter."""
     argv = [sys.executable, "-m", f"benchmarks.{name}", "--json", *(["--quick"] if quick else [])]
     done = subprocess.run(
         argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=SECONDS, check=True

@@ -97,7 +97,7 @@ def max_by_mean(landed: Counter[str], nodes: int) -> float:
 
 
 def measured(nodes: int, workflows: int) -> Size:
-    """Open workflows, and hash as many ids that nobody chose."""
+    """Open workflows, and hash as many random ids."""
     start = time.process_time()
     topology = site(nodes)
     service = topology.services[0]
@@ -170,7 +170,7 @@ def tables(
     lines += [
         "",
         "Bare ids whose node changes, in % (a running workflow of a known topology keeps its node "
-        "in every case: its key is found anew; and a drained node keeps all that it has):",
+        "in every case: its key is found again; and a drained node keeps all that it has):",
         "",
         "| nodes | method | one added | one removed | one marked down | one drained |",
         "|---|---|---|---|---|---|",

@@ -72,7 +72,7 @@ ELSEWHERE = {
 """What our docstrings call a type, and where it is described."""
 
 WORDS = frozenset({"several", "value", "optional", "it", "classes"})
-"""Words in the place of a type that are none."""
+"""Words that are written where a type is, and are not types."""
 
 UNLINKED = frozenset({"Resource", "Steps"})
 """Types of ours that users never name; those of the packages below have no stable address."""
@@ -98,7 +98,7 @@ PATHS = _paths()
 def resolve(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: nodes.Element
 ) -> nodes.Node | None:
-    """Link a name that Sphinx does not find as it stands in the docstring."""
+    """Link a name that Sphinx does not find as it is in the docstring."""
     if node.get("refdomain") != "py":
         return None
     target = node["reftarget"]

@@ -31,7 +31,7 @@ exclude_patterns = ["_build", "notebooks/README.md"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
-# The notebooks stand at the top of the project, with the outputs that `make notebooks` checks.
+# The notebooks are at the top of the project, with the outputs that `make notebooks` checks.
 shutil.copytree(HERE.parent / "notebooks", HERE / "notebooks", dirs_exist_ok=True)
 nb_execution_mode = "off"
 copybutton_prompt_text = "$ "

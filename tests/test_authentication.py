@@ -1,4 +1,4 @@
-"""Logging in, over real TLS: through nginx, and to the node itself; and who must not be told."""
+"""Logging in, over real TLS, through nginx and to the node itself; who must not get a login."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class SecureSite:
         self._service.configure_cert(context)
         if client_certificates:
             self.ca.configure_trust(context)
-            # nginx has no certificate of its own: the direct route alone must show one
+            # nginx shows no certificate: only the direct route must show one
             context.verify_mode = ssl.CERT_OPTIONAL
         return context
 
@@ -185,7 +185,7 @@ server {{
 
     @property
     def seen(self) -> dict[str, list[Seen]]:
-        """What came to which node, but for the question for a topology: anybody may answer it."""
+        """What came to which node, without requests for a topology, which any node answers."""
         asked = {
             name: [seen for seen in node.seen if seen.path != WELL_KNOWN]
             for name, node in self.nodes.items()
@@ -414,7 +414,7 @@ def test_credentials_do_not_leave_tls_for_a_node_that_speaks_none(site):
     assert site.seen == {}
 
 
-# ---- who must not be told ----
+# ---- who must not get a login ----
 
 FORBIDDEN = {"authorization", "cookie", "x-api-key", "machineid"}
 
@@ -456,10 +456,10 @@ LOGIN = {
 @pytest.mark.parametrize("how", ["named", "redirect"])
 @pytest.mark.parametrize("way", [*LOGIN, "magpie"])
 @pytest.mark.parametrize("magpie", ["127.0.0.1"], indirect=True)
-def test_another_origin_is_told_no_secret(service, magpie, others, tmp_path, way, how, where):
+def test_another_origin_receives_no_secret(service, magpie, others, tmp_path, way, how, where):
     other = others[where]
     signed_in = {"auth": MagpieAuth(magpie.url("/magpie"), "ann", SECRET)}
-    # Whoever asks for a digest must not get one either.
+    # A server that asks for a digest must not get one either.
     other.answer = lambda seen: Answer(401, b"", {"WWW-Authenticate": CHALLENGE})
     away = other.url("/outputs/x.txt")
     if how == "redirect":
@@ -604,7 +604,7 @@ def test_a_proxy_is_asked_for_its_topology_without_any_credentials(service):
         assert {name.lower() for name, _ in seen.headers} & FORBIDDEN == set()
 
 
-def test_a_node_asked_in_the_proxys_stead_is_told_no_credentials_of_the_proxys(service):
+def test_a_node_that_replaces_the_proxy_receives_no_credentials_of_the_proxy(service):
     topology = Topology(
         nodes=(Node("n1", host=service.host),),
         services=(
@@ -674,7 +674,7 @@ def test_no_secret_is_in_a_log_a_record_a_journal_a_repr_a_pickle_or_an_error(
         texts += [str(error), repr(error)]
         if "access_token" not in str(error.url):
             pickles.append(pickle.dumps(error))
-            # As Dask has it: the causes travel, too.
+            # As in Dask: the causes travel, too.
             tblib.pickling_support.install(error)
             pickles.append(pickle.dumps(error))
     texts.append(journal.read_text())

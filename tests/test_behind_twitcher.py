@@ -111,7 +111,7 @@ def test_an_output_is_the_next_input_by_its_url_up_to_what_the_proxy_takes(site,
         assert len(site.executions(identifier="subset_bbox_complex")) == 1
 
 
-def test_evidence_is_said_to_be_stripped_once_where_twitcher_strips_it(site, is_inner, tmp_path):
+def test_a_warning_says_once_that_twitcher_strips_evidence(site, is_inner, tmp_path):
     with Workflow(topology=site.topology) as wf, warned(is_inner):
         wps = wf.wps(site.url("malleefowl"))
         assert wf.node_known == ("predicted" if is_inner else "proved")

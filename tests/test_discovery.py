@@ -68,7 +68,7 @@ def _nothing_known():
 
 @pytest.fixture
 def proxy():
-    """A server that publishes a document of its own."""
+    """A server that publishes a document."""
     with Server() as server:
         server.publishes = True
         server.document = document(topology_at(server))
@@ -328,7 +328,7 @@ def test_a_server_that_sends_single_bytes_does_not_delay_the_client():
         thread = threading.Thread(target=drip, args=(listener, ended))
         thread.start()
         try:
-            # It sends until it is told to stop, and so it must be left.
+            # It sends until it is stopped, so the client must give up.
             with pytest.raises(ServiceUnreachable, match=r"0\.3 s"):
                 discover(f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout=0.3)
         finally:

@@ -26,7 +26,7 @@ WARNINGS = [
 
 
 @pytest.mark.parametrize("error", ALL)
-def test_each_error_stands_in_the_tree_below_its_base(error):
+def test_each_error_is_in_the_tree_below_its_base(error):
     depth = {}
     for line in (errors.__doc__ or "").splitlines():
         if found := re.match(r"    ([│├└─ ]*)(\w+)", line):

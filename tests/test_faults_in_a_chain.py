@@ -88,7 +88,7 @@ def test_a_proxy_that_dies_leaves_a_running_chain_on_its_node(make_cluster):
         assert {run.node for run in cluster.executions()} == {wf.node}
 
 
-def test_a_node_that_restarts_within_the_deadline_goes_on(make_cluster):
+def test_a_node_that_restarts_within_the_deadline_continues(make_cluster):
     cluster = make_cluster(proxy="none")
     with Workflow(topology=cluster.topology, route="direct", deadline=60) as wf:
         flyingpigeon = wf.wps(cluster.url("flyingpigeon"))

@@ -110,13 +110,13 @@ DOCUMENTS = [capabilities, execute, ask_status, landing_page, topology]
 CLIENTS = [*DOCUMENTS, text]
 
 
-def nobody_was_told(server: Server) -> None:
+def no_secret_was_sent_to(server: Server) -> None:
     for seen in server.seen:
         names = {name.lower() for name, _ in seen.headers}
         assert names.isdisjoint({"machineid", "authorization", "cookie", "x-api-key"})
 
 
-# ---- more than anybody can hold ----
+# ---- more than fits into memory ----
 
 
 @functools.cache
@@ -185,7 +185,7 @@ def test_a_trickle_is_given_up(server, wf, monkeypatch, client):
 
     def trickle(asked: bytes) -> Iterable[bytes]:
         yield head("Content-Type: text/xml", "Content-Length: 100000")
-        while True:  # to whoever does not give it up
+        while True:  # until the client gives up
             time.sleep(0.1)
             yield b" "
 
@@ -371,7 +371,7 @@ def test_a_url_that_cannot_be_asked_for_is_our_error_at_every_door(wf, tmp_path,
 
 
 @pytest.mark.parametrize("document", [b"0", b"[]", b'"x"', b"null", b"[" * 300 + b"]" * 300])
-def test_a_description_that_is_no_json_object_is_our_error(server, wf, document):
+def test_a_description_that_is_not_a_json_object_is_our_error(server, wf, document):
     server.answer = lambda asked: [head("Content-Type: application/json"), document]
     client = wf.processes(server.url(), json_='{"links": []}')
     for ask in (client.process, lambda name: client.execute(name, {"a": 1})):
@@ -440,7 +440,7 @@ def test_a_redirect_to_another_host_takes_nothing_along(server, wf, elsewhere, c
         with pytest.raises(ServiceError):
             client(wf, server)
     assert elsewhere.seen
-    nobody_was_told(elsewhere)
+    no_secret_was_sent_to(elsewhere)
 
 
 @pytest.mark.parametrize(
@@ -460,7 +460,7 @@ def test_a_status_on_another_host_is_asked_as_a_stranger(server, wf, elsewhere):
     with pytest.raises(ServiceError):
         execute(wf, server).wait(timeout=5)
     assert elsewhere.seen
-    nobody_was_told(elsewhere)
+    no_secret_was_sent_to(elsewhere)
 
 
 def test_a_job_on_another_host_is_asked_as_a_stranger(server, wf, elsewhere):
@@ -475,7 +475,7 @@ def test_a_job_on_another_host_is_asked_as_a_stranger(server, wf, elsewhere):
     with pytest.raises(AffinityError):
         client.execute("step", {}, async_=True).wait(timeout=5)
     assert elsewhere.seen
-    nobody_was_told(elsewhere)
+    no_secret_was_sent_to(elsewhere)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "javascript:1"])
@@ -504,7 +504,7 @@ def test_a_file_of_a_metalink_on_another_host_is_fetched_as_a_stranger(
     wf.download([file], inside)
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"y"}
     assert (inside / "y").exists()
-    nobody_was_told(elsewhere)
+    no_secret_was_sent_to(elsewhere)
 
 
 # ---- names ----
@@ -563,7 +563,7 @@ ODD_HEADERS: dict[str, list[str]] = {
     "a length below nothing": ["Content-Length: -5"],
     "two lengths": ["Content-Length: 5", "Content-Length: 6"],
     "a chunk beyond numbers": ["Transfer-Encoding: chunked"],
-    "a coding nobody knows": ["Content-Encoding: zzz, zstd, br"],
+    "an unknown coding": ["Content-Encoding: zzz, zstd, br"],
     "a coding that it has not": ["Content-Encoding: gzip"],
     "a type of nothing": ["Content-Type: \x80;charset=\x00"],
     "a cookie of nonsense": [f"Set-Cookie: a=\x00; Domain=\xff; Max-Age={'9' * 5000}; Expires=²"],
@@ -617,12 +617,12 @@ def test_evidence_that_names_no_node_or_another_is_none(server, evidence):
     assert str(lost.value).isprintable()
 
 
-def test_evidence_of_megabytes_is_no_answer_at_all(server):
+def test_evidence_of_megabytes_makes_the_answer_invalid(server):
     with answered_by(server, ["X-Node: " + "n" * 3_000_000]) as wf, pytest.raises(AffinityError):
         wf.session.get(server.url())
 
 
-# ---- what is no HTTP ----
+# ---- answers that are not HTTP ----
 
 
 @pytest.mark.parametrize(
@@ -640,7 +640,7 @@ def test_evidence_of_megabytes_is_no_answer_at_all(server):
     ids=["nothing", "0.9", "bytes", "no status", "9.9", "no end", "continue", "ssh"],
 )
 @pytest.mark.parametrize("client", CLIENTS)
-def test_what_is_no_http_is_named(server, wf, client, sent):
+def test_an_error_names_an_answer_that_is_not_http(server, wf, client, sent):
     server.answer = lambda asked: [sent]
     with pytest.raises(AffinityError):
         client(wf, server)
@@ -662,7 +662,7 @@ def test_what_is_no_http_is_named(server, wf, client, sent):
     ],
 )
 @pytest.mark.parametrize("client", [landing_page, topology])
-def test_json_that_is_none_of_ours_is_named(server, wf, client, body):
+def test_an_error_names_json_that_is_not_ours(server, wf, client, body):
     server.answer = lambda asked: [head("Content-Type: application/json"), body]
     with cost() as spent, pytest.raises(AffinityError):
         client(wf, server)
@@ -682,7 +682,7 @@ def test_the_warnings_of_this_module_are_of_hosts_that_no_service_covers(server,
             named(wf, elsewhere.url("/x")).text()
 
 
-def test_a_page_in_place_of_a_service_is_named(server, wf):
+def test_a_page_instead_of_a_service_is_named(server, wf):
     server.answer = lambda asked: [head("Content-Type: text/html"), b"<html><title>hi</title>"]
     with pytest.raises(NotAService, match="an HTML page titled 'hi'"):
         capabilities(wf, server)

@@ -76,7 +76,7 @@ def test_import_of_the_package_loads_nothing_else_yet():
     assert loaded & {"owslib", "requests", "mmh3", "lxml"} == set()
 
 
-def test_a_room_is_reached_without_an_import_of_its_own():
+def test_a_room_is_reached_without_its_own_import():
     """As in ``except pavics_affinity.errors.AffinityLost``."""
     assert "owslib" in loaded_by("import pavics_affinity\npavics_affinity.errors.AffinityLost")
 

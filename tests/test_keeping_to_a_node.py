@@ -155,7 +155,7 @@ def test_a_changed_server_list_moves_no_chain_whose_topology_file_is_renewed(
     assert moved > 0
 
 
-def test_a_changed_server_list_that_nobody_told_of_is_never_a_result(make_cluster):
+def test_an_unannounced_change_of_the_server_list_is_never_a_result(make_cluster):
     cluster = make_cluster(proxy="nginx", evidence="X-Pavics-Node")
     topology: Topology = cluster.topology
     chains = [Workflow(topology=topology) for _ in range(12)]

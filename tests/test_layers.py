@@ -48,7 +48,7 @@ def imports_of(name: str, path: Path, modules: dict[str, Path], package: str) ->
 
 
 def graph_of(package: Path) -> dict[str, set[str]]:
-    """Return which modules of its own room each module imports."""
+    """Return the modules in its own room that each module imports."""
     modules = modules_of(package)
 
     def room(name: str) -> str:

@@ -57,7 +57,7 @@ class Shown:
                 self.show(each)
 
     def attempt(self, action: Callable[[], Any]) -> Any:
-        """Do something that may fail, and show what came of it."""
+        """Do something that may fail, and show the result."""
         try:
             done = action()
         except Exception as error:  # noqa: BLE001  # birdy's own, too
@@ -97,7 +97,7 @@ def urls(login: str, service: Server, elsewhere: Server) -> dict[str, str]:
         "here": f"http://{login}@{service.host}:{service.port}/outputs/x.txt",
         "elsewhere": f"http://{login}@{elsewhere.host}:{elsewhere.port}/x.txt",
         "without a scheme": f"//{login}@{elsewhere.host}:{elsewhere.port}/x.txt",
-        "nobody there": f"http://{login}@127.0.0.2:9/x.txt",
+        "no server there": f"http://{login}@127.0.0.2:9/x.txt",
         "redirects": f"http://{login}@{service.host}:{service.port}/away",
         "no host": f"http://{login}@[bad/x.txt",
         "no port": f"http://{login}@127.0.0.2:99999/x.txt",
@@ -109,7 +109,7 @@ KINDS = [
     "here",
     "elsewhere",
     "without a scheme",
-    "nobody there",
+    "no server there",
     "redirects",
     "no host",
     "no port",

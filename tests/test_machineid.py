@@ -213,6 +213,6 @@ def test_a_valid_machineid_needs_no_escapes_in_headers_and_queries(value):
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,200}", passed, re.ASCII)
 
 
-def test_a_url_in_place_of_a_machineid_suggests_a_client():
+def test_a_url_instead_of_a_machineid_suggests_a_client():
     with pytest.raises(InvalidMachineId, match=r"it is a URL. Write Workflow\(\).wps\(url\)"):
         Workflow("http://proxy.example:58091/wps")

@@ -1,4 +1,4 @@
-"""Whatever a server sends, a client gives a result or one of our errors, and asks nobody else."""
+"""For any answer, a client returns a result or raises our error, and asks no other server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a release says of itself stands in several files, and they agree."""
+"""The files that describe a release agree."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_dated_release_on_top_is_this_version():
 # ---- the version and the address of the manual ----
 
 
-def test_the_version_stands_in_one_place_and_the_copies_are_equal():
+def test_the_copies_of_the_version_are_equal():
     assert PROJECT["dynamic"].count("version") == 1
     assert loaded("CITATION.cff")["version"] == pavics_affinity.__version__
     assert loaded("recipe/recipe.yaml")["context"]["version"] == pavics_affinity.__version__

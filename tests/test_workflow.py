@@ -101,12 +101,12 @@ def test_an_error_inside_a_block_is_not_swallowed_and_ends_the_workflow():
     assert wf.closed
 
 
-def test_fresh_workflows_have_ids_of_their_own():
+def test_fresh_workflows_have_different_ids():
     assert len({Workflow().machineid for _ in range(50)}) == 50
 
 
 @pytest.mark.parametrize("value", ["a b", "a\r\nX: 1", "", "a~1", "x" * 201])
-def test_an_id_that_cannot_stand_in_a_header_is_refused(value):
+def test_an_id_that_a_header_cannot_carry_is_refused(value):
     with pytest.raises(InvalidMachineId):
         Workflow(value)
 

@@ -4,8 +4,8 @@
 ...     malleefowl = wf.wps("http://proxy:58091/wps")
 ...     flyingpigeon = wf.wps("http://proxy:58093/wps")
 
-A name is loaded when it is first used: the command line, and the pytest plugin that
-everyone's pytest loads, need neither OWSLib nor requests.
+Names are loaded when they are first used, because the command line and the pytest plugin,
+which every pytest loads, need neither OWSLib nor requests.
 """
 
 import importlib
@@ -85,9 +85,9 @@ _HOMES = {
 }
 
 _ROOMS = ("clients", "errors", "machineid", "placement", "proxy", "record", "topology", "transport")
-"""What ``pavics_affinity.errors`` and its like find without an import of their own."""
+"""Modules such as ``pavics_affinity.errors``, found without their own import."""
 
-# Unseen by type checkers, who would take it for a promise of every name there is.
+# Hidden from type checkers, which would accept any name.
 if not typing.TYPE_CHECKING:
 
     def __getattr__(name):

@@ -1,4 +1,4 @@
-"""``python -m pavics_affinity``: the command line, where no script is installed."""
+"""``python -m pavics_affinity``: the command line, for use where the script is not installed."""
 
 from .cli import main
 

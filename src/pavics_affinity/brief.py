@@ -1,4 +1,4 @@
-"""Short tracebacks: from the user's line to the public method that raised, and no further."""
+"""Short tracebacks, from the user's line to the public method that raised."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ R = TypeVar("R")
 
 
 def brief(function: Callable[P, R]) -> Callable[P, R]:
-    """Leave out of the traceback of our errors what happened below a public function.
+    """Shorten the traceback of our errors: leave out the frames below a public function.
 
-    The message says what failed and why. What the error came from stays in its
-    ``__context__``, where debuggers find it.
+    The message says what failed and why. The original error stays in ``__context__``, where
+    debuggers find it.
     """
 
     @functools.wraps(function)
@@ -25,7 +25,7 @@ def brief(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except AffinityError as error:
             if error.__cause__ is not None:
-                # Not shown, since there is no cause any more and the context is suppressed.
+                # Not shown, because the cause is None and the context is suppressed.
                 error.__context__, error.__cause__ = error.__cause__, None
             raise error.with_traceback(None)  # noqa: B904 - it is the one that is handled
 

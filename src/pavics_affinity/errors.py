@@ -41,7 +41,7 @@ case, so the ``except`` clauses of an existing script keep working::
         ├── ExecutionTimeout (TimeoutError)
         └── StatusLost                       the status document is gone
 
-Warnings have a tree of their own, below ``AffinityWarning`` (UserWarning). The module is long
+Warnings have their own tree, below ``AffinityWarning`` (UserWarning). The module is long
 because it is the reference of all of them; the classes have no code.
 """
 

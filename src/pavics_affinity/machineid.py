@@ -1,4 +1,4 @@
-"""Machineids: mint a new one, derive a stable one, validate a given one."""
+"""Machineids: mint a random one, derive a stable one, validate a given one."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _MINT_LIMIT = 100_000
 
 
 class Places(Protocol):
-    """What minting needs from a topology: the node that a bare key lands on."""
+    """The part of a topology that minting needs: the node that a bare key lands on."""
 
     def first_node(self, service: str | None, key: str) -> str:
-        """Return the name of the node that the service's proxy, or our own hash, chooses."""
+        """Return the name of the node that the service's proxy, or this package's hash, chooses."""
 
     def can_place_on(self, service: str | None, node: str) -> None:
         """Raise if no key can land on the node."""
@@ -78,9 +78,9 @@ def mint_machineid(
 def derive_machineid(*parts: str | bytes | int | os.PathLike[str]) -> str:
     """Derive a machineid from names: the same parts give the same id everywhere.
 
-    The id is the same on every platform and Python, so a user, a project or a file can
-    have a machineid of its own that does not need to be stored. **It is not a secret**:
-    anyone who knows the parts knows the id.
+    The id is the same on every platform and Python, so a user, a project or a file can have
+    its own machineid, which does not need to be stored. **It is not a secret**: anyone who
+    knows the parts knows the id.
 
     Parameters
     ----------
@@ -138,8 +138,8 @@ def validate_machineid(value: object) -> str:
     Raises
     ------
     InvalidMachineId
-        It is not 1 to 200 of RFC 3986's unreserved characters without ``~``, which marks
-        steering: ``A-Z a-z 0-9 - . _``.
+        It does not consist of 1 to 200 of the characters ``A-Z a-z 0-9 - . _``: RFC 3986's
+        unreserved characters without ``~``, which marks steering.
     """
     if isinstance(value, bytes):
         value = value.decode("latin-1")
@@ -148,8 +148,8 @@ def validate_machineid(value: object) -> str:
     shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:77] + "..."
     if isinstance(value, str) and value.lower().startswith(("http://", "https://")):
         raise InvalidMachineId(
-            f"{shown} cannot be a machineid; it is a URL. Write Workflow().wps(url) for a client "
-            "of a WPS at this URL, or .birdy(url) or .processes(url)"
+            f"{shown} cannot be a machineid, because it is a URL. Write Workflow().wps(url) for a "
+            "client of a WPS at this URL, or .birdy(url) or .processes(url)"
         )
     raise InvalidMachineId(
         f"{shown} cannot be a machineid: expected 1 to {LONGEST_MACHINEID} characters of "

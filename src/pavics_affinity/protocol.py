@@ -1,4 +1,4 @@
-"""What the library and a proxy that it rendered have agreed on: keys, headers, links, a path.
+"""The protocol between the library and a rendered proxy: keys, headers, links, a path.
 
 `proxy.render` writes it into nginx's files, and clients rely on it. A change here reaches a site
 only when its proxy is rendered again.
@@ -21,10 +21,10 @@ MACHINEID = rf"[A-Za-z0-9._-]{{1,{LONGEST_MACHINEID}}}"
 """RFC 3986's unreserved characters without ``~``, so that nothing in a link is escaped."""
 
 NODE_NAME = "[a-z][a-z0-9-]*"
-"""Begins with a letter, so that a proxy can tell a node from a number."""
+"""Begins with a letter, so that a proxy can distinguish a node from a number."""
 
 SUFFIX = f"[1-9][0-9]{{0,18}}|{NODE_NAME}"
-"""What follows the ``~`` of a steered key: a number, or a node's name."""
+"""The part after the ``~`` of a steered key: a number, or a node's name."""
 
 NODE_NAME_RULE = "lower-case letters, digits and hyphens, a letter first"
 
@@ -58,16 +58,16 @@ RESERVED_HEADERS = frozenset([
 # ---- links and the discovery document ----
 
 PATH_PREFIX = "/.affinity/"
-"""Below it a strict proxy takes the routing key as the next segment of the path."""
+"""Path of links: a strict proxy takes the next segment as the routing key."""
 
 QUERY_NAME = "machineid"
-"""The query parameter, and the cookie, in which a strict proxy takes the routing key."""
+"""Query parameter, and cookie, from which a strict proxy takes the routing key."""
 
 WELL_KNOWN = "/.well-known/pavics-affinity"
 """Path of the discovery document at the proxy's origin."""
 
 DOCUMENT_MARK = "pavics-affinity"
-"""Key by which the discovery document is recognised; its value is the format's version."""
+"""Key that identifies the discovery document; its value is the format's version."""
 
 DOCUMENT_FORMAT = 1
 
@@ -81,27 +81,27 @@ _HEADER = r"[A-Za-z][A-Za-z0-9-]{0,99}"
 
 
 def is_machineid(value: object) -> bool:
-    """Tell whether a value can be a machineid."""
+    """Return whether a value can be a machineid."""
     return isinstance(value, str) and re.fullmatch(MACHINEID, value) is not None
 
 
 def is_node_name(value: object) -> bool:
-    """Tell whether a value can be a node's name."""
+    """Return whether a value can be a node's name."""
     return isinstance(value, str) and re.fullmatch(NODE_NAME, value) is not None
 
 
 def is_header_name(value: object) -> bool:
-    """Tell whether a value can be the name of an HTTP header."""
+    """Return whether a value can be the name of an HTTP header."""
     return isinstance(value, str) and re.fullmatch(_WORD, value) is not None
 
 
 def passes_nginx(header: str) -> bool:
-    """Tell whether nginx passes a request header of this name on."""
+    """Return whether nginx passes a request header of this name on."""
     return re.fullmatch(_HEADER, header) is not None
 
 
 def is_free_header(header: str) -> bool:
-    """Tell whether a header passes nginx and has no other meaning."""
+    """Return whether a header passes nginx and has no other meaning."""
     return passes_nginx(header) and header.lower() not in RESERVED_HEADERS
 
 
@@ -173,7 +173,7 @@ def check_bare(machineid: str) -> None:
 def with_key(url: str, key: str, form: Form) -> str:
     """Return an http or https URL at a strict proxy with a routing key in it.
 
-    In the path the key also survives readers that replace the query, as OPeNDAP's do.
+    A key in the path survives readers that replace the query, as OPeNDAP clients do.
     """
     parts = urlsplit(url)
     if form == "path":
@@ -183,7 +183,7 @@ def with_key(url: str, key: str, form: Form) -> str:
 
 
 def has_key(url: str) -> bool:
-    """Tell whether a URL holds a routing key where a strict proxy looks for one."""
+    """Return whether a URL holds a routing key where a strict proxy looks for one."""
     parts = urlsplit(url)
     keys = [value for name, value in parse_qsl(parts.query) if name == QUERY_NAME]
     return bool(keys) or parts.path.startswith(PATH_PREFIX)

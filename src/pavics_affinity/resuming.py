@@ -1,4 +1,4 @@
-"""What a journal keeps of a workflow's options, and how a workflow is made from it again."""
+"""Store a workflow's options in its journal, and make the workflow from them again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .warn import warn
 
 
 def header_of(pin: Pin, node: str | None) -> dict[str, Any]:
-    """Return what the first line of a journal keeps."""
+    """Return the values of a journal's first line."""
     known = []
     for source in pin.sources:
         if isinstance(source, FileSource):
@@ -42,7 +42,7 @@ def options_of(contents: Contents, path: object) -> dict[str, Any]:
     JournalError
         One is missing.
     TopologyError
-        What was known of the site cannot be read.
+        The topology in the journal cannot be read.
     """
     header = contents.begin
     try:
@@ -60,10 +60,10 @@ def options_of(contents: Contents, path: object) -> dict[str, Any]:
 
 
 def restore(session: AffinitySession, contents: Contents, *, replay: bool) -> None:
-    """Give a session the steps of its journal; warn of those that may have run."""
+    """Restore a session's steps from its journal; warn of those that may have run."""
     session.record.steps.restore(contents.steps, replay=replay)
     for step in contents.steps:
-        # Waiting for it needs no client, and asks its service with the machineid.
+        # Waiting for it needs no client, but sends its service the machineid.
         session.pin.add_scope(step.service)
         session.pin.places.add_service(step.service)
         if step.ran and step.node is not None:
@@ -73,8 +73,8 @@ def restore(session: AffinitySession, contents: Contents, *, replay: bool) -> No
         listed = ", ".join(f"{step.process!r} at {_clock(step.started)}" for step in unknown)
         warn(
             f"it is not known whether these steps of workflow {session.machineid!r} were executed "
-            f"on node {session.node!r}: {listed}. They are not sent again by themselves; look at "
-            "the service's jobs",
+            f"on node {session.node!r}: {listed}. They are not sent again; look at the service's "
+            "jobs before you send them yourself",
             OutcomeUnknownWarning,
         )
 

@@ -1,4 +1,4 @@
-"""Warnings that name the user's own line, however deep in libraries they are raised."""
+"""Warnings that name the user's line, even when they are raised deep in libraries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 
 from .errors import AffinityWarning, see_manual
 
-#: Packages between the user's line and a warning of ours, besides the standard library.
+#: Packages between the user's line and our warnings, besides the standard library.
 _BETWEEN = frozenset(
     {
         "pavics_affinity",
@@ -57,7 +57,7 @@ def warn(message: str, category: type[AffinityWarning] = AffinityWarning) -> Non
 
 def _is_between(frame: FrameType) -> bool:
     known = frame.f_globals
-    # Only the package names the owner of a module that `python -m` runs.
+    # Only its package shows who owns a module that `python -m` runs.
     name = str(known.get("__package__") or known.get("__name__") or "")
     if not name:  # code that a library generates: birdy's methods
         return frame.f_code.co_filename.startswith("<")

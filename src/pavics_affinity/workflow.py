@@ -1,7 +1,7 @@
 """The public API: `Workflow`, and the workflow of the current context.
 
-It is above 350 lines because of its docstrings, which are the API reference: each method
-checks that the workflow is open and delegates to a client.
+It is long because its docstrings are the API reference. Each method checks that the workflow
+is open and delegates to a client.
 """
 
 from __future__ import annotations
@@ -62,45 +62,46 @@ class Workflow(ShownAsCard):
     Parameters
     ----------
     machineid : str, optional
-        The workflow's identity; by default a new one. Give one to come back to the
-        same node, from another process or on another day.
+        The workflow's identity; by default a new one. Pass the machineid of an earlier
+        workflow to return to its node, from another process or on another day.
     node : str, optional
-        Name of the node to use. By default the one that the machineid leads to,
-        or for a new one the least used.
+        Name of the node to use. By default the node that the machineid leads to; for a
+        new machineid, the least used node.
     topology : Topology, path, or several, optional
-        What is known of the site. By default ``PAVICS_AFFINITY_TOPOLOGY``, else
-        the user's configuration directory, else what the proxy publishes.
+        The nodes and services of the site. By default the file that
+        ``PAVICS_AFFINITY_TOPOLOGY`` names, or the one in the user's configuration
+        directory, or the topology that the proxy publishes.
     route : {"auto", "proxy", "direct"}, default "auto"
-        ``"auto"`` goes through the proxy, and to the node itself if the proxy is
-        unreachable and the topology names the node's address.
+        ``"auto"`` goes through the proxy, or straight to the node if the proxy is
+        unreachable and the topology has the node's address.
     strict : bool, default True
-        Whether an answer of another node raises `AffinityLost`; else it warns. Evidence
-        that never arrives, because something on the way removes it, only warns.
+        Whether an answer from another node raises `AffinityLost`; otherwise it warns.
+        Evidence that never arrives, because something on the way removes it, only warns.
     header : str, default "machineid"
         The request header that the proxy hashes, if no topology names it.
     timeout : float, timedelta or (connect, read), optional
-        Seconds; by default 10 to connect and 60 of silence, an hour of silence
-        after a synchronous Execute.
+        Seconds; by default 10 to connect, and 60 without data, or an hour for a
+        synchronous Execute.
     deadline : float or timedelta, default 10 s
-        For how long a request that may be repeated is repeated; 2 s if nothing has ever
-        answered at the address, no topology names it, and you did not ask for more.
+        How long to repeat a request that may be repeated. By default only 2 s if nothing
+        has ever answered at the address and no topology names it.
     embed_limit : int, default 7,000,000
-        Bytes of an output that may be sent in a request whose service could not
-        fetch it from its node; 0 sends none. Above the default most services cannot
-        read it: lxml refuses a text of more than 10,000,000 characters, and base64
+        Most bytes of an output that are sent inside a request, if the service could not
+        fetch the output from its node; 0 sends none. Most services cannot read more than
+        the default: lxml refuses a text of more than 10,000,000 characters, and base64
         adds a third.
     patience : float or timedelta, default 5 minutes
-        For how long an Execute waits for a place if the service's queue is full. A new
-        workflow whose site is known takes another node first, without waiting. After
-        that it is `ServiceBusy`; with 0 at once.
+        How long an Execute waits if the service's queue is full, before it raises
+        `ServiceBusy`; 0 does not wait. A new workflow whose site is known tries another
+        node first, without waiting.
     journal : str or path, optional
-        A new file, in which each Execute is noted before and after it is sent, so
-        that `resume` finds the jobs again after a crash.
+        A new file. Each Execute is written to it before and after it is sent, so that
+        `resume` finds the jobs again after a crash.
 
     Raises
     ------
     InvalidMachineId, InvalidRequest, TopologyError, UnknownNode, JournalError, JournalLocked
-        Before any request is made.
+        An argument is invalid. Nothing was sent.
 
     Examples
     --------
@@ -162,22 +163,22 @@ class Workflow(ShownAsCard):
     ) -> Self:
         """Resume the workflow of a journal, after its process has ended.
 
-        It has the same machineid, node and `executions`; wait for those to ask how far
-        they are. Nothing is sent here. Credentials are not in a journal: make the
-        services' clients with them again. A warning lists the Executes that may have
-        been sent or not; in `steps` they have the state ``"unknown"``.
+        It has the same machineid, node and `executions`; their `wait` asks the server for
+        their state. Nothing is sent here. A journal has no credentials: make the services'
+        clients with them again. A warning lists the Executes that may or may not have been
+        sent; in `steps` they have the state ``"unknown"``.
 
         Parameters
         ----------
         journal : str or path
-            The file that ``Workflow(journal=...)`` was given; it is continued.
+            The file of ``Workflow(journal=...)``; new entries are added to it.
         replay : bool, default False
-            Run the same program again: an Execute that is the same as one in the
-            journal, including its inputs, is not sent, but returns the result of that
-            one, each once. One that failed is sent again; one that may have been sent
-            or not raises `ExecuteOutcomeUnknown`.
+            Whether the same program runs again. An Execute that equals one in the journal,
+            inputs included, is then not sent but returns that one's result; each result is
+            used once. An Execute that failed is sent again. One that may or may not have
+            been sent raises `ExecuteOutcomeUnknown`.
         topology : Topology, path, or several, optional
-            By default what the workflow was made with.
+            By default the topology that the workflow was made with.
         timeout, deadline, embed_limit, patience
             As for `Workflow`.
 
@@ -186,9 +187,9 @@ class Workflow(ShownAsCard):
         JournalError
             There is no such journal, or it is damaged.
         JournalLocked
-            Its process still runs, or another one has resumed it.
+            Its process still runs, or another process has resumed it.
         TopologyError, UnknownNode
-            The site has changed; give `topology`.
+            The site has changed; pass `topology`.
         """
         from .journal import Journal
         from .resuming import options_of, restore
@@ -219,12 +220,12 @@ class Workflow(ShownAsCard):
     def _attach(self, session: AffinitySession) -> None:
         self.session = session
         self._tokens: list[Token[AffinitySession | None]] = []
-        # Weak: a session and its workflow are freed as soon as nothing uses them.
+        # Weak, so that a session and its workflow are freed as soon as nothing uses them.
         session.workflow = weakref.ref(self)
 
     @classmethod
     def _of(cls, session: AffinitySession) -> Workflow:
-        """Return the workflow on a session, which holds all its state; make one if need be."""
+        """Return the workflow of a session, which holds all its state; make one if needed."""
         with _LOCK:
             known: Workflow | None = session.workflow and session.workflow()
             if known is not None:
@@ -233,7 +234,7 @@ class Workflow(ShownAsCard):
             workflow._attach(session)
             return workflow
 
-    # ---- what it is ----
+    # ---- identity and state ----
 
     @property
     def machineid(self) -> str:
@@ -252,19 +253,19 @@ class Workflow(ShownAsCard):
 
     @property
     def record(self) -> Record:
-        """What each request did."""
+        """The record of all requests."""
         return self.session.record
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """What was executed, in order: process, node, state, outputs."""
+        """The steps that were executed, in order: process, node, state, outputs."""
         return tuple(self.record.steps)
 
     @property
     def executions(self) -> list[Execution | Job]:
-        """What was executed, also by an earlier process, and can be waited for.
+        """The executions that can be waited for, including those of an earlier process.
 
-        Nothing is sent here; ``wait`` asks the server.
+        Nothing is sent here; their ``wait`` asks the server.
         """
         from .clients.reattach import reattach
 
@@ -280,15 +281,15 @@ class Workflow(ShownAsCard):
 
     @brief
     def wps(self, url: str, **options: Any) -> WebProcessingService:
-        """Make a WPS client, all of whose requests go to the workflow's node.
+        """Make a WPS client that sends all its requests to the workflow's node.
 
         Parameters
         ----------
         url : str
             The service's URL.
         **options
-            As `WebProcessingService` takes them: ``auth``, ``headers``, ``verify``,
-            ``cert``, ``timeout``, ``language``, ``version``, ``skip_caps`` ...
+            Options of `WebProcessingService`: ``auth``, ``headers``, ``verify``, ``cert``,
+            ``timeout``, ``language``, ``version``, ``skip_caps`` ...
 
         Raises
         ------
@@ -308,19 +309,18 @@ class Workflow(ShownAsCard):
 
     @brief
     def birdy(self, url: str, *, cls: type[Any] | None = None, **options: Any) -> Any:
-        """Make a birdy client, all of whose requests go to the workflow's node.
+        """Make a birdy client that sends all its requests to the workflow's node.
 
         Parameters
         ----------
         url : str
             The service's URL.
         cls : type, optional
-            A subclass of `birdy.WPSClient`, such as rooki's ``Rooki``. The client is an
-            instance of it. What its own code fetches by other means than its client and
-            results is not pinned, except a metalink and its files as rooki's results
-            fetch them.
+            A subclass of `birdy.WPSClient`, such as rooki's ``Rooki``, for the client.
+            Requests that its own code sends without the client or its results are not
+            pinned, except for a metalink and its files as rooki's results fetch them.
         **options
-            As `birdy.WPSClient`, or `cls`, takes them: ``processes``, ``converters``,
+            Options of `birdy.WPSClient` or `cls`: ``processes``, ``converters``,
             ``auth``, ``progress``, ``language`` ...
 
         Raises
@@ -341,14 +341,14 @@ class Workflow(ShownAsCard):
 
     @brief
     def processes(self, url: str, **options: Any) -> Processes:
-        """Make a client of an OGC API - Processes for the workflow's node.
+        """Make a client of an OGC API - Processes that uses the workflow's node.
 
         Parameters
         ----------
         url : str
             The landing page's URL.
         **options
-            As `Processes` takes them: ``auth``, ``headers``, ``verify``, ``cert``,
+            Options of `Processes`: ``auth``, ``headers``, ``verify``, ``cert``,
             ``timeout``.
 
         Raises
@@ -361,25 +361,25 @@ class Workflow(ShownAsCard):
         self._check_open()
         return Processes(url, session=self.session, **options)
 
-    # ---- bytes ----
+    # ---- files, and requests of other libraries ----
 
     @brief
     def headers(self, url: str) -> dict[str, str]:
         """Return the request headers that lead other HTTP libraries to the workflow's node.
 
-        For httpx, aiohttp, or fsspec's ``storage_options={"headers": ...}``. The
-        workflow keeps its node from now on. Such libraries may send the headers along
-        on a redirect to another host, and do not check which node answered.
+        Use it for httpx, aiohttp, or fsspec's ``storage_options={"headers": ...}``. The
+        workflow keeps its node from now on. Other libraries may send the headers to
+        another host on a redirect, and do not check which node answered.
 
         The URL's host must be in scope, because a service's document may name any
-        host. In scope are the hosts of the services that the workflow uses, of its
-        topology, and those given to `add_scope`. A workflow without any host adopts
-        the URL's.
+        host. In scope are the hosts of the services that the workflow uses, the hosts of
+        its topology, and those given to `add_scope`. If a workflow has no host yet, it
+        adds the URL's host.
 
         Parameters
         ----------
         url : str
-            The URL to fetch, or the service's: the headers hold for everything below
+            The URL to fetch, or the service's: the headers are valid for everything below
             that service's URL or outputs.
 
         Raises
@@ -400,11 +400,11 @@ class Workflow(ShownAsCard):
     def link(self, url: str, *, form: Form = "path") -> str:
         """Return a URL that leads to the workflow's node by itself.
 
-        For wget, a browser, OPeNDAP readers, or a service that fetches it. Behind a
-        strict proxy it is ``/.affinity/KEY/...`` at the same origin; else the node's
-        own URL. **The link contains the routing key, and so does every log, history
-        and document that contains the link**: it lets others send requests to the node
-        under this machineid. The workflow keeps its node from now on. The URL's host
+        Use it for wget, a browser, OPeNDAP readers, or a service that fetches it. Behind
+        a strict proxy it is ``/.affinity/KEY/...`` at the same origin; otherwise it is the
+        node's own URL. **The link contains the routing key, and so does every log, history
+        and document that contains the link**: others can use it to send requests to the
+        node under this machineid. The workflow keeps its node from now on. The URL's host
         must be in scope, as for `headers`.
 
         Parameters
@@ -412,15 +412,15 @@ class Workflow(ShownAsCard):
         url : str
             An output, a status document, or the service's URL.
         form : {"path", "query"}, default "path"
-            Where a strict proxy finds the key. Many readers replace the query but
-            keep the path.
+            Where the key is, for a strict proxy. Many readers replace the query but keep
+            the path.
 
         Raises
         ------
         OutOfScope
             It is not an http or https URL, or its host is not in scope.
         SteeringImpossible
-            Behind a plain proxy only a header leads to the node.
+            The proxy is plain, so only a header leads to the node.
         BackendUnavailable, TopologyError
             The node does not offer the service.
         """
@@ -433,32 +433,33 @@ class Workflow(ShownAsCard):
     def gdal_env(self, url: str) -> GdalEnv:
         """Return GDAL's options that lead its requests to the workflow's node.
 
-        For rasterio, fiona and geopandas. As a context manager it sets the options in
-        those of them that are imported, until the block ends; as a mapping it is what
-        ``rasterio.Env(**env)`` or the environment of a program takes. The options are
-        the header of `headers`, and the login, cookies and certificates of the
+        Use it for rasterio, fiona and geopandas. As a context manager it sets the options
+        in the imported ones of these libraries, until the block ends. As a mapping it can
+        be passed to ``rasterio.Env(**env)`` or to a program as its environment. The
+        options are the header of `headers`, and the login, cookies and certificates of the
         service's client, except a digest login. The workflow keeps its node from now on.
 
         **GDAL sends the header and the login to each host that it opens inside the
-        block, and follows redirects with the header.** So open only URLs of the
-        workflow there. rasterio and fiona keep the options to the thread, outside of
-        the main thread; geopandas' pyogrio does not, so two threads cannot be in the
-        blocks of two workflows with it.
+        block, and follows redirects with the header.** So open only URLs of the workflow
+        there. Outside the main thread, rasterio and fiona keep the options to their
+        thread. geopandas' pyogrio does not, so with it two threads cannot be in blocks of
+        two workflows at the same time.
 
         Parameters
         ----------
         url : str
-            The URL to open, or the service's. Open ``f"/vsicurl/{url}"`` with
-            geopandas, which otherwise asks for the URL by itself first. GDAL 3.6 or
-            newer is needed.
+            The URL to open, or the service's. With geopandas, open
+            ``f"/vsicurl/{url}"``, because it otherwise requests the URL itself first. GDAL
+            3.6 or newer is needed.
 
         Raises
         ------
         OutOfScope, BackendUnavailable, SteeringImpossible, TopologyError
             As `headers`.
         InvalidRequest
-            The workflow sends requests to the node itself: open ``wf.link(url)``. On
-            entering: none of the libraries is imported, or see above.
+            The workflow sends requests to the node itself: open ``wf.link(url)``. When the
+            block is entered: none of the libraries is imported, or another thread is in
+            the block of another workflow.
 
         Examples
         --------
@@ -477,10 +478,10 @@ class Workflow(ShownAsCard):
         Parameters
         ----------
         url : str or Output
-            What to open. Anything but an OPeNDAP resource is downloaded to a temporary
-            file, which is removed when the dataset is closed, or when Python ends.
+            The file or resource. A file is downloaded to a temporary file, which is
+            removed when the dataset is closed, or when Python ends.
         **options
-            Those of `xarray.open_dataset`.
+            Options of `xarray.open_dataset`.
 
         Raises
         ------
@@ -505,31 +506,31 @@ class Workflow(ShownAsCard):
         parallel: int = 4,
         progress: bool | None = None,
     ) -> list[Download]:
-        """Download several files at once, each whole or not at all.
+        """Download several files at the same time, each whole or not at all.
 
         Parameters
         ----------
         urls : iterable of str or Output
             The files to fetch.
         directory : path
-            Created if it does not exist. Files are named after their URLs, cleaned; of
-            two equal names the second gets a number.
+            Created if it does not exist. Files get the cleaned names of their URLs; if two
+            names are equal, the second gets a number.
         parallel : int, default 4
-            How many at a time.
+            Number of downloads at a time.
         progress : bool, optional
             Show a progress bar of the files; by default in a notebook only.
 
         Returns
         -------
         list of Download
-            In the order of `urls`; each can be used as its path.
+            The files, in the order of `urls`; each can be used as a path.
 
         Raises
         ------
         InvalidRequest, OutOfScope
             One is not a URL; nothing was fetched.
         OutputUnavailable, DownloadFailed
-            One could not be fetched. Those that are complete stay.
+            One could not be fetched. Complete files stay.
         """
         from .clients.outputs.output import download_all
 
@@ -537,19 +538,19 @@ class Workflow(ShownAsCard):
         return download_all(self.session, urls, directory, parallel=parallel, progress=progress)
 
     def add_scope(self, *hosts: str) -> None:
-        """Send the machineid to further hosts, too.
+        """Allow the machineid to be sent to further hosts.
 
         Parameters
         ----------
         *hosts : str
-            Host names, or URLs, whose host is used; every port of it is in scope. The
-            origin of a URL counts as a service's: a file there is not passed on to a
-            service under its plain URL.
+            Host names, or URLs, whose host is used; all its ports are in scope. The origin
+            of a URL counts as a service's: a file there is not passed to a service under
+            its plain URL.
         """
         for host in hosts:
             self.session.pin.add_scope(host)
 
-    # ---- for people ----
+    # ---- display ----
 
     @brief
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -572,9 +573,9 @@ class Workflow(ShownAsCard):
     def report(self) -> str:
         """Return a report for an operator or an issue, as plain text.
 
-        It has the versions, the options of the workflow, its topology, steps, the last
-        requests, warnings and the last error. User, password and query are removed
-        from every URL; the machineid is kept.
+        It contains versions, the options of the workflow, its topology, its steps, the last
+        requests, warnings and the last error. User, password and query are removed from
+        every URL; the machineid is kept.
 
         Examples
         --------
@@ -609,7 +610,7 @@ class Workflow(ShownAsCard):
             link_to=pin.shown_link,
         )
 
-    # ---- its life ----
+    # ---- closing and pickling ----
 
     def __enter__(self) -> Self:
         self._check_open()
@@ -627,14 +628,14 @@ class Workflow(ShownAsCard):
             self.close()
 
     def close(self) -> None:
-        """End the workflow and close its connections. May be repeated."""
+        """End the workflow and close its connections. Safe to call twice."""
         self.session.close()
 
     def _check_open(self) -> None:
         if self.closed:
             raise WorkflowClosed(
-                f"workflow {self.machineid!r} is closed; make a new one, or "
-                f"Workflow({self.machineid!r}) if its files are still needed",
+                f"workflow {self.machineid!r} is closed; make a new one, or use "
+                f"Workflow({self.machineid!r}) if you still need its files",
                 about=self,
             )
 
@@ -657,10 +658,9 @@ def current_workflow() -> Workflow:
     Returns
     -------
     Workflow
-        The one of the innermost ``with`` block of this thread or asyncio task; else
-        the one of this Python process, whose machineid is taken from
-        ``PAVICS_AFFINITY_MACHINEID`` or minted once. A new thread begins outside of
-        any block.
+        The workflow of the innermost ``with`` block of this thread or asyncio task. Outside
+        of any block, and in a new thread, it is the workflow of this Python process, whose
+        machineid is taken from ``PAVICS_AFFINITY_MACHINEID`` or minted once.
     """
     return Workflow._of(ambient_session())
 
@@ -669,10 +669,10 @@ def current_workflow() -> Workflow:
 
 
 def stop_sending(workflow: Workflow) -> None:
-    """Have the next request raise; the answer to the last one is still read and noted."""
+    """Make the next request raise; the answer to the last one is still read and recorded."""
     workflow.session.refuse()
 
 
 def known_sources(workflow: Workflow) -> tuple[TopologySource, ...]:
-    """Return what a workflow knows of sites."""
+    """Return the topologies that a workflow knows."""
     return tuple(workflow.session.pin.sources)

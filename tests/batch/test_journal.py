@@ -85,7 +85,7 @@ def start(cluster, tmp_path):
 
 
 def nothing_on_its_way(directory: Path) -> bool:
-    """Tell whether each Execute that the journals tell of was answered."""
+    """Return whether each Execute in the journals was answered."""
     for path in directory.glob("chains/*/*.jsonl"):
         lines = path.read_text().splitlines(keepends=True)
         if not all(line.endswith("\n") for line in lines):
@@ -157,7 +157,7 @@ def test_what_is_finished_is_skipped_and_comes_back_as_it_was(cluster, tmp_path)
         assert (one.started, one.ended) == (other.started, other.ended)
 
 
-def test_equal_items_are_told_apart_by_their_order(cluster, tmp_path):
+def test_equal_items_are_distinguished_by_their_order(cluster, tmp_path):
     run = []
     arguments = {"topology": cluster.topology, "journal": tmp_path}
     assert len(list(map_workflows(lambda wf, item: run.append(item), "aab", **arguments))) == 3
@@ -287,7 +287,7 @@ def test_interrupted_and_called_again_at_once_nothing_is_executed_twice(cluster,
 
 def test_a_workflows_own_journal_is_not_taken_for_a_batchs(cluster, tmp_path):
     (tmp_path / "results.jsonl").write_text('{"event": "begin", "format": 1, "machineid": "a"}\n')
-    with pytest.raises(JournalError, match="does not begin as a batch's journal"):
+    with pytest.raises(JournalError, match="does not begin like a batch's journal"):
         map_workflows(lambda wf, item: 1, [1], topology=cluster.topology, journal=tmp_path)
 
 

@@ -101,7 +101,7 @@ def test_the_runner_measures_every_group_there_is():
     assert set(groups) == modules - helpers
 
 
-def test_a_missed_target_is_no_failure_and_a_broken_benchmark_is(tmp_path):
+def test_a_missed_target_is_not_a_failure_but_a_broken_benchmark_is(tmp_path):
     code = """
 from benchmarks import run
 rows = [{"what": "w", "against": "-", "target": "<= 1", "figure": 2, "spread": [2, 2],

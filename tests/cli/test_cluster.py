@@ -1,4 +1,4 @@
-"""``cluster`` prints a script that runs as it stands."""
+"""``cluster`` prints a script that runs unchanged."""
 
 from __future__ import annotations
 
@@ -87,6 +87,6 @@ def test_json_has_the_script_and_the_topology_and_save_keeps_it(tmp_path):
     assert found["topology_file"] == str(saved)
     assert Topology.load(saved) == Topology.loads(found["topology"])
     assert (found["nodes"], found["proxy"]) == (["node1", "node2"], None)
-    # A file of its own may be replaced; another one stays (see test_group).
+    # The command may replace a file that it wrote; another one stays (see test_group).
     with cluster("--proxy", "none", "--save", saved, "--json") as process:
         assert json.loads(process.stdout.readline())["topology_file"] == str(saved)

@@ -157,7 +157,9 @@ def test_many_damaged_lines_are_counted_and_a_few_are_named(run, file):
 def test_a_file_that_is_not_such_a_log_is_an_error(run, file):
     done = run("log", file('10.0.0.9 - - "GET /wps" 200\n' * 3))
     assert (done.code, done.out) == (1, "")
-    assert "no line could be read; give the access log of a proxy that render wrote" in done.err
+    assert (
+        "no line could be read; give the access log of a strict proxy that render wrote" in done.err
+    )
 
 
 def test_an_empty_log_has_no_requests(run, file):
@@ -193,7 +195,7 @@ def test_names_without_end_make_no_rows_without_end(run, file):
     done = run("log", file(text), "--json")
     assert len(done.json["rows"]) == MOST_ROWS
     assert done.json["total"]["requests"] == MOST_ROWS + 50
-    assert "50 requests are only in the total" in done.err
+    assert "50 requests are counted only in the total" in done.err
 
 
 def test_prometheus_text_is_written_whole(run, file, tmp_path, site):

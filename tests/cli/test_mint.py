@@ -46,4 +46,4 @@ def test_mistakes_are_named(run, site, args, code, words):
 
 
 def test_a_node_needs_a_site(run):
-    assert "no site is known here" in run("mint", "--node", "node1").err
+    assert "no site is configured" in run("mint", "--node", "node1").err

@@ -33,7 +33,7 @@ def test_the_four_steps_of_the_first_page(run, begun):
     done = run("render", "site.toml", "--output", ".")
     assert done.code == 0
     assert done.out in block("index.md", "console")
-    # A beginner is told nothing but the next step.
+    # A beginner sees only the next step.
     assert done.err == "next: pavics-affinity check .; start the proxy; pavics-affinity probe URL\n"
     assert run("check", ".").code == 0
     proxy = {

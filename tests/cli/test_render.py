@@ -96,7 +96,7 @@ def test_other_files_that_nginx_reads_are_named(run, site, tmp_path):
     (tmp_path / "out" / "config" / "proxy" / "conf.d" / "old.conf").write_text("# by hand\n")
     for options in ([], ["--diff"]):
         done = run("render", site, "-o", tmp_path / "out", *options)
-        assert "config/proxy/conf.d/old.conf is not written by render" in done.err
+        assert "config/proxy/conf.d/old.conf was not written by render" in done.err
     assert run("render", site, "-o", tmp_path / "out", "--json").json["foreign"] == [
         "config/proxy/conf.d/old.conf"
     ]

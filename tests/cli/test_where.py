@@ -72,7 +72,7 @@ def test_a_key_that_cannot_be_placed_is_counted_and_the_others_are_shown(run, si
     assert done.json["b"]["finch"]["node"]
     assert list(done.json) == ["a1b2~node9", "b", "", "c"]
     # Two keys on two services.
-    assert "the place of 4 could not be predicted; the first is 'a1b2~node9'" in done.err
+    assert "4 places cannot be predicted; the first is that of 'a1b2~node9'" in done.err
 
 
 def test_the_order_ends_where_the_prediction_does(run, tmp_path):

@@ -1,4 +1,4 @@
-"""Outputs by URL as inputs, behind a plain proxy of which nothing is known."""
+"""Outputs by URL as inputs, behind an unknown plain proxy."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def keeping(given):
 
 
 class Site:
-    """A real PyWPS, and files of its own beside it, as a plain proxy shows them."""
+    """A real PyWPS and a server of its files, as a plain proxy shows them."""
 
     def __init__(self, directory, **options):
         self.given = []
@@ -149,7 +149,7 @@ def test_a_text_arrives_byte_for_byte(make_site, content, as_text):
     assert (b"base64" not in bytes(execution.request)) == as_text
 
 
-def test_what_is_no_text_is_sent_in_base64_with_a_format_that_the_process_offers(make_site):
+def test_binary_content_is_sent_in_base64_with_a_format_that_the_process_offers(make_site):
     site = make_site()
     content = bytes(range(256)) * 8000  # large enough to pass by the XML tree
     url = site.file("out.nc", content, "application/x-netcdf; charset=binary")
@@ -277,7 +277,7 @@ def test_a_text_that_names_the_workflows_own_files_is_refused(make_site):
 
 
 @pytest.mark.parametrize("limit", [-1, 1.5, "7MB", True, None])
-def test_a_limit_that_is_no_number_of_bytes_is_refused(limit):
+def test_a_limit_that_is_not_a_number_of_bytes_is_refused(limit):
     with pytest.raises(InvalidRequest, match="embed_limit"):
         Workflow(embed_limit=limit)
 
@@ -301,7 +301,7 @@ def test_a_413_means_that_nothing_ran_and_is_remembered(make_site):
     assert [len(given) for given in site.given] == [1000]
 
 
-def test_what_the_service_refuses_for_its_size_is_said_with_its_own_limit(make_site):
+def test_the_error_on_a_request_that_is_too_large_names_the_services_limit(make_site):
     site = make_site(maxrequestsize="1mb")
     large = site.file("large.bin", b"\0" * 900_000, "application/x-netcdf")
     with Workflow() as wf:

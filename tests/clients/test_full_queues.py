@@ -46,7 +46,7 @@ def full_at_first(server, refusal: Answer, times: int, then) -> None:
 
 @contextlib.contextmanager
 def site_of(*names):
-    """Yield the nodes of a site, each a server of its own, and its topology: nodes only."""
+    """Yield the nodes of a site, each a separate server, and its topology: nodes only."""
     with contextlib.ExitStack() as stack:
         nodes = {name: stack.enter_context(ScriptedWPS()) for name in names}
         backends = tuple(
@@ -307,7 +307,7 @@ def test_ctrl_c_ends_the_wait():
 
 
 def test_what_a_process_says_of_another_server_is_a_failure():
-    """A process that was refused elsewhere did run: its failed status is no refusal."""
+    """A process that was refused elsewhere did run: its failed status is not a refusal."""
     with ScriptedWPS() as server, Workflow() as wf:
         failed = wpsdocs.failed("the other server is busy", "ServerBusy")
         server.execute = lambda seen: server.xml(wpsdocs.response(failed))
@@ -428,7 +428,7 @@ def test_fresh_workflows_run_beside_a_full_node(make_cluster, site, options):
     assert len(executes) > 2  # it was asked, and refused
 
 
-def test_behind_a_plain_proxy_of_which_nothing_is_known_a_workflow_waits(make_cluster):
+def test_behind_an_unknown_plain_proxy_a_workflow_waits(make_cluster):
     cluster = make_cluster(proxy="nginx", **ONE)
     url, topology = cluster.url("malleefowl"), cluster.topology
     ids = (f"a{number}" for number in range(1000))

@@ -1,4 +1,4 @@
-"""A job of an OGC API - Processes: every state ends, fails or is said to be unknown."""
+"""A job of an OGC API - Processes: every state ends, fails or is an unknown state's error."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_job_that_failed_in_the_servers_words_is_a_failure(submit, word):
 
 
 @pytest.mark.parametrize("word", ["Accepted", "queued", "started", "paused", "ProcessStarted"])
-def test_a_job_that_goes_on_in_the_servers_words_is_waited_for(api, submit, word):
+def test_a_job_that_continues_in_the_servers_words_is_waited_for(api, submit, word):
     job = submit({"status": word}, {"status": word}, {"status": "succeeded"})
     assert job.wait(30).status == "successful"
     assert len(asked(api, "/jobs/7")) == 3

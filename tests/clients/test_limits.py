@@ -21,7 +21,7 @@ def numbered(piece: str) -> bytes:
 
 TOO_MUCH = {
     "elements": b"<r>" + b"<a/>" * MANY + b"</r>",
-    "elements of their own namespace": b"<r>" + b"<a xmlns='u'/>" * MANY + b"</r>",
+    "elements with namespaces": b"<r>" + b"<a xmlns='u'/>" * MANY + b"</r>",
     "attributes of one element": b"<r " + numbered('a{}="" ') + b"/>",
     "attributes of many": b"<r>" + b'<a b="" c="" d="" e=""/>' * (MANY // 4 + 1) + b"</r>",
     "namespaces": b"<r " + numbered('xmlns:a{}="u" ') + b"/>",

@@ -47,11 +47,11 @@ METALINK_4 = (
 
 @dataclass
 class Document:
-    """What an output holds, and of which type it is."""
+    """The content of an output, and its type."""
 
     text: str
     mimetype: str
-    value: Any = None  #: as JSON has it, where an OGC API would send that
+    value: Any = None  #: in JSON, where an OGC API would send that
 
 
 def documents(url: str) -> dict[str, Document]:
@@ -356,7 +356,7 @@ ELSEWHERE = "http://thredds.invalid:8083/thredds/dodsC/a.nc"
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "link"])
-def test_a_url_elsewhere_in_a_document_is_handed_on_as_it_is(first, sent, kind):
+def test_a_url_elsewhere_in_a_document_is_passed_on_unchanged(first, sent, kind):
     document = documents(ELSEWHERE)[kind]
     with Workflow(embed_limit=0) as wf:
         made = run_wps(wf, first, "wps", "sync", wps_output(document, None), "")
@@ -379,13 +379,13 @@ def test_a_url_elsewhere_in_a_document_is_handed_on_as_it_is(first, sent, kind):
         "data:text/plain,a",
     ],
 )
-def test_a_url_that_a_user_types_is_handed_on_as_it_is(first, sent, url):
+def test_a_url_that_a_user_types_is_passed_on_unchanged(first, sent, url):
     with Workflow(embed_limit=0) as wf:
         wf.wps(first.url())
         assert f">{url}<".encode() in sent(wf, url, "text")
 
 
-def test_what_every_node_answers_alike_is_handed_on_as_it_is(first, sent):
+def test_a_url_with_the_same_answer_on_every_node_is_passed_on_unchanged(first, sent):
     with Workflow(embed_limit=0) as wf:
         wf.wps(first.url())
         for query in ("", "?service=WPS&request=GetCapabilities", "?Request=DescribeProcess"):

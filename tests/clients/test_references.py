@@ -30,7 +30,7 @@ def strict(strict_cluster):
 
 @pytest.fixture
 def produced(cluster):
-    """An output behind a plain proxy of which nothing is known; nothing is embedded."""
+    """An output behind an unknown plain proxy; nothing is embedded."""
     with Workflow(embed_limit=0) as wf:
         yield wf, wf.wps(cluster.url("malleefowl")).execute("produce", [("megabytes", "0.01")])
 
@@ -48,7 +48,7 @@ def without_addresses(topology):
 
 
 def chains_that_succeed(cluster, chains=CHAINS, **options):
-    """Run steps on two services, the second of which fetches what the first has made."""
+    """Run steps on two services; the second one fetches the output of the first."""
 
     def chain(number):
         with Workflow(**options) as wf:
@@ -78,11 +78,11 @@ def test_sixty_chains_of_sixty_direct(cluster_no_proxy):
     assert chains_that_succeed(cluster_no_proxy, topology=topology, route="direct") == CHAINS
 
 
-def test_behind_a_plain_proxy_the_nodes_own_url_is_handed_on(cluster):
+def test_behind_a_plain_proxy_the_nodes_own_url_is_passed_on(cluster):
     assert chains_that_succeed(cluster, 10, topology=cluster.topology) == 10
 
 
-def test_behind_a_plain_proxy_of_which_nothing_is_known_nothing_is_sent(cluster, produced):
+def test_behind_an_unknown_plain_proxy_nothing_is_sent(cluster, produced):
     wf, execution = produced
     output = execution.wait().output("output")
     wps = wf.wps(cluster.url("flyingpigeon"))
@@ -101,7 +101,7 @@ def test_behind_a_plain_proxy_of_which_nothing_is_known_nothing_is_sent(cluster,
 
 
 def test_what_is_refused_would_have_been_counted_as_data(cluster, produced):
-    """PyWPS takes another node's 404 page for the text: so the refusal is no caution too many."""
+    """PyWPS takes another node's 404 page for the text: so the refusal is needed."""
     wf, execution = produced
     reference = execution.wait().output("output").reference
     wps = wf.wps(cluster.url("flyingpigeon"))
@@ -120,7 +120,7 @@ def test_what_is_refused_would_have_been_counted_as_data(cluster, produced):
 @pytest.mark.parametrize("mode", [SYNC, ASYNC])
 @pytest.mark.parametrize("client", ["wps", "drop-in", "birdy"])
 def test_files_of_a_metalink_are_refused_whichever_way_the_process_ran(cluster, client, mode):
-    """PyWPS puts each of them into a folder of its own, and no status document names that."""
+    """PyWPS puts each of them into a separate folder, and no status document names that."""
     if client == "birdy":
         pytest.importorskip("birdy")
     with Workflow(embed_limit=0) as wf:
@@ -202,21 +202,21 @@ def test_the_urls_of_a_workflow_are_known_to_a_pickled_one(cluster, produced):
         copy.wps(cluster.url("flyingpigeon")).execute("echo", [("text", reference)])
 
 
-def test_data_of_others_is_handed_on_as_it_is(cluster):
+def test_data_of_others_is_passed_on_unchanged(cluster):
     with Workflow(topology=cluster.topology) as wf:
         wps = wf.wps(cluster.url("flyingpigeon"))
         for url in (cluster.sample_url, "http://proxy.invalid/wps/outputs/x.nc", "not a URL"):
             assert wps.execute("echo", [("text", url)]).wait().output("text").text() == url
 
 
-def test_data_beside_the_service_at_the_same_host_is_handed_on_as_it_is(cluster):
+def test_data_at_the_services_host_is_passed_on_unchanged(cluster):
     url = cluster.url("malleefowl").replace("/wps", "/thredds/dodsC/x.nc")
     with Workflow(topology=cluster.topology) as wf:
         wps = wf.wps(cluster.url("flyingpigeon"))
         assert wps.execute("echo", [("text", url)]).wait().output("text").text() == url
 
 
-def test_a_url_that_names_a_node_is_handed_on_as_it_is(cluster):
+def test_a_url_that_names_a_node_is_passed_on_unchanged(cluster):
     with Workflow(topology=cluster.topology) as wf:
         wps = wf.wps(cluster.url("flyingpigeon"))
         for node in cluster.nodes:
@@ -224,7 +224,7 @@ def test_a_url_that_names_a_node_is_handed_on_as_it_is(cluster):
             assert wps.execute("echo", [("text", url)]).wait().output("text").text() == url
 
 
-def test_a_link_is_handed_on_as_it_is(strict):
+def test_a_link_is_passed_on_unchanged(strict):
     with Workflow(topology=strict.topology) as wf:
         wps = wf.wps(strict.url("flyingpigeon"))
         link = wf.link(strict.outputs_url("malleefowl") + "/x/y.nc")
@@ -294,7 +294,7 @@ def test_results_of_birdy_go_through_a_strict_proxy_too(strict):
         assert "/.affinity/" in flyingpigeon.echo(text=made.get().output).get().text
 
 
-def test_urls_inside_of_a_text_are_handed_on_each(cluster, produced):
+def test_urls_inside_a_text_are_each_passed_on(cluster, produced):
     wf, execution = produced
     url = execution.wait().output("output").reference
     elsewhere = "http://data.invalid/x.nc"
@@ -365,7 +365,7 @@ def test_the_users_own_input_object_stays_as_it_was(strict):
     assert given.value == url
 
 
-# ---- links and headers, for whoever sends no header of ours ----
+# ---- links and headers, for other programs ----
 
 
 def test_a_link_and_headers_bring_the_file_to_other_programs(strict):
@@ -488,6 +488,6 @@ def test_links_and_headers_are_for_http_urls(url):
                 ask(url)
 
 
-def test_a_form_that_is_none_is_refused(cluster):
+def test_an_unknown_form_is_refused(cluster):
     with Workflow() as wf, pytest.raises(InvalidRequest, match="expected 'path' or 'query'"):
         wf.link(cluster.url("malleefowl"), form="fragment")

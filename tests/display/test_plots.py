@@ -62,7 +62,7 @@ def rows(ax) -> dict[str, float]:
 # ---- steps ----
 
 
-def test_steps_stand_in_the_row_of_their_node_from_start_to_end():
+def test_steps_are_in_the_row_of_their_node_from_start_to_end():
     ax = plot_steps(
         [
             step(1, "download", "node1", 0, 2),

@@ -28,7 +28,7 @@ execution = wps.execute("sleep", [("delay", "{delay}")])
 
 @pytest.fixture
 def in_kernel(cluster):
-    """Run cells in a kernel of their own, which can be interrupted."""
+    """Run cells in a separate kernel, which can be interrupted."""
     notebook = nbformat.v4.new_notebook()
     client = NotebookClient(notebook, timeout=60, iopub_timeout=60, allow_errors=True)
     url = cluster.url("flyingpigeon")
@@ -94,7 +94,7 @@ def test_ctrl_c_ends_the_wait_at_once_and_the_wait_can_be_repeated(in_kernel):
         assert "".join(o.text for o in again) == "ProcessSucceeded\n"  # in one piece or several
 
 
-def test_chains_in_threads_show_no_bars_of_their_own(in_kernel):
+def test_chains_in_threads_show_no_bars(in_kernel):
     in_kernel(start(1.5))
     outputs = in_kernel(
         "import threading\n"

@@ -103,7 +103,7 @@ SEARCHES = {"retrieveData": "outputs.html"}
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves the manual and what stands beside it, and takes what the harness found."""
+    """Serves the manual and the files beside it, and takes what the harness found."""
 
     beside: Mapping[str, bytes]
     answers: queue.Queue[dict[str, Any]]

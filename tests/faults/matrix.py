@@ -1,4 +1,4 @@
-"""Each kind of fault at each request of each client's chain, and what became of the chain."""
+"""Each kind of fault at each request of each client's chain, and the outcome of the chain."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Plant:
     file : str
         Where, below ``src/pavics_affinity``.
     old, new : str
-        The text that is replaced, which stands in the file once, and what takes its place.
+        The text that is replaced, which is in the file once, and the new text.
     tests : tuple of str
         What pytest is given: files, or tests of a file, below ``tests``.
     """
@@ -38,7 +38,7 @@ _PIN = (
         "pin/evidence.py",
         "if not site.knows(node):",
         "if False:",
-        ("pin/test_pin.py::test_a_name_that_is_no_nodes_is_an_error_that_lists_the_nodes",),
+        ("pin/test_pin.py::test_an_unknown_nodes_name_is_an_error_that_lists_the_nodes",),
     ),
     Plant(
         "pin: evidence is not checked",
@@ -109,12 +109,10 @@ _PIN = (
         "pin/pin.py",
         'return not (public.scheme == "https" and origin.scheme == "http")',
         "return True",
-        (
-            "pin/test_pin.py::test_the_node_itself_is_asked_only_where_that_is_no_step_down_from_https",
-        ),
+        ("pin/test_pin.py::test_the_node_itself_is_asked_only_without_a_step_down_from_https",),
     ),
     Plant(
-        "pin: the id is told to a host out of scope, also on a redirect",
+        "pin: the id is sent to a host out of scope, also on a redirect",
         "pin/pin.py",
         "            return Target(url, execute=execute)\n",
         "            return Target(url, self.header, self.machineid, execute=execute)\n",
@@ -185,7 +183,7 @@ _TRANSPORT = (
         ),
     ),
     Plant(
-        "transport: 'Nothing was executed' is said of a job that runs",
+        "transport: an error says 'Nothing was executed' for a job that runs",
         "transport/messages.py",
         '". Running jobs and files are unaffected: ask again when it is back"',
         '". Nothing was executed"',
@@ -256,7 +254,7 @@ _TRANSPORT = (
         ("transport/test_credentials.py::test_a_login_goes_nowhere_else",),
     ),
     Plant(
-        "transport: headers of the session are told to hosts out of scope",
+        "transport: headers of the session are sent to hosts out of scope",
         "transport/session.py",
         "withheld = {n: None for n in self.headers if n.lower() not in NEUTRAL_HEADERS}",
         "withheld: dict[str, None] = {}",
@@ -292,7 +290,7 @@ _TRANSPORT = (
         "transport/adapter.py",
         "if self._process != os.getpid():",
         "if False:",
-        ("transport/test_session.py::test_a_fork_gets_connections_of_its_own",),
+        ("transport/test_session.py::test_a_fork_gets_its_own_connections",),
     ),
 )
 
@@ -487,11 +485,11 @@ _JOURNAL = (
         ("record/test_steps.py",),
     ),
     Plant(
-        "resume: nothing is said of an Execute that may have run",
+        "resume: there is no warning about an Execute that may have run",
         "resuming.py",
         "    if unknown and not replay:\n",
         "    if False:\n",
-        ("journal/test_resume.py::test_what_may_or_may_not_have_run_is_said_and_never_sent_again",),
+        ("journal/test_resume.py::test_steps_that_may_have_run_are_named_and_never_sent_again",),
     ),
     Plant(
         "resume: the node of what ran is forgotten",

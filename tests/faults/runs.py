@@ -139,7 +139,7 @@ def site(route: str, directory: Path) -> Iterator[Site]:
 
 
 class Trouble:
-    """Breaks something at random, and mends it, until it is told to stop."""
+    """Breaks something at random, and fixes it, until it is stopped."""
 
     def __init__(
         self, cluster: LocalCluster, random_: random.Random, counted: Counter[str]
@@ -258,7 +258,7 @@ def run(site: Site, seed: int, chains: int) -> Outcome:
 
 @contextlib.contextmanager
 def _grids() -> Iterator[str]:
-    """Yield a directory with one small grid, whose name each chain gives a query of its own."""
+    """Yield a directory with one small grid; each chain adds a different query to its name."""
     with tempfile.TemporaryDirectory() as directory:
         with _HDF5, netCDF4.Dataset(Path(directory) / "grid.nc", "w") as dataset:
             for name, size in (("lat", 2), ("lon", 4)):
@@ -371,7 +371,7 @@ def _judge_error(chain: Chain, route: str, nodes: set[str]) -> None:
 
 
 def _says_that_it_is_not_seen(chain: Chain) -> bool:
-    """Tell whether the error admits another node: evidence that did not arrive proves nothing."""
+    """Return whether the error admits another node: missing evidence proves nothing."""
     return chain.outcome == "ExecuteOutcomeUnknown" and "or on another node" in chain.message
 
 

@@ -29,7 +29,7 @@ class Site:
     public : str
         Origin that every document names; a link to nginx.
     direct : Topology
-        Names the nodes, each behind a link of its own.
+        Names of the nodes, each behind a separate link.
     forward : str
         Origin of a forward proxy that can break, too.
     """

@@ -441,10 +441,10 @@ def case(servers: tuple[Hostile, Server], tmp_path: Path) -> Case:
 
 
 def leaks(seen: Seen) -> bool:
-    """Tell whether a request has more than a stranger would send."""
+    """Return whether a request has more than a stranger would send."""
     if any(name.lower() not in OF_A_STRANGER for name, _ in seen.headers):
         return True
-    # What a hostile document writes into the path of its own URL is known to it already.
+    # A hostile document already knows what it writes into the path of a URL.
     path = seen.path.replace(f"/.affinity/{CANARY}", "")
     body = seen.body.decode(errors="replace")
     return any(LEAK.search(text) for text in (path, body, *(value for _, value in seen.headers)))

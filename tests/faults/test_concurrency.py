@@ -102,7 +102,7 @@ def test_nested_workflows_each_keep_their_own_id(site):
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_other_processes_keep_the_id_and_open_connections_of_their_own(site, method):
+def test_other_processes_keep_the_id_and_open_their_own_connections(site, method):
     url = f"{site.public}/wps"
     workflows = [Workflow() for _ in range(6)]
     for wf in workflows:

@@ -10,7 +10,7 @@ from faults.planted import ROOT, SOURCE
 from faults.plants import PLANTS
 
 ROOMS = {path.stem for path in (ROOT / SOURCE).iterdir() if path.name[0] not in "_."}
-#: Without a fault of their own: words and pictures for people, and what tests stand on.
+#: Rooms without a planted fault: texts and pictures for people, and parts that tests use.
 NOT_PLANTED = {"cli", "display", "errors", "machineid", "py", "testing", "warn"}
 
 

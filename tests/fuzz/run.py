@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     wrong = 0
     asked = [(name, given.inputs, given.seed) for name in given.targets]
-    # Each in a process of its own, so that what one needs of memory is not another's.
+    # Each in a separate process, so that its memory is measured alone.
     with multiprocessing.get_context("spawn").Pool(given.jobs, maxtasksperchild=1) as pool:
         for name, outcome in pool.imap_unordered(_run, asked, chunksize=1):
             print(

@@ -242,7 +242,7 @@ def exception_report(document: bytes) -> None:
 
 
 def _xml(document: bytes) -> etree._Element:
-    """Return a root; for parsers of elements, which whoever parses the document hands them."""
+    """Return a root, for the parsers that receive elements of a parsed document."""
     return answers.given(document)
 
 

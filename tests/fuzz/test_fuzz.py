@@ -64,6 +64,6 @@ def test_the_oracle_notices(monkeypatch, parse, found):
     assert [kind for kind in outcome.findings if found in kind]
 
 
-def test_an_error_of_ours_is_no_finding():
+def test_an_error_of_ours_is_not_a_finding():
     outcome = run("x", Target(lambda document: _raise(AffinityError("no")), [b"a"]), 3)
     assert (outcome.inputs, outcome.refused, outcome.findings) == (3, 3, {})

@@ -66,7 +66,7 @@ def test_threads_do_not_tear_each_others_lines(path):
 
 
 @pytest.mark.parametrize("kept", [1, 5, 12])
-def test_a_torn_last_line_is_passed_over_also_after_others_have_gone_on(path, kept):
+def test_a_torn_last_line_is_skipped_even_after_another_process_continued(path, kept):
     write(path, {"event": "begin"}, {"event": "sending", "step": 1})
     whole = path.read_bytes()
     begin = whole.index(b"\n") + 1

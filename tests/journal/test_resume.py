@@ -142,7 +142,7 @@ except Exception as error:
     assert len(executed(cluster, machineid)) == 2
 
 
-def test_what_may_or_may_not_have_run_is_said_and_never_sent_again(cluster, crash, path):
+def test_steps_that_may_have_run_are_named_and_never_sent_again(cluster, crash, path):
     code = """
 import threading
 threading.Thread(

@@ -95,11 +95,14 @@ def test_the_node_is_that_of_the_first_step_that_may_have_run(path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "does not begin as a workflow's journal"),
-        ('{"event": "begin"}\n', "does not begin as a workflow's journal"),
-        ('{"event": "sending", "step": 1}\n', "does not begin as a workflow's journal"),
+        ("", "does not begin like a workflow's journal"),
+        ('{"event": "begin"}\n', "does not begin like a workflow's journal"),
+        ('{"event": "sending", "step": 1}\n', "does not begin like a workflow's journal"),
         ('{"event": "begin", "format": 9, "machineid": "a"}\n', "has format 9"),
-        ('{"event": "begin", "format": 1, "machineid": "a"}\n', "lacks what the workflow was made"),
+        (
+            '{"event": "begin", "format": 1, "machineid": "a"}\n',
+            "does not contain the workflow.s options",
+        ),
         (
             '{"event": "begin", "format": 1, "machineid": "a b", "topology": [], "route": "auto", '
             '"strict": true, "header": "machineid"}\n',
@@ -149,7 +152,7 @@ def test_what_the_workflow_was_made_with_comes_back(path, tmp_path):
         path.unlink()
 
 
-def test_a_site_that_has_lost_the_node_is_said_to_have(path):
+def test_an_error_says_that_a_site_has_lost_the_node(path):
     with Workflow("a1b2", journal=path, topology=SITE, node="node2"):
         pass
     other = Topology(nodes=(Node("node1", host="127.0.0.11"),), services=SITE.services)

@@ -111,7 +111,7 @@ def test_a_card_says_its_colours_for_light_and_dark():
     assert "var(--jp-content-font-color1,inherit)" in page
 
 
-def test_an_empty_heading_is_no_heading():
+def test_an_empty_heading_is_a_plain_cell():
     page = in_notebook(card("x", table(("", "process"), [["1", "download"]])))
     assert len(re.findall("<th ", page)) == 1
     assert ">process</th>" in page

@@ -1,4 +1,4 @@
-"""The services' applications that are made in a way of their own."""
+"""Applications of services that need special treatment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def raven(files: list[str]) -> Any:
-    """Make Raven, also without GDAL's bindings, of which PyPI has no wheels.
+    """Make Raven, even without GDAL's bindings, which have no wheels on PyPI.
 
     One of its processes uses them, ``terrain-analysis``, and none of the chains.
     """

@@ -1,7 +1,7 @@
 """Run the chains of PAVICS's notebooks on three real nodes, and count those that succeed.
 
 A chain is a script of `birdy/` or `owslib/`, as users write them. A form of client changes
-one line of it: the import. Each run is a program of its own. A chain succeeds if its answer
+one line of it: the import. Each run is a new program. A chain succeeds if its answer
 is right; with our clients it must also have run on one node, each Execute once.
 """
 
@@ -139,7 +139,7 @@ class Site:
             self._environment[f"{name.upper()}_WPS_URL"] = cluster.url(name)
 
     def run(self, front: str, form: Form, chain: str) -> Run:
-        """Run a chain in a program of its own."""
+        """Run a chain in a new program."""
         run = Run(front, form.name, chain)
         path = str(HERE / form.scripts / f"{chain}.py")
         old = BIRDY if form.scripts == "birdy" else OWSLIB

@@ -32,7 +32,7 @@ def test_the_table_counts_right_answers_only():
     assert table(runs).splitlines()[-1].split() == ["together", "2", "of", "3"]
 
 
-def test_a_step_that_ran_twice_or_elsewhere_is_no_success_of_ours():
+def test_a_step_that_ran_twice_or_elsewhere_is_not_a_success_of_ours():
     run = Run("plain nginx", "wf.wps", "frost_days", answer=40, nodes=["node1"], executes=2)
     assert run.right
     assert run.kept

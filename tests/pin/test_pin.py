@@ -292,7 +292,7 @@ def test_an_error_without_evidence_may_be_the_proxys_own(status):
     assert answered(pin, None, status) is None
 
 
-def test_an_address_that_is_no_nodes_is_lost():
+def test_an_unknown_address_is_lost():
     pin = pin_at(site(evidence="X-Node"), node="n1")
     with pytest.raises(AffinityLost, match=r"'10\.9\.9\.9:1', which is not a node of this site"):
         answered(pin, "10.9.9.9:1")
@@ -502,7 +502,7 @@ def test_a_published_topology_is_asked_for_again_before_an_execute_only():
     assert site("n2", "n1").first_node("fp", target.key) == "n1"
 
 
-def test_keys_are_found_anew_however_many_threads_see_the_change():
+def test_keys_are_found_again_when_many_threads_see_the_change():
     versions = [site("n1", "n2", "n3"), site("n3", "n1", "n2"), site("n2", "n3", "n1")] * 20
     source = Changing(*versions)
     pin = Pin("a1b2", node="n2", sources=[source])
@@ -519,7 +519,7 @@ def test_keys_are_found_anew_however_many_threads_see_the_change():
 # ---- past the proxy ----
 
 
-def test_the_node_itself_is_asked_only_where_that_is_no_step_down_from_https():
+def test_the_node_itself_is_asked_only_without_a_step_down_from_https():
     for scheme, allowed in (("http", True), ("https", False)):
         pin = pin_at(site(scheme=scheme))
         url = f"{scheme}://proxy.example:8093/wps"
@@ -554,7 +554,7 @@ def test_the_direct_route_takes_paths_and_outputs_along():
         assert (target.route, target.node) == ("direct", "n1")
 
 
-# ---- who is told ----
+# ---- who receives the machineid ----
 
 
 @pytest.mark.parametrize(
@@ -747,7 +747,7 @@ def test_the_first_execute_settles_the_node_that_its_document_names():
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_a_name_that_is_no_nodes_is_an_error_that_lists_the_nodes(strict):
+def test_an_unknown_nodes_name_is_an_error_that_lists_the_nodes(strict):
     pin = pin_at(by_node(), strict=strict)
     url = f"{OUT}/n9/u/a.nc"
     for act in (pin.route, pin.link):

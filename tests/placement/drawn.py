@@ -28,7 +28,7 @@ def draw_case(rng: random.Random, name: str) -> Case:
     if directive == DIRECTIVES[1] and rng.random() < 0.3:
         lines[:0] = [f"{address} max_fails=0" for address in COLLIDING]
     if rng.random() < 0.3:
-        # nginx takes backups only where a server that is none stands before the hash line.
+        # nginx accepts backups only after a regular server, both before the hash line.
         lines += [f"{_answering(rng, alive[-1])} backup"]
     return Case(name, directive, tuple(lines))
 
@@ -59,7 +59,7 @@ def _refusing(rng: random.Random) -> str:
             f"127.0.{rng.randint(80, 90)}.{rng.randint(1, 250)}:{{dead}}",
             f"[::{rng.choice(['1', '0:1', 'ffff:127.0.0.81'])}]:{{dead}}",
             "localhost:{dead}",
-            f"unix:{{sockets}}/nobody{rng.randint(1, 9)}",
+            f"unix:{{sockets}}/closed{rng.randint(1, 9)}",
         ]
     )
 

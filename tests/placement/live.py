@@ -1,4 +1,4 @@
-"""A real nginx on loopback, with one upstream per case and backends of its own."""
+"""A real nginx on loopback, with one upstream per case and its own backends."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def running(directory: Path, cases: list[Case]) -> Iterator[Nginx]:
             "install it (apt-get install nginx-light, conda install nginx)"
         )
     with ExitStack() as stack:
-        # Bound and not listening: connections to it are refused, and nobody else gets it.
+        # Bound and not listening: connections to it are refused, and no other program gets it.
         reserved = stack.enter_context(socket.socket())
         reserved.bind(("0.0.0.0", 0))
         nginx = Nginx(

@@ -138,7 +138,7 @@ class TestBothMethods:
         order = list(method(["127.0.0.2:80", "127.0.0.3:80", "127.0.0.2:80"]).order("b"))
         assert sorted(order) == ["127.0.0.2:80", "127.0.0.2:80", "127.0.0.3:80"]
 
-    def test_addresses_stand_in_the_order_of_the_file(self, method):
+    def test_addresses_are_in_the_order_of_the_file(self, method):
         placement = method(
             ["[::1]:8", "127.0.0.9:1 backup", "n:2", "unix:/x", "127.0.0.9:1"],
             resolve=lambda _: ["127.0.0.7", "127.0.0.6"],

@@ -239,7 +239,7 @@ def test_the_rest_of_the_site_is_as_before(front):
 
 
 def fetched(url):
-    """Fetch as curl -L does; TLS ends in front of this stack, and here nothing stands there."""
+    """Fetch as curl -L does; nothing ends TLS in front of this stack here."""
     answer = ask(url)
     if answer.status_code == 307:
         answer = ask(answer.headers["Location"].replace("https://", "http://", 1))

@@ -170,7 +170,7 @@ def contents(directory):
     return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
-# ---- what no splice comes upon ----
+# ---- files that no splice produces ----
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def test_from_plain_to_strict_no_id_moves_and_new_workflows_name_their_node(site
     assert bare(cluster, ids) == here
     # The file is on the node where the chain began: its subset succeeds there alone.
     assert all(len(chain.end() - {None}) <= 1 for chain in chains)
-    FINDER.forget()  # asked anew after a while, or by another process
+    FINDER.forget()  # asked again after a while, or by another process
     fresh = Chain(cluster)
     assert fresh.workflow.node_known == "proved"
     assert fresh.end() == fresh.nodes

@@ -145,7 +145,7 @@ def test_a_file_that_another_one_includes_is_read_once(tmp_path):
         assert names(read_nginx(*paths)) == ["flyingpigeon", "malleefowl"]
 
 
-def test_an_include_inside_a_block_stands_in_its_place(tmp_path):
+def test_an_include_inside_a_block_is_resolved_in_its_place(tmp_path):
     (tmp_path / "servers.inc").write_text("server 10.0.0.1:1; server 10.0.0.2:1;")
     (tmp_path / "proxy.inc").write_text("proxy_pass http://finch;")
     (tmp_path / "nginx.conf").write_text(

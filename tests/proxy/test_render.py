@@ -247,7 +247,7 @@ def test_two_headers_are_one_or_refused_but_never_mixed(strict_site):
     connection.putheader("machineid", "a~node2")
     connection.endheaders()
     response = connection.getresponse()
-    # nginx takes the first, and since 1.23 joins them to what is no key.
+    # nginx takes the first, and since 1.23 joins them into an invalid key.
     assert (response.status, response.getheader("X-Pavics-Node")) in {(200, "node1"), (400, None)}
     connection.close()
 
@@ -502,21 +502,21 @@ def test_outputs_that_name_their_node_are_read_back(tmp_path, style):
         ({"evidence": "X_Node"}, "nginx drops"),
         ({"nodes": (Node("node1"), *NODES[1:])}, "no address of node 'node1'"),
         ({"services": (Service("a", port=1, method="rendezvous"),)}, "no method 'rendezvous'"),
-        ({"services": (Service("a-b", port=1), Service("a_B", port=2))}, "one name for nginx"),
+        ({"services": (Service("a-b", port=1), Service("a_B", port=2))}, "the same name for nginx"),
         ({"services": (Service("a", url="http://h/x", listen=80),)}, "no address"),
         ({"services": (Service("a", url="http://h/x", backends=(Backend("node1", "h:1"),)),)},
          "proxy's own port"),
         ({"services": (Service("a", port=1, listen=80), Service("b", port=2, listen=80))},
-         "both want path|no path of its own"),
+         "both want path|no separate path"),
         ({"services": (Service("a", url="http://h/a", port=1, listen=80),
                        Service("b", url="http://g/a", port=2, listen=80))}, "both want path"),
-        ({"services": (Service("a", url="http://h/$x", port=1),)}, "cannot stand"),
-        ({"services": (Service("a", url="http://h/a;b", port=1),)}, "cannot stand"),
-        ({"services": (Service("a", url="http://h/a%7Bb", port=1),)}, "cannot stand"),
+        ({"services": (Service("a", url="http://h/$x", port=1),)}, "cannot contain"),
+        ({"services": (Service("a", url="http://h/a;b", port=1),)}, "cannot contain"),
+        ({"services": (Service("a", url="http://h/a%7Bb", port=1),)}, "cannot contain"),
         ({"services": (Service("a", port=1, publish=99), Service("b", port=2, publish=99))},
          "port 99 is published"),
         ({"services": (Service("a", port=1, backends=(Backend("node1", "unix:/a!b/c"),)),)},
-         "cannot stand"),
+         "cannot contain"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("style", ["plain", "strict"])

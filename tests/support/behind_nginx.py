@@ -45,7 +45,7 @@ class BehindNginx:
     def start_server(
         self, node: str, command: Sequence[str], environment: Mapping[str, str]
     ) -> None:
-        """Start a node's server, in a directory of its own."""
+        """Start a node's server in its own directory."""
         disk = self.disk(node)
         with (disk / "log").open("wb") as log:
             self._processes.append(

@@ -27,7 +27,7 @@ class Relay:
     up, down : int or None
         Bytes of the client's, or of the server's, after which a connection breaks.
     how : str
-        The way in which it does. Half-closed, it gets no more answer; the request goes on.
+        How it breaks. Half-closed, it gets no more of the answer; the request continues.
     connections : int
         Made so far.
     """

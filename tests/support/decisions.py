@@ -353,7 +353,7 @@ def combinations() -> Iterator[tuple[Any, ...]]:
 
 
 def table(outcome: str) -> Iterator[str]:
-    """Yield what becomes of an outcome: each distinct course of events, and where it happens."""
+    """Yield what follows an outcome: each distinct course of events, and where it happens."""
     for then, deadline in PATIENCE:
         courses: dict[str, dict[str, list[str]]] = {}
         after = outcome if then == "again" else then
@@ -365,8 +365,8 @@ def table(outcome: str) -> Iterator[str]:
         for course, ways in courses.items():
             yield course
             alike: dict[str, list[str]] = {}
-            for way, whats in ways.items():
-                alike.setdefault("".join(whats), []).append(way)
+            for way, found in ways.items():
+                alike.setdefault("".join(found), []).append(way)
             for what, together in alike.items():
                 yield f"    {what} {' '.join(together)}"
 

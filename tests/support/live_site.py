@@ -107,7 +107,7 @@ def site(nodes: int = 3, services: Mapping[str, int] = MANUAL) -> Iterator[Site]
 
 
 class RealNginx:
-    """nginx with a directory of its own, unprivileged paths, and files that can be replaced."""
+    """nginx with its own directory, unprivileged paths, and files that can be replaced."""
 
     def __init__(self, directory: Path, files: Mapping[str, str], *, workers: int = 1) -> None:
         self.directory = directory
@@ -117,7 +117,7 @@ class RealNginx:
         self.write(files)
 
     def write(self, files: Mapping[str, str]) -> None:
-        """Put files in place of those that are there; without nginx.conf, the usual one."""
+        """Replace the files; without nginx.conf, use the usual one."""
         for old in [*self.directory.glob("conf.d/*"), *self.directory.glob("nginx.conf")]:
             old.unlink()
         for name, text in files.items():

@@ -28,7 +28,7 @@ def is_loopback(host: str | bytes | None) -> bool:
 
 
 def is_elsewhere(host: str) -> bool:
-    """Tell whether a host is an address that is not of this machine; names are not looked up."""
+    """Return whether a host is an address of another machine; names are not looked up."""
     return _address(host) is not None and not is_loopback(host)
 
 

@@ -17,7 +17,7 @@ MANUAL = ("malleefowl", "flyingpigeon", "hummingbird")
 
 
 class Operator:
-    """Keeps ``site.toml`` and what is rendered of it, in a directory of their own."""
+    """Keeps ``site.toml`` and the files rendered from it, in a separate directory."""
 
     def __init__(self, directory: Path, style: str) -> None:
         self.site = directory / "site.toml"

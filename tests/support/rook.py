@@ -1,6 +1,6 @@
 """rooki's client if it is installed; else a small one that does what rooki's does.
 
-rooki needs a birdy below 0.9, so it cannot stand beside the birdy that the tests are run with.
+rooki needs a birdy below 0.9, so it does not work with the birdy of these tests.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Twitcher in front of a cluster: what it needs, and what becomes of it with its node."""
+"""Twitcher in front of a cluster: what it needs, and what happens to it with its node."""
 
 import pytest
 import requests

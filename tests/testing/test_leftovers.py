@@ -39,7 +39,7 @@ def started(cluster):
 ENDINGS = {
     "the block ends": "with LocalCluster(2) as c: started(c)",
     "an exception": "with LocalCluster(2) as c: started(c); raise ValueError",
-    "nobody stops it": "c = LocalCluster(2).start(); started(c)",
+    "it is never stopped": "c = LocalCluster(2).start(); started(c)",
     "sys.exit": "c = LocalCluster(2).start(); started(c); sys.exit(3)",
     "os._exit": "c = LocalCluster(2).start(); started(c); os._exit(3)",
     "collected": "c = LocalCluster(2).start(); started(c); del c; time.sleep(60)",
@@ -142,7 +142,7 @@ def test_a_failed_start_leaves_nothing(tmp_path, monkeypatch):
     assert psutil.Process().children() == before
 
 
-def test_two_clusters_stand_beside_each_other():
+def test_two_clusters_run_at_the_same_time():
     with LocalCluster(1, proxy="none") as one, LocalCluster(1, proxy="none") as two:
         assert one.url("malleefowl") != two.url("malleefowl")
         assert requests.get(one.node_url("node1", "malleefowl"), timeout=30).status_code == 400

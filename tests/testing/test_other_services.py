@@ -6,7 +6,7 @@ from pavics_affinity import Workflow
 from pavics_affinity.testing import ClusterError, LocalCluster
 
 
-def test_an_application_of_others_runs_on_every_node_with_a_disk_of_its_own(make_cluster):
+def test_an_application_of_others_runs_on_every_node_with_its_own_disk(make_cluster):
     cluster = make_cluster(2, services={"mine": "support.own_service:create_app"})
     with Workflow(topology=cluster.topology, node="node2") as wf:
         mine = wf.wps(cluster.url("mine"))

@@ -12,7 +12,7 @@ PAVICS = "https://pavics.example"
 
 
 def own_port(**more):
-    """Two services, each with a port of its own on the proxy."""
+    """Two services, each with its own port on the proxy."""
     return Topology(
         NODES,
         [
@@ -333,7 +333,7 @@ def test_an_output_that_names_its_node_is_on_that_node_and_no_other(public, path
 
 
 @pytest.mark.parametrize("name", ["node9", "Node1", "b5a0-11", "%6Eode1", "node1x", "node"])
-def test_a_name_where_the_nodes_are_that_is_none_of_theirs_is_kept(name):
+def test_an_unknown_name_where_the_nodes_are_is_kept(name):
     url = f"{PAVICS}/wpsoutputs/{name}/a.nc"
     assert by_node().node_of_url(url) == name
     assert by_node().to_node(url, "node1") is None
@@ -383,7 +383,7 @@ def test_the_node_of_a_shared_place_may_offer_only_one_of_the_services():
     ],
 )
 def test_two_services_cannot_have_one_url(second):
-    with pytest.raises(TopologyError, match=r"'finch' and 'emu' have one URL") as refused:
+    with pytest.raises(TopologyError, match=r"'finch' and 'emu' have the same URL") as refused:
         Topology(NODES, [Service("finch", "http://proxy/wps", port=2), second])
     assert refused.value.key in ("services.emu.url", "services.emu.aliases")
 

@@ -299,7 +299,7 @@ def test_our_own_hash_needs_no_addresses():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_service_of_which_every_backend_is_down_has_no_place(method):
+def test_a_service_whose_backends_are_all_down_has_no_place(method):
     service = finch(method=method, backends=[Backend("node1", down=True)])
     with pytest.raises(PlacementUndetermined, match="every backend of service 'finch' is marked"):
         site(service).first_node(None, "a1b2")
@@ -382,7 +382,7 @@ def test_a_routing_key_leads_to_the_node_in_every_service(method, names):
 
 
 @pytest.mark.parametrize("down", [0, 1])
-def test_a_routing_key_leads_to_a_node_of_two_backends_of_which_one_is_down(down):
+def test_a_routing_key_leads_to_a_node_that_has_one_backend_down_and_one_up(down):
     ports = [Backend("node1", f"10.0.0.1:900{i}", down=i == down) for i in (0, 1)]
     service = finch(backends=[*ports, Backend("node2", weight=5)])
     topology = site(service)

@@ -219,7 +219,7 @@ MISTAKES = [
     ('site = "a\\nb"\n[nodes]\nn = {}', "site", 1, "control characters"),
 ]
 SERVICE_MISTAKES = [
-    # the service's lines, of which the first is line 4
+    # the service's lines; the first is line 4
     ("prot = 80", "prot", 4, "unknown key; did you mean 'port'"),
     ('port = "80"', "port", 4, "'80': expected a whole number"),
     ("port = 70000", "port", 4, "1 to 65535"),

@@ -339,7 +339,7 @@ def test_every_checked_url_is_sent_by_requests(monkeypatch, parts, start):
 
     def resolve(host, *_, **__):
         host.encode("idna")  # as the socket module does
-        raise socket.gaierror("nobody has this name")
+        raise socket.gaierror("no host has this name")
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     with requests.Session() as session, contextlib.suppress(OutOfScope):

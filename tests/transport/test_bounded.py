@@ -47,7 +47,7 @@ def silence(asked: bytes) -> Iterable[bytes]:
 
 @pytest.mark.parametrize("slow", [headers, body, endless, silence], ids=lambda how: how.__name__)
 def test_neither_thread_nor_socket_outlives_its_time(slow):
-    """The server goes on for 30 s, and the wait for the end is a fraction of that."""
+    """The server continues for 30 s, and the wait for the end is a fraction of that."""
     with RawServer() as server:
         server.answer = slow
         with pytest.raises(requests.Timeout):
@@ -86,7 +86,7 @@ def nothing_is_left(port: int) -> None:
 @pytest.mark.parametrize(
     "sent", [b"HTTP/1.1 200 OK\r\nX: y", b"HTTP/1.1 200 OK\r\nno header\r\n\r\n{}"]
 )
-def test_half_a_head_is_no_answer(sent):
+def test_half_a_head_is_not_an_answer(sent):
     with RawServer() as server:
         server.answer = lambda asked: [sent]
         with pytest.raises(requests.ConnectionError):

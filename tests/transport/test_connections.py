@@ -98,7 +98,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("line", BROKEN.values(), ids=list(BROKEN))
-def test_a_line_that_is_no_header_makes_the_answer_a_broken_one(server, line):
+def test_a_line_that_is_not_a_header_makes_the_answer_a_broken_one(server, line):
     broken = b"HTTP/1.1 200 OK\r\n" + line + b"\r\nContent-Length: 2\r\n\r\nok"
     with session_for(server.url()) as session:
         seen = once(server, broken)
@@ -180,7 +180,7 @@ def test_the_body_has_all_the_time_that_it_takes(server):
 
 
 def test_a_large_request_has_all_the_time_that_it_takes(slow_reader):
-    """The time-out for connecting bounds the silence of whoever reads it, not the whole."""
+    """The time-out for connecting limits the silence of a peer that reads, not the total time."""
     url, read = slow_reader
     with session_for(url, timeout=(1, 20)) as session:
         assert session.post(url, data=b"x" * 30_000_000).text == "ok"

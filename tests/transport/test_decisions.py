@@ -1,4 +1,4 @@
-"""What becomes of every outcome in every situation, held against a table.
+"""The decision after every outcome in every situation, compared with a table.
 
 A line of ``decisions.txt`` is a course of events, and below it stand the situations in which it
 happens: kinds of requests (g: a GET; e: an Execute; s: an Execute whose body can be read once;

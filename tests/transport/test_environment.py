@@ -53,7 +53,7 @@ def test_settings_are_merged_as_requests_merges_them(url, environment, monkeypat
             assert ours == {**theirs, "proxies": dict(theirs["proxies"])}
 
 
-def test_a_session_that_does_not_trust_the_environment_is_told_nothing_of_it(monkeypatch):
+def test_a_session_that_does_not_trust_the_environment_reads_nothing_from_it(monkeypatch):
     monkeypatch.setenv("http_proxy", "http://squid:3128")
     with Workflow() as wf:
         wf.session.trust_env = False

@@ -131,7 +131,7 @@ def test_429_that_names_no_time_is_asked_again_after_a_second(proxy):
 
 
 @pytest.mark.parametrize("value", ["-1", "soon", "1.5", "0", "Sun, 06 Nov 1994 08:49:37 GMT"])
-def test_an_odd_retry_after_is_no_reason_to_give_up(proxy, value):
+def test_an_odd_retry_after_does_not_end_the_retries(proxy, value):
     at_first(proxy, asking(503, value))
     with session_for(proxy) as session:
         assert session.get(proxy.url()).status_code == 200

@@ -168,7 +168,7 @@ def test_a_document_from_another_node_does_not_move_a_workflow_whose_execute_is_
             wf.session.get(front.url("/wps?request=GetCapabilities"))
 
 
-def test_the_node_that_runs_the_first_execute_is_the_workflows_whoever_was_asked_meanwhile(front):
+def test_the_node_that_runs_the_first_execute_becomes_the_workflows_node(front):
     with Workflow("a1b2", topology=behind(front), route="proxy") as wf:
         _, other = of_both(wf, front)
         front.answer = lambda seen: Answer(headers={"X-Node": other})
@@ -385,7 +385,7 @@ def test_a_request_of_the_session_that_was_redirected_may_have_run_and_pins_the_
         assert wf.session.pin.pinned
 
 
-def test_the_result_of_a_303_can_be_taken_up(service):
+def test_the_result_of_a_303_can_be_attached(service):
     service.execute = lambda seen: Answer(303, b"", {"Location": "/outputs/1234.xml"})
     with Workflow("a1b2") as wf:
         wps = wf.wps(service.url())

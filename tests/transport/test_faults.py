@@ -236,7 +236,7 @@ def test_a_proxy_that_cannot_be_used_is_named_at_once(monkeypatch, proxy, words)
 
 
 def test_a_fault_that_the_caller_handles_meanwhile_is_not_this_ones():
-    """A second service is tried because the first refuses; its lost answer is no refusal."""
+    """A second service is tried because the first refuses; its lost answer is not a refusal."""
     with Server() as server:
         server.answer = lambda seen: Answer(cut=-1)
         refusing = f"http://127.0.0.1:{free_port()}/wps"

@@ -1,4 +1,4 @@
-"""The session: who is told the machineid, who the credentials, and what is sent twice."""
+"""The session: who receives the machineid and the credentials, and what is sent twice."""
 
 from __future__ import annotations
 
@@ -82,14 +82,14 @@ def test_every_request_of_a_session_carries_one_machineid(proxy):
     assert [seen.all("machineid") for seen in proxy.seen] == [["a1b2"]] * 3
 
 
-def test_another_port_of_the_services_host_is_told_the_machineid(proxy):
+def test_another_port_of_the_services_host_receives_the_machineid(proxy):
     with Server("127.0.0.1") as outputs:
         session_for(proxy).get(outputs.url("/outputs/x.nc"))
         assert outputs.seen[0].all("machineid") == ["a1b2"]
 
 
 @pytest.mark.filterwarnings("ignore:.* belongs to no known service")
-def test_no_other_host_is_told_the_machineid(proxy, elsewhere):
+def test_no_other_host_receives_the_machineid(proxy, elsewhere):
     session = session_for(proxy)
     session.get(elsewhere.url())
     session.get(f"http://127.0.0.1:{proxy.port}@127.0.0.2:{elsewhere.port}/wps")
@@ -343,7 +343,7 @@ def test_a_silent_server_is_reported_when_the_read_timeout_ends(proxy):
 
 
 @pytest.mark.parametrize("value", [0, -1, "5", float("nan"), True, timedelta(0)])
-def test_what_is_no_duration_is_refused(value):
+def test_an_invalid_duration_is_refused(value):
     for option in ("timeout", "deadline"):
         with pytest.raises(InvalidRequest, match="is not a duration: expected seconds above 0"):
             AffinitySession(Pin("a1b2"), **{option: value})
@@ -392,7 +392,7 @@ def _get_in_child(session: AffinitySession, url: str) -> None:
     session.get(url)
 
 
-def test_a_fork_gets_connections_of_its_own(proxy):
+def test_a_fork_gets_its_own_connections(proxy):
     session = session_for(proxy)
     session.get(proxy.url())
     child = multiprocessing.get_context("fork").Process(
@@ -473,7 +473,7 @@ def test_nodes_that_cannot_be_reached_leave_a_restarted_proxy_its_chance(elsewhe
     revived[0].stop()
 
 
-def test_with_neither_proxy_nor_node_a_pinned_workflow_is_told_of_the_node():
+def test_with_neither_proxy_nor_node_a_pinned_workflow_names_the_node():
     closed = Server_stub("127.0.0.7", free_port("127.0.0.7"))
     session = pinned(site(closed), node="n1", deadline=0.5)
     with (
@@ -533,7 +533,7 @@ def test_a_pinned_workflow_never_leaves_its_node(proxy, elsewhere):
     dead.__init__(dead.host)
 
 
-def test_a_node_that_comes_back_within_the_deadline_is_no_error(proxy):
+def test_a_node_that_comes_back_within_the_deadline_raises_nothing(proxy):
     topology = site(proxy)
     session = pinned(topology, route="direct", deadline=20)
     session.post("http://127.0.0.9:9/wps", data=b"<Execute/>")
@@ -705,7 +705,7 @@ def test_the_record_tells_what_each_request_did(proxy, elsewhere):
     assert row["url"] == "http://127.0.0.9:9/wps"
 
 
-class Server_stub:  # noqa: N801  # stands where a node is named but never asked
+class Server_stub:  # noqa: N801  # named as a node that gets no requests
     def __init__(self, host: str, port: int = 7) -> None:
         self.host, self.port = host, port
 

@@ -129,6 +129,6 @@ def test_a_duration_without_bounds_is_the_longest_that_a_socket_takes(value):
 @pytest.mark.parametrize(
     "value", [pytest.param(-(10**5000), id="long"), -1, 0, float("nan"), True, "1"]
 )
-def test_what_is_no_duration_is_refused(value):
+def test_an_invalid_duration_is_refused(value):
     with pytest.raises(InvalidRequest, match="is not a duration"):
         in_seconds(value)

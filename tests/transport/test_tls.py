@@ -1,4 +1,4 @@
-"""Faults of TLS: before the request nothing ran, after it nobody knows."""
+"""Faults of TLS: before the request nothing ran, after it that is unknown."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def reset(raw: socket.socket, tls: ssl.SSLSocket | None = None) -> None:
 
 
 def talk_nonsense(raw: socket.socket, tls: ssl.SSLSocket | None = None) -> None:
-    """Send what is no record of TLS, in the middle of the connection."""
-    raw.sendall(b"this is no TLS record at all, and long enough to be read as one")
+    """Send bytes that are not a TLS record, in the middle of the connection."""
+    raw.sendall(b"this is not a TLS record, and long enough to be read as one")
     raw.shutdown(socket.SHUT_WR)
 
 
@@ -157,7 +157,9 @@ def test_a_get_whose_tls_connection_breaks_is_sent_again(server, session):
     assert len(server.seen) == 3
 
 
-def test_a_handshake_that_never_ends_is_no_sign_that_the_execute_left(server, authority, tmp_path):
+def test_a_handshake_that_never_ends_does_not_show_that_the_execute_left(
+    server, authority, tmp_path
+):
     hold = threading.Event()
     server.before = [lambda raw: hold.wait(10)]
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")

@@ -44,7 +44,7 @@ _MISSING = 2
 
 
 def inner() -> Topology:
-    """Three nodes behind Twitcher, of which the first is the stack itself."""
+    """Three nodes behind Twitcher; the first is the stack itself."""
     return Topology(
         nodes=[Node(f"node{number}", f"10.0.0.{number}") for number in (1, 2, 3)],
         services=[
@@ -196,7 +196,7 @@ def _try(layout: str, topology: Topology, before: Site, checkout: Path, work: Pa
     print(f"nginx -t with {layout}: {site.test_nginx(work / f'nginx-{layout}')}")
     one, other = before.files(), site.files()
     changed = sorted(each for each in one.keys() | other.keys() if one.get(each) != other.get(each))
-    print(f"files of the site with {layout}: {len(one)}, of which {len(changed)} differ {changed}")
+    print(f"files of the site with {layout}: {len(one)}, {len(changed)} differ {changed}")
     topology.dump(work / f"{layout}.toml")
     errors = _report(f"with {layout}", site.root, topology=work / f"{layout}.toml")
     names = [service.name for service in read_nginx(site.root).services]

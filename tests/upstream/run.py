@@ -1,10 +1,10 @@
-"""Run birdy's and OWSLib's own WPS tests with our classes in place of theirs.
+"""Run birdy's and OWSLib's own WPS tests with our classes instead of theirs.
 
 birdy's tests come from its source distribution, and talk to Emu, the service that they
 are written for: three nodes of it behind nginx, which share nothing. OWSLib's are in no
 distribution; give a checkout of its repository: ``make upstream OWSLIB=path``.
 
-It fails where a test that passes with the classes of their own does not with ours.
+It fails if a test passes with its project's own classes, and does not with ours.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from xml.etree import ElementTree as ET
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
-from support.behind_nginx import BehindNginx, closed_if_it_fails  # noqa: E402 - tests are no package
+from support.behind_nginx import BehindNginx, closed_if_it_fails  # noqa: E402 - tests are not a package
 
 BIRDY = ("test_client.py", "test_converters.py", "test_notebook.py", "test_utils.py")
-MOCKED = "puts a function of its own in place of OWSLib's openURL, which we do not call"
+MOCKED = "replaces OWSLib's openURL by a function of its test, and we do not call openURL"
 BOTH_FAIL = {
     "test_is_opendap_url": "asks servers on the internet",
     "test_wps_wordcounter": "Emu's process fails under this PyWPS",
@@ -57,7 +57,7 @@ class EmuSite(BehindNginx):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one test."""
+    """The outcome of one test."""
 
     state: str
     words: str
@@ -84,7 +84,7 @@ def source_of(package: str, directory: Path) -> Path:
 
 
 def outcomes(tests: list[Path], *, ours: bool, cwd: Path, url: str = "") -> Outcomes:
-    """Run tests, and return what became of each."""
+    """Run tests, and return the outcome of each."""
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.xml"
         environment = os.environ | {"PYTHONPATH": str(HERE), "UPSTREAM_URL": url}
@@ -174,7 +174,7 @@ def main() -> int:
         if arguments.owslib is not None:
             fault += owslib(arguments.owslib.resolve())
     for name in fault:
-        print(f"passes with the classes of their own, and not with ours: {name}", file=sys.stderr)
+        print(f"passes with the project's own classes, and not with ours: {name}", file=sys.stderr)
     return 1 if fault else 0
 
 

@@ -30,7 +30,7 @@ __all__ = ["ChainRun", "WorkflowResult", "WorkflowResults", "map_workflows"]
 _OPTIONS = frozenset({"route", "strict", "header", "timeout", "deadline"})
 
 PATIENCE = 3600.0
-"""Seconds to wait for a place in a full queue, or for a site that does not answer."""
+"""Seconds to wait for a place in a full queue, or for a site to answer."""
 
 
 def map_workflows(
@@ -50,56 +50,55 @@ def map_workflows(
     progress: bool | None = None,
     **options: Any,
 ) -> WorkflowResults:
-    """Run a chain of processes for each of many items, each in a workflow of its own.
+    """Run a chain of processes for each of many items, each in its own workflow.
 
-    The nodes share the work by weight, and by what is unfinished on each: a node that
-    does not keep up gets less; see `batch.scheduler.Scheduler` for the formula. Drained
-    nodes get none. If no topology is known, the first chain's proxy is asked for one;
-    if it publishes none, the proxy's hash over random machineids decides, and a
-    warning says so.
+    The nodes share the work by weight, and by the number of unfinished chains on each: a
+    slow node gets less. See `batch.scheduler.Scheduler` for the formula. Drained nodes get
+    none. Without a topology, the first chain asks its proxy for one. If the proxy publishes
+    none, its hash over random machineids decides, and a warning says so.
 
     Parameters
     ----------
     chain : callable
-        Called as ``chain(workflow, item)``, inside of ``with workflow``. Its return
-        value is the result's value. With processes or `journal`, it must be a function
-        of a module.
+        Called as ``chain(workflow, item)``, inside ``with workflow``. Its return value is
+        the result's value. With processes or `journal`, it must be a function in a
+        module.
     items : iterable
-        Read in a thread of its own, as chains can start; it may be endless.
+        Read in a separate thread, one ahead of the chains; it may be endless.
     topology : Topology, path, or several, optional
-        As for `Workflow`; of several, the nodes of the first share the work.
+        As for `Workflow`. If there are several, the nodes of the first share the work.
     services : collection of str, optional
         Names of the topology's services that the chain uses: only nodes that offer
         them all get chains. By default all services.
     executor : concurrent.futures.Executor, optional
-        Where the chains run: a process pool, ``dask.distributed``'s
-        ``client.get_executor()`` ... By default threads of this process. It is not
-        shut down.
+        Runs the chains: a process pool, ``client.get_executor()`` of
+        ``dask.distributed`` ... By default threads of this process. It is not shut down.
     per_node : int, optional
-        Chains at a time on the node of greatest weight; others have less, in
-        proportion, but at least one. By default 4 for the least weight, in
-        proportion for the greatest, and at most 16. If no nodes are known, chains
-        at a time in all; by default 8.
+        Chains at a time on the node with the greatest weight. The others run fewer, in
+        proportion to their weights, but at least one. By default 4 for the least weight,
+        and in proportion for the greatest, up to 16. If no nodes are known, the total
+        number of chains at a time; by default 8.
     order : {"as_completed", "input"}, default "as_completed"
-        The order of the results. When 1,000 wait for the caller, no more chains start.
+        The order of the results. When 1,000 results wait for the caller, no more chains
+        start.
     on_error : {"raise", "return"}, default "raise"
         ``"return"`` gives a failed chain as a result with its `error`. ``"raise"``
-        raises the error and starts no more chains; those that run continue to their
-        end, as long as the program runs, and iterating over the same object again
-        gives their results and continues with the other items.
+        raises the error and starts no more chains. Running chains continue while the
+        program runs. Iterate over the same object again to get their results and to
+        continue with the other items.
     restart : int, default 0
-        How often a chain may start again on another node if its own is lost,
-        although something was executed. A chain that has executed nothing starts
-        again in any case. Other errors than a lost node never restart a chain.
+        How often a chain may start again on another node if its own is lost after it
+        executed something. A chain that has executed nothing always starts again. Only a
+        lost node restarts a chain; other errors never do.
     journal : str or path, optional
-        A directory that keeps what is finished and what runs: a later call with the
-        same one skips the first and resumes the second. Values are then stored as
+        A directory that records finished and running chains. A later call with the same
+        directory skips finished chains and resumes running ones. Values are stored as
         JSON (paths as text), and returned as JSON reads them.
     key : callable, optional
-        Returns the text by which the journal recognises an item. By default its JSON.
+        Returns the text by which the journal recognises an item; by default its JSON.
     patience : float or timedelta, default 3600 s
-        How long an Execute waits for a place in a full queue, and the batch for a site
-        if none of its nodes answers.
+        How long an Execute waits for a place in a full queue, and how long the batch
+        waits for a site if none of its nodes answers.
     progress : bool, optional
         Show a progress bar; by default in a notebook only.
     **options
@@ -109,13 +108,13 @@ def map_workflows(
     Returns
     -------
     WorkflowResults
-        Iterate over it, once. Nothing is sent before that.
+        Iterate over it, once. Nothing is sent before you do.
 
     Raises
     ------
     InvalidRequest, TopologyError
-        Before anything is sent: an argument is invalid, or the chain cannot travel to
-        the executor's processes.
+        An argument is invalid, or the chain cannot travel to the executor's processes.
+        Nothing was sent.
     JournalError, JournalLocked
         The journal belongs to another chain, is damaged, or in use.
 
@@ -131,8 +130,8 @@ def map_workflows(
     _check(chain, per_node=per_node, order=order, on_error=on_error, restart=restart)
     if unknown := set(options) - _OPTIONS:
         raise InvalidRequest(
-            f"map_workflows does not accept {', '.join(sorted(unknown))}; of a workflow's options "
-            f"it accepts {', '.join(sorted(_OPTIONS))}"
+            f"map_workflows does not accept {', '.join(sorted(unknown))}; the workflow's options "
+            f"that it accepts are {', '.join(sorted(_OPTIONS))}"
         )
     try:
         iterator = iter(items)
@@ -180,7 +179,7 @@ def _check(chain: object, *, per_node: Any, order: Any, on_error: Any, restart: 
 
 
 def _check_options(sources: Iterable[TopologySource], options: dict[str, Any]) -> None:
-    """Make a workflow as the chains do, so that a wrong option raises now."""
+    """Make a workflow as the chains will, so that a wrong option raises now."""
     Workflow(topology=[copy.copy(source) for source in sources], **options).close()
 
 

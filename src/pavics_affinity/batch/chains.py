@@ -1,4 +1,4 @@
-"""What a batch reports: a row for each chain that was started, and a result for each item."""
+"""The reports of a batch: a row for each chain that was started, a result for each item."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHORT.maxstring = _SHORT.maxother = 60
 
 @dataclass(frozen=True, slots=True)
 class ChainRun:
-    """One chain on one node.
+    """A chain that was started on a node.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class ChainRun:
     machineid : str
         The machineid of the chain's workflow.
     node : str or None
-        The node that runs it; None while it is not known.
+        The node that runs it; None while that is unknown.
     attempt : int
         1 for the first attempt; more after a node was lost.
     started : float
@@ -68,11 +68,11 @@ class WorkflowResult:
     item : object
         The item.
     value : object
-        What the chain returned; None if it failed.
+        The return value of the chain; None if it failed.
     error : BaseException or None
-        What the chain raised; its notes name the item, node and machineid.
+        The error that the chain raised; its notes name the item, node and machineid.
     node : str or None
-        Name of the workflow's node; None if it is not known.
+        Name of the workflow's node; None if unknown.
     machineid : str
         The machineid of the workflow.
     started, ended : float

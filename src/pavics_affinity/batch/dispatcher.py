@@ -1,8 +1,8 @@
-"""Starts the chains of a batch: one thread decides, and the others report to it.
+"""Start the chains of a batch: one thread decides, and the others report to it.
 
-Whatever happens elsewhere (an item was read, a chain ended, a lost node answers, the
-caller took a result) is put into the dispatcher's inbox as a call, which its thread
-makes. So all state of a batch is written by that thread only.
+Events of other threads (an item was read, a chain ended, a lost node answers, the caller
+took a result) go into the dispatcher's inbox as calls, which its thread makes. So only
+that thread writes the state of a batch.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _TICK = 1.0
 
 @dataclass(frozen=True)
 class Plan:
-    """How the chains of a batch run."""
+    """The settings of a batch's chains."""
 
     chain: Chain
     options: Mapping[str, Any]
-    """Of every workflow."""
+    """Options of every workflow."""
     patience: float
     """Seconds to wait for a site, or for a node with the files of an earlier call."""
     restarts: Restarts
@@ -91,12 +91,12 @@ class Dispatcher:
 
     @property
     def started(self) -> bool:
-        """Whether the first result was requested."""
+        """Whether the caller has requested the first result."""
         return self._thread.ident is not None
 
     @property
     def attempts(self) -> list[Attempt]:
-        """The chains that run, or wait in the executor, in the order of their items."""
+        """The chains that run or wait in the executor, in the order of their items."""
         running = [attempt for attempt in list(self._attempts) if not attempt.future.done()]
         return sorted(running, key=lambda attempt: attempt.work.number)
 
@@ -115,7 +115,7 @@ class Dispatcher:
         self._inbox.put(self._proceed)
 
     def close(self) -> None:
-        """Send nothing more, and end the chains that run in this process."""
+        """Stop sending, and end the chains that run in this process."""
         self._closed = True
         self._inbox.put(_wake)
         self._intake.close()
@@ -167,7 +167,7 @@ class Dispatcher:
         self._paused = False
 
     def _accept(self, work: Work, found: WorkflowResult | Exception | None) -> None:
-        """Take an item that was read."""
+        """Accept an item that was read."""
         self._backlog.requested = False
         if isinstance(found, WorkflowResult):
             self.reporter.recall(found)
@@ -184,7 +184,7 @@ class Dispatcher:
         self._failure = self._failure or error
 
     def _land(self, attempt: Attempt) -> None:
-        """Take a chain that ended, or that was withdrawn."""
+        """Handle a chain that ended or was withdrawn."""
         self._attempts.discard(attempt)
         self.scheduler.end(attempt.node)
         work = attempt.work
@@ -238,7 +238,7 @@ class Dispatcher:
             self._intake.request()
 
     def _start_waiting(self) -> None:
-        """Start the items that lost a node or are resumed; they go before new ones."""
+        """Start the items that lost a node or are resumed, before new ones."""
         waiting = self._backlog.waiting
         for work in list(waiting):
             place = self._place(work)
@@ -313,7 +313,7 @@ class Dispatcher:
                 attempt.withdrawn = attempt.future.cancel()
 
     def _drop_waiting(self, failure: BaseException) -> None:
-        """End the batch: give the items that cannot continue as errors."""
+        """End the batch: return the items that cannot continue as errors."""
         self._failure = failure
         waiting = list(self._backlog.waiting)
         self._backlog.waiting.clear()
@@ -343,4 +343,4 @@ class Dispatcher:
 
 
 def _wake() -> None:
-    """Look again: something has changed."""
+    """Wake the dispatcher's loop: something has changed."""

@@ -1,4 +1,4 @@
-"""Reads the items of a batch in a thread of its own, one ahead of what can start.
+"""Read the items of a batch in a separate thread, one ahead of the chains.
 
 An iterable that blocks or never ends does not delay the chains that have started.
 """
@@ -19,10 +19,10 @@ from .task import end_here
 
 @dataclass(frozen=True)
 class Restarts:
-    """How often a chain may start again on another node after it lost its own."""
+    """How often a chain may start again on another node after its node was lost."""
 
     declared: int
-    """As the caller allows it for a chain that may have executed something."""
+    """The caller's limit, for a chain that may have executed something."""
     unexecuted: int = 5
     """For a chain that has executed nothing."""
 
@@ -40,18 +40,18 @@ class Restarts:
 
 @dataclass(eq=False)
 class Work:
-    """An item, from when it is read until its result is given."""
+    """An item, from reading it to returning its result."""
 
     number: int
     item: Any
     restarts: Restarts
     entry: Entry | None = None
-    """Its place in the batch's journal, if there is one."""
+    """Its entry in the batch's journal, if there is a journal."""
     attempts: int = 0
     avoid: set[str] = field(default_factory=set)
-    """The nodes that it lost."""
+    """Nodes that were lost while it ran there."""
     waiting_since: float | None = None
-    """Since when its own node has not answered."""
+    """When its node stopped answering."""
 
     @property
     def is_resumed(self) -> bool:
@@ -64,7 +64,7 @@ class Work:
         return None if self.entry is None else self.entry.node
 
     def restart(self, *, ran: bool) -> bool:
-        """Make the next attempt a new workflow, if that may be; return whether it may."""
+        """Let the next attempt be a new workflow, if that is allowed; return whether it is."""
         left = self.restarts.spend(ran=ran)
         if left is None:
             return False
@@ -83,10 +83,10 @@ class Attempt:
     node: str | None
     future: Future[Any]
     withdrawn: bool = False
-    """Cancelled while it waited in the executor for a node that is lost."""
+    """Whether it was cancelled in the executor because its node was lost."""
 
     def end(self) -> None:
-        """Keep it from starting, or from sending anything more in this process."""
+        """Prevent it from starting, or from sending more in this process."""
         self.future.cancel()
         end_here(self.machineid)
 
@@ -96,7 +96,7 @@ class Backlog:
     """The items that have not started."""
 
     next: Work | None = None
-    """A new item, one ahead of what can start."""
+    """A new item, read ahead."""
     waiting: deque[Work] = field(default_factory=deque)
     """Items that start again or are resumed, each when its node has room."""
     requested: bool = False
@@ -114,11 +114,11 @@ class Backlog:
 
 
 class Intake:
-    """Reads items, and what a journal knows of them, one at a time and on request.
+    """Reads items one at a time, on request, and looks them up in the journal.
 
-    `deliver` is called in the intake's thread with each item; in its second argument
-    it receives what an earlier call came to: a result, or the error of looking it up.
-    `ended` is called once: the items are exhausted, or reading them failed.
+    The intake's thread calls `deliver` with each item. The second argument is the result of
+    an earlier call, the error of looking it up, or None. It calls `ended` once, when the
+    items are exhausted or reading them failed.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class Intake:
         self._wanted.release()
 
     def close(self) -> None:
-        """Read no more; an iterable that blocks is left to itself."""
+        """Stop reading; an iterable that blocks stays blocked in its thread."""
         self._closed = True
         self._wanted.release()
 

@@ -2,8 +2,8 @@
 
 ``results.jsonl`` has a line per item that ended: its key, and the value as JSON text.
 Below ``chains`` each chain has the journal of its workflow, from which a later call
-resumes what ran. The items themselves are not stored: an item is recognised by the
-SHA-256 of its JSON text, or of what the caller's ``key`` makes of it.
+resumes it. The items are not stored: an item is recognised by the SHA-256 of its JSON text,
+or of the text that the caller's ``key`` returns.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Entry:
     key: str
     attempt: int = 0
     machineid: str | None = None
-    """Of the workflow that an earlier call began; None if the next attempt is a new one."""
+    """The journal of an earlier call's workflow; None if the next attempt is a new one."""
     node: str | None = None
     """The node that has that workflow's files."""
 
@@ -100,7 +100,7 @@ class BatchJournal:
     def _check_header(self, header: Mapping[str, Any], chain: str) -> None:
         if header.get("event") != "begin" or "chain" not in header:
             raise JournalError(
-                f"{self.path} does not begin as a batch's journal; use another directory"
+                f"{self.path} does not begin like a batch's journal; use another directory"
             )
         check_format(header, self.path)
         if header["chain"] != chain:
@@ -119,7 +119,7 @@ class BatchJournal:
         """
         name = self._name(item)
         self._seen[name] += 1
-        # Equal items are told apart by their order.
+        # Equal items are distinguished by their order.
         text = f"{name}\0{self._seen[name]}"
         key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         finished = self._finished.pop(key, None)
@@ -142,7 +142,7 @@ class BatchJournal:
             entry.attempt += 1
         path = self._path(entry)
         if not entry.attempt or b"\n" not in path.read_bytes():
-            return entry  # not even its first line is complete: nothing was sent
+            return entry  # even its first line is incomplete: nothing was sent
         contents = read(path)
         if any(step.ran for step in contents.steps):  # else any node will do
             entry.machineid, entry.node = contents.machineid, contents.node
@@ -155,9 +155,9 @@ class BatchJournal:
         return self._path(entry)
 
     def end(self, entry: Entry, outcome: Outcome) -> Outcome:
-        """Write an item's outcome, and return it as it will be read again.
+        """Write an item's outcome, and return it as a later call will read it.
 
-        Its value becomes what JSON makes of it, or an error if JSON cannot store it.
+        Its value is converted to JSON and back, or replaced by an error if JSON cannot store it.
         """
         common = {"key": entry.key, **outcome.run}
         if outcome.error is None:

@@ -1,4 +1,4 @@
-"""Nodes that are lost: how long they are waited for, and when they answer again."""
+"""Lost nodes: how long to wait for them, and notice when they answer again."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ TIMEOUT = 5.0
 
 
 class LostNodes:
-    """The nodes that do not answer, and for how long they may be silent.
+    """The nodes that do not answer, and how long to wait for them.
 
-    `found` is called with the name of a node that answers again, in another thread.
+    When a node answers again, another thread calls `found` with its name.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class LostNodes:
         self._stranded_since: float | None = None
 
     def lose(self, node: str, nodes: CandidateNodes) -> bool:
-        """Give a node nothing until it answers again; return whether it was lost just now."""
+        """Mark a node as lost until it answers again; return whether it was not lost before."""
         if node in self._scheduler.lost:
             return False
         self._scheduler.lost.add(node)
@@ -72,7 +72,7 @@ class LostNodes:
             return None
         return BackendUnavailable(
             f"node {work.node!r}, where an earlier call began this item, does not answer. Start it "
-            "again, or declare the chain repeatable with restart=1",
+            "again; or pass restart=1 if the chain may run twice",
             node=work.node,
             machineid=None if work.entry is None else work.entry.machineid,
         )
@@ -83,9 +83,9 @@ class LostNodes:
 
 
 class HealthWatch:
-    """Asks each lost node for its capabilities, less and less often, until it answers.
+    """Asks each lost node for its capabilities, with growing pauses, until it answers.
 
-    `found` is called with the node's name, in a thread of the watch.
+    Then a thread of the watch calls `found` with the node's name.
     """
 
     def __init__(self, options: Mapping[str, Any], found: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""What a batch reports of its chains: to the caller, to the journal, and for a look at it."""
+"""Report the chains of a batch: to the caller, to the journal, and for display."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .journal import BatchJournal
 from .task import Outcome
 
 KEPT = 10_000
-"""Rows of chains that are kept; the oldest are dropped first."""
+"""Most rows of chains that are kept; the oldest are dropped first."""
 
 WINDOW = 1_000
 """Results that may wait for the caller before no more chains are started."""
@@ -21,15 +21,15 @@ WINDOW = 1_000
 
 @dataclass(frozen=True)
 class End:
-    """There are no more results, because of an error if there is one."""
+    """The end of the results, with the error that caused it, if any."""
 
     error: BaseException | None = None
 
 
 class Reporter:
-    """Keeps a row for each chain and the journal, and hands the results to the caller.
+    """Keeps the rows of the chains and the journal, and gives the results to the caller.
 
-    The dispatcher's thread writes; the caller's reads, and counts what it has taken.
+    The dispatcher's thread writes. The caller's thread reads, and counts what it has taken.
     """
 
     def __init__(self, journal: BatchJournal | None) -> None:
@@ -48,14 +48,14 @@ class Reporter:
         return list(self._rows.copy().values())
 
     def receive(self, seconds: float) -> WorkflowResult | AffinityWarning | End | None:
-        """Return the next message to the caller; None if there is none after this time."""
+        """Return the next message for the caller; None if there is none within this time."""
         try:
             return self._outbox.get(timeout=seconds)
         except queue.Empty:
             return None
 
     def taken(self) -> bool:
-        """Count a result that the caller has; return whether that made room for another."""
+        """Count a result that the caller took; return whether that made room for another."""
         self._taken += 1
         return self._given - self._taken == WINDOW - 1
 
@@ -63,11 +63,11 @@ class Reporter:
 
     @property
     def is_full(self) -> bool:
-        """Whether enough results wait for the caller."""
+        """Whether as many results wait for the caller as may."""
         return self._given - self._taken >= WINDOW
 
     def announce(self, message: AffinityWarning | End) -> None:
-        """Send the caller what is not a result."""
+        """Send the caller a warning or the end."""
         self._outbox.put(message)
 
     def started(self, attempt: Attempt) -> None:
@@ -79,7 +79,7 @@ class Reporter:
     def ended(self, work: Work, outcome: Outcome, *, restarts: bool) -> None:
         """Complete the row of an attempt; `restarts` if another one follows."""
         row = self._rows.get((work.number, work.attempts))
-        if row is not None:  # else it was dropped
+        if row is not None:  # otherwise it was dropped
             error = None if outcome.error is None else describe_error(outcome.error)
             state: ChainState = "lost" if restarts else "failed" if error else "succeeded"
             self._put(replace(row, **outcome.run, state=state, error=error))

@@ -37,8 +37,8 @@ _TICK = 1.0
 class WorkflowResults(ShownAsCard, Iterator[WorkflowResult]):
     """The results of `map_workflows`: iterate over them, once.
 
-    Nothing is sent before the first one is requested. Chains continue while the caller
-    handles a result. After a ``with`` block, or `close`, nothing is left running here.
+    Nothing is sent before you request the first one. Chains continue while you handle a
+    result. After a ``with`` block, or `close`, nothing runs any more in this process.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class WorkflowResults(ShownAsCard, Iterator[WorkflowResult]):
         self._state: Literal["new", "running", "ended", "closed"] = "new"
         self._finish = weakref.finalize(self, _finish, dispatcher)
 
-    # ---- what people look at ----
+    # ---- for display ----
 
     @property
     def chains(self) -> list[ChainRun]:
@@ -131,8 +131,8 @@ class WorkflowResults(ShownAsCard, Iterator[WorkflowResult]):
     def __next__(self) -> WorkflowResult:
         if self._state == "closed":
             raise WorkflowClosed(
-                "this batch was closed; call map_workflows again, with the same journal if it "
-                "had one"
+                "this batch was closed; call map_workflows again, with the same journal if there "
+                "was one"
             )
         if self._state == "ended":
             raise StopIteration
@@ -159,11 +159,11 @@ class WorkflowResults(ShownAsCard, Iterator[WorkflowResult]):
         return result
 
     def close(self) -> None:
-        """Send nothing more. May be repeated.
+        """Stop the batch. Safe to call twice.
 
-        Chains that run in this process end at their next request. Those of another
-        process continue to their end, and their results are in the journal if there is
-        one. The jobs continue at the services.
+        Chains in this process end at their next request. Chains in other processes run to
+        their end, and their results go into the journal, if there is one. Jobs at the
+        services continue.
         """
         if self._state != "ended":
             self._state = "closed"
@@ -229,11 +229,11 @@ def _finish(dispatcher: Dispatcher) -> None:
 
 
 def _interrupt(dispatcher: Dispatcher) -> str:
-    """Close a batch; say where the chains that were running can be found again."""
+    """Close a batch; return a text that says how to find its running chains again."""
     attempts = dispatcher.attempts
     workflows = [running_here(attempt.machineid) for attempt in attempts]
     dispatcher.close()
-    # Answers to Executes that are on their way name the jobs.
+    # The answers that Executes still wait for name the jobs.
     end = time.monotonic() + GRACE
     while any(_is_sending(workflow) for workflow in workflows) and time.monotonic() < end:
         time.sleep(0.05)
@@ -252,7 +252,7 @@ def _interrupt(dispatcher: Dispatcher) -> str:
         "Call map_workflows again with the same journal to continue."
         if dispatcher.reporter.journal is not None
         else "Their jobs continue at the services: wf.wps(url).attach(job) finds one again. With "
-        "journal=DIRECTORY a later call resumes them by itself."
+        "journal=DIRECTORY a later call resumes them for you."
     )
     return "\n".join(lines)
 

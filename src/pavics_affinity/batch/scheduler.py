@@ -1,4 +1,4 @@
-"""Which nodes take new chains, and which of them takes the next one."""
+"""Choose the node of the next chain, among those that take new chains."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ MOST_AT_ONCE = 16
 """Chains at a time on any node, by default."""
 
 PLAIN_AT_ONCE = 8
-"""Chains at a time in all if the nodes are not known, by default."""
+"""Chains at a time in total if the nodes are not known, by default."""
 
 LOOK_AGAIN = 5.0
-"""Seconds after which what a proxy publishes is read again."""
+"""Seconds after which a proxy's published topology is read again."""
 
 
 class Scheduler:
     """Counts the unfinished chains of each node, and chooses the node of the next chain.
 
-    The next chain goes to a node that has less unfinished than any other would have
-    with one more: ``unfinished / weight <= min((unfinished + 1) / weight)``; among these
-    to the one that was given the least so far, by ``(given + 1) / weight``. So the nodes
-    share the work by weight while they keep up, and a node that does not gets less. No
-    node has more than `per_node` at a time, and all together no more than
-    ``per_node * sum(weights) / max(weights)``: the unfinished work is by weight, too.
+    A node may get the next chain if it has less unfinished work than any node would have
+    with one chain more: ``unfinished / weight <= min((unfinished + 1) / weight)``. Among
+    these, the chain goes to the node that got the least so far, by ``(given + 1) / weight``.
+    So the nodes share the work by weight while they keep up, and a slow node gets less. No
+    node has more than `per_node` chains at a time, and all together no more than
+    ``per_node * sum(weights) / max(weights)``, so unfinished work is shared by weight, too.
     """
 
     def __init__(self, per_node: int | None) -> None:
@@ -91,7 +91,7 @@ class Scheduler:
         return (min(light, key=lambda node: (self._given[node] + 1) / weights[node]),)
 
     def has_room(self, node: str | None) -> bool:
-        """Return whether a chain that belongs on this node may continue there now."""
+        """Return whether a chain of this node may continue there now."""
         return node not in self.lost and self._unfinished[node] < self.per_node
 
     def begin(self, node: str | None) -> None:
@@ -108,16 +108,16 @@ class Scheduler:
 
 
 class CandidateNodes:
-    """The nodes that may take new chains, as the topology of the first source names them now.
+    """The nodes that may take new chains, from the current topology of the first source.
 
-    A node may if it is not drained, offers all the services that the chain uses, and
-    can be reached: the proxies can be steered to it, or `direct` requests are used. If no
-    node is known, `weights` is empty and `reason` says why.
+    A node may take chains if it is not drained, offers all the services that the chain uses,
+    and can be reached: through proxies that can be steered to it, or by `direct` requests. If
+    no node is known, `weights` is empty and `reason` says why.
 
     Raises
     ------
     UnknownService
-        The topology has no service of such a name.
+        The topology has no service with such a name.
     TopologyError
         No node offers all the services, or all are drained.
     """
@@ -162,7 +162,7 @@ class CandidateNodes:
 
     @property
     def urls(self) -> list[str]:
-        """URLs of the services, to ask whether a node answers."""
+        """URLs of the services, for checking whether a node answers."""
         if not self.sources:
             return []
         return [service.url for service in self._used(self.sources[0].current) if service.url]

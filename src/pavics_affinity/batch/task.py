@@ -1,8 +1,8 @@
-"""One attempt at one item, as it travels to where it runs, and its outcome on the way back.
+"""One attempt at one item: a task that travels to its executor, and an outcome that returns.
 
-It may run in a thread, in another process or on a Dask worker, and needs nothing there
-but this package. The outcome of another process travels as bytes that were pickled and
-read there, so that one that cannot be read costs its own item and not the whole pool.
+A task may run in a thread, in another process or on a Dask worker, and needs only this package
+there. Another process returns the outcome as pickled bytes, after a trial of reading them, so that
+an outcome that cannot be read fails its own item and not the whole pool.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from ..workflow import Workflow, known_sources, stop_sending
 Chain = Callable[[Workflow, Any], Any]
 
 LOCKED_FOR = 15.0
-"""Seconds to wait for the journal of an interrupted chain, which ends at its next request."""
+"""Seconds to wait for the journal of an interrupted chain, which frees it at its next request."""
 
 _LOST = (AffinityLost, BackendUnavailable, ExecuteOutcomeUnknown, StatusLost, UnknownNode)
 _RESUMED = ("topology", "timeout", "deadline", "patience")
@@ -66,15 +66,15 @@ class Task:
     sources: tuple[TopologySource, ...]
     options: Mapping[str, Any]
     journal: str | None = None
-    """The workflow's journal; a file that has lines is continued."""
+    """The workflow's journal; a file with lines is continued."""
     batch_journal: str | None = None
-    """A file that exists if the journal's directory is the same one here."""
+    """A file that exists if this process sees the same journal directory."""
     home: str = field(default_factory=_here)
     """The process that waits for the outcome."""
 
     def open(self) -> Workflow:
         """Make the chain's workflow, or resume the one of its journal."""
-        # If workflows shared a source, only the first would notice a change of the topology.
+        # If workflows shared a source, only the first would notice that the topology changed.
         options = {**self.options, "topology": [copy.copy(source) for source in self.sources]}
         if self.journal is not None and self._is_begun(self.journal):
             kept = {name: options[name] for name in _RESUMED if name in options}
@@ -107,7 +107,7 @@ def _resume(journal: str, options: Mapping[str, Any]) -> Workflow:
 
 @dataclass
 class Outcome:
-    """What became of a task."""
+    """The result of a task."""
 
     value: Any = None
     error: BaseException | None = None
@@ -118,16 +118,16 @@ class Outcome:
     node: str | None = None
     machineid: str = ""
     started: float = 0.0
-    """Seconds since the epoch, by the clock of where it ran; so is `ended`."""
+    """Seconds since the epoch, like `ended`, by the clock of the machine that ran it."""
     ended: float = 0.0
     sources: tuple[TopologySource, ...] = ()
-    """What the workflow learned of sites, if nothing was known before."""
+    """The topologies that the workflow found, if none was known before."""
     trace: str = ""
-    """The traceback of an error, which pickle leaves out."""
+    """The traceback of the error, which pickle does not include."""
 
     @classmethod
     def failed(cls, error: BaseException, *, node: str | None = None, ran: bool = False) -> Outcome:
-        """Return the outcome of a chain that did not run to its end."""
+        """Return the outcome of a chain that failed."""
         now = time.time()
         return cls(error=error, node=node, ran=ran, started=now, ended=now)
 
@@ -138,7 +138,7 @@ class Outcome:
 
 
 class RemoteTraceback(Exception):
-    """Where a chain failed in another process: the cause of the error that came from there."""
+    """The traceback of an error in another process, set as the error's cause."""
 
     def __str__(self) -> str:
         return f'\n"""\n{self.args[0]}"""'
@@ -198,7 +198,7 @@ def _run(task: Task) -> Outcome:
 
 
 def _is_repeated(task: Task) -> bool:
-    """Tell whether a Dask worker began this chain and died; only a journal knows what it sent.
+    """Return whether a Dask worker began this chain and died; only a journal knows what it sent.
 
     The scheduler remembers each chain that began, because Dask starts it again without a word.
     """
@@ -207,7 +207,7 @@ def _is_repeated(task: Task) -> bool:
         return False
     try:
         distributed.get_worker()
-    except ValueError:  # this is no worker of Dask
+    except ValueError:  # not a worker of Dask
         return False
     begun = distributed.Event(f"pavics-affinity-{task.machineid}")
     if begun.is_set():
@@ -223,7 +223,7 @@ def _failed(outcome: Outcome, error: Exception, task: Task) -> Outcome:
 
 
 def is_loss(error: BaseException, node: str | None) -> bool:
-    """Return whether an error, or what caused it, says that the chain's node did not answer."""
+    """Return whether an error, or one of its causes, shows that the chain's node did not answer."""
     for cause in _causes(error):
         if isinstance(cause, _LOST) and getattr(cause, "node", None) in (node, None):
             return True
@@ -241,7 +241,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _packed(outcome: Outcome) -> bytes:
-    """Pickle an outcome so that the process that waits for it can read it."""
+    """Pickle an outcome so that the waiting process can read it."""
     if outcome.error is not None:
         outcome.trace = "".join(traceback.format_exception(outcome.error))
     try:
@@ -262,9 +262,9 @@ def _packed(outcome: Outcome) -> bytes:
 
 
 def with_advice(error: BaseException) -> BaseException:
-    """Add to an error of the pool's own what to do about it."""
+    """Add to an error of the pool a note on what to do."""
     if isinstance(error, BrokenProcessPool):
-        # All its futures have the same error: each item gets a copy, for its own notes.
+        # All its futures share one error: each item gets a copy, with its own notes.
         error = BrokenProcessPool(*error.args).with_traceback(error.__traceback__)
         error.add_note(
             "a worker process ended abruptly: it was killed, or it cannot import the chain "
@@ -289,7 +289,7 @@ def running_here(machineid: str) -> Workflow | None:
 
 
 def end_here(machineid: str) -> None:
-    """Have the next request of a chain raise, if it runs in this process."""
+    """Make the next request of a chain raise, if it runs in this process."""
     with _LOCK:
         workflow = _RUNNING.get(machineid)
         if workflow is None:
@@ -305,11 +305,11 @@ def ended_here(machineid: str) -> None:
 
 
 class DaemonThreads(Executor):
-    """The default executor: starts each call at once, in a daemon thread of its own.
+    """The default executor: starts each call at once, in its own daemon thread.
 
-    The batch bounds how many run at a time. Unlike the threads of a
-    `concurrent.futures.ThreadPoolExecutor`, these do not keep an interrupted program
-    from ending.
+    The batch limits how many run at a time. Unlike the threads of a
+    `concurrent.futures.ThreadPoolExecutor`, these do not delay the end of an interrupted
+    program.
     """
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:

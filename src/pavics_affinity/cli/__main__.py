@@ -1,4 +1,4 @@
-"""``python -m pavics_affinity.cli``, where no script is installed."""
+"""``python -m pavics_affinity.cli``, for use where the script is not installed."""
 
 from . import main
 

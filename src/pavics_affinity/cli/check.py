@@ -1,4 +1,4 @@
-"""``check``: findings in nginx and compose files."""
+"""``check``: look for mistakes in nginx and compose files."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def _known(_: click.Context, __: click.Parameter, rules: Sequence[str]) -> Seque
     "--env",
     metavar="FILE",
     multiple=True,
-    help="Values of templates' variables, as shell assignments. Can be given several times.",
+    help="File with values of template variables, as shell assignments. Can be repeated.",
 )
 @click.option(
     "--ignore",
     metavar="RULE",
     multiple=True,
     callback=_known,
-    help="Leave out a rule. Can be given several times.",
+    help="Leave out a rule. Can be repeated.",
 )
 @json_option
 @click.pass_context
@@ -71,12 +71,13 @@ def command(
 ) -> None:
     """Look for mistakes in nginx and docker-compose files.
 
-    A PATH is a file, a directory (nginx.conf and conf.d, the directory above
-    config/proxy, or a tree of components with templates) or a pattern; YAML files are
-    docker-compose's.
+    A PATH is a file, a pattern, or a directory: one with nginx.conf and conf.d, the one
+    above config/proxy, or a tree of components with templates. YAML files are read as
+    docker-compose files.
 
-    An error breaks chains, or check cannot tell; a warning can break them; a note is
-    about something else. The exit code is 1 if there is an error.
+    An error means that chains break, or that check cannot tell. A warning means that
+    chains can break. A note is about something else. The exit code is 1 if there is an
+    error.
     """
     try:
         find_files(paths)

@@ -1,4 +1,4 @@
-"""``cluster``: a site of real nodes, until Ctrl-C."""
+"""``cluster``: run a site of real nodes until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def command(
 ) -> None:
     """Start a site of real nodes, print a script for it, and stop at Ctrl-C.
 
-    The script runs as it stands. Without a proxy, nothing answers at the URLs of the
-    services: the script then names the nodes itself.
+    The script runs unchanged. Without a proxy, nothing listens at the URLs of the
+    services, and the script sends its requests to the nodes.
     """
     from ..testing import LocalCluster
 
@@ -66,7 +66,7 @@ def command(
     strict: dict[str, Any] = {}
     if style == "strict":
         if proxy == "none":
-            raise click.UsageError("--style strict needs nginx; leave --proxy none out")
+            raise click.UsageError("--style strict needs nginx; leave out --proxy none")
         from ..proxy.render import render_proxy
 
         strict = {
@@ -143,7 +143,7 @@ def _show(cluster: LocalCluster, script: str, path: Path) -> None:
     click.echo(script)
     if cluster.proxy is None:
         click.echo(
-            "Without a proxy nothing answers at the URLs in the script. They name the services;\n"
+            "Without a proxy, nothing listens at the URLs in the script. They name the services;\n"
             'the topology has the addresses of the nodes, and route="direct" uses them.'
         )
     click.echo("Ctrl-C stops it.")

@@ -1,4 +1,4 @@
-"""``demo``: chains on a real site, pinned and as plain OWSLib sends them."""
+"""``demo``: run chains on a real site, pinned and with OWSLib alone."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _pinned(cluster: LocalCluster, number: int, path: Path) -> str | None:
 
 
 def _plain(cluster: LocalCluster, number: int, path: Path) -> str | None:
-    """Run a chain as plain OWSLib does; without a proxy, each request takes the next node."""
+    """Run a chain with OWSLib alone; without a proxy, each request goes to the next node."""
     _with_owslib(cluster, number, path, {})
     return None
 
@@ -207,8 +207,8 @@ def _show(found: dict[str, Any]) -> None:
             )
     if found["plain"]["failures"]:
         console.print(
-            "A chain fails if a step reaches another node than the step before; a failed chain "
-            "takes less time.",
+            "A chain fails if a step reaches a different node than the step before. A failed "
+            "chain takes less time.",
             style="dim",
         )
     console.print("next: pavics-affinity cluster", highlight=False)

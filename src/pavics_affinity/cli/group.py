@@ -1,4 +1,4 @@
-"""The group of commands: each is imported when called, and an error is one line."""
+"""The group of commands: each is imported when it is called, and an error is one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .commands import COMMANDS
 
 
 class LazyGroup(click.Group):
-    """Commands that are imported when called; the help imports none."""
+    """A group that imports a command when it is called, and none for the help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands, in the order of the help."""
@@ -85,7 +85,7 @@ def group(ctx: click.Context, version: bool, verbose: bool) -> None:
     The exit code is 0 for success, 1 if a site or a file has a problem, 2 if the command
     was not understood or names a file that does not exist, and 3 if probe cannot tell.
     """
-    if os.environ.get("NO_COLOR"):  # see no-color.org; rich does so by itself
+    if os.environ.get("NO_COLOR"):  # see no-color.org; rich does this itself
         ctx.color = False
     if version:
         click.echo(f"pavics-affinity, version {__version__}")

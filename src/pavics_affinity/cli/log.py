@@ -1,4 +1,4 @@
-"""``log``: a strict proxy's access log as numbers."""
+"""``log``: count what is in a strict proxy's access log."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def command(
     _note(log)
     if log.damaged and log.damaged == log.lines:
         raise click.ClickException(
-            "no line could be read; give the access log of a proxy that render wrote in the "
-            "strict style, a line of JSON for each request"
+            "no line could be read; give the access log of a strict proxy that render wrote, "
+            "which has a line of JSON for each request"
         )
     if prometheus is not None:
         path = Path(prometheus)
@@ -77,8 +77,8 @@ def _note(log: AccessLog) -> None:
         click.echo(f"damaged: {more:,} more lines", err=True)
     if log.uncounted:
         click.echo(
-            f"note: {log.uncounted:,} requests are only in the total; the log names more than "
-            f"{len(log.rows)} pairs of node and service",
+            f"note: {log.uncounted:,} requests are counted only in the total; the log names more "
+            f"than {len(log.rows)} pairs of node and service",
             err=True,
         )
 

@@ -1,4 +1,4 @@
-"""``mint``: new machineids."""
+"""``mint``: print new machineids."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .shared import SiteCommand, in_terminal, json_option, load_site, site_optio
 
 
 @click.command(cls=SiteCommand)
-@click.option("--node", metavar="NAME", help="Mint ids that lead to this node by themselves.")
+@click.option("--node", metavar="NAME", help="Mint ids that the proxy's hash sends to this node.")
 @click.option(
     "--service",
     metavar="NAME",
@@ -33,7 +33,7 @@ def command(
 ) -> None:
     """Print new machineids, one per line.
 
-    With --node they lead to that node also when another tool sends them unchanged.
+    With --node, the ids lead to that node even when another tool sends them unchanged.
     """
     if service is not None and node is None:
         raise click.UsageError("--service needs --node: it names the service whose hash decides")

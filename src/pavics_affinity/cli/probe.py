@@ -22,7 +22,7 @@ _MARKS = {True: "ok", False: "NO", None: "-"}
 @click.option(
     "--header",
     metavar="NAME",
-    help="Request header of the machineid. [default: as the proxy publishes, or else machineid]",
+    help="Request header of the machineid. [default: what the proxy publishes, or machineid]",
 )
 @click.option(
     "--evidence",
@@ -44,11 +44,11 @@ def command(
 ) -> None:
     """Ask a live proxy, as a client would, whether affinity works, and if not, why.
 
-    The first URL, a service's, is asked everything; the others, whether an id has the
-    same node there. Only GETs are sent, and nothing is executed.
+    The first URL, of a service, gets all the requests. The others get only those that
+    show whether an id has the same node there. Only GETs are sent; nothing is executed.
 
     The exit code is 0 if affinity works, 1 if it does not, 2 if an argument is not valid,
-    and 3 if it cannot be told.
+    and 3 if probe cannot tell.
     """
     try:
         plan = Plan(tuple(urls), header, evidence, ids, requests, timeout)
@@ -74,7 +74,7 @@ def _show(seen: Seen, verdict: Verdict) -> None:
     for finding in verdict.findings:
         head = f"  {_MARKS[finding.good]:2}  {finding.name:{longest}}  "
         click.echo(wrap(finding.words, head))
-    result = {True: "works", False: "does not work", None: "cannot be told"}[verdict.works]
+    result = {True: "works", False: "does not work", None: "is unknown"}[verdict.works]
     click.echo()
     click.echo(wrap(f"Affinity {result} ({verdict.kind}): {verdict.words}."))
     click.echo(wrap(f"Next: {verdict.next}."))

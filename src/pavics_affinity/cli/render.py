@@ -20,7 +20,7 @@ from .shared import existing_file, json_option
     "-o",
     metavar="DIR",
     required=True,
-    help="Directory of the files; created if missing.",
+    help="Directory to write to; created if missing.",
 )
 @click.option(
     "--style",
@@ -33,7 +33,7 @@ from .shared import existing_file, json_option
 @click.option(
     "--layout",
     type=click.Choice(["inner", "outer"]),
-    help="Of a component: behind Twitcher, or in front of several stacks.  [default: inner]",
+    help="Place of a component: behind Twitcher, or in front of several stacks.  [default: inner]",
 )
 @click.option(
     "--compose",
@@ -61,8 +61,8 @@ def command(
 ) -> None:
     """Write nginx's and docker-compose's files from a TOPOLOGY file.
 
-    In the strict style, no other node ever answers for one that is down: its requests
-    are answered 502 until it is back, also for clients without this library.
+    In the strict style, no other node answers for a node that is down: its requests get
+    a 502 until it is back, even from clients without this library.
 
     Files that render did not write, or that were edited since, are not changed.
     """
@@ -136,12 +136,12 @@ def _notes(site: Topology, style: Style, changes: Changes, *, compose: bool) -> 
         (
             strict and unnamed,
             f"{', '.join(unnamed)}: no url and no publish, so the document gives clients the port "
-            "on which nginx listens; if users use another, write url",
+            "on which nginx listens; if users connect to another port, write url",
         ),
         (
             named,
-            f"{', '.join(named)}: nginx shows addresses, so answers to a key that names no node "
-            "have no evidence there; give addresses instead of names",
+            f"{', '.join(named)}: nginx shows addresses, so an answer to a bare key has no "
+            "evidence there; give addresses instead of names",
         ),
         (
             compose and bound,
@@ -155,7 +155,7 @@ def _notes(site: Topology, style: Style, changes: Changes, *, compose: bool) -> 
         ),
     ]
     return [text for applies, text in notes if applies] + [
-        f"{name} is not written by render, and nginx reads it, too; if it serves the same "
+        f"{name} was not written by render, but nginx reads it; if it serves the same "
         "services, move it away"
         for name in changes.foreign
     ]

@@ -1,4 +1,4 @@
-"""What commands share: their options, the site that they are about, and wrapped text."""
+"""Shared by the commands: options, loading of the site, and wrapped text."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ resolve_option = click.option(
 
 
 def existing_file(_: click.Context, __: click.Parameter, path: str | None) -> str | None:
-    """Refuse a name at which there is no file; what is wrong in a file is not a usage mistake."""
+    """Raise a usage error if there is no such file; a mistake inside a file is not one."""
     if path is not None and not Path(path).exists():
         raise click.BadParameter(f"{path!r} does not exist")
     return path
@@ -110,7 +110,7 @@ def site_options(function: Decorated) -> Decorated:
             "--topology",
             metavar="FILE",
             callback=existing_file,
-            help=f"A topology file. [default: {VARIABLE}, or else the user's configuration]",
+            help=f"A topology file. [default: {VARIABLE}, or the user's configuration]",
         ),
         click.option(
             "--nginx",
@@ -126,7 +126,7 @@ def site_options(function: Decorated) -> Decorated:
 
 
 def load_site(topology: str | None, nginx: Sequence[str], *, resolve: bool) -> Topology:
-    """Load the site that the options name, and note how its host names are counted."""
+    """Load the site that the options name, and print a note on unresolved host names."""
     site = _load(topology, nginx, resolve=resolve)
     if site.resolve is None:
         note_host_names(_names_under_plain_hash(site))
@@ -149,7 +149,7 @@ def _load(topology: str | None, nginx: Sequence[str], *, resolve: bool) -> Topol
     path = Path(topology) if topology is not None else default_topology_path()
     if path is None:
         raise click.UsageError(
-            f"no site is known here; give --topology FILE or --nginx FILE..., or set {VARIABLE}"
+            f"no site is configured; give --topology FILE or --nginx FILE..., or set {VARIABLE}"
         )
     loaded = Topology.load(path)
     return replace(loaded, resolve=addresses_of) if resolve else loaded
@@ -167,7 +167,7 @@ def _names_under_plain_hash(site: Topology) -> list[str]:
 
 
 def note_host_names(names: Iterable[str]) -> None:
-    """Note on standard error that host names were not resolved."""
+    """Print to standard error that host names were not resolved."""
     unique = list(dict.fromkeys(names))
     if unique:
         more = f" and {len(unique) - _NAMES_SHOWN} more" if len(unique) > _NAMES_SHOWN else ""

@@ -1,4 +1,4 @@
-"""``spread``: the balance over nodes, and what a change would move."""
+"""``spread``: show the balance over nodes, and what a change would move."""
 
 from __future__ import annotations
 
@@ -41,10 +41,11 @@ def command(
 ) -> None:
     """Show how bare machineids spread over the nodes of each service.
 
-    For each node: the share that its weight asks for, the share that the hash gives, and
-    the share of all ids that would move if the node were removed or marked down; a move is
-    needless if the id's own node stays. Then, how many ids have one node in all services.
-    Workflows that this library steers stay on their node in any case.
+    For each node: the share that its weight asks for, the share that the hash gives it,
+    and the share of all ids that would move if the node were removed or marked down. A
+    move is needless if the id's own node stays. The last lines show how many ids have the
+    same node in several services. Workflows that this library steers always stay on their
+    node.
     """
     site = load_site(topology, nginx, resolve=resolve)
     if not site.services:

@@ -1,4 +1,4 @@
-"""``where``: the node and the order of backends for keys."""
+"""``where``: show the node and the order of backends for keys."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def command(
     KEY is a machineid or a routing key; "-" reads keys from standard input, one per
     line, and writes lines of key, service, node and order, separated by tabs.
 
-    The order is the one in which the proxy tries the backends if each in turn refuses;
-    it ends where it cannot be predicted.
+    The proxy tries the backends in this order while they refuse. The order ends where it
+    cannot be predicted.
     """
     site = load_site(topology, nginx, resolve=resolve)
     if not site.services:
@@ -105,7 +105,7 @@ def _place(
 
 
 def _write_json(placed: Iterable[tuple[str, Placed]]) -> None:
-    """Write one object, key by key, so that a hundred thousand need no memory."""
+    """Write one object key by key: memory does not grow with the number of keys."""
     before = "{"
     for key, services in placed:
         value = {name: {"order": order, "node": node} for name, (node, order) in services.items()}

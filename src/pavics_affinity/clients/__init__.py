@@ -1,1 +1,1 @@
-"""Clients of WPS and OGC API services, each standing on a session."""
+"""Clients of WPS and OGC API services, each using a session."""

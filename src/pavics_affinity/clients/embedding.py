@@ -67,7 +67,7 @@ class Attached(Embedded):
 
     @property
     def value(self) -> str:
-        """The content as it stands in the request."""
+        """The content as it is in the request."""
         return "".join(self.pieces())
 
     def in_json(self, large: dict[bytes, Iterable[bytes]]) -> dict[str, str]:
@@ -96,7 +96,7 @@ def with_large(document: bytes, large: Mapping[bytes, Iterable[bytes]]) -> bytes
     """Return a document with the pieces of each content, escaped, instead of its mark."""
     if not large:
         return document
-    whole = io.BytesIO()  # a join would hold each content once more
+    whole = io.BytesIO()  # a join would hold each content twice
     for mark, pieces in large.items():
         before, _, document = document.partition(mark)
         whole.write(before)
@@ -208,7 +208,7 @@ def _plain(media_type: str | None) -> str:
 
 
 def _is_text(content: bytes, media_type: str) -> bool:
-    """Tell whether content can stand in a request as it is, and come out the same."""
+    """Return whether a request can contain content unchanged, and a parser returns the same."""
     plain = _plain(media_type)
     if not (plain.startswith(_TEXTUAL) or plain.endswith(("+xml", "+json"))):
         return False

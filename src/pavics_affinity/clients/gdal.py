@@ -1,6 +1,6 @@
 """GDAL's options that lead its requests to a workflow's node.
 
-rasterio, fiona and pyogrio each bring a GDAL of their own, with options of its own. GDAL has
+rasterio, fiona and pyogrio each bring their own GDAL, with its own options. GDAL has
 options by path, too, which would keep the header from other hosts; none of the three can set them.
 """
 

@@ -38,7 +38,7 @@ class Limits(NamedTuple):
     depth: int = 256
     """Levels of JSON and YAML."""
     nodes: int = 200_000
-    """Values of YAML, each of which takes a kilobyte; with aliases written out."""
+    """Values of YAML, with aliases written out; each takes a kilobyte."""
 
 
 LIMITS = Limits()
@@ -88,13 +88,13 @@ def _starts(document: bytes) -> int:
 
 
 def has_doctype(document: bytes) -> bool:
-    """Tell whether there may be a document type declaration, and entities with it."""
+    """Return whether there may be a document type declaration, and entities with it."""
     plain = document.replace(b"\0", b"") if b"\0" in document else document
     return b"<!DOCTYPE" in plain
 
 
 def _is_countable(encoding: str) -> bool:
-    """Tell whether each ``<`` of a document is one in its bytes."""
+    """Return whether each ``<`` of a document is one in its bytes."""
     if re.match(_UTF_16, encoding):
         return True
     try:

@@ -15,7 +15,7 @@ Move = Callable[[float, str | None], None]
 
 
 def in_notebook() -> bool:
-    """Tell whether this runs in a Jupyter kernel."""
+    """Return whether this runs in a Jupyter kernel."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return any(c.__name__ == "ZMQInteractiveShell" for c in type(shell).__mro__)

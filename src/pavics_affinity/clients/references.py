@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 # A list's comma ends a URL here: what comes after it is left as it is in any case.
-# So does the next URL, which may stand in the query of the first.
+# So does the next URL, which may be in the query of the first.
 _URL = (
     r"(?i)https?://(?:[^\s/@\"'<>\\]*@)?(?:\[[0-9a-f:.]+\])?"
     r"(?:(?!https?://)[^\s\"'<>\\,;|()\[\]{}])*"
@@ -147,10 +147,10 @@ def _to_embed(session: AffinitySession, url: str) -> str:
             "sent"
         )
     if session.embed_limit:
-        return "pass the output to a complex input of its own, so that its content is sent"
+        return "pass the output alone to a complex input, so that its content is sent"
     return (
         "make the workflow without embed_limit=0, so that the content of an output that is a "
-        "complex input of its own is sent"
+        "whole complex input is sent"
     )
 
 
@@ -252,7 +252,7 @@ def _is_base64(encoding: object) -> bool:
 
 
 def _of_base64(session: AffinitySession, value: str, what: str) -> str:
-    """Hand on the URLs in a text in base64; other content is left as it is."""
+    """Pass on the URLs in a text in base64; other content is left as it is."""
     try:
         content = base64.b64decode(value)
     except ValueError:
@@ -262,7 +262,7 @@ def _of_base64(session: AffinitySession, value: str, what: str) -> str:
 
 
 def _of_content(session: AffinitySession, content: bytes, what: str) -> bytes:
-    """Hand on the URLs in content that is text; other content is left as it is."""
+    """Pass on the URLs in content that is text; other content is left as it is."""
     try:
         text = content.decode()
     except UnicodeDecodeError:
@@ -280,7 +280,7 @@ def _whole_url(text: object) -> str | None:
 
 
 def _of_text(session: AffinitySession, value: str, what: str) -> str:
-    """Hand on the URL that a text is, or those that it names."""
+    """Pass on the URL that a text is, or those that it names."""
     if not re.search(_IN_A_URL, value):
         return value
     handed = cache(partial(hand_on, session, what=what))  # a document has some of them often

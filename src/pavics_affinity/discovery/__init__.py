@@ -1,4 +1,4 @@
-"""Asks a proxy for its topology, so that users need only a URL."""
+"""Ask a proxy for its topology, so that users need only a URL."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def discover(
 ) -> Topology:
     """Ask a proxy for its topology.
 
-    Clients do this by themselves. Use it to look at the topology, to write it to a file
-    (`Topology.dump`), and for the nodes' addresses: a proxy may publish them (``direct =
-    true``), but clients do not use them on their own, because they are other hosts.
+    Clients do this themselves. Call it to look at the topology, to write it to a file
+    (`Topology.dump`), or to get the nodes' addresses: a proxy may publish them (``direct =
+    true``), but clients do not use them without being asked, because they are other hosts.
 
     Parameters
     ----------
     url : str
-        Any URL at the proxy; only scheme, host and port are used.
+        Any URL at the proxy; only its scheme, host and port are used.
     verify : bool or path, optional
         As in requests.
     cert : path or (path, path), optional
@@ -54,14 +54,14 @@ def discover(
     Returns
     -------
     Topology
-        What the proxy publishes about its own host.
+        The topology that the proxy publishes, as far as it is about its own host.
 
     Raises
     ------
     ServiceUnreachable
         The proxy does not answer in time.
     NotAService
-        It answers, but publishes no topology: it is a plain proxy, or not a proxy.
+        It answers but publishes no topology: it is a plain proxy, or not a proxy.
     TopologyError
         `url` is not an http or https URL.
     """
@@ -77,8 +77,8 @@ def discover(
 def find(session: AffinitySession, url: str) -> DiscoveredSource | None:
     """Return the topology that the proxy at a URL publishes; None if there is none.
 
-    Each process asks a proxy once for a while; see the pauses in `finder`. Of the session only
-    the TLS settings for this origin are used.
+    A process asks a proxy once and keeps the answer for a while; see the pauses in `finder`. Only
+    the session's TLS settings for this origin are used.
     """
     origin = origin_of(url)
     if origin is None:
@@ -95,7 +95,7 @@ def introduce(session: AffinitySession, url: str) -> None:
     """Learn the topology of a service's proxy, unless a known one covers its URL.
 
     Clients call this when they are made. A topology that the user passed takes precedence over
-    what the host publishes. Raises `UnknownNode` if the workflow asks for a node that the proxy
+    one that the host publishes. Raises `UnknownNode` if the workflow wants a node that the proxy
     does not have.
     """
     if _is_known(session, url):
@@ -104,7 +104,7 @@ def introduce(session: AffinitySession, url: str) -> None:
     if source is None or source.current.covering(url) is None:
         return
     with _ADDING:
-        # Another thread may have added it in the meantime.
+        # Another thread may have added it since.
         if not _is_known(session, url):
             _check_wanted(session, source)
             session.pin.add_source(source)

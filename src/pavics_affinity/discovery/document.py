@@ -1,4 +1,4 @@
-"""The document that a proxy publishes for its clients: written, and read with suspicion."""
+"""Write the document that a proxy publishes for its clients, and read it without trusting it."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _LARGEST_WEIGHT = 1_000_000
 def document(topology: Topology, *, evidence: str | None = None) -> dict[str, Any]:
     """Return the document of a site; the manual has its schema.
 
-    It holds addresses only if the topology says ``direct = true``. `evidence` is the name of
-    the evidence header if the topology has none. ``version`` changes with everything else.
+    It contains addresses only if the topology says ``direct = true``. `evidence` names the
+    evidence header if the topology does not. ``version`` changes with the rest of the document.
     """
     content: dict[str, Any] = {
         DOCUMENT_MARK: DOCUMENT_FORMAT,
@@ -60,7 +60,7 @@ def document_text(topology: Topology, *, evidence: str | None = None) -> str:
 
 
 def version_of(content: object) -> str:
-    """Return a digest of a document's content; its own ``version`` is not relied upon."""
+    """Return a digest of a document's content; its own ``version`` is not trusted."""
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
@@ -100,12 +100,12 @@ def _backend(backend: Backend, direct: bool) -> dict[str, Any]:
 
 
 def topology_of(data: object, origin: Origin | str, *, addresses: bool = False) -> Topology:
-    """Return what a document, as parsed JSON, says about the host that it came from.
+    """Return the topology in a document, parsed JSON, as far as it is about the host it came from.
 
     `origin` may be any URL there. Services, outputs and aliases on other hosts are left out. So
-    are the nodes' addresses unless `addresses` is true: they name other hosts, so only a user
-    who asked for the document, and looks at it, should set this. Raises `TopologyError` if the
-    document is not valid, or has no service on that host.
+    are the nodes' addresses, which name other hosts, unless `addresses` is true. Only set it for
+    a user who asked for the document and looks at it. Raises `TopologyError` if the document is
+    not valid, or has no service on that host.
     """
     where = origin_of(origin) if isinstance(origin, str) else origin
     if where is None:
@@ -119,7 +119,7 @@ def topology_of(data: object, origin: Origin | str, *, addresses: bool = False) 
 
 
 class _DocumentReader:
-    """Takes from a document what concerns one host."""
+    """Reads the parts of a document that are about one host."""
 
     def __init__(self, origin: Origin, addresses: bool) -> None:
         self._origin = origin
@@ -151,7 +151,7 @@ class _DocumentReader:
             name = settings.get(key)
             if isinstance(name, str) and not is_free_header(name):
                 self._reader.fail(
-                    (key,), f"{name!r}: expected {HEADER_RULE}, without another meaning in HTTP"
+                    (key,), f"{name!r}: expected {HEADER_RULE}, that has no other meaning in HTTP"
                 )
         values = {**settings, "nodes": nodes, "services": services, "direct": self._addresses}
         return self._reader.made(Topology, values, ())
@@ -200,7 +200,7 @@ class _DocumentReader:
     def _under_our_name(
         self, url: str, outputs: str | None, aliases: Sequence[str]
     ) -> tuple[str | None, str | None]:
-        """Return the URLs below an alias on this host: the proxy has several names."""
+        """Return a service's URLs below its alias on this host, if the proxy has several names."""
         for alias in aliases:
             if not self._is_ours(alias):
                 continue
@@ -218,11 +218,11 @@ class _DocumentReader:
                 f"the document of {self._origin} names {url[:200]!r}, which is not an http or "
                 "https URL"
             )
-        # A document that was fetched over TLS cannot lead to an unencrypted service.
+        # A document fetched over TLS cannot lead to an unencrypted service.
         downgraded = self._origin.scheme == "https" and origin.scheme == "http"
         return origin.host == self._origin.host and not downgraded
 
-    # ---- values from a stranger: of limited size, and keys that are not known are ignored ----
+    # ---- untrusted values: their size is limited, and unknown keys are ignored ----
 
     def _picked(self, value: object, path: KeyPath, *keys: str) -> dict[str, Any]:
         given = self._reader.table(value, path)

@@ -1,7 +1,7 @@
-"""Asks a proxy for its document: briefly, and without the machineid.
+"""Ask a proxy for its document, with a short timeout and without the machineid.
 
-An answer that is not the document means that the proxy has none, and it is not asked again for
-a while. Without an answer nothing is known: it is asked again soon, with growing pauses.
+An answer that is not the document means that the proxy has none; it is not asked again for a
+while. If there is no answer, the proxy is asked again soon, with growing pauses.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ LARGEST = 1_000_000
 """Bytes of a document that are read at most."""
 
 TIMEOUT = 2.0
-"""Seconds that asking may take in total."""
+"""Seconds that a request for a document may take in total."""
 
 FOUND_FOR = 60.0
-"""Seconds for which new workflows use a document without asking again."""
+"""Seconds for which new workflows use a document without a new request."""
 
 ABSENT_FOR = 300.0
 """Seconds for which a proxy without a document is not asked again."""
 
 FIRST_PAUSE = 1.0
-"""Seconds after which a proxy that did not answer is asked again; doubled each time, up to
+"""Seconds until a proxy that did not answer is asked again; doubled each time, up to
 `ABSENT_FOR`."""
 
 SHORTEST_PAUSE = 1.0
-"""Seconds between two requests to one proxy, whichever workflow needs its document."""
+"""Seconds between two requests to one proxy, for all workflows together."""
 
 _WITHOUT = "Pass topology=, or render the proxy with style strict"
 _NO_ANSWER = frozenset({408, 429, 500, 502, 503, 504})
@@ -76,7 +76,7 @@ class _Entry(NamedTuple):
 
 
 class Finder:
-    """Asks each proxy once for a while, for all workflows and threads of the process."""
+    """Asks each proxy and keeps its answer for all workflows and threads of the process."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -87,11 +87,11 @@ class Finder:
     def find(
         self, origin: Origin, trust: Trust, *, not_older_than: float | None = None
     ) -> Found | None:
-        """Return what an origin publishes; None if it has no valid document.
+        """Return the topology that an origin publishes; None if it has no valid document.
 
-        If it does not answer, that is what it published last. An earlier answer is used if it
-        is younger than `not_older_than` seconds: by default `FOUND_FOR` or `ABSENT_FOR`, and a
-        growing pause without an answer. Each `Trust` has answers of its own.
+        If the origin does not answer, return what it published last. An earlier answer is used
+        if it is younger than `not_older_than` seconds: by default `FOUND_FOR` or `ABSENT_FOR`,
+        or a growing pause if there was no answer. Answers are kept apart by `Trust`.
         """
         key = (origin, trust)
         with self._lock:
@@ -115,19 +115,19 @@ class Finder:
             return _Entry(found, self._clock(), silent + 1)
 
     def forget(self) -> None:
-        """Forget all answers, so that each proxy is asked again."""
+        """Forget all answers and ask each proxy again."""
         with self._lock:
             self._asking.clear()
             self._entries.clear()
 
     def after_fork(self) -> None:
-        """Make new locks: another thread of the parent may have held one of these."""
+        """Make new locks, because another thread of the parent may have held the old ones."""
         self._lock = threading.Lock()
         self._asking = {}
 
 
 FINDER = Finder()
-"""What this process knows about proxies."""
+"""The answers of proxies that this process knows."""
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=FINDER.after_fork)
@@ -138,9 +138,9 @@ def ask(
 ) -> Found:
     """Ask a proxy for its document, within `timeout` seconds in total.
 
-    The request carries no machineid, no credentials (those of ``.netrc`` included) and no
-    cookies; redirects are not followed. Raises `ServiceUnreachable` without an answer, or if the
-    proxy says that it cannot answer now, and `NotAService` for an answer without the document.
+    The request carries no machineid, no credentials (not even from ``.netrc``) and no cookies;
+    redirects are not followed. Raises `ServiceUnreachable` if there is no answer, or the proxy
+    says that it cannot answer now, and `NotAService` for an answer that is not the document.
     """
     url = f"{origin}{WELL_KNOWN}"
     data = _parsed(_fetch(url, trust, timeout), url)
@@ -199,7 +199,7 @@ def _parsed(body: bytes, url: str) -> Any:
 
 
 class DiscoveredSource:
-    """What the proxy at one origin publishes of its own host; it may change during a workflow."""
+    """The topology that the proxy at an origin publishes; it may change during a workflow."""
 
     def __init__(self, origin: Origin, trust: Trust, found: Found) -> None:
         self.origin = origin
@@ -210,8 +210,8 @@ class DiscoveredSource:
     def renew(self, *, thorough: bool = False) -> bool:
         """Ask again if `thorough`, unless the last answer is very recent.
 
-        A proxy that does not answer, or publishes nothing at the moment, is being changed: the
-        last topology stays in use.
+        A proxy that does not answer, or publishes nothing, is being changed: the last topology
+        stays in use.
         """
         if not thorough:
             return False

@@ -1,4 +1,4 @@
-"""A workflow at a glance: its node, its steps and their outputs."""
+"""The overview of a workflow: its node, its steps and their outputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_OUTPUTS = 8
 MOST_SERVICES = 20
 
 LinkTo = Callable[[str], str | None]
-"""Returns the URL with which a browser reaches a file; None if that takes a header."""
+"""Returns the URL by which a browser reaches a file; None if that needs a header."""
 
 HEADINGS = ("", "process", "service", "node", "state", "started", "seconds", "outputs")
 _LOOKS: Mapping[StepState, tuple[str, cards.Look]] = {
@@ -40,7 +40,7 @@ _HOW = {
 
 @dataclass(frozen=True)
 class Overview:
-    """What is shown of a workflow."""
+    """The data that is shown of a workflow."""
 
     machineid: str
     node: str | None
@@ -53,7 +53,7 @@ class Overview:
 
     @property
     def title(self) -> str:
-        """Whether the workflow is closed."""
+        """The title, which says whether the workflow is closed."""
         return "Workflow, closed" if self.closed else "Workflow"
 
     @property
@@ -86,7 +86,7 @@ class Overview:
         return {entry.url: entry.service for entry in self.record if entry.service}
 
     def as_card(self) -> cards.Card:
-        """Return what a notebook and a terminal show."""
+        """Return the card for notebooks and terminals."""
         steps = list(self.record.steps)
         used = self.services
         shown = [cards.link(url, name) for name, url in used[:MOST_SERVICES]]
@@ -161,7 +161,7 @@ def _outputs(step: Step, link_to: LinkTo) -> list[cards.Span]:
     return shown
 
 
-# ---- words ----
+# ---- texts ----
 
 
 def describe_state(step: Step) -> str:
@@ -194,7 +194,7 @@ def clock(moment: float | None) -> str:
 
 
 def spent(step: Step) -> str:
-    """Return the seconds that a step took, or has taken so far."""
+    """Return the seconds that a step took or has run so far."""
     if not step.started:
         return ""
     seconds = time.time() - step.started if step.seconds is None else step.seconds

@@ -1,4 +1,4 @@
-"""Plots of what ran on which node, and of how a site spreads its load, with matplotlib."""
+"""Plots of steps and chains by node, and of how a site spreads its load, with matplotlib."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ..topology.spread import measure_spread
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's palette, distinct for every kind of colour vision.
+# Okabe and Ito's palette, which colour-blind people can distinguish, too.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 _UNKNOWN = "unknown"
 _OTHERS = "others"
 _MOST_NAMES = len(_COLOURS) - 1
-_NARROWEST = 0.002  # of the whole time, so that each bar is visible
+_NARROWEST = 0.002  # share of the whole time, so that each bar is visible
 
 
 class Chain(Protocol):
@@ -68,7 +68,7 @@ class _Bar:
 
 
 def plot_steps(steps: Iterable[Step], *, ax: Axes | None = None, title: str | None = None) -> Axes:
-    """Draw steps of a chain as a time line, a row for each node.
+    """Draw steps of a chain over time, with a row for each node.
 
     Steps that overlap are drawn below each other. Failed steps are hatched; running ones
     extend to now.
@@ -109,7 +109,7 @@ def plot_steps(steps: Iterable[Step], *, ax: Axes | None = None, title: str | No
 def plot_chains(
     results: Batch | Iterable[Chain], *, ax: Axes | None = None, title: str | None = None
 ) -> Axes:
-    """Draw the chains of a batch over time, a row for each node and chain at a time.
+    """Draw the chains of a batch over time, with a row for each chain that a node runs at a time.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def plot_spread(
 ) -> Axes:
     """Draw the share of bare machineids that each node gets, before and after a change.
 
-    A dotted line marks the share that the node's weight asks for. The title says how many
+    A dotted line marks the share that the node's weight asks for. The title shows how many
     ids the change moves to another node.
 
     Parameters
@@ -184,7 +184,7 @@ def plot_spread(
     TopologyError, UnknownService
         The site has no service, or not this one.
     PlacementUndetermined
-        The choice of its proxy cannot be predicted.
+        The decisions of its proxy cannot be predicted.
     """
     sites = [before] if after is None else [before, after]
     name = service or next((s.name for s in before.services), None)

@@ -1,8 +1,7 @@
-"""A progress bar in a notebook that leaves one line of text behind.
+"""A progress bar for notebooks, which leaves one line of text in the cell.
 
-It is plain HTML that is updated: unlike a widget, it is still there when the notebook is
-opened another day, and it needs no thread and no message from the browser, so that
-Ctrl-C ends the wait as usual.
+It is HTML that is updated. Unlike a widget, it is still there when the notebook is opened
+again. It needs no thread and no message from the browser, so Ctrl-C ends the wait as usual.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from ..markup.html import in_notebook
 from ..record.requests import in_units
 
 DELAY = 1.0
-"""Seconds before anything is shown: what ends sooner needs no bar."""
+"""Seconds before the bar is shown; a shorter wait has none."""
 
 PAUSE = 0.1
 """Seconds between two updates."""
 
 
 class NotebookBar:
-    """Shows the progress of `what` in the cell that waits for it.
+    """Show the progress of `what` in the cell that waits for it.
 
     `total` is None if it is unknown; `unit` is ``"%"``, ``"B"`` for bytes, or a noun.
     """
@@ -44,7 +43,7 @@ class NotebookBar:
         return self
 
     def move(self, position: float, words: str | None) -> None:
-        """Move to a position, with a few words beside it."""
+        """Move to a position, and show a few words next to it."""
         self._position = position
         self._words = self._words if words is None else words
         if time.monotonic() >= self._next:

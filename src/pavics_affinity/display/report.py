@@ -1,4 +1,4 @@
-"""A workflow as plain text for an operator or an issue, without secrets."""
+"""A report of a workflow as plain text, for an operator or an issue, without secrets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..record.requests import in_units
 from .overview import Overview, clock, describe_state
 
 MOST_REQUESTS = 30
-"""The last requests that are shown."""
+"""Most requests that are shown: the last ones."""
 
 _QUERY = re.compile(r"(https?://[^\s'\"?]+)\?[^\s'\")]*")  # it may hold a token
 
@@ -49,12 +49,12 @@ def versions() -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Report:
-    """A workflow as text that its user can send to an operator."""
+    """The data of a report that a user can send to an operator."""
 
     overview: Overview
     options: Sequence[tuple[str, str]]
     topologies: Sequence[str]
-    """What is known of its sites, as TOML."""
+    """The topologies of its sites, as TOML."""
 
     def as_text(self) -> str:
         """Return the report, section by section."""

@@ -1,4 +1,4 @@
-"""Executions, outputs and batches, as notebooks and terminals show them."""
+"""Cards of executions, outputs and batches, for notebooks and terminals."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Result:
     url: str | None
     """None if the response contains the output."""
     value: str = ""
-    """The beginning of what the response contains."""
+    """The beginning of the value in the response."""
 
     def place(self, link_to: LinkTo) -> cards.Text:
         """Return a link to the output, or its value."""
@@ -68,8 +68,8 @@ def execution_card(
 ) -> cards.Card:
     """Return the card of an execution or a job.
 
-    `name` is the identifier of the process, `status` in the words of the service's
-    standard, or None before the Execute was sent, `message` the server's last one.
+    `name` is the identifier of the process. `status` is in the words of the service's
+    standard, or None before the Execute was sent. `message` is the server's last message.
     """
     look: cards.Look = "good" if status in _GOOD else "bad" if status in _BAD else "busy"
     state = clean(status or "not sent")
@@ -101,7 +101,7 @@ def execution_card(
 
 
 class Row(Chain, Protocol):
-    """What is shown of one chain; see `batch.ChainRun`."""
+    """The data that is shown of a chain; see `batch.ChainRun`."""
 
     @property
     def number(self) -> int:

@@ -1,14 +1,15 @@
-"""A workflow's journal: what is needed to find its jobs again after a crash.
+"""A workflow's journal: a file from which its jobs can be found again after a crash.
 
-JSON lines, each written whole and synced to the disk before the program
-continues; never rewritten. Before an Execute is sent there is a line ``sending``; its
-outcome follows: ``accepted`` with the status location, ``ended``, ``refused``,
-``not sent`` or ``unknown``. A ``sending`` that no line follows may have run, or not.
+It consists of JSON lines. Each is written whole and synced to the disk before the program
+continues, and never rewritten. Before an Execute is sent, the line ``sending`` is
+written; its outcome follows: ``accepted`` with the status location, ``ended``,
+``refused``, ``not sent`` or ``unknown``. If no outcome follows, the Execute may or may
+not have run.
 
-The file contains no credentials and no inputs; URLs are stored without user
-information and without anything that looks like a token. The result of a synchronous
-execution is in its answer only, so a small answer is stored, unless it repeats the
-inputs. Only the owner can read the file.
+The file contains no credentials and no inputs. URLs are stored without user information
+and without anything that looks like a token. The result of a synchronous execution exists
+only in its answer, so a small answer is stored, unless it repeats the inputs. Only the
+owner can read the file.
 """
 
 from .lines import Lines, check_format, checked, is_moment, is_text, read_lines

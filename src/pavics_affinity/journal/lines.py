@@ -21,12 +21,12 @@ else:
     import fcntl
 
 FORMAT = 1
-"""Of the journals of workflows and of batches."""
+"""The format of the journals of workflows and batches."""
 
 _OPEN: WeakSet[Lines] = WeakSet()
 _LEVELS = 16
 _AFTER_FAILURE = b'\n{"event": "resume", "after": "a write that failed"}\n'
-"""Precedes the next line after a full disk left one torn."""
+"""Written before the next line if a full disk left the last one torn."""
 
 
 def _after_fork() -> None:
@@ -49,7 +49,7 @@ class Lines:
     Raises
     ------
     JournalLocked
-        Another process, or another object of this one, has it open.
+        Another process, or another object in this process, has it open.
     JournalError
         It cannot be opened.
     """
@@ -74,7 +74,7 @@ class Lines:
             )
         size = os.fstat(self._descriptor).st_size
         self.empty = size == 0
-        # A line that a power cut left torn stays; `read_lines` knows it by what follows.
+        # A line that a power cut left torn stays; `read_lines` recognises it by the next one.
         os.lseek(self._descriptor, max(0, size - 1), os.SEEK_SET)
         torn = not self.empty and os.read(self._descriptor, 1) != b"\n"
         self._before = b"\n" if torn else b""
@@ -98,7 +98,7 @@ class Lines:
             if self._descriptor is None:
                 raise JournalError(
                     f"the journal {self.path} is closed, or belongs to the process that this one "
-                    "was forked from. Make a workflow in this process, with a journal of its own"
+                    "was forked from. Make a workflow in this process, with another journal"
                 )
             try:
                 while data:
@@ -113,14 +113,14 @@ class Lines:
             self._before = b""
 
     def close(self) -> None:
-        """Release the file. May be repeated."""
+        """Release the file. Safe to call twice."""
         with self._lock:
             descriptor, self._descriptor = self._descriptor, None
             if descriptor is not None:
                 os.close(descriptor)
 
     def leave_to_parent(self) -> None:
-        """Close a forked child's copy, which would hold the lock longer than the parent."""
+        """Close the copy in a forked child, which would hold the lock longer than the parent."""
         self._lock = threading.Lock()
         self.close()
 
@@ -159,8 +159,9 @@ def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
             continue
         if torn is not None and entry["event"] != "resume":
             raise JournalError(
-                f"line {torn} of the journal {os.fspath(path)!r} is damaged, and more follows: "
-                "something else has changed the file. Delete the line if you know what it was"
+                f"line {torn} of the journal {os.fspath(path)!r} is damaged, and other lines "
+                "follow, so another program has changed the file. Delete the line if you know what "
+                "it was"
             )
         torn = None
         entries.append(entry)
@@ -168,7 +169,7 @@ def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def check_format(header: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
-    """Raise `JournalError` if a journal's first line is of another format."""
+    """Raise `JournalError` if a journal's first line names another format."""
     if header.get("format") != FORMAT:
         raise JournalError(
             f"{os.fspath(path)!r} has format {header.get('format')!r}; this version reads "
@@ -182,16 +183,16 @@ def checked(
     kinds: Mapping[str, Callable[[Any], bool]],
     path: str | os.PathLike[str],
 ) -> None:
-    """Raise `JournalError` if a value of an entry cannot have been written by us.
+    """Raise `JournalError` if this package cannot have written a value of an entry.
 
-    `kinds` has a function for each key that is checked, which returns whether a value is
+    For each key that is checked, `kinds` has a function that returns whether a value is
     possible.
     """
     for key, possible in kinds.items():
         if key in entry and not possible(entry[key]):
             raise JournalError(
                 f"the journal {os.fspath(path)!r} is damaged: in an entry {entry['event'][:40]!r}, "
-                f"{key} is {str(entry[key])[:80]!r}. Something else has changed the file; restore "
+                f"{key} is {str(entry[key])[:80]!r}. Another program has changed the file; restore "
                 "it from a copy"
             )
 
@@ -213,7 +214,7 @@ def is_moment(value: Any) -> bool:
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """Return the object on a line; None if there is none, or it is nested too deeply."""
+    """Return the object on a line; None if the line is not one, or is nested too deeply."""
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):
@@ -233,7 +234,7 @@ def _writer_now() -> dict[str, Any]:
 
 
 def _writer(path: Path) -> str:
-    """Name the process that wrote a journal last."""
+    """Return the process that wrote a journal last, for a message."""
     with contextlib.suppress(JournalError):
         for entry in reversed(read_lines(path)):
             if "pid" in entry:
@@ -245,7 +246,7 @@ def _lock(descriptor: int) -> bool:
     """Lock the file until the descriptor is closed or the process ends."""
     try:
         if sys.platform == "win32":
-            # Far behind the end, so that others can read what is there.
+            # Far behind the end, so that others can read the file.
             os.lseek(descriptor, 1 << 40, os.SEEK_SET)
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
@@ -256,7 +257,7 @@ def _lock(descriptor: int) -> bool:
 
 
 def _sync_directory(path: Path) -> None:
-    """Sync the file's name to the disk, too, on systems that can."""
+    """Sync the directory, too, on systems that can, so that the file's name is on the disk."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Keeps secrets out of a journal: tokens in URLs, and the inputs that an answer repeats."""
+"""Keep secrets out of a journal: tokens in URLs, and inputs that an answer repeats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _INPUTS = rb"<(?:\w+:)?DataInputs\b"
 
 
 def without_tokens(url: str) -> tuple[str, bool]:
-    """Return a URL without user information and secrets, and whether its query had any."""
+    """Return a URL without user information and secrets, and whether its query had secrets."""
     try:
         parts = urlsplit(url)
         given = parse_qsl(parts.query, keep_blank_values=True)

@@ -1,4 +1,4 @@
-"""The journal of one workflow: what is written about each Execute, and how it is read."""
+"""Write and read the journal of a workflow, which has entries for each Execute."""
 
 from __future__ import annotations
 
@@ -59,17 +59,17 @@ _STEP: Mapping[str, Callable[[Any], bool]] = {
 
 @dataclass
 class Contents:
-    """What a journal says about its workflow."""
+    """The contents of a journal."""
 
     machineid: str
     begin: Mapping[str, Any]
-    """The first line: what the workflow was made with."""
+    """The first line: the workflow's options."""
     steps: list[Step] = field(default_factory=list)
-    """In the order of sending; ``"unknown"`` if the journal does not say how one ended."""
+    """The steps in the order of sending; ``"unknown"`` if the journal has no outcome of one."""
 
     @property
     def node(self) -> str | None:
-        """Node of the first step that may have run; else the one that the workflow was given."""
+        """The node of the first step that may have run, or the one that the workflow asked for."""
         for step in self.steps:
             if step.ran and step.node is not None:
                 return step.node
@@ -88,7 +88,7 @@ class Journal(Lines):
         path : str or path
             The file.
         begin : mapping
-            What the workflow is made with; anything that JSON can store.
+            The workflow's options; anything that JSON can store.
 
         Raises
         ------
@@ -133,13 +133,13 @@ class Journal(Lines):
         return journal, contents
 
     def note(self, event: str, step: Step, answer: bytes | None = None) -> None:
-        """Write what happened to a step; this is the listener of `Steps`.
+        """Write an event of a step; this is the listener of `Steps`.
 
         Raises
         ------
         JournalError
-            A step that is about to be sent cannot be written. For later events, whose
-            job already runs, there is a warning only.
+            A step cannot be written before it is sent. If a later event cannot be written,
+            there is only a warning, because the job already runs.
         """
         entry = {"event": event, "step": step.number, "time": time.time()}
         entry |= _details(event, step, answer)
@@ -154,7 +154,7 @@ class Journal(Lines):
 
 
 def _details(event: str, step: Step, answer: bytes | None) -> dict[str, Any]:
-    """Return what the line of an event says besides step and time."""
+    """Return the values in the line of an event, except step and time."""
     if event == "sending":
         names = ("api", "process", "service", "node", "machineid", "digest")
         return {name: getattr(step, name) for name in names}
@@ -173,12 +173,12 @@ def _details(event: str, step: Step, answer: bytes | None) -> dict[str, Any]:
 
 
 def read(path: str | os.PathLike[str]) -> Contents:
-    """Read a workflow's journal, also while another process writes it.
+    """Read a workflow's journal, even while another process writes it.
 
     Raises
     ------
     JournalError
-        It cannot be read, is damaged, or of another kind or format.
+        It cannot be read, is damaged, or has another kind or format.
     """
     entries = read_lines(path)
     begin = entries[0] if entries else {}
@@ -188,7 +188,9 @@ def read(path: str | os.PathLike[str]) -> Contents:
             if entries
             else "it has no whole line, so nothing was sent: delete it and start again"
         )
-        raise JournalError(f"{os.fspath(path)!r} does not begin as a workflow's journal; {advice}")
+        raise JournalError(
+            f"{os.fspath(path)!r} does not begin like a workflow's journal; {advice}"
+        )
     check_format(begin, path)
     checked(begin, _BEGIN, path)
     contents = Contents(begin["machineid"], begin)

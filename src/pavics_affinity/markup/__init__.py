@@ -1,6 +1,6 @@
-"""What people see, made safe: texts from anywhere are cut, cleaned and free of passwords.
+"""Make texts safe to show: cut, cleaned and without passwords.
 
-`cards` describes what is shown of an object; `html` and `terminal` render it.
+`cards` describes how an object is shown; `html` and `terminal` render that.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 LONGEST = 300
-"""Characters of one text that are shown; the object itself has the whole text."""
+"""Most characters of a text that are shown; the object itself has the whole text."""
 
 _LONGEST_URL = 4096
 # After "://", or after "//" where a URL without a scheme may begin.
@@ -25,7 +25,7 @@ def without_login(text: str) -> str:
 
 
 def quoted(value: object) -> str:
-    """Return a value's repr for a message; Python refuses to write very long numbers."""
+    """Return a value's repr for a message, even for numbers too long for Python's repr."""
     try:
         return repr(value)
     except ValueError:
@@ -35,7 +35,7 @@ def quoted(value: object) -> str:
 def clean(text: object, limit: int = LONGEST) -> str:
     """Return a text as one line, cut, without passwords and control characters."""
     raw = str(text)
-    # White space can make a text shorter, so a little more than the limit is read.
+    # Joining white space makes a text shorter, so read a little more than the limit.
     words = " ".join(without_login(raw[: 4 * limit]).split())
     seen = "".join("�" if unicodedata.category(c) in _INVISIBLE else c for c in words)
     cut = len(seen) > limit or len(raw) > 4 * limit
@@ -50,7 +50,7 @@ def some(names: Iterable[str], most: int = 20) -> str:
 
 
 def web_address(url: str) -> str | None:
-    """Return the URL if it may become a link: http or https, without user and password."""
+    """Return a URL that may become a link: http or https, without user and password."""
     if len(url) > _LONGEST_URL or not url.isprintable() or " " in url:
         return None
     try:

@@ -1,7 +1,7 @@
-"""Cards: what notebooks and terminals show of an object, as plain data.
+"""Cards: how notebooks and terminals show an object, as plain data.
 
-A card has a title and blocks below it. Its texts are cleaned here and escaped by the
-renderers, so any text may be passed.
+A card has a title and blocks below it. This module cleans its texts and the renderers
+escape them, so any text may be passed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Look = Literal["strong", "code", "good", "bad", "busy", "still"]
 
 @dataclass(frozen=True)
 class Span:
-    """A piece of text with one look."""
+    """A piece of text with one style."""
 
     text: str
     look: Look | None = None
@@ -29,7 +29,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Progress:
-    """A bar; without a value it only shows that something is being done."""
+    """A progress bar; without a value it only shows that something runs."""
 
     value: float | None
     total: float | None
@@ -40,7 +40,7 @@ Text = tuple[Span | Progress, ...]
 
 @dataclass(frozen=True)
 class Table:
-    """Rows; without headings, the first cell of each names the others.
+    """A table; without headings, the first cell of each row is its heading.
 
     The last cell of a short row spans the missing ones.
     """
@@ -51,7 +51,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Listing:
-    """Items with a bullet each."""
+    """A list with a bullet for each item."""
 
     items: Sequence[Text]
 
@@ -71,7 +71,7 @@ class Card:
 
 
 def text(*parts: object) -> Text:
-    """Return one text of several, which are texts, spans, or anything else as `str`."""
+    """Join parts into one text: texts, spans, or anything else as `str`."""
     found: list[Span | Progress] = []
     for part in parts:
         if isinstance(part, tuple):
@@ -102,19 +102,19 @@ def code(words: object, title: str | None = None) -> Span:
 
 
 def styled(words: object, look: Look) -> Span:
-    """Return text with a look."""
+    """Return text in a style."""
     return Span(_cleaned(str(words)), look)
 
 
 def link(url: str, words: object | None = None) -> Span:
-    """Return a link; if the URL is not one for a browser, its words as code."""
+    """Return a link; if a browser cannot open the URL, return its text as code."""
     shown = url if words is None else words
     address = web_address(url)
     return code(shown) if address is None else Span(_cleaned(str(shown)), url=address)
 
 
 def _cleaned(raw: str) -> str:
-    """Clean a text, but keep a space at its edges."""
+    """Clean a text, but keep a space at its start and end."""
     words = clean(raw)
     if not words:
         return " " * raw[:1].isspace()
@@ -130,12 +130,12 @@ def table(headings: Sequence[object], rows: Iterable[Sequence[object]]) -> Table
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Table:
-    """Return named values, without those that are None."""
+    """Return a table of named values, without those that are None."""
     return table((), [pair for pair in pairs if pair[1] is not None])
 
 
 def listing(items: Sequence[object], most: int = 20) -> Listing:
-    """Return a list; if there are more than `most` items, the last ones and a count."""
+    """Return a list; of more than `most` items, show the last ones and count the others."""
     earlier = [f"{len(items) - most:,} earlier ones"] if len(items) > most else []
     return Listing([text(item) for item in (*earlier, *items[-most:])])
 

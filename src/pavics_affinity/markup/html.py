@@ -1,4 +1,4 @@
-"""A card as HTML for a notebook: self-contained, without scripts."""
+"""Render a card as HTML for a notebook, self-contained and without scripts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from html import escape
 from .cards import Block, Card, Listing, Progress, Span, Table, Text
 
 _SHORT = 24
-# A notebook that is not trusted yet drops the style sheet, but keeps this.
+# An untrusted notebook drops the style sheet, but keeps this.
 _LEFT = "text-align:left"
 
 
@@ -95,8 +95,8 @@ def _tag(name: str, content: str, **attributes: str | None) -> str:
     return f"<{name}{written}>{content}</{name}>"
 
 
-# The colours of a theme that names itself override the system's; text inherits its colour, so
-# that it is legible everywhere. `.paf.paf` outweighs a notebook's own rules for tables.
+# A notebook's theme overrides the system's; text inherits its colour, so that it is legible
+# everywhere. `.paf.paf` outweighs a notebook's own rules for tables.
 _LIGHT = "--paf-good:#1a7f37;--paf-bad:#c0262d;--paf-busy:#8a5a00;--paf-link:#0b57b0"
 _DARK = "--paf-good:#5fd07a;--paf-bad:#ff8a80;--paf-busy:#f0b429;--paf-link:#7cb7ff"
 _DARK_THEMES = (

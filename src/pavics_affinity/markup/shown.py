@@ -1,4 +1,4 @@
-"""Base of objects that show themselves as a card."""
+"""Base class of objects that are shown as a card."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ShownAsCard:
-    """Shows itself in a notebook and in a terminal."""
+    """Base class that shows an object as a card in notebooks and terminals."""
 
     def _card(self) -> Card:
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""What a misspelt name was meant to be."""
+"""Suggest names for a misspelt one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import heapq
 import itertools
 from collections.abc import Collection, Iterable
 
-#: Names that a list from a server is cut to before it is searched.
+#: Most names of a server's list that are searched.
 MOST_NAMES = 100_000
 #: Names that difflib compares in full, and characters of each.
 _COMPARED = 200
@@ -15,7 +15,7 @@ _LISTED = 20
 
 
 def suggest(name: str, names: Iterable[str], what: str) -> str:
-    """Return a sentence with the names that may be meant, or with all if none is similar."""
+    """Return a sentence with similar names, or with all names if none is similar."""
     known = sorted(set(names))
     if not known:
         return f"there are no {what}s."
@@ -32,7 +32,7 @@ def suggest(name: str, names: Iterable[str], what: str) -> str:
 
 
 def _alike(name: str, names: Collection[str]) -> Collection[str]:
-    """Return the names that share most pairs of letters with one: difflib is slow."""
+    """Return the names that share most pairs of letters with one, because difflib is slow."""
     if len(names) <= _COMPARED:
         return names
     pairs = set(map("".join, itertools.pairwise(name)))

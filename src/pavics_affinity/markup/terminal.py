@@ -1,4 +1,4 @@
-"""A card in a terminal, by rich: the same words, tables and links."""
+"""Render a card for a terminal with rich: the same texts, tables and links."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 _STYLES = {"strong": "bold", "good": "green", "bad": "red", "busy": "yellow", "still": "dim"}
 _NARROW = 12
-"""Characters up to which a column is not folded."""
+"""Most characters of a column that is never folded."""
 
 
 def in_terminal(card: cards.Card) -> RenderableType:
-    """Return what ``rich.print`` shows of a card."""
+    """Return an object that ``rich.print`` shows as the card."""
     from rich.console import Group
 
     blocks: list[RenderableType] = [_text(card.title)]

@@ -206,7 +206,7 @@ class EvidenceCheck:
             f"the topology promises the response header {name}, and the answers of "
             f"{url.partition('?')[0]} arrive without it: something on the way, such as Twitcher, "
             f"removes it. So nothing proves that node {site.node!r} answers there; it is predicted "
-            "from the topology. To prove it, let the names of nodes stand in the outputs' URLs, or "
+            "from the topology. To prove it, put the names of nodes into the outputs' URLs, or "
             "take `evidence` out of the topology if no answer ever has the header",
             EvidenceStrippedWarning,
         )

@@ -139,7 +139,7 @@ class Pin:
             self._known.append(Site(self.machineid, source, given=self.given))
 
     def add_scope(self, url_or_host: str) -> None:
-        """Let a host be told the machineid, on every port; a URL is taken for a service's."""
+        """Let a host receive the machineid, on every port; a URL is taken for a service's."""
         origin = origin_of(url_or_host)
         self.places.add_service_origin(url_or_host)
         with self._lock:
@@ -147,11 +147,11 @@ class Pin:
 
     @property
     def has_scope(self) -> bool:
-        """Whether any host may be told the machineid yet."""
+        """Whether any host may receive the machineid yet."""
         return bool(self._scope) or any(site.topology is not None for site in self._known)
 
     def in_scope(self, url: str) -> bool:
-        """Tell whether the URL's host may be told the machineid."""
+        """Return whether the URL's host may receive the machineid."""
         origin = origin_of(url)
         if origin is None:
             return False
@@ -167,7 +167,7 @@ class Pin:
         return next((name for name in names if name is not None), None)
 
     def is_local(self, url: str) -> bool:
-        """Tell whether the URL leads, without a machineid, to any node, and so to the wrong one.
+        """Return whether the URL leads, without a machineid, to any node, and so to the wrong one.
 
         It does at the origins of services, and where their documents put outputs, unless a
         topology says that the outputs of the services there are elsewhere. At another port of
@@ -250,7 +250,7 @@ class Pin:
         return self._find(url)[1]
 
     def is_outside(self, url: str) -> bool:
-        """Tell whether a request for the URL would go out without the machineid."""
+        """Return whether a request for the URL would go out without the machineid."""
         return self._find(url)[0] is None and not self.in_scope(url)
 
     def hold(self, url: str) -> Target:
@@ -316,7 +316,7 @@ class Pin:
         return direct
 
     def _goes_direct(self, site: Site) -> bool:
-        """Tell whether requests to the site's proxy go to the node itself now."""
+        """Return whether requests to the site's proxy go to the node itself now."""
         return self.route_policy == "direct" or site.via == "direct"
 
     def _uncovered(self, url: str, site: Site | None, execute: bool) -> Target:
@@ -401,7 +401,7 @@ class Pin:
     # ---- which ways are open, and taking them ----
 
     def can_go_direct(self, url: str, target: Target) -> bool:
-        """Tell whether the node itself may be asked, because the proxy does not answer.
+        """Return whether the node itself may be asked, because the proxy does not answer.
 
         Never from https to http, and only if the topology has the node's address.
         """

@@ -52,7 +52,7 @@ class Places:
             self._output_origins.add(_address(origin))
 
     def is_service(self, url: str) -> bool:
-        """Tell whether every node answers the URL alike: a service's own, or its descriptions."""
+        """Return whether every node answers the URL alike: a service's own, or its descriptions."""
         split = split_url(url)
         if split is None or _address(split[0]) + _stem(split[1].path) not in self._services:
             return False
@@ -60,18 +60,18 @@ class Places:
         return not split[1].query or (len(asked) == 1 and asked[0] in _ALIKE_ON_ALL)
 
     def has_outputs(self, url: str) -> bool:
-        """Tell whether a document put an output at the URL's origin."""
+        """Return whether a document put an output at the URL's origin."""
         origin = origin_of(url)
         return origin is not None and _address(origin) in self._output_origins
 
     def has_services(self, url: str) -> bool:
-        """Tell whether a service is at the URL's origin."""
+        """Return whether a service is at the URL's origin."""
         origin = origin_of(url)
         return origin is not None and _address(origin) in self._service_origins
 
 
 def is_of_an_execution(url: str) -> bool:
-    """Tell whether a URL's path has the UUID of an execution in it."""
+    """Return whether a URL's path has the UUID of an execution in it."""
     split = split_url(url)
     return split is not None and re.search(_EXECUTION, split[1].path, re.IGNORECASE) is not None
 

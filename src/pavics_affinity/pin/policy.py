@@ -1,7 +1,7 @@
 """What to do next: the decisions about each answer and each fault, as pure functions.
 
 Nothing here sends, waits, asks or changes anything. `weigh` says what the evidence in an answer
-means for the pin, `decide` what becomes of the request. ``docs/design/0007`` shows both as tables.
+means for the pin, `decide` what to do with the request. ``docs/design/0007`` shows both as tables.
 One module, because the order of the rules counts: a change of one concerns those that follow.
 """
 
@@ -91,7 +91,7 @@ def weigh_reference(
     return "proved" if node in (named, None) or not firm else "lost"
 
 
-# ---- what becomes of the request ----
+# ---- what to do with the request ----
 
 Failure = Literal[
     "outcome unknown",
@@ -109,7 +109,7 @@ class Situation(NamedTuple):
     """The request and its workflow, when an attempt has ended."""
 
     execute: bool
-    body_is_there: bool  # so that it can be sent once more
+    body_is_there: bool  # so that it can be sent again
     route: Literal["proxy", "direct", "outside"]
     pinned: bool
     strict: bool
@@ -157,7 +157,7 @@ Outcome = Fault | Answer
 
 
 class Turn(NamedTuple):
-    """How the way of the workflow changes, whatever becomes of the request.
+    """How the way of the workflow changes, with any outcome of the request.
 
     After ``other``, a workflow that is not pinned tries another node; after ``leave`` a pinned one
     moves. Where no node is left, all of them may be tried again.
@@ -202,19 +202,19 @@ Decision = Deliver | Again | Fail | Find
 
 
 def is_plain(answer: Answer, *, execute: bool) -> bool:
-    """Tell whether an answer is for the caller in every situation."""
+    """Return whether an answer is for the caller in every situation."""
     redirected = execute and (answer.status in TURNED_INTO_GET or answer.leaves_scope)
     refused = execute and is_busy(answer)
     return not (answer.status in _SPECIAL or redirected or refused or answer.stray is not None)
 
 
 def is_busy(answer: Answer) -> bool:
-    """Tell whether an Execute was refused because there was no place for it, and did not run.
+    """Return whether an Execute was refused because there was no place for it, and did not run.
 
     A WPS says ``ServerBusy`` if it is "too busy to accept and queue the request" (OGC 05-007r7,
     exceptions of Execute). 429 refuses a request because there were too many (RFC 6585, 4). 503
     says that the server cannot handle the request now, and with Retry-After that it may be sent
-    again then (RFC 9110, 15.6.4 and 10.2.3); a proxy says so of its own limits. A 503 without
+    again then (RFC 9110, 15.6.4 and 10.2.3); a proxy says so about its limits. A 503 without
     Retry-After may come from a proxy that lost the node after the request was sent.
     """
     if answer.server_busy is not None or answer.status == TOO_MANY:
@@ -223,7 +223,7 @@ def is_busy(answer: Answer) -> bool:
 
 
 def nothing_ran(outcome: Outcome) -> bool:
-    """Tell whether it is known that the request reached no service."""
+    """Return whether it is known that the request reached no service."""
     if isinstance(outcome, Fault):
         return outcome.not_sent
     if is_busy(outcome):

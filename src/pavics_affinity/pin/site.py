@@ -92,11 +92,11 @@ class Site:
                 self.node, self.known = None, "unknown"
 
     def has(self, node: str) -> bool:
-        """Tell whether the site is known to have a node of this name."""
+        """Return whether the site is known to have a node of this name."""
         return self.topology is not None and any(n.name == node for n in self.topology.nodes)
 
     def knows(self, node: str) -> bool:
-        """Tell whether the site has a node of this name, if need be by a look for changes."""
+        """Return whether the site has a node of this name, if need be by a look for changes."""
         return self.has(node) or (self.renew(thorough=True) and self.has(node))
 
     def want(self, node: str) -> None:
@@ -193,16 +193,16 @@ class Site:
         self._named_nodes.add(place)
 
     def has_named_nodes(self, place: ServiceURL) -> bool:
-        """Tell whether an answer from this service's URL has named its node before."""
+        """Return whether an answer from this service's URL has named its node before."""
         return place in self._named_nodes
 
     def other_node(self, target: Target) -> bool:
-        """Tell whether `pass_over` would leave another node to try."""
+        """Return whether `pass_over` would leave another node to try."""
         with self.lock:
             return not self.pinned and self._others(target)
 
     def may_leave(self, target: Target) -> bool:
-        """Tell whether `abandon` would find another node."""
+        """Return whether `abandon` would find another node."""
         with self.lock:
             if not self._others(target):
                 return False
@@ -211,7 +211,7 @@ class Site:
             return self.hold != "free" and not self.executes_under_way
 
     def _others(self, target: Target) -> bool:
-        """Tell whether another node may answer: none does at a URL that names its node."""
+        """Return whether another node may answer: none does at a URL that names its node."""
         if self.topology is None or target.node is None or target.is_named:
             return False
         return self.node != target.node or any(

@@ -1,6 +1,6 @@
 """Placement: pure functions from a key to backends, and steering through them.
 
-Nothing here does any I/O: names are resolved by a callable that the caller hands in.
+Nothing here does any I/O: the caller passes a function that resolves host names.
 """
 
 from ..protocol import name_key, split_key

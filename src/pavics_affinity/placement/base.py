@@ -1,4 +1,4 @@
-"""What every placement can do, whichever its method."""
+"""The interface of all placements."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Placement(Protocol):
         Parameters
         ----------
         key : str or bytes
-            As the proxy sees it; text is encoded as UTF-8.
+            The key that the proxy sees; text is encoded as UTF-8.
 
         Raises
         ------
         PlacementUndetermined
-            At the point from which nothing can be predicted.
+            The order cannot be predicted from here on.
         """
 
     def place(self, key: str | bytes, unreachable: Collection[str] = ()) -> str:
@@ -39,7 +39,7 @@ class Placement(Protocol):
         Parameters
         ----------
         key : str or bytes
-            As the proxy sees it; text is encoded as UTF-8.
+            The key that the proxy sees; text is encoded as UTF-8.
         unreachable : collection of str, optional
             Backends to skip, as ``addresses`` writes them.
 
@@ -52,16 +52,16 @@ class Placement(Protocol):
     def share(self, address: str) -> float:
         """Return the share of all keys that go straight to a backend, 0 to 1.
 
-        Keys of a server that is down are passed on to others and count for none of them.
+        Keys of a server that is down go to other servers, but do not count for them.
         """
 
     def obstacle(self, address: str) -> str | None:
-        """Return why no key goes straight to a backend; None if keys do."""
+        """Return why no key goes straight to a backend; None if some do."""
 
     def least_number(self, head: str, tail: str, address: str, tries: int) -> int | None:
         """Return the least number below `tries` whose key goes to a backend; None if none does.
 
-        The key of 0 is ``head + tail``, that of k is ``f"{head}~{k}{tail}"``.
+        The key of 0 is ``head + tail``, the key of k is ``f"{head}~{k}{tail}"``.
         """
         keys = (f"{head}~{k}{tail}" if k else head + tail for k in range(tries))
         return next((k for k, key in enumerate(keys) if self.place(key) == address), None)

@@ -1,4 +1,4 @@
-"""The key that nginx hashes: what a ``hash`` directive makes of a request."""
+"""The key that nginx hashes: evaluate a ``hash`` directive for a request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CONTROL = {"t": "\t", "r": "\r", "n": "\n"}
 _PART = r"\$(?:\{(?P<braced>[A-Za-z0-9_]+)\}|(?P<bare>[A-Za-z0-9_]+))|(?P<text>[^$]+)"
 
 OF_THE_URI = frozenset({"request_uri", "uri", "document_uri", "args", "query_string", "is_args"})
-"""Variables that differ from one request of a workflow to the next; so does $arg_NAME."""
+"""Variables that differ between the requests of a workflow, like $arg_NAME."""
 
 
 class Part(NamedTuple):
@@ -28,7 +28,7 @@ class Part(NamedTuple):
 
 
 class HashDirective(NamedTuple):
-    """A ``hash`` directive: the key, piece by piece, and whether the ketama ring is used."""
+    """A ``hash`` directive: the pieces of its key, and whether it uses the ketama ring."""
 
     parts: tuple[Part, ...]
     consistent: bool
@@ -46,7 +46,7 @@ def parse_hash(directive: str) -> HashDirective:
 
 
 def is_of_the_uri(part: Part) -> bool:
-    """Tell whether a part differs from one request of a workflow to the next."""
+    """Return whether a part differs between the requests of a workflow."""
     return part.is_variable and (part.text in OF_THE_URI or part.text.startswith("arg_"))
 
 
@@ -138,7 +138,7 @@ def _parts(key: str, directive: str) -> tuple[Part, ...]:
     pattern = re.compile(_PART)
     while match := pattern.match(key, position):
         variable = match["braced"] or match["bare"]
-        # nginx looks variables up without regard to case.
+        # nginx ignores the case of variables.
         parts.append(Part(variable.lower(), True) if variable else Part(match["text"], False))
         position = match.end()
     if position < len(key):
@@ -176,7 +176,7 @@ def _of_uri(name: str, uri: str) -> str:
 
 
 def _argument(name: str, query: str) -> str:
-    # As nginx: the first of this name in any case that has a "=", and nothing decoded.
+    # Like nginx: the first of this name, in any case, that has a "="; nothing is decoded.
     for pair in query.split("&"):
         key, equals, value = pair.partition("=")
         if name and equals and key.lower() == name:

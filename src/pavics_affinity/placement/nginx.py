@@ -1,15 +1,15 @@
-"""nginx's ``hash`` methods, bit for bit: which backend a key goes to.
+"""nginx's ``hash`` methods, bit for bit: the backend that a key goes to.
 
-Made from the behaviour of ``ngx_http_upstream_hash_module`` and the round robin under
-it (1.22 to 1.31), and held against a running nginx by the tests.
+The code follows ``ngx_http_upstream_hash_module`` and the round robin below it (1.22 to
+1.31); the tests compare it with a running nginx.
 
 A placement predicts the tries of *one* request to a proxy whose servers count as
-healthy: nginx's memory of failures (``max_fails``), full servers (``max_conns``) and
-limits on retries (``proxy_next_upstream``) are its own. Where nginx turns to weighted
-round robin, what it does depends on the requests before; if more than one address is
-left then, nothing is predicted and `PlacementUndetermined` raised.
+healthy. Failures that nginx remembers (``max_fails``), full servers (``max_conns``) and
+limits on retries (``proxy_next_upstream``) cannot be predicted. Where nginx falls back to
+weighted round robin, its choice depends on earlier requests: if more than one address is
+left then, `PlacementUndetermined` is raised.
 
-The module is long because both methods share their peers and the round robin under them.
+The module is long because both methods share their peers and the round robin below them.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ MOST_SKIPS = 20
 CIRCLE = 1 << 32
 POINTS_PER_WEIGHT = 160
 HEAVIEST_RING = 20_000
-"""Total weight up to which a ring is built: 3.2 million points."""
+"""Largest total weight for which a ring is built: 3.2 million points."""
 POINTS_PER_SECTOR = 4
 
 
 class NginxPlacement(Placement):
-    """What the plain and the consistent hash have in common."""
+    """Base class of the plain and the consistent hash."""
 
     def __init__(self, servers: Iterable[str], resolve: Resolve | None = None) -> None:
         parsed = parse_servers(servers)
@@ -64,7 +64,7 @@ class NginxPlacement(Placement):
 
     @abstractmethod
     def _why_vague(self) -> str:
-        """Return why nothing at all can be predicted; empty if something can."""
+        """Return why no key can be predicted; empty if some can."""
 
     @abstractmethod
     def _cell(self, crc: int) -> str | None:
@@ -72,20 +72,20 @@ class NginxPlacement(Placement):
 
     @abstractmethod
     def _hashed(self, key: bytes, left: set[int]) -> Iterator[str]:
-        """Yield what the hash itself chooses, and take each peer out of `left`."""
+        """Yield the addresses that the hash itself chooses, and remove each peer from `left`."""
 
     @cached_property
     @abstractmethod
     def _shares(self) -> dict[str | None, float]:
-        """The share of each address; None has the keys that go straight to no server."""
+        """The share of each address; that of None are keys that go straight to no server."""
 
     def order(self, key: str | bytes) -> Iterator[str]:
         """Yield the addresses in the order of one request's tries, if each refuses.
 
-        A server that is named twice is tried twice, as nginx does. The prediction ends with
-        `PlacementUndetermined` at an address that is not known, and where nginx takes turns
-        among several: for an empty key, after more than 20 skips, among several backups, and
-        under ``consistent`` for a name with several addresses.
+        A server that is listed twice is tried twice, as in nginx. The prediction ends with
+        `PlacementUndetermined` at an unknown address, and where nginx takes turns among
+        several: for an empty key, after more than 20 skips, among several backups, and with
+        ``consistent`` for a name with several addresses.
         """
         data = key.encode() if isinstance(key, str) else key
         if self._vague:
@@ -112,7 +112,7 @@ class NginxPlacement(Placement):
             return "it is a backup, which gets requests only when all others fail"
         if all(peer.server.down for peer in mine):
             return "it is marked down"
-        return "which of its requests come to it cannot be predicted, or none do"
+        return "no requests go to it, or it cannot be predicted which do"
 
     def least_number(self, head: str, tail: str, address: str, tries: int) -> int | None:  # noqa: D102 - see Placement
         start, end = head.encode(), tail.encode()
@@ -156,8 +156,7 @@ class NginxHash(NginxPlacement):
     servers : iterable of str
         Parameters of the upstream's ``server`` lines, in the order of the file.
     resolve : callable, optional
-        Name of a host to the list of its addresses; each becomes a peer with the full
-        weight.
+        Returns the addresses of a host name; each becomes a peer with the full weight.
 
     Raises
     ------
@@ -180,7 +179,7 @@ class NginxHash(NginxPlacement):
         self._cells: list[str | None] = [None] if self._vague else []
         if not self._vague:
             for i, peer in enumerate(self._peers):
-                # More cells than there are hash values would never be read.
+                # There are never more cells than hash values.
                 count = min(peer.server.weight, HASHES - len(self._cells))
                 self._cells += [peer.address if i in self._live else None] * count
 
@@ -192,7 +191,7 @@ class NginxHash(NginxPlacement):
         return address
 
     def _why_vague(self) -> str:
-        # Each address has a share of the hash values: all must be known, in their order.
+        # Each address has a share of the hash values, so all must be known, in order.
         for peer in self._peers:
             if peer.server.at_run_time:
                 return (
@@ -233,21 +232,21 @@ class NginxConsistentHash(NginxPlacement):
 
     Each server has 160 points per weight on a circle of 32 bits, chained from the text
     of its address: ``crc32(HOST NUL PORT previous)``. A key goes to the server of the
-    first point at or after ``crc32(key)``. The text is what is hashed, so another port
-    or another name for the same machine gives another ring.
+    first point at or after ``crc32(key)``. The ring depends on the text, so it changes with
+    another port or another name for the same machine.
 
     Parameters
     ----------
     servers : iterable of str
         Parameters of the upstream's ``server`` lines, in the order of the file.
     resolve : callable, optional
-        Name of a host to the list of its addresses. Among several addresses of one
-        name nginx takes turns, and nothing is predicted.
+        Returns the addresses of a host name. If a name has several, nginx takes turns
+        among them, and nothing is predicted.
 
     Raises
     ------
     InvalidPlacement
-        nginx would refuse the servers, or their weights sum up to more than 20,000.
+        nginx would refuse the servers, or the sum of their weights is above 20,000.
 
     Examples
     --------
@@ -272,7 +271,7 @@ class NginxConsistentHash(NginxPlacement):
             self._points, self._texts = _make_ring(lines)
             only = {text: self._only_address(group) for text, group in self._groups.items()}
             self._cells = list(map(only.__getitem__, self._texts))
-            # Behind the last point the circle begins again.
+            # After the last point the circle begins again.
             self._cells.append(self._cells[0])
         self._shift, self._starts = _sectors(self._points)
 
@@ -333,12 +332,12 @@ def nginx_placement(
     Parameters
     ----------
     directive : str
-        The ``hash`` directive, such as ``"hash $http_machineid consistent;"``. Its key
-        is evaluated by `key_for`.
+        The ``hash`` directive, such as ``"hash $http_machineid consistent;"``. `key_for`
+        evaluates its key.
     servers : iterable of str
         Parameters of the upstream's ``server`` lines, in the order of the file.
     resolve : callable, optional
-        Name of a host to the list of its addresses.
+        Returns the addresses of a host name.
 
     Returns
     -------
@@ -354,11 +353,11 @@ def nginx_placement(
 
 
 def _make_ring(servers: Iterable[Server]) -> tuple[array[int], list[str]]:
-    """Return points on a circle of 2**32, in order, and for each the text of its server."""
+    """Return points on a circle of 2**32, in order, and the text of each point's server."""
     servers = list(servers)
     if sum(server.weight for server in servers) > HEAVIEST_RING:
         raise InvalidPlacement(
-            f"the weights sum up to more than {HEAVIEST_RING:,}, and nginx would keep "
+            f"the sum of the weights is above {HEAVIEST_RING:,}, and nginx would keep "
             f"{POINTS_PER_WEIGHT} points for each; use smaller weights in the same proportion"
         )
     owners: dict[int, str] = {}
@@ -367,15 +366,15 @@ def _make_ring(servers: Iterable[Server]) -> tuple[array[int], list[str]]:
         point = 0
         for _ in range(POINTS_PER_WEIGHT * server.weight):
             point = crc32(point.to_bytes(4, "little"), base)
-            # Of equal points the first in the file stays.
+            # Of equal points, the first in the file stays.
             owners.setdefault(point, server.text)
-    # Numbers side by side: a search in a list of them would wait for memory.
+    # An array, because a search in a list of numbers waits for memory.
     points = array("I", sorted(owners))
     return points, list(map(owners.__getitem__, points))
 
 
 def _sectors(points: array[int]) -> tuple[int, array[int]]:
-    """Cut the circle into equal sectors, for a search in few steps.
+    """Divide the circle into equal sectors, so that a search takes few steps.
 
     The sector of a point is ``point >> shift``; ``starts`` holds the position of each sector's
     first point, and the number of points.

@@ -1,4 +1,4 @@
-"""Weighted rendezvous hashing, for sites where no proxy fixes the method."""
+"""Weighted rendezvous hashing, for sites without a proxy that decides the method."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LIGHTEST, HEAVIEST = 1e-9, 1e9
 
 
 class Rendezvous(Placement):
-    """Weighted rendezvous hashing: each node draws a score for the key, the highest wins.
+    """Weighted rendezvous hashing: each node has a score for the key, and the highest wins.
 
-    The score of a node of weight w is ``-w / ln(u)``, where u in (0, 1) comes from
-    MurmurHash3 (32 bits) of the key, seeded by the node's name. A node gets keys in
-    proportion to its weight; when a node goes, only its keys move, and each to the next
-    in its own order. Equal scores go by name. Source: C. Schindelhauer, G. Schomaker,
-    "Weighted distributed hash tables", SPAA 2005.
+    The score of a node with weight w is ``-w / ln(u)``, where u in (0, 1) is the MurmurHash3
+    (32 bits) of the key, seeded by the node's name. A node gets keys in proportion to its
+    weight. When a node is removed, only its keys move, each to the next node in its own
+    order. Names break ties. Source: C. Schindelhauer, G. Schomaker, "Weighted distributed
+    hash tables", SPAA 2005.
 
     Parameters
     ----------
@@ -35,10 +35,10 @@ class Rendezvous(Placement):
 
     Notes
     -----
-    Within a class of equal weights the highest hash has the highest score, so there is
-    one logarithm for each class. Two names with the same 32-bit seed would share all
-    draws: the later one, by name, then takes another seed (a chance of 1 in 10,000
-    among 1,000 nodes).
+    Within a class of equal weights, the highest hash has the highest score, so one
+    logarithm is computed for each class. Two names with the same 32-bit seed would have
+    the same scores, so the later name gets another seed (a chance of 1 in 10,000 among
+    1,000 nodes).
 
     Examples
     --------
@@ -57,7 +57,7 @@ class Rendezvous(Placement):
         self._weights = dict(weights)
         self._total = float(sum(weights.values()))
         self._names: dict[int, str] = {}
-        # By name, so that of equal draws the first in a class is the first by name.
+        # By name, so that the first of equal draws in a class is the first by name.
         for name in sorted(weights):
             seed = murmur(name, 0, False)
             while seed in self._names:
@@ -66,7 +66,7 @@ class Rendezvous(Placement):
         classes: dict[float, list[int]] = {}
         for seed, name in self._names.items():
             classes.setdefault(float(weights[name]), []).append(seed)
-        # The heaviest first: of two equal draws it has the higher score.
+        # The heaviest first, because it has the higher score of two equal draws.
         self._classes = [(weight, tuple(classes[weight])) for weight in sorted(classes)[::-1]]
         self._only_class = self._classes[0][1] if len(self._classes) == 1 else None
 

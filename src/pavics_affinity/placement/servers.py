@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ..errors import InvalidPlacement
 
 Resolve = Callable[[str], Sequence[str]]
-"""Name of a host to its addresses, without ports, in the order in which nginx gets them."""
+"""Returns the addresses of a host name, without ports, in the order in which nginx gets them."""
 
 DEFAULT_PORT = 80
 LONGEST_SOCKET_PATH = 107  # sun_path holds 108 bytes, the last of them NUL
@@ -35,9 +35,10 @@ class Server(NamedTuple):
     port : int or None
         None for a unix socket.
     down : bool
-        Marked ``down`` or ``drain``: keeps its share of the keys, gets no request.
+        Whether it is marked ``down`` or ``drain``: it keeps its share of the keys, but gets
+        no requests.
     backup : bool
-        Used only when no other server is left.
+        Whether it is used only when no other server is left.
     at_run_time : str or None
         ``"resolve"`` if nginx looks the name up repeatedly while it runs, ``"service"`` if it
         asks for SRV records; else None.
@@ -61,7 +62,7 @@ class Peer(NamedTuple):
         As nginx prints it in ``$upstream_addr``; None if the name's addresses are
         not known.
     server : Server
-        The line it comes from; its weight counts for each of its addresses.
+        The line that it comes from, whose weight counts for each address.
     """
 
     address: str | None
@@ -69,7 +70,7 @@ class Peer(NamedTuple):
 
 
 def parse_server(line: str) -> Server:
-    """Read what stands between ``server`` and the semicolon, such as ``10.0.0.1:8093 down``."""
+    """Read the part between ``server`` and the semicolon, such as ``10.0.0.1:8093 down``."""
     words = line.split() if isinstance(line, str) else []
     if not words:
         raise InvalidPlacement(
@@ -121,9 +122,9 @@ def parse_servers(lines: Iterable[str]) -> tuple[Server, ...]:
 
 
 def peers_of(server: Server, resolve: Resolve | None) -> tuple[Peer, ...]:
-    """Return the peers that nginx makes of a server line: one for each address.
+    """Return the peers that nginx makes from a server line: one for each address.
 
-    If a name cannot be resolved, that is a single peer without an address.
+    A name that cannot be resolved becomes a single peer without an address.
     """
     literal = _literal_address(server)
     if literal is not None:
@@ -204,7 +205,7 @@ def _join(address: str, server: Server) -> str:
 
 
 def _ipv4(text: str) -> str | None:
-    # nginx counts three dots and reads digits, so that 127.0.0.02 and 127..0.2 pass.
+    # nginx counts three dots and reads digits, so it accepts 127.0.0.02 and 127..0.2.
     octets = text.split(".")
     if len(octets) != 4 or not set(text) <= set("0123456789."):
         return None
@@ -238,7 +239,7 @@ def _print_ipv6(address: IPv6Address) -> str:
 
 
 def _ends_in_ipv4(zeros: int, groups: Sequence[int]) -> bool:
-    # The very conditions of ngx_inet6_ntop, which are its own and not RFC 5952's.
+    # The conditions of ngx_inet6_ntop, which differ from RFC 5952.
     high, low = divmod(groups[7], 256)
     return (
         (zeros == 5 and groups[5] == 0xFFFF)

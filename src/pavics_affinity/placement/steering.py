@@ -24,20 +24,19 @@ def steer(
 ) -> str:
     """Return the routing key with the least suffix that a placement sends to a backend.
 
-    The keys ``machineid``, ``machineid~1``, ``machineid~2``, ... are tried in turn. Each
-    goes to a backend with the probability of its share s, so it takes 1 / s tries on
-    average. After ``ceil(ln(1e-12) / ln(1 - s))`` tries (but at most 2**20) the search
-    ends; for s above 3e-5 a backend that could be reached is missed in one search of
-    10**12.
+    The keys ``machineid``, ``machineid~1``, ``machineid~2``, ... are tried in turn. The
+    probability that a key goes to a backend is the backend's share s, so the search takes
+    1 / s tries on average. It ends after ``ceil(ln(1e-12) / ln(1 - s))`` tries, and at
+    2**20. For s above 3e-5, one search in 10**12 misses a backend that a key could reach.
 
     Parameters
     ----------
     placement : Placement
-        What the proxy does.
+        The placement of the proxy.
     machineid : str
         The workflow's id, without suffix.
     target : str
-        The backend wanted, as the placement's ``addresses`` writes it.
+        The backend, as in the placement's ``addresses``.
     directive : str, optional
         The proxy's ``hash`` directive, if the key holds more than the machineid.
     host : str, optional
@@ -48,13 +47,13 @@ def steer(
     Returns
     -------
     str
-        The routing key: the bare machineid if that goes there.
+        The routing key: the bare machineid if it goes to the backend.
 
     Raises
     ------
     SteeringImpossible
-        No key goes there: the backend is down, a backup or unknown, or the key holds
-        the request's URI.
+        No key goes to the backend: it is down, a backup or unknown, or the key holds the
+        request's URI.
     PlacementUndetermined
         The key holds a variable whose value is not known.
     InvalidMachineId
@@ -65,7 +64,7 @@ def steer(
     obstacle = placement.obstacle(target)
     tries = 0 if obstacle is not None else _tries(placement.share(target))
     if obstacle is not None:
-        # Keys of servers that are down are passed on, and may be its only ones.
+        # The backend's only keys may be those of servers that are down.
         passed_on = 1 - sum(map(placement.share, placement.addresses))
         if target in placement.addresses and passed_on > ODDS_OF_FAILURE:
             tries = _tries(passed_on / len(placement.addresses))
@@ -92,7 +91,7 @@ def _around_the_id(directive: str, header: str, host: str | None) -> tuple[str, 
     varying = [f"${part.text}" for part in parts if is_of_the_uri(part)]
     if varying:
         raise SteeringImpossible(
-            f"the key of {directive!r} holds {', '.join(varying)}: each URI has a node of its own, "
+            f"the key of {directive!r} holds {', '.join(varying)}: each URI has its own node, "
             f"and no suffix fits all; hash ${mine.text} alone on the proxy"
         )
     if parts.count(mine) != 1:

@@ -1,7 +1,7 @@
-"""A strict proxy's access log as numbers: requests, errors and chains by node and service.
+"""Count requests, errors and chains in a strict proxy's access log, by node and service.
 
-Memory does not grow with the log: lines are read one by one, the rows are limited, and chains are
-counted by `Distinct`.
+Memory does not grow with the log: lines are read one by one, the number of rows is limited, and
+`Distinct` counts the chains.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from ..protocol import is_machineid, is_node_name
 from ..topology import Topology
 
 EXACT = 4096
-"""Chains that are counted one by one; with more, the number is an estimate."""
+"""Most chains that are counted exactly; with more, the number is an estimate."""
 MOST_ROWS = 200
-"""Pairs of node and service; a site has fewer, a log that is not a strict proxy's may not."""
+"""Most pairs of node and service that have a row. A real site has fewer."""
 MOST_NAMED = 5
-"""Damaged lines that are named; the others are only counted."""
+"""Damaged lines that are quoted; the others are only counted."""
 _LONGEST_LINE = 1 << 20
 _HASHES = 1 << 64
 _SERVICE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
@@ -38,8 +38,8 @@ _GZIP = b"\x1f\x8b"
 class Distinct:
     """Counts different texts in bounded memory.
 
-    Exact for `EXACT` texts. With more, only the smallest hashes are kept, and the number is
-    estimated from how dense they lie; its standard error is 1/sqrt(EXACT), 1.6 %.
+    The count is exact up to `EXACT` texts. With more, only the smallest hashes are kept, and the
+    number is estimated from their density; its standard error is 1/sqrt(EXACT), 1.6 %.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Distinct:
         self._below = _HASHES
 
     def add(self, value: int) -> None:
-        """Count a text by its hash of 64 bits, unless it was counted before."""
+        """Count a text, given as a hash of 64 bits, unless it was counted before."""
         if value < self._below:
             self._kept.add(value)
             if len(self._kept) > EXACT + EXACT // 4:
@@ -68,7 +68,7 @@ class Distinct:
 
 @dataclass
 class Row:
-    """What one node answered for one service.
+    """The answers of one node for one service.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class Row:
     unpinned : int
         Requests without a machineid.
     chains : Distinct
-        Different machineids, whatever follows their ``~``.
+        Different machineids, without what follows ``~``.
     """
 
     requests: int = 0
@@ -103,13 +103,13 @@ class Row:
 
 @dataclass
 class AccessLog:
-    """What `read_access_log` counted.
+    """The result of `read_access_log`.
 
     Attributes
     ----------
     rows : dict of (str or None, str or None) to Row
-        By node and service. The service is None for what nginx answered itself, and the
-        node is None if no node was asked or its name is unknown.
+        By node and service. The service is None if nginx answered itself. The node is None if
+        nginx asked no node, or if its name is unknown.
     total : Row
         All rows together; a chain counts once, however many nodes and services it used.
     lines : int
@@ -117,9 +117,9 @@ class AccessLog:
     damaged : int
         Lines that could not be read.
     named : list of str
-        The first of them: file, line and what is wrong.
+        The first damaged lines: file, line and what is wrong.
     uncounted : int
-        Requests that have no row, because there are `MOST_ROWS` already.
+        Requests without a row, because there are `MOST_ROWS` rows already.
     first, last : datetime or None
         The earliest and the latest answer.
     """
@@ -134,14 +134,14 @@ class AccessLog:
     last: datetime | None = None
 
     def row(self, node: str | None, service: str | None) -> Row | None:
-        """Return the row of a node and a service, made if there is room for it."""
+        """Return the row of a node and a service, or None if there are too many rows."""
         found = self.rows.get((node, service))
         if found is None and len(self.rows) < MOST_ROWS:
             found = self.rows[node, service] = Row()
         return found
 
     def note_damage(self, place: str, wrong: str) -> None:
-        """Count a damaged line, and name it if it is among the first."""
+        """Count a damaged line, and keep its place if it is among the first."""
         self.damaged += 1
         if len(self.named) < MOST_NAMED:
             self.named.append(f"{place}: {wrong}")
@@ -155,7 +155,7 @@ def read_access_log(paths: Iterable[str], topology: Topology | None = None) -> A
     paths : iterable of str
         Files, also compressed by gzip; ``-`` is standard input.
     topology : Topology, optional
-        Its nodes and services have a row also if nothing was asked of them.
+        Its nodes and services have a row even without requests.
 
     Returns
     -------
@@ -178,7 +178,7 @@ def read_access_log(paths: Iterable[str], topology: Topology | None = None) -> A
 
 
 def _lines(path: str, log: AccessLog) -> Iterator[tuple[str, bytes]]:
-    """Yield each line with its place; what cannot be read to its end is damage."""
+    """Yield each line with its place; a file that cannot be read to its end is damaged."""
     name, number = ("standard input" if path == "-" else path), 0
     try:
         with _open(path) as stream:

@@ -1,4 +1,4 @@
-"""Which node a ``server`` line is on, what the node is called, and which header shows it."""
+"""Find the node of a ``server`` line, its name, and the header that shows it."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from .nginx.maps import UPSTREAM_ADDR, Map, Maps, node_names, only_variable, sho
 from .nginx.proxy_passes import ProxyPass
 
 COMPONENT_PREFIX = "affinity-"
-"""Before names of upstreams in a component of birdhouse-deploy: containers have the bare ones."""
+"""Prefix of upstream names in a birdhouse-deploy component; containers have the bare names."""
 
 
 class Nodes:
     """The nodes behind several services, recognised by their hosts.
 
     `known` holds the names that the proxy itself gives to servers, by `address_of`: in a map
-    over ``$upstream_addr``, or by an upstream of each node. Other names depend on the node's
-    own host, so that they stay when the list changes: ``node1.example.org`` is ``node1``
+    over ``$upstream_addr``, or by an upstream for each node. Other names are made from the
+    node's host, so that they do not change with the list: ``node1.example.org`` is ``node1``
     (unless another host begins with the same label), 10.0.0.1 is ``node-10-0-0-1``.
 
-    Two ports of one host in one service are two backends with files of their own, as far as
-    the files show: the second becomes a node ``HOST-2``. The second port of that host in
-    another service is the same node.
+    Two ports of one host in one service count as two nodes, because each may have its own
+    files: the second is called ``HOST-2``. The second port of that host in another service is
+    that same node.
     """
 
     def __init__(self, upstreams: Iterable[Sequence[Server]], known: Mapping[str, str]) -> None:
@@ -60,18 +60,18 @@ class Nodes:
         return tuple(self._nodes.values())
 
     def of(self, server: Server) -> str:
-        """Name the node of a ``server`` line."""
+        """Return the name of the node of a ``server`` line."""
         return self._by_address[address_of(server)]
 
 
 def address_of(server: Server) -> str:
-    """Return a server's address as nginx prints it; with the host's name if it has one."""
+    """Return a server's address as nginx prints it; a host name stays a name."""
     [peer] = peers_of(server, None)
     return (peer.address or f"{server.host}:{server.port}").lower()
 
 
 def knows_address(server: Server, resolve: Resolve | None) -> bool:
-    """Tell whether the addresses that nginx prints for a server are known."""
+    """Return whether it is known which addresses nginx prints for a server."""
     return all(peer.address is not None for peer in peers_of(server, resolve))
 
 
@@ -96,10 +96,10 @@ def find_evidence(
     nodes: Nodes,
     resolve: Resolve | None,
 ) -> str | None:
-    """Name the response header that shows ``$upstream_addr``, or a map over it.
+    """Return the response header that shows ``$upstream_addr``, or a map over it.
 
-    Only one that all `ways` to each service add, and from which the node can be read; one
-    that names nodes is preferred. Warn of a header that cannot be used.
+    All `ways` to each service must add it, and it must identify the node. A header that names
+    nodes is preferred. Warn of a header that cannot be used.
     """
     shown = [_shown_by(passed, maps) for several in ways.values() for passed in several]
     usable: list[tuple[bool, str]] = []
@@ -108,8 +108,8 @@ def find_evidence(
             reason = "not every location adds it; write it into the http block, with 'always'"
         elif not all(_can_read(h[header], maps, servers, nodes, resolve) for h in shown):
             reason = (
-                "its value does not show the node: the server lines have names, or the map does "
-                "not cover them all; name each node in a map over $upstream_addr"
+                "its value does not show the node: the server lines have host names, or the map "
+                "does not cover them all; name each node in a map over $upstream_addr"
             )
         else:
             usable.append((shown[0][header] == UPSTREAM_ADDR, header))

@@ -1,6 +1,6 @@
-"""read_nginx: a topology from the nginx files of a site.
+"""read_nginx: read a topology from the nginx files of a site.
 
-It is one module because each part adds to the one topology that is read.
+One module, because each part adds to the same topology.
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ def read_nginx(
 ) -> Topology:
     """Read a topology from nginx files.
 
-    Each ``upstream`` with a ``hash`` of a request header is a service, its ``server``
-    lines are backends, and hosts are nodes: one host is one node in all services. Order,
-    weights and marks are kept. An ``add_header`` of ``$upstream_addr``, or of a map over
-    it, is the evidence, if every service adds it. A proxy that accepts a node's name in
-    the key, such as one that `render` wrote, is recognised. So are locations that lead to
-    one node each by a name in their path, as a plain `render` writes them for outputs.
+    Each ``upstream`` with a ``hash`` of a request header becomes a service, its ``server``
+    lines become backends, and their hosts become nodes: a host is the same node in all
+    services. Order, weights and marks are kept. An ``add_header`` of ``$upstream_addr``, or
+    of a map over it, becomes the evidence if every service adds it. Two more forms are
+    recognised: a proxy that accepts a node's name in the key, as the strict `render` writes
+    it, and locations that lead to a node by a name in their path, as the plain `render`
+    writes them for outputs.
 
     Parameters
     ----------
     *paths : str or path
         Files, directories or patterns; includes are followed. Snippets are enough: a file
-        of ``conf.d`` need not stand in an ``http`` block.
+        in ``conf.d`` does not need an ``http`` block.
     urls : mapping of str to str, optional
-        The services' public URLs, by the names of their upstreams. Without one, a
-        service at a location of its own has the URL that ``server_name`` gives, if that
-        is a full name, through rewrites, too; else it is recognised by the port on which
-        the proxy listens.
+        The services' public URLs, by the names of their upstreams. A service without one
+        gets the URL of its location, rewrites included, if ``server_name`` is a full name;
+        otherwise it is recognised by the port that the proxy listens on.
     resolve : callable, optional
-        Name of a host to the list of its addresses, for ``server`` lines with names;
-        see `Topology`.
+        Returns the addresses of a host name, for ``server`` lines with names; see
+        `Topology`.
 
     Returns
     -------
@@ -66,9 +66,9 @@ def read_nginx(
     Raises
     ------
     NginxConfigError
-        A file does not exist or does not parse, there is no ``hash``, or one that no
-        client can steer or that something else overrides (``sticky``, a later method), a
-        template, an upstream without servers ...; with file and line.
+        A file does not exist or does not parse; there is no ``hash``; no client can steer
+        it; something else overrides it (``sticky``, a later method); the file is a template;
+        an upstream has no servers ... The message names file and line.
     UnknownService
         `urls` names an upstream that does not exist.
     TopologyError
@@ -79,7 +79,7 @@ def read_nginx(
     Warns
     -----
     NginxConfigWarning
-        An evidence header cannot be used, or a directive beside a hash is not known here.
+        An evidence header cannot be used, or an upstream with a hash has an unknown directive.
     """
     files = _read_strictly(paths)
     config = NginxConfig(files, resolve)
@@ -106,7 +106,7 @@ def read_nginx(
     )
 
 
-# ---- what is noted while reading, raised ----
+# ---- raise what the lenient reader only notes ----
 
 
 def _read_strictly(paths: Sequence[StrPath]) -> NginxFiles:
@@ -192,7 +192,7 @@ def _without_hash(upstreams: Iterable[Upstream], paths: Sequence[StrPath]) -> Ng
 
 
 def _common_header(config: NginxConfig) -> str:
-    """Name the one header that all services hash."""
+    """Return the header that all services hash."""
     first, *others = config.services
     header = _hashed_header(first, config)
     for upstream in others:
@@ -227,7 +227,7 @@ def _hashed_header(upstream: Upstream, config: NginxConfig) -> str:
 
 
 class _Reading:
-    """The configuration on its way to a topology."""
+    """Makes the parts of a topology from a configuration."""
 
     def __init__(self, config: NginxConfig) -> None:
         self.config = config
@@ -258,7 +258,7 @@ class _Reading:
         ]
 
     def is_strict(self) -> bool:
-        """Tell whether each service accepts the name of each of its nodes in the key."""
+        """Return whether each service accepts the name of each of its nodes in the key."""
         for upstream in self.config.services:
             addresses: dict[str, set[str]] = {}
             for server in upstream.servers:
@@ -316,7 +316,7 @@ class _Reading:
         )
 
     def _outputs_by_node(self, upstream: Upstream, url: str | None) -> Outputs | None:
-        """Take locations of the service's nodes as those of their outputs, if all have one."""
+        """Return the outputs of a service whose nodes each have their own location."""
         origin = origin_of(url) if url is not None else None
         nodes = {self.nodes.of(server) for server in upstream.servers}
         for places in self.places:
@@ -326,7 +326,7 @@ class _Reading:
                 for several in places.passes.values()
                 for passed in several
             }
-            # A path that is rewritten is not known, and seems to differ.
+            # A rewritten path is not known, and seems to differ.
             alike = places.service is upstream and nodes == set(places.passes)
             if origin is not None and alike and len(backends) == 1 and prefix.count("/") > 1:
                 return Outputs(f"{origin}{prefix}", backends.pop() or "/")
@@ -343,7 +343,7 @@ class _Reading:
 
 
 def _way_of(ways: Sequence[ProxyPass], url: str | None) -> ProxyPass | None:
-    """Choose the way that the requests for a service's URL take; without one, the first."""
+    """Return the place that passes on requests for a service's URL; by default the first."""
     if url is None:
         # A site often has the same locations on two ports, and redirects to https.
         return min(
@@ -370,7 +370,7 @@ def _way_of(ways: Sequence[ProxyPass], url: str | None) -> ProxyPass | None:
 def _outputs(
     ways: Sequence[ProxyPass], chosen: ProxyPass | None, url: str | None
 ) -> Outputs | None:
-    """Take another location of the same service as that of its outputs."""
+    """Return the outputs of a service, if another location leads to it, too."""
     origin = origin_of(url) if url is not None else None
     if chosen is None or origin is None:
         return None
@@ -390,7 +390,7 @@ def _outputs(
 
 
 def _tls(services: Sequence[Service], site: _Reading) -> Tls | InFront | None:
-    """Tell where TLS ends if a service's URL is https: here, with one certificate, or before."""
+    """Return where TLS ends, if a service's URL is https: here or in front."""
     if not any((service.url or "").startswith("https:") for service in services):
         return None
     ways = [way for several in site.ways.values() for way in several]
@@ -414,7 +414,7 @@ def _setting_of(way: ProxyPass, name: str) -> str:
 
 
 def _service_names(upstreams: Iterable[str]) -> dict[str, str]:
-    """Give each upstream a name that a service can have."""
+    """Return a valid service name for each upstream."""
     names: dict[str, str] = {}
     for upstream in upstreams:
         base = re.sub("[^A-Za-z0-9_-]+", "-", upstream).strip("-")

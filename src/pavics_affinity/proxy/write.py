@@ -1,4 +1,4 @@
-"""Write rendered files: each one whole, and none over a file that render did not write."""
+"""Write rendered files: each one whole, and never over a file that render did not write."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..errors import AffinityError
 
 _STAMP = "# Written by pavics-affinity render; edit the topology instead. sha256:"
 _HEADER = re.compile(rf"{re.escape(_STAMP)}(?P<sum>[0-9a-f]{{64}})\n")
-# nginx reads every file of it: one that is no longer rendered must be removed.
+# nginx reads every file in it, so a file that is no longer rendered must be removed.
 _READ_BY_NGINX = ("config/proxy/conf.d", "config/proxy/conf.extra-directives.d")
 
 
@@ -33,17 +33,17 @@ class NotOurs(AffinityError, FileExistsError):
 
 @dataclass(frozen=True)
 class Changes:
-    """What writing did, or would do, by relative paths.
+    """The changes that writing made, or would make, by relative paths.
 
     Attributes
     ----------
     written, unchanged, removed : tuple of str
-        Files with a new text; with the same text; and files of an earlier rendering
-        that are no longer rendered.
+        Files with a new text, files with the same text, and files of an earlier call that
+        are no longer rendered.
     replaced : tuple of str
-        Those of `written` that existed before.
+        The files in `written` that existed before.
     foreign : tuple of str
-        Files that nginx reads, too, and that render did not write.
+        Files that render did not write, but nginx reads.
     diff : str
         All changes as a unified diff.
     """
@@ -57,22 +57,22 @@ class Changes:
 
 
 def stamped(text: str) -> str:
-    """Return the text below a line with its checksum, which shows that it was not edited."""
+    """Return the text below a line with its checksum, by which a later edit is noticed."""
     return f"{_STAMP}{_sum(text)}\n{text}"
 
 
 def is_ours(content: bytes) -> bool:
-    """Tell whether `write` wrote a file's content, and it was not edited since."""
+    """Return whether `write` wrote a file's content and it was not edited since."""
     return _is_intact(content) is True
 
 
 def was_edited(content: bytes) -> bool:
-    """Tell whether `write` wrote a file's content, and it was edited since."""
+    """Return whether `write` wrote a file's content, and it was edited since."""
     return _is_intact(content) is False
 
 
 def _is_intact(content: bytes) -> bool | None:
-    """Tell whether content matches the checksum in its first line; None without one."""
+    """Return whether content matches the checksum in its first line; None without one."""
     text = content.decode(errors="replace")
     head = _HEADER.match(text)
     return None if head is None else head["sum"] == _sum(text[head.end() :])
@@ -120,9 +120,9 @@ def write(
 ) -> Changes:
     """Write rendered files into a directory.
 
-    Every file is written whole beside its target and then renamed, after all of them
-    could be written. A file in ``conf.d`` that an earlier call wrote, and that is no longer
-    rendered, is removed, because nginx would still read it.
+    Each file is written whole under another name. When all could be written, they are
+    renamed. A file in ``conf.d`` that an earlier call wrote and that is no longer rendered is
+    removed, because nginx would still read it.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def write(
     NotOurs
         Such a file exists. Nothing was written.
     AffinityError
-        The directory cannot be written to. No file is half-written.
+        The directory cannot be written to. No file is left incomplete.
     """
     root = Path(directory)
     try:
@@ -171,14 +171,14 @@ def _refuse_foreign(root: Path, names: Iterable[str]) -> None:
     if foreign:
         raise NotOurs(
             f"{', '.join(str(root / name) for name in foreign)}: render did not write this, or it "
-            "was edited since; look at the difference (--diff), then move the files away or "
-            "overwrite them (--force). Nothing was written",
+            "was edited since. Nothing was written. Look at the difference (--diff), then move "
+            "the files away or overwrite them (--force)",
             files=foreign,
         )
 
 
 def write_whole(root: Path, texts: Mapping[str, str]) -> None:
-    """Write each text beside its target, and rename it when all could be written."""
+    """Write each text under another name, and rename them when all could be written."""
     ready: list[tuple[Path, Path]] = []
     try:
         for name, text in texts.items():

@@ -30,7 +30,7 @@ class Call(NamedTuple):
     """The context of the requests that are made now."""
 
     operation: str = ""  # what they are for, as "Execute download"
-    step: Step | None = None  # reports what becomes of the Execute
+    step: Step | None = None  # of the Execute; notes its result
     deadline: float | None = None  # seconds for which each is repeated at most
     # Reads the answer to an Execute; returns the service's words if it says that its queue is full.
     refusal: Callable[[Any], str | None] | None = None

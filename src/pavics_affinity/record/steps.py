@@ -1,4 +1,4 @@
-"""The steps of a chain: what was executed where, and what became of it."""
+"""The steps of a chain: what was executed where, and its outcome."""
 
 from __future__ import annotations
 

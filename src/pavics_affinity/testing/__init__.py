@@ -41,7 +41,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded when first used: pytest loads the plugin of this package in every project.
+    # Loaded when first used, because pytest loads this package's plugin in every project.
     if name in _MODULES:
         from importlib import import_module
 

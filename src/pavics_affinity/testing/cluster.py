@@ -1,6 +1,6 @@
 """LocalCluster: a site of several nodes on one machine.
 
-Long, because it is one public class whose methods have full docstrings.
+It is long because the methods of this public class have full docstrings.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _Init = Callable[["LocalCluster", ClusterOptions], None]
 def _takes(
     options: Callable[_P, ClusterOptions],
 ) -> Callable[[_Init], Callable[Concatenate[LocalCluster, _P], None]]:
-    """Give ``__init__`` the parameters of the options, so that they stand in one place."""
+    """Give ``__init__`` the parameters of the options, so that they are defined once."""
 
     def decorate(init: _Init) -> Callable[Concatenate[LocalCluster, _P], None]:
         def from_options(self: LocalCluster, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
@@ -51,33 +51,34 @@ def _takes(
 class LocalCluster:
     """Several real WPS nodes on loopback, behind a real nginx if it is installed.
 
-    Every node has an address and a disk of its own and runs real PyWPS
-    services under gunicorn; the other nodes do not see the files that it
-    writes. Nothing is left behind, however the owner ends. Use it as a
+    Every node has its own address and its own disk, and runs real PyWPS
+    services under gunicorn. The other nodes do not see the files that it
+    writes. Nothing is left behind, even if the owner is killed. Use it as a
     context manager, or call `start` and `stop`.
 
     Parameters
     ----------
     nodes : int, default 3
-        Number of nodes; they are called ``node1``, ``node2`` ...
+        Number of nodes; their names are ``node1``, ``node2`` ...
     proxy : {"auto", "nginx", "none"}, default "auto"
         ``"auto"`` uses nginx if it is found. Without a proxy, nothing answers
         at the services' public URLs.
     services : sequence of str, or mapping, default ("malleefowl", "flyingpigeon")
         Their names. malleefowl offers ``download``, flyingpigeon ``subset_bbox``
-        and ``subset_bbox_complex``, any other name all of these; all offer
-        ``sleep``, ``echo``, ``fail``, ``produce``, ``multiple_outputs`` and
-        ``wordcounter``. For other PyWPS services, a mapping of name to the
-        function that makes the application from a list of configuration files:
-        ``{"emu": "emu.wsgi:create_app"}``, as birdhouse's services have it. It
-        is imported once; `executions` does not know their runs.
+        and ``subset_bbox_complex``, and a service with any other name offers all
+        of these. All services offer ``sleep``, ``echo``, ``fail``, ``produce``,
+        ``multiple_outputs`` and ``wordcounter``. For other PyWPS services, pass
+        a mapping of name to the function that makes the application from a
+        list of configuration files, such as ``{"emu": "emu.wsgi:create_app"}``;
+        birdhouse's services have such functions. Each is imported once;
+        `executions` does not include runs of these services.
     workers : int, default 2
         Number of requests that a backend answers at a time.
     directive : str, default "hash $http_machineid;"
-        Chooses the server, in every upstream.
+        The directive that chooses the server, in every upstream.
     upstreams : mapping of str to Upstream, optional
-        Upstreams that differ, by service: another order of servers, weights,
-        another directive.
+        Upstreams, by service, that differ in the order of servers, the weights
+        or the directive.
     weights : mapping of str to int, optional
         Weights by node; 1 if not given.
     drain : sequence of str, default ()
@@ -85,8 +86,8 @@ class LocalCluster:
     evidence : str, optional
         Response header in which nginx names the node that answered.
     announce : {"proxy", "node"}, default "proxy"
-        The address that nodes write into their documents: the public one, as
-        on real sites, or their own.
+        The address that nodes write into their documents: the public address,
+        as on real sites, or their own.
     outputs : {"common", "by-node"}, default "common"
         ``"common"``: the outputs of all nodes have one URL prefix. ``"by-node"``: each
         node writes its name into the path of its output URLs, and nginx sends that path
@@ -98,21 +99,22 @@ class LocalCluster:
     front : {"none", "twitcher", "twitcher-per-node"}, default "none"
         Puts Twitcher, the security proxy of birdhouse sites, in front of the
         services; it needs the extra ``twitcher``. ``"twitcher"``: one in front
-        of the proxy, reached through an nginx of its own that leads everything
-        but ``/twitcher/`` past it. ``"twitcher-per-node"``: one on each node,
-        behind the proxy. The layout is ``"paths"``.
+        of the proxy, behind another nginx that sends only ``/twitcher/`` to it
+        and everything else past it. ``"twitcher-per-node"``: one on each node,
+        behind the proxy. The layout is then ``"paths"``.
     proxy_config : path, mapping or callable, optional
-        Other configuration files for nginx: a directory that contains
-        ``nginx.conf`` or ``conf.d/*.conf`` (also below
-        ``config/proxy``), a mapping of relative path to text, or a callable
-        that takes the topology and returns either.
+        Your own configuration files for nginx: a directory that contains
+        ``nginx.conf`` or ``conf.d/*.conf``, also below ``config/proxy``; a
+        mapping of relative path to text; or a callable that takes the topology
+        and returns one of these.
     proxy_style : {"plain", "strict"}, default "plain"
         The style that the topology declares; ``"strict"`` needs a
         `proxy_config` that is strict.
     proxy_workers : int, default 1
         nginx's ``worker_processes``.
     parallelprocesses, maxprocesses : int, default 4 and 30
-        PyWPS's settings: jobs that a backend runs at a time, and queues.
+        PyWPS's settings: how many jobs a backend runs at a time, and how many wait in
+        its queue.
 
     Raises
     ------
@@ -151,7 +153,7 @@ class LocalCluster:
     # ---- start and stop ----
 
     def start(self, node: str | None = None) -> LocalCluster:
-        """Start the cluster, or one node of it again, and wait until it answers.
+        """Start the cluster, or start one node again, and wait until it answers.
 
         A node that is started again has its old address and its old disk.
         Returns the cluster itself.
@@ -159,7 +161,7 @@ class LocalCluster:
         Raises
         ------
         ClusterError
-            A process does not start, or is running already.
+            A process does not start, or is already running.
         """
         if node is not None:
             self._live.start_node(self._live.site.node(node))
@@ -171,7 +173,7 @@ class LocalCluster:
                 self._running = Live(self._options)
                 break
             except AddressInUse:
-                # The address was free when it was chosen: choose another.
+                # Another program took the address after it was chosen: choose another one.
                 if not left:
                     raise
         return self
@@ -192,7 +194,7 @@ class LocalCluster:
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """Names of the nodes, running or not."""
+        """Names of all nodes, whether they run or not."""
         return tuple(self._live.site.nodes)
 
     @property
@@ -217,13 +219,13 @@ class LocalCluster:
     def outputs_url(self, service: str, node: str | None = None) -> str:
         """Return the public URL prefix of a service's outputs and status documents.
 
-        With ``outputs="by-node"`` it is that of a node, or has ``{node}`` for its name.
+        With ``outputs="by-node"`` it is the prefix of one node, or contains ``{node}``.
         """
         found = self._live.site.outputs_url(service)
         return found if node is None else found.replace("{node}", self._live.site.node(node).name)
 
     def node_url(self, node: str, service: str) -> str:
-        """Return the URL of a service on a node itself."""
+        """Return the URL of a service on a node, without the proxy."""
         self._live.site.check_service(service)
         return f"http://{self._live.site.node(node).address(service)}/wps"
 
@@ -250,10 +252,10 @@ class LocalCluster:
     # ---- faults and changes ----
 
     def kill(self, node: str, service: str | None = None) -> None:
-        """Kill a node as a power cut does; return when nothing of it runs.
+        """Kill a node as a power cut does; return when none of its processes runs.
 
-        Its disk stays, its address refuses connections, running jobs are lost.
-        With a service, only that one's processes are killed.
+        Its disk stays, its address refuses connections, and running jobs are lost.
+        With a service, only the processes of that service are killed.
         """
         self._live.kill(node, service)
 
@@ -288,9 +290,9 @@ class LocalCluster:
     ) -> None:
         """Change the proxy's configuration as an operator would: write, test, reload.
 
-        Returns when only nginx's new workers take connections. Without a
-        proxy only the topology changes; a stopped proxy starts with the new
-        files.
+        Returns when only nginx's new workers accept connections. Without a
+        proxy, only the topology changes; a stopped proxy starts later with the
+        new files.
 
         Parameters
         ----------
@@ -298,7 +300,7 @@ class LocalCluster:
             Nodes with their parameters, in nginx's order, as
             ``["node2", "node1 weight=5"]``; for all services or by service.
         directive : str, or mapping of str to str, optional
-            Chooses the server; for all services or by service.
+            The directive that chooses the server; for all services or by service.
         parameters : str, optional
             Added to every server line.
         upstreams : mapping of str to Upstream, optional
@@ -340,7 +342,7 @@ class LocalCluster:
     ) -> list[NodeRequest]:
         """Return the requests that one node or all nodes received, by time of arrival.
 
-        With a machineid, only those whose header is this one, steered (``~``) or not.
+        With a machineid, only the requests with it in their header, steered (``~``) or not.
         """
         site = self._live.site
         names = site.nodes if node is None else (node,)
@@ -354,7 +356,7 @@ class LocalCluster:
     ) -> list[Execution]:
         """Return the runs of processes on one node or all nodes, by time of start.
 
-        A refused Execute has none, and one that was sent twice has two. With
+        A refused Execute has no run, and one that was sent twice has two. With
         an identifier, only the runs of this process.
         """
         site = self._live.site
@@ -365,9 +367,9 @@ class LocalCluster:
         return sorted(runs, key=lambda run: run.started)
 
     def proxy_requests(self, *, machineid: str | None = None) -> list[ProxyRequest]:
-        """Return the proxy's access log, in order of answer.
+        """Return the proxy's access log, in the order of the answers.
 
-        With a machineid, only those whose header is this one, steered (``~``) or not.
+        With a machineid, only the requests with it in their header, steered (``~``) or not.
         """
         site = self._live.site
         seen = self._live.nginx.requests(site.service_of, site.nodes_by_address())
@@ -376,7 +378,7 @@ class LocalCluster:
         return seen
 
     def proxy_errors(self) -> str:
-        """Return the proxy's error log, at level notice."""
+        """Return the proxy's error log, from level notice."""
         return self._live.nginx.errors()
 
     def cache(self, node: str) -> Path:
@@ -390,7 +392,7 @@ class LocalCluster:
     # ---- data to download ----
 
     def serve(self, directory: str | os.PathLike[str]) -> DataServer:
-        """Serve a directory until the cluster stops, from an address of its own."""
+        """Serve a directory from its own address until the cluster stops."""
         return self._live.serve(directory)
 
     @property

@@ -1,4 +1,4 @@
-"""The owner's side of the supervisor, the process that holds all others of a cluster."""
+"""The owner's side of the supervisor, the parent of all processes of a cluster."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TAIL = 2000
 
 
 class ClusterError(AffinityError, RuntimeError):
-    """The local cluster could not do what was asked; the message says why."""
+    """The local cluster failed to do something; the message says why."""
 
 
 class AddressInUse(ClusterError):
@@ -28,16 +28,16 @@ class AddressInUse(ClusterError):
 class Supervisor:
     """A process that starts, signals and ends the others; see `supervisor`.
 
-    It imports PyWPS once and forks each backend. It ends when its standard
-    input does, so that no exit of the owner leaves anything behind, and
-    removes the cluster's directory.
+    It imports PyWPS once and forks each backend. When its standard input ends,
+    it ends all processes and removes the cluster's directory, so nothing is
+    left behind if the owner dies.
     """
 
     def __init__(self, directory: Path) -> None:
         self._owner = os.getpid()
         self._lock = threading.Lock()
         self._log = directory / "supervisor.log"
-        # PyWPS would read its configuration from PYWPS_CFG, and requests its proxies.
+        # PyWPS reads its configuration from PYWPS_CFG, and requests reads its proxies.
         kept = {k: v for k, v in os.environ.items() if k not in {"PYWPS_CFG", "PYTHONSTARTUP"}}
         environment = kept | {
             "NO_PROXY": "*",
@@ -72,7 +72,9 @@ class Supervisor:
             The supervisor is gone, or reports a failure.
         """
         if os.getpid() != self._owner:
-            raise ClusterError("this cluster belongs to the process that this one was forked from")
+            raise ClusterError(
+                "this cluster belongs to the parent of this process; start another cluster here"
+            )
         commands = cast("IO[bytes]", self._process.stdin)
         with self._lock:
             try:

@@ -21,7 +21,7 @@ class DataRequest:
     time : float
         Seconds since the epoch.
     method, path : str
-        As they came; the query is part of the path.
+        As received; the query is part of the path.
     headers : tuple of (str, str)
         Every header line, in order; names in lower case.
     """
@@ -74,7 +74,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def server_bind(self) -> None:
-        # HTTPServer's own looks the host up in DNS, which may take seconds for 127.x.y.z.
+        # HTTPServer's method looks up the host in DNS, which may take seconds for 127.x.y.z.
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 

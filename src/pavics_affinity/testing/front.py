@@ -1,9 +1,9 @@
-"""Twitcher in front of a cluster: its ports, what it knows, and the way to it."""
+"""Twitcher in front of a cluster: its ports, its services, and the nginx before it."""
 
 from __future__ import annotations
 
 TWITCHER = "twitcher"
-"""Name of Twitcher's port beside those of the services."""
+"""Name of Twitcher's port among those of the services."""
 
 TWITCHER_PORT = 8_000
 """As in birdhouse-deploy."""
@@ -12,7 +12,7 @@ TWITCHER_PORT = 8_000
 def server_in_front(listen: str, twitcher: str, proxy: str) -> str:
     """Return the public nginx server of a site whose Twitcher is in front of the proxy.
 
-    Like birdhouse-deploy's, it leads to Twitcher below ``/twitcher/`` only. It does not log: the
+    Like birdhouse-deploy's, it sends only ``/twitcher/`` to Twitcher. It does not log, because the
     proxy behind it does.
     """
     host = "proxy_set_header Host $http_host;"

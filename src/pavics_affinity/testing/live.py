@@ -26,7 +26,7 @@ from .services.shared import READY_PATH, BackendSettings
 from .site import ClusterSite
 
 _FIRST_DATA_HOST = 201
-_READY_SECONDS = 300.0  # finch takes a minute to be made on a busy machine
+_READY_SECONDS = 300.0  # finch takes a minute to start on a busy machine
 
 
 class Live:
@@ -35,16 +35,16 @@ class Live:
     Attributes
     ----------
     directory : pathlib.Path
-        Everything that the cluster writes.
+        The directory of everything that the cluster writes.
     site : ClusterSite
         Nodes, services, proxy.
     data : dict of str to DataServer
-        By the directory that is served.
+        Data servers by the directory that they serve.
 
     Raises
     ------
     AddressInUse
-        An address was taken between choosing and using it.
+        Another program took an address after it was chosen.
     ClusterError
         A process does not start.
     """
@@ -58,7 +58,7 @@ class Live:
         with contextlib.ExitStack() as resources:
             self._start(resources)
             self._resources = resources.pop_all()
-        # Also if close is never called: at the end of the interpreter, or when collected.
+        # Without a call of close: at the end of the interpreter, or when collected.
         self._finalizer = weakref.finalize(self, _end, os.getpid(), self._resources)
 
     def close(self) -> None:
@@ -121,7 +121,7 @@ class Live:
             self._running.discard("proxy")
 
     def change_proxy(self, upstreams: Mapping[str, Upstream], config: ProxyConfig | None) -> None:
-        """Give the proxy other files; on an error everything is as before."""
+        """Give the proxy other files; if that fails, nothing changes."""
         with self._lock:
             site = self.site
             before = site.upstreams, site.proxy_config
@@ -139,7 +139,7 @@ class Live:
     # ---- data ----
 
     def serve(self, directory: str | os.PathLike[str]) -> DataServer:
-        """Serve a directory from an address of its own."""
+        """Serve a directory from its own address."""
         with self._lock:
             host = self._addresses.host(_FIRST_DATA_HOST + len(self.data))
             server = DataServer(directory, host)
@@ -147,7 +147,7 @@ class Live:
             self.data[os.fspath(directory)] = server
             return server
 
-    # ---- how it starts ----
+    # ---- starting ----
 
     def _start(self, resources: contextlib.ExitStack) -> None:
         options = self._options
@@ -238,7 +238,7 @@ class Live:
 
 
 def _end(owner: int, resources: contextlib.ExitStack) -> None:
-    # A fork of the owner ends with a copy of this, and must leave the cluster alone.
+    # A fork of the owner has a copy of this finalizer, and must leave the cluster alone.
     if os.getpid() == owner:
         resources.close()
 

@@ -43,22 +43,22 @@ class ProxyRequest:
     Attributes
     ----------
     time : float
-        Seconds since the epoch, at the end.
+        Seconds since the epoch, at the end of the answer.
     service, node : str or None
-        By the URL, and by the last upstream address.
+        Taken from the URL, and from the last upstream address.
     method, uri : str
-        As they came; the query is part of the URI.
+        As received; the query is part of the URI.
     status : int
-        The client's answer.
+        The status that the client received.
     machineid : str or None
-        The value of nginx's ``$http_machineid``; the nodes' logs show whether
-        there was more than one header.
+        The value of nginx's ``$http_machineid``; only the nodes' logs show if
+        there were several headers.
     upstreams : tuple of str
         Addresses tried, in order.
     upstream_status : tuple of str
         The status of each.
     seconds : float
-        From the first byte of the request to the last of the answer.
+        From the first byte of the request to the last byte of the answer.
     bytes : int
         Length of the answer's body.
     """
@@ -97,9 +97,9 @@ def find_nginx() -> str | None:
 
 
 class Nginx:
-    """A real nginx, started from files in a directory of its own.
+    """A real nginx, started from files in its own directory.
 
-    `workers` is its ``worker_processes``, unless the configuration is the user's.
+    `workers` is its ``worker_processes``, unless the user's configuration sets it.
     """
 
     def __init__(self, supervisor: Supervisor, directory: Path, workers: int) -> None:
@@ -129,15 +129,16 @@ class Nginx:
     def write(self, files: Mapping[str, str]) -> None:
         """Replace the configuration files, by path below nginx's directory, and test them.
 
-        ``nginx.conf`` may be among them: then its paths below ``/etc/nginx``
-        and ``/var/log/nginx`` lead to the cluster's directory, and its user,
-        pid and error log are the cluster's. Without it, ``conf.d/*.conf`` are
+        If ``nginx.conf`` is among them, its paths below ``/etc/nginx`` and
+        ``/var/log/nginx`` are moved to the cluster's directory, and its user,
+        pid and error log are replaced. Without it, ``conf.d/*.conf`` are
         included.
 
         Raises
         ------
         ClusterError
-            nginx refuses the files, with its words; the earlier ones are back.
+            nginx refuses the files, for the reason in the message; the earlier files are
+            back.
         """
         given = {"nginx.conf": _MAIN.format(workers=self._workers), "mime.types": _TYPES, **files}
         written = {name: self._moved(text) for name, text in given.items()}
@@ -170,11 +171,11 @@ class Nginx:
             time.sleep(0.01)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it at once."""
         self._supervisor.ask("kill", names=[_NAME])
 
     def reload(self) -> None:
-        """Make it read its files again; return when only new workers take connections."""
+        """Make it read its files again; return when only new workers accept connections."""
         mark = _size(self._error_log)
         old = _serving_workers(self._errors(self._begin))
         self._supervisor.ask("signal", name=_NAME, number=signal.SIGHUP, group=False)
@@ -191,7 +192,7 @@ class Nginx:
     def requests(
         self, service_of: Callable[[int, str], str | None], nodes: Mapping[str, str]
     ) -> list[ProxyRequest]:
-        """Read the access log, given the service by port and URI, and the node by address."""
+        """Read the access log; find the service by port and URI, and the node by address."""
         # nginx logs a request after the client has the answer: wait until the log is quiet.
         size = -1
         while size != (size := _size(self._access_log)):
@@ -225,7 +226,7 @@ class Nginx:
             import grp
             import pwd
 
-            # As root, nginx runs its workers as user nobody, who may not enter the directory.
+            # As root, nginx runs its workers as another user, who may not enter the directory.
             user = pwd.getpwuid(0).pw_name
             lines.append(f"user {user} {grp.getgrgid(os.getegid()).gr_name};")
         return lines

@@ -1,4 +1,4 @@
-"""The nodes of a cluster: the requests that they received, and the processes that they ran."""
+"""The nodes of a cluster, the requests that they received, and the processes that they ran."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from .services.shared import read_log
 
 @dataclass(frozen=True)
 class NodeRequest:
-    """One request as a node saw it.
+    """One request that a node received.
 
     Attributes
     ----------
     node, service : str
-        Which node and service received it.
+        The node and the service that received it.
     time : float
         Seconds since the epoch, on arrival.
     method, path, query : str
-        As they came.
+        As received.
     headers : tuple of (str, str)
         Every header line, in order; names in lower case.
     operation : str
         ``"GetCapabilities"``, ``"DescribeProcess"``, ``"Execute"``,
-        ``"status"``, ``"output"``, or nothing.
+        ``"status"``, ``"output"``, or empty.
     identifier : str or None
-        The process, of DescribeProcess and Execute.
+        The process that DescribeProcess and Execute name.
     """
 
     node: str
@@ -47,7 +47,7 @@ class NodeRequest:
 
     @property
     def machineid(self) -> str | None:
-        """The first ``machineid`` header; the routing key, as it came."""
+        """The first ``machineid`` header: the routing key, as received."""
         return next(iter(self.values("machineid")), None)
 
 
@@ -58,9 +58,9 @@ class Execution:
     Attributes
     ----------
     node, service, identifier : str
-        What ran where.
+        The node, the service and the process.
     uuid : str
-        PyWPS's number of the run, as in the names of its status document and outputs.
+        PyWPS's id of the run, as in the names of its status document and outputs.
     inputs : dict of str to list
         The literal inputs.
     started : float
@@ -68,7 +68,7 @@ class Execution:
     ended : float or None
         None while it runs, or if it was killed.
     error : str or None
-        What the process raised.
+        The error that the process raised.
     """
 
     node: str

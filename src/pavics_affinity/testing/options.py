@@ -1,4 +1,4 @@
-"""What a cluster can be asked for."""
+"""The options of a cluster."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _CHOICES = {
 
 @dataclass(frozen=True)
 class Upstream:
-    """How nginx's upstream of one service looks.
+    """The options of nginx's upstream for one service.
 
     Parameters
     ----------
     directive : str, default "hash $http_machineid;"
-        Chooses the server; empty for round robin.
+        The directive that chooses the server; empty for round robin.
     servers : tuple of str, optional
         Names of nodes in nginx's order, each with its parameters, as
         ``"node3 weight=5 max_fails=0"``. By default all nodes, with their
@@ -86,8 +86,8 @@ class ClusterOptions:
             object.__setattr__(self, "layout", "paths")
         if self.front == "twitcher-per-node" and self.proxy_config is not None:
             raise ClusterError(
-                "front='twitcher-per-node' needs the cluster's own files for nginx: other ones "
-                "lead past Twitcher. Leave out proxy_config, or use front='twitcher'"
+                "front='twitcher-per-node' needs the cluster's own files for nginx: other files "
+                "would bypass Twitcher. Leave out proxy_config, or use front='twitcher'"
             )
         if unknown := set(self.upstreams or ()) - set(self.services):
             raise UnknownService(
@@ -104,5 +104,5 @@ class ClusterOptions:
 
     @property
     def factories(self) -> dict[str, str]:
-        """What makes the WSGI application of each service that is not one of ours."""
+        """The functions that make the WSGI applications of other services, by service."""
         return dict(self.services) if isinstance(self.services, Mapping) else {}

@@ -11,19 +11,19 @@ from .control import ClusterError
 # Held for as long as the block is used; nothing listens there.
 _RESERVATION = 28_417
 _RESERVED_HOST = 254
-# Below what systems hand out to outgoing connections.
+# Below the range that systems use for outgoing connections.
 _LOWEST, _HIGHEST = 20_000, 32_000
 _TRIES = 50
 
-# Not the generator that test runners seed: clusters of two runs must differ.
+# A separate generator, because test runners seed the global one, and clusters must differ.
 _RANDOM = random.SystemRandom()
 
 
 class AddressBlock:
     """256 loopback addresses that no other cluster on this machine uses.
 
-    Where only 127.0.0.1 is configured (macOS), `distinct` is False: every host
-    is that one, and the ports differ instead.
+    Where only 127.0.0.1 is configured (macOS), `distinct` is False: all hosts
+    are 127.0.0.1, and their ports differ instead.
     """
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class AddressBlock:
 
 def _can_bind(host: str, port: int) -> bool:
     with socket.socket() as probe:
-        # As servers do, so that ended connections (TIME_WAIT) do not block the port.
+        # Like servers, so that ended connections (TIME_WAIT) do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-# Everything else is imported in the fixtures: pytest loads this plugin in every project.
+# The fixtures import everything else, because pytest loads this plugin in every project.
 if TYPE_CHECKING:
     from .cluster import LocalCluster
 
 
 @pytest.fixture(scope="session")
 def affinity_cluster() -> Iterator[LocalCluster]:
-    """Three nodes behind nginx, with the configuration of the deployment's manual."""
+    """Three nodes behind nginx, configured as in the deployment's manual."""
     from .cluster import LocalCluster
     from .nginx import find_nginx
 

@@ -1,6 +1,6 @@
 """The cluster as a site: addresses, URLs, topology, and the proxy's configuration files.
 
-One module, because the topology and the files must say the same.
+It is long because the topology and the files must say the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .nodes import ClusterNode
 from .options import ClusterOptions, Files, ProxyConfig, Upstream
 from .ports import AddressBlock
 
-# The deployment's manual: on each node; the proxy publishes the same and 50000.
+# Ports on each node in the deployment's manual; the proxy publishes port + 50000.
 _MANUAL_PORTS = {"malleefowl": 8091, "flyingpigeon": 8093}
 _FIRST_FREE_PORT = 8094
 _PUBLISHED = 50_000
@@ -37,13 +37,13 @@ class ClusterSite:
     proxy_host : str
         The proxy's address.
     published : dict of str to int
-        The proxy's port by service.
+        Ports of the proxy, by service.
     nodes : dict of str to ClusterNode
-        By name, in order.
+        Nodes by name, in order.
     front : ClusterNode or None
-        Where the Twitcher in front of the proxy is; it has no services.
+        The place of the Twitcher in front of the proxy; it has no services.
     upstreams, proxy_config
-        What the proxy is configured with now.
+        The current configuration of the proxy.
     """
 
     def __init__(self, options: ClusterOptions, addresses: AddressBlock, directory: Path) -> None:
@@ -60,7 +60,7 @@ class ClusterSite:
         self._choose_ports()
         for _ in range(options.nodes):
             self.add_node(listed=True)
-        # Set after the nodes are added: an upstream that lists its servers is complete.
+        # Set after the nodes are added, because an upstream that lists its servers is complete.
         for name in options.services:
             self.upstreams[name] = Upstream(options.directive)
         self.upstreams |= options.upstreams or {}
@@ -100,7 +100,7 @@ class ClusterSite:
     # ---- nodes and services by name ----
 
     def add_node(self, *, listed: bool) -> ClusterNode:
-        """Make a node with an address and a disk, at the end of every upstream or in none."""
+        """Add a node with an address and a disk, at the end of every upstream or in none."""
         number = len(self.nodes) + 1
         name, host = f"node{number}", self._addresses.host(_FIRST_NODE_HOST + number - 1)
         ports = dict(self._ports)
@@ -149,7 +149,7 @@ class ClusterSite:
         return f"{self._origin(service)}{self._prefixes(service)[0]}wps"
 
     def outputs_url(self, service: str) -> str:
-        """Return the public URL prefix of a service's outputs, maybe with ``{node}`` in it."""
+        """Return the public URL prefix of a service's outputs, which may contain ``{node}``."""
         prefix = f"{self._origin(service)}{self._prefixes(service)[1]}".rstrip("/")
         return f"{prefix}/{{node}}" if self._options.outputs == "by-node" else prefix
 
@@ -183,12 +183,12 @@ class ClusterSite:
     # ---- the topology ----
 
     def topology(self) -> Topology:
-        """Return what an operator would write.
+        """Return the topology that an operator would write.
 
         Raises
         ------
         TopologyError
-            An upstream's directive is not a hash of a header, or two of them
+            An upstream's directive is not a hash of a header, or two upstreams
             hash different headers.
         """
         listed = self._listed()
@@ -201,8 +201,8 @@ class ClusterSite:
         headers = {header for header, _ in methods.values()}
         if len(headers) > 1:
             raise TopologyError(
-                f"the upstreams hash several headers, {', '.join(sorted(headers))}; a topology "
-                "has one: give all services the same directive"
+                f"the upstreams hash several headers, {', '.join(sorted(headers))}, but a topology "
+                "has only one; give all services the same directive"
             )
         return Topology(
             nodes=tuple(
@@ -248,7 +248,7 @@ class ClusterSite:
         )
 
     def _backends(self, service: str, listed: set[str]) -> tuple[Backend, ...]:
-        """Return the service's backends, or none where they follow from the nodes."""
+        """Return the service's backends; none if they follow from the nodes."""
         upstream, entries = self.upstreams[service], self._entries(service)
         distinct = self._addresses.distinct
         if upstream.servers is None and distinct and {e.split()[0] for e in entries} == listed:
@@ -292,7 +292,7 @@ class ClusterSite:
         files = {}
         header = ""
         if evidence := self._options.evidence:
-            # The last address: after a retry nginx lists all that it tried.
+            # The last address, because nginx lists all that it tried.
             addresses = self.nodes_by_address().items()
             lines = [f'"~{re.escape(address)}$" {name};' for address, name in addresses]
             block = _block("map $upstream_addr $local_cluster_node", lines)
@@ -306,7 +306,7 @@ class ClusterSite:
             if self._options.layout == "ports":
                 targets = {"/": name}
             if self._options.front == "twitcher-per-node":
-                # Outputs do not pass Twitcher, which takes requests to services only.
+                # Outputs bypass Twitcher, which accepts only requests to services.
                 files[f"conf.d/{name}.conf"] += self._upstream_block(name, upstream, by=TWITCHER)
                 targets[service] = f"{name}-{TWITCHER}{service.removeprefix('/twitcher')}"
             if self._options.outputs == "by-node":
@@ -315,7 +315,7 @@ class ClusterSite:
             lines = servers.setdefault(self._listen(name), [header])
             lines += [upstream.server, *(_location(upstream, *each) for each in targets.items())]
         for (listen, lines), name in zip(servers.items(), self.upstreams, strict=False):
-            # With one port for all, the first service's file has the server.
+            # With one port for all, the first service's file has the server block.
             files[f"conf.d/{name}.conf"] += _block("server", [f"listen {listen};", *lines])
         return files
 

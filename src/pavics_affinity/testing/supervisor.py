@@ -1,8 +1,8 @@
-"""The process that holds all others of a local cluster.
+"""The parent process of all others in a local cluster.
 
-Started as ``python -m pavics_affinity.testing.supervisor DIRECTORY FD``. It takes
-commands as JSON lines from standard input and answers on the descriptor. When
-the input ends, or its parent is another, it ends with everything that it started.
+It is started as ``python -m pavics_affinity.testing.supervisor DIRECTORY FD``, reads
+commands as JSON lines from standard input, and answers on the descriptor. When the
+input ends, or its parent changes, it ends everything that it started, and itself.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-# One import for all backends: on a loaded machine, six interpreters that import at once
-# make a cluster slow to start.
+# One import for all backends: on a busy machine, six interpreters that import at the same
+# time make a cluster slow to start.
 import netCDF4  # noqa: F401 - imported for the forks
 import xarray
 
@@ -49,8 +49,8 @@ class ProcessGroups:
         self._private = private
         self._groups: dict[str, int] = {}
         self._exits: dict[int, int] = {}
-        # The first file takes 0.3 s if Dask is installed, because xarray imports it;
-        # each asynchronous job, a fork, would pay that again.
+        # Opening the first file takes 0.3 s if Dask is installed, because xarray imports it.
+        # Each asynchronous job, a fork, would need that time again.
         xarray.Dataset({"first": 0}).to_netcdf(directory / "first.nc", engine="netcdf4")
 
     def do_backend(self, settings: dict[str, Any], **place: Any) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class ProcessGroups:
         factory = settings["factory"]
         try:
             if factory is not None:
-                # Here, so that it is imported once for all nodes; some open a log where they are.
+                # Imported here once for all nodes; some open a log in the current directory.
                 with contextlib.chdir(self._directory):
                     load_factory(factory)
         except Exception as error:  # noqa: BLE001 - an import may raise anything
@@ -131,7 +131,7 @@ class ProcessGroups:
         return {"pid": pid, "exit": self._exits.get(pid) if pid else None}
 
     def reap(self) -> None:
-        """Collect what has ended, grandchildren included where the system hands them over."""
+        """Collect ended processes, grandchildren included on systems that hand them over."""
         with contextlib.suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -149,7 +149,7 @@ class ProcessGroups:
         pid = os.fork()
         if pid == 0:
             _become(parent, self._private, log, run)
-        # By parent and child, so that neither sees the other without the group.
+        # Called by parent and child, so that both see the group from the start.
         with contextlib.suppress(OSError):
             os.setpgid(pid, pid)
         self._groups[name] = pid
@@ -183,7 +183,7 @@ def _become(parent: int, private: tuple[int, ...], log: str, run: Callable[[], o
 
 
 def _serve_backend(settings: BackendSettings, listener: socket.socket) -> None:
-    # If the supervisor itself is killed, workers and jobs are forks of this, and follow.
+    # If the supervisor is killed, this ends, and so do its forks: workers and jobs.
     os.register_at_fork(after_in_child=lambda: _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL))
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     serve(settings, listener)
@@ -197,7 +197,7 @@ def _serve_twitcher(urls: dict[str, str], listener: socket.socket) -> None:
 
 
 def _execute(argv: list[str]) -> NoReturn:
-    # Not SIGKILL: a program such as nginx ends its own children.
+    # Not SIGKILL, because a program such as nginx ends its own children.
     _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     os.execv(argv[0], argv)  # noqa: S606 - no shell is wanted
 
@@ -207,7 +207,7 @@ def _group_exists(pid: int) -> bool:
         os.killpg(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # macOS says so of a group of zombies
+    except PermissionError:  # macOS raises this for a group of zombies
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""Which service and node a URL belongs to: tables made once, for a lookup per request."""
+"""Find the service and the node of a URL, in tables that are made once."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Match:
     path : str
         Path, query and fragment of the same resource on a backend.
     node : str or None
-        The node that the URL names, by its origin or its path. One that the path names need
+        The node that the URL names, by its origin or its path. A node named by the path may
         not exist.
     at_node : bool
         Whether the URL's origin is the address of a backend.
     by_port : bool
-        Only the port shows that it is the service: the topology does not name the
-        host, so whether it can be trusted must come from elsewhere.
+        Only the port identifies the service. The topology does not name the host, so it
+        does not show whether the host can be trusted.
     bases : mapping of str to str
         By node, the origin of the service there, as far as it is known.
     is_output : bool
@@ -49,9 +49,9 @@ class Match:
         object.__setattr__(self, "is_output", _is_output(self.service, self.path))
 
     def to_node(self, node: str) -> str | None:
-        """Return the URL of the same resource on a node; None if its address is not known.
+        """Return the URL of the same resource on a node; None if the node's address is not known.
 
-        None also if its path names another node, which alone has the resource.
+        Also return None if the path names another node, because only that one has the resource.
         """
         elsewhere = self.node is not None and not self.at_node and node != self.node
         base = None if elsewhere else self.bases.get(node)
@@ -59,7 +59,7 @@ class Match:
 
 
 def _is_output(service: Service, tail: str) -> bool:
-    """Tell whether a path on a backend, with its query, is that of an output or a job.
+    """Return whether a path on a backend, with its query, is that of an output or a job.
 
     Jobs are below the service's own path. The outputs of a service without `outputs` can be
     anywhere at its origin.
@@ -73,14 +73,14 @@ def _is_output(service: Service, tail: str) -> bool:
 
 
 _Row = tuple[str, Service, str | None]
-"""A path on a backend, the service, and the node that the public path names."""
+"""A path on a backend, its service, and the node that the public path names."""
 
 
 @dataclass(slots=True)
 class _Prefixes:
-    """Path prefixes at one origin, without trailing slash, each with what it stands for.
+    """Path prefixes at one origin, without trailing slash, each with its service and node.
 
-    `by_node` holds what comes before and after the node's name in the prefixes that have one.
+    `by_node` holds the texts before and after the node's name in prefixes that have one.
     """
 
     rows: dict[str, _Row] = field(default_factory=dict)
@@ -112,7 +112,7 @@ class _Prefixes:
         return self._of_unknown_node(path, -1)
 
     def _of_unknown_node(self, path: str, longer_than: int) -> _Row | None:
-        """Return what a path means that has a name where the nodes' are, but none of theirs."""
+        """Return the row of a path that has an unknown name instead of a node's."""
         for (before, after), (backend, service) in self.by_node.items():
             if not path.startswith(before) or len(before) <= longer_than:
                 continue
@@ -124,7 +124,7 @@ class _Prefixes:
 
 
 class UrlIndex:
-    """Which service and node each URL of a topology belongs to.
+    """Finds the service and the node of each URL of a topology.
 
     Raises `TopologyError` if two services have one URL.
     """
@@ -178,7 +178,7 @@ class UrlIndex:
         return all(service.outputs for service in owners.values()) if owners else None
 
     def bases(self, service: Service) -> Mapping[str, str]:
-        """Return, by node, the origin of a service there, as far as it is known."""
+        """Return, by node, the origin of a service there, if it is known."""
         return self._bases[service.name]
 
     @cached_property
@@ -201,8 +201,8 @@ class UrlIndex:
         # Services often share one place for their outputs.
         if other is not None and key != "outputs":
             raise TopologyError(
-                f"services {other.name!r} and {service.name!r} have one URL, {url}; "
-                "give each a URL of its own",
+                f"services {other.name!r} and {service.name!r} have the same URL, {url}; "
+                "give each its own URL",
                 key=f"services.{service.name}.{key}",
             )
 
@@ -241,7 +241,7 @@ class UrlIndex:
 
     @cached_property
     def _at_nodes(self) -> Mapping[Origin, tuple[str, Service, _Prefixes]]:
-        """Node, first service and paths of each backend's origin."""
+        """The node, the first service and the paths at each backend's origin."""
         found: dict[Origin, tuple[str, Service, _Prefixes]] = {}
         for service in self._services:
             for node, base in self._bases[service.name].items():
@@ -256,7 +256,7 @@ class UrlIndex:
 
     @cached_property
     def _by_port(self) -> Mapping[int, Service]:
-        """Services without a URL; none of several on one port, which cannot be told apart."""
+        """Services without a URL, by port, except those that share a port."""
         owners: dict[int, list[Service]] = {}
         for service in self._services:
             if service.url is None and service.listen_port is not None:
@@ -276,7 +276,7 @@ def _names_of(service: Service) -> Iterator[tuple[str, str | None, str]]:
         if urlsplit(bare).path:
             yield bare, service.backend_path, "aliases"
             continue
-        # The origin alone: the service's known paths are valid there too.
+        # Only an origin: the service's known paths are valid there, too.
         yield bare, None, "aliases"
         if service.url is not None:
             yield bare + urlsplit(service.url).path, service.backend_path, "aliases"

@@ -1,7 +1,6 @@
-"""Topology: the nodes and services of one site, looked up by name, URL or key.
+"""Topology: the nodes and services of one site, found by name, URL or key.
 
-The module is long because it documents the public API; the work is done in the room's other
-modules.
+The module is long because it documents the public API; the other modules here do the work.
 """
 
 from __future__ import annotations
@@ -88,19 +87,19 @@ class Topology(ShownAsCard):
     connections : int, default 1024
         Connections per worker.
     resolve : callable, optional
-        Name of a host to the list of its addresses. nginx hashes over the
-        addresses of a name; without this, or if it finds none, each name
-        counts as one address. It is called when a placement is first needed. It is
-        not part of the file, and comparisons ignore it.
+        Returns the addresses of a host name. nginx hashes over the addresses of a
+        name; without this, or if it returns none, each name counts as one address.
+        It is called when a placement is first needed. It is not part of the file,
+        and comparisons ignore it.
     tls : Tls or "in front", optional
-        Where TLS ends if URLs are https, for `render`: at the proxy, with this
+        For `render`: where TLS ends if URLs are https, at the proxy with this
         certificate, or in front of it. Never published.
 
     Raises
     ------
     TopologyError
-        A value is not valid, there is no node, two have one name, a backend is on an
-        unknown node, two nodes have one address, two services have one URL ...
+        A value is not valid, there is no node, two nodes have the same name or address,
+        two services have the same URL, a backend is on an unknown node ...
     """
 
     nodes: tuple[Node, ...]
@@ -155,11 +154,11 @@ class Topology(ShownAsCard):
     @classmethod
     @brief
     def loads(cls, text: str, *, file: str = "<string>") -> Topology:
-        """Read a topology from TOML text; as `load`."""
+        """Read a topology from TOML text; see `load`."""
         return toml.loads(text, file=file, kind=cls)
 
     def dumps(self) -> str:
-        """Write the topology as TOML text, from which `loads` makes an equal one."""
+        """Return the topology as TOML text; `loads` makes an equal topology from it."""
         top = {"header": self.header, **changed(self, TOPOLOGY)}
         return toml.dumps(top, self.nodes, self.services)
 
@@ -188,7 +187,7 @@ class Topology(ShownAsCard):
         return self._backends[service.name]
 
     def offers(self, service: Service, node: str | None) -> bool:
-        """Tell whether the service has a backend on a node."""
+        """Return whether the service has a backend on a node."""
         return node in self._offering[service.name]
 
     def backend_url(self, service: Service, node: str) -> str | None:
@@ -222,12 +221,12 @@ class Topology(ShownAsCard):
     def node_of_url(self, url: str) -> str | None:
         """Return the name of the node that the URL names, by its origin or its path, if any.
 
-        A name in the path need not be that of a node.
+        A name in the path may not be the name of a node.
         """
         return self._urls.node_of_url(url)
 
     def states_outputs(self, url: str) -> bool | None:
-        """Tell whether all services at the URL's origin say where their outputs are.
+        """Return whether all services at the URL's origin say where their outputs are.
 
         None if no service has a URL there.
         """
@@ -239,13 +238,13 @@ class Topology(ShownAsCard):
         Parameters
         ----------
         value : str
-            A node's name, or addresses in the form of nginx's ``$upstream_addr``:
-            after retries there are several, and the last one answered.
+            A node's name, or addresses in the form of nginx's ``$upstream_addr``. After
+            retries there are several, and the last one answered.
 
         Returns
         -------
         str or None
-            None for an unknown address, and for the name of the upstream, which is last
+            None for an unknown address, and for the name of the upstream, which comes last
             if all nodes failed.
         """
         last = value.rpartition(",")[2].rpartition(" : ")[2].strip()
@@ -261,9 +260,9 @@ class Topology(ShownAsCard):
     def placement(self, service: Service) -> NginxHash | NginxConsistentHash | Rendezvous:
         """Return the pure function that places keys on the service's backends.
 
-        For its addresses see `placement_addresses`: they are as nginx prints them, or the
-        nodes' names for ``rendezvous``. A host name whose addresses are not known is
-        represented by an address of 0.0.0.0/8.
+        Its addresses are those that nginx prints, or the nodes' names for ``rendezvous``;
+        see `placement_addresses`. A host name without known addresses is represented by an
+        address in 0.0.0.0/8.
 
         Raises
         ------
@@ -290,7 +289,7 @@ class Topology(ShownAsCard):
         Raises
         ------
         PlacementUndetermined
-            At the point from which nothing can be predicted.
+            The order cannot be predicted from here on.
         """
         seen = set()
         for node, _ in self.tries(service, key):
@@ -301,8 +300,8 @@ class Topology(ShownAsCard):
     def tries(self, service: Service, key: str) -> Iterator[tuple[str, str]]:
         """Yield node and address of each backend, in the order in which the proxy tries them.
 
-        Like `order`, with addresses as nginx prints them; a host name whose addresses
-        are not known stays a name.
+        Like `order`, with addresses as nginx prints them. A host name without known
+        addresses stays a name.
         """
         rows = self._placing(service).rows
         return (rows[address] for address in self._addresses(service, key))
@@ -315,22 +314,22 @@ class Topology(ShownAsCard):
         service : Service
             The service.
         machineid : str
-            The workflow's, without suffix.
+            The workflow's machineid, without suffix.
         node : str
             Name of the node.
 
         Returns
         -------
         str
-            The bare machineid if it leads there, or if no proxy decides.
+            The bare machineid if it leads to the node, or if no proxy decides.
 
         Raises
         ------
         SteeringImpossible
-            No key leads there: in this service the node is marked down or backup, or has
-            no backend.
+            No key leads to the node: in this service it is marked down or backup, or has no
+            backend.
         PlacementUndetermined
-            What the proxy does cannot be predicted.
+            The proxy's choice cannot be predicted.
         """
         if self.proxy == "strict":
             return name_key(machineid, self.node(node).name)
@@ -339,7 +338,7 @@ class Topology(ShownAsCard):
         return self._placing(service).key(machineid, node)
 
     def first_node(self, service: str | None, key: str) -> str:
-        """Return the name of the node that a key lands on; by default in the first service."""
+        """Return the name of the node that a key lands on, by default in the first service."""
         chosen = self._service_or_first(service)
         first = next(self.order(chosen, key), None)
         if first is None:
@@ -369,7 +368,7 @@ class Topology(ShownAsCard):
         """Return the same site with other services."""
         return replace(self, services=tuple(services))
 
-    # ---- for people ----
+    # ---- for display ----
 
     def _card(self) -> Card:
         from .show import as_card
@@ -381,7 +380,7 @@ class Topology(ShownAsCard):
         }
         return as_card(self.site, facts, self.nodes, self.services, self._backends)
 
-    # ---- inside ----
+    # ---- private ----
 
     def _service_or_first(self, name: str | None) -> Service:
         if name is not None:
@@ -419,7 +418,7 @@ class Topology(ShownAsCard):
 
     @cached_property
     def _offering(self) -> Mapping[str, frozenset[str]]:
-        """Nodes by service: looked up for each request, so that their number does not matter."""
+        """The nodes of each service, as sets because each request looks them up."""
         return {name: frozenset(b.node for b in found) for name, found in self._backends.items()}
 
     @cached_property
@@ -438,5 +437,5 @@ class Topology(ShownAsCard):
         return {}
 
     def __getstate__(self) -> dict[str, object]:
-        # The tables are made again after unpickling.
+        # The tables are built again after unpickling.
         return {name: self.__dict__[name] for name in self.__dataclass_fields__}

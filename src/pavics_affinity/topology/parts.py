@@ -1,4 +1,4 @@
-"""Node, Backend, Outputs, Service and Tls: what a topology consists of."""
+"""The parts of a topology: Node, Backend, Outputs, Service and Tls."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Node:
     name : str
         Lower-case letters, digits and hyphens; a letter first.
     host : str, optional
-        Host name or address. A node without one, such as a discovered one, is reached
-        only through the proxy.
+        Host name or address. A node without one, as after discovery, can be reached only
+        through the proxy.
     weight : int or float, default 1
         Share of the workflows, relative to the other nodes' weights; above 0.
         nginx's hashes need whole numbers.
     drain : bool, default False
-        The node keeps its workflows and gets no new ones.
+        Whether the node only keeps its workflows and gets no new ones.
 
     Raises
     ------
@@ -89,10 +89,10 @@ class Outputs:
     ----------
     public : str
         URL prefix that the service writes into its documents. ``{node}`` as a segment of
-        its path stands for the name of the node: each node writes its own, and the proxy
-        sends the path to that node.
+        its path stands for the name of the node: each node writes its own name, and the
+        proxy sends the path to that node.
     backend : str
-        The same place on a node: a path, below the backend's own address.
+        The path of the same place at the backend's address.
 
     Raises
     ------
@@ -125,28 +125,28 @@ class Service:
     name : str
         Its name, also the name of nginx's upstream.
     url : str, optional
-        The public URL, the proxy's. Without it the service is recognised by
-        the port that the proxy listens on.
+        The public URL, at the proxy. Without it, the service is recognised by the
+        port that the proxy listens on.
     port : int, optional
-        On each node; needed where `backends` gives no addresses and the
-        nodes' addresses are needed.
+        The port on each node. It is needed for the nodes' addresses, unless `backends`
+        gives them.
     publish : int, optional
-        Port under which the proxy's container is published.
+        Published port of the proxy's container.
     listen : int or str, optional
-        The proxy's own port, or address and port, if it is not `port`.
+        The port, or address and port, that the proxy listens on, if it is not `port`.
     path : str, optional
         Path on the nodes, if it differs from the URL's.
     outputs : Outputs, optional
-        Where its outputs are. By default, anywhere at the URL's origin.
+        Where its outputs are; by default, anywhere at the URL's origin.
     aliases : tuple of str, default ()
         Other names that the service writes into its documents: origins, or URLs
         that mean `url`.
     method : {"hash", "hash consistent", "rendezvous"}, default "hash"
-        How the node for a key is chosen: by nginx's hashes, or by our own.
+        How the node for a key is chosen: by one of nginx's hashes, or by this package's.
     backends : tuple of Backend, default ()
         By default all nodes, in order, at `port`.
     tls : bool, default False
-        The nodes themselves speak https.
+        Whether the nodes themselves speak https.
 
     Raises
     ------
@@ -245,7 +245,7 @@ SERVICE = {
 }
 
 
-# ---- what must hold for several of them together ----
+# ---- checks of several parts together ----
 
 
 def fill(service: Service, nodes: Mapping[str, Node]) -> tuple[Backend, ...]:
@@ -275,7 +275,7 @@ def check_unique(things: Iterable[object], kind: type, key: str) -> None:
             raise TopologyError(f"{key}: expected a {kind.__name__}, not {thing!r}", key=key)
         if thing.name in seen:
             raise TopologyError(
-                f"two {key} are called {thing.name!r}; each needs a name of its own", key=key
+                f"two {key} are called {thing.name!r}; give each its own name", key=key
             )
         seen.add(thing.name)
 
@@ -306,7 +306,7 @@ def check_method(service: Service, backends: Sequence[Backend]) -> None:
 
 
 def check_addresses(services: Iterable[Service], backends: Mapping[str, Sequence[Backend]]) -> None:
-    """Raise `TopologyError` if two nodes have one address: a node is one machine."""
+    """Raise `TopologyError` if two nodes have the same address: a node is one machine."""
     owners: dict[str, tuple[str, str]] = {}
     for service in services:
         for backend in backends[service.name]:
@@ -323,7 +323,7 @@ def check_addresses(services: Iterable[Service], backends: Mapping[str, Sequence
 
 
 def _printed(address: str) -> str:
-    """Return an address as nginx prints it, which may be written in many ways."""
+    """Return an address as nginx prints it, however it is written."""
     parsed = split_address(address)
     text = address if parsed is None else join_host(*parsed)
     return peers_of(parse_server(text), None)[0].address or text

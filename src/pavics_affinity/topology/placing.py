@@ -1,4 +1,4 @@
-"""From a service's backends to its placement, and from the placement's addresses to nodes."""
+"""Make a service's placement from its backends, and map the placement's addresses to nodes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..placement.servers import parse_server, peers_of
 from .parts import Backend, Service
 
 Resolve = Callable[[str], Sequence[str]]
-"""Name of a host to its addresses, without ports."""
+"""Returns the addresses of a host name, without ports."""
 
 
 class Placing:
-    """Where the keys of a service go; its backends have addresses and weights filled in."""
+    """The placement of a service whose backends have addresses and weights filled in."""
 
     def __init__(
         self, service: Service, backends: Sequence[Backend], resolve: Resolve | None
@@ -56,8 +56,8 @@ class Placing:
         addresses = [address for address, name in self.nodes.items() if name == node]
         if not addresses:
             raise SteeringImpossible(
-                f"no address leads to node {node!r} alone: another node of service "
-                f"{self._service.name!r} has the same one. Give each node an address of its own",
+                f"no address leads only to node {node!r}: another node of service "
+                f"{self._service.name!r} has the same one. Give each node its own address",
                 node=node,
             )
         best = max(addresses, key=placement.share)
@@ -87,7 +87,7 @@ class Placing:
 
     @cached_property
     def rows(self) -> Mapping[str, tuple[str, str]]:
-        """By the placement's address, the node and the address to show: names stay names."""
+        """By the placement's address, the node and the address to show; names stay names."""
         if self._service.method == "rendezvous":
             return {b.node: (b.node, b.address or b.node) for b in self._backends}
         rows = {}
@@ -103,8 +103,8 @@ class Placing:
         return rows
 
     def _resolve(self, name: str) -> Sequence[str]:
-        # Under consistent the addresses of a name take turns at the name's own
-        # points: the node is the same, however many they are.
+        # With consistent, the addresses of a name take turns at the name's points, so their
+        # number does not change the node.
         if self._given is None or self._service.method == "hash consistent":
             return [self._stand_in(name)]
         try:
@@ -114,9 +114,9 @@ class Placing:
         return found or [self._stand_in(name)]
 
     def _stand_in(self, name: str) -> str:
-        """Return an address that no machine has, for a name whose addresses are not known.
+        """Return an address that no machine has, for a name without known addresses.
 
-        Where a key goes depends on how many addresses each name has, not on their values.
+        The place of a key depends on the number of addresses of each name, not on their values.
         """
         while name not in self._stand_ins:
             self._tried += 1
@@ -127,7 +127,7 @@ class Placing:
 
     @cached_property
     def _literals(self) -> frozenset[str]:
-        """The hosts that are addresses, as nginx prints them."""
+        """The hosts that are addresses, in the form that nginx prints."""
         addresses = [b.address for b in self._backends if b.address is not None]
         peers = [peer for a in addresses for peer in peers_of(parse_server(a), None)]
         return frozenset(str(peer.address).rpartition(":")[0] for peer in peers)

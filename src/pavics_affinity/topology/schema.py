@@ -34,7 +34,7 @@ _MOST_SHOWN = 200
 
 
 class Rule(NamedTuple):
-    """Which values a key accepts, and how a message says that."""
+    """A test of a key's values, and its description for messages."""
 
     fits: Callable[[Any], bool]
     expected: str
@@ -81,7 +81,7 @@ def _is_path(value: object) -> bool:
 
 
 def _names_nodes_well(url: str) -> bool:
-    """Tell whether ``{node}`` is one of several segments of the path, if there are braces."""
+    """Return whether the path has no braces, or ``{node}`` as one of several segments."""
     braces = url.count("{") + url.count("}")
     segments = [segment for segment in url.split("/")[3:] if segment]
     return braces == 0 or (braces == 2 and NODE_SEGMENT in segments and len(segments) > 1)
@@ -99,7 +99,7 @@ def one_of(literal: Any) -> Rule:
     """Return the rule of a key that accepts the strings of a `Literal`."""
     *head, last = map(repr, get_args(literal))
     accepted = get_args(literal)
-    # Not a set: a value that cannot be hashed is refused like any other.
+    # Not a set, so that a value that cannot be hashed is refused, too.
     return Rule(lambda value: value in accepted, f"{', '.join(head)} or {last}")
 
 
@@ -158,7 +158,7 @@ COUNT_OR_AUTO = Rule(
 
 
 def check(thing: object, rules: Rules, what: str = "") -> None:
-    """Raise `TopologyError` for the first attribute that breaks its rule; its `key` names it."""
+    """Raise `TopologyError` for the first attribute that breaks its rule; `key` names it."""
     for key, rule in rules.items():
         value = getattr(thing, key)
         if not rule.fits(value):
@@ -173,7 +173,7 @@ def check(thing: object, rules: Rules, what: str = "") -> None:
 
 
 def changed(thing: Any, rules: Rules) -> dict[str, Any]:
-    """Return the attributes that differ from their defaults, and those without a default."""
+    """Return the attributes that differ from their default or have none."""
     return {
         field.name: value
         for field in fields(thing)
@@ -184,8 +184,8 @@ def changed(thing: Any, rules: Rules) -> dict[str, Any]:
 class Reader:
     """Builds the parts of a topology from plain data; each error names the key's path.
 
-    `place` returns, for the path of a key and an item of its list, how a message begins and the
-    line in the file.
+    `place` gets the path of a key and an item of its list, and returns the beginning of a message
+    and the line in the file.
     """
 
     def __init__(
@@ -199,7 +199,7 @@ class Reader:
     def made(
         self, kind: Callable[..., Made], values: object, path: KeyPath, **given: object
     ) -> Made:
-        """Build a dataclass of the topology from a table; `given` is not part of the table."""
+        """Build a dataclass from a table; `given` are its values from outside the table."""
         table = self.table(values, path)
         known = [each for each in fields(kind) if each.name not in given and each.repr]  # type: ignore[arg-type]  # a dataclass
         names = [each.name for each in known]

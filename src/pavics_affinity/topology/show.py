@@ -1,4 +1,4 @@
-"""A topology as a card for people: its nodes, its services, and where they run."""
+"""The card of a topology: its nodes, its services, and where they run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..markup.cards import Block, Card, card, code, facts, strong, table, text
 from .parts import Backend, Node, Service
 
 MOST = 50
-"""Nodes and services that are shown."""
+"""Most nodes and services that are shown."""
 
 _NODES = ("node", "host", "weight", "new workflows")
 _SERVICES = ("service", "URL", "method", "on")
@@ -21,7 +21,7 @@ def as_card(
     services: Sequence[Service],
     backends: Mapping[str, Sequence[Backend]],
 ) -> Card:
-    """Return what a notebook and a terminal show."""
+    """Return the card for notebooks and terminals."""
     rows: list[list[object]] = [
         [n.name, n.host or "", f"{n.weight:g}", "no, drained" if n.drain else "yes"]
         for n in nodes[:MOST]

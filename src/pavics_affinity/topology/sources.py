@@ -1,4 +1,4 @@
-"""Where a topology comes from, and whether it is still the same."""
+"""Sources of a topology, which know whether it has changed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class FixedSource:
         self.current = topology
 
     def renew(self, *, thorough: bool = False) -> bool:
-        """Return False: there is nothing to read again."""
+        """Return False, because there is nothing to read again."""
         return False
 
 
@@ -50,8 +50,7 @@ class FileSource:
     def renew(self, *, thorough: bool = False) -> bool:
         """Read the file again if its time, size or inode changed.
 
-        A file that is missing or not valid at the moment is being written: the last topology
-        stays in use.
+        A file that is missing or not valid is being written: the last topology stays in use.
         """
         stamp = self._read_stamp()
         if stamp is None or stamp == self._stamp:
@@ -79,7 +78,7 @@ class FileSource:
 
 
 def sources_of(topology: Known | Iterable[Known]) -> list[TopologySource]:
-    """Return sources for what a user passes as topology: one or several, built or in files.
+    """Return sources for a user's ``topology=``: one or several, objects or files.
 
     A source is returned unchanged. Raises `TopologyError` if a file or the value is not valid, or
     two topologies cover one URL.
@@ -111,8 +110,8 @@ def _check_apart(topologies: Sequence[Topology]) -> None:
                 match = other.covering(service.url) if service.url else None
                 if match is not None and not match.by_port:
                     raise TopologyError(
-                        f"two topologies cover {service.url}: service {service.name!r} of one and "
-                        f"{match.service.name!r} of another; give each site once"
+                        f"two topologies cover {service.url}: by service {service.name!r} of one "
+                        f"and {match.service.name!r} of the other; give each site once"
                     )
 
 
@@ -128,9 +127,10 @@ def default_sources() -> list[TopologySource]:
 def default_topology_path() -> Path | None:
     """Return the user's topology file, if there is one.
 
-    That is the file that ``PAVICS_AFFINITY_TOPOLOGY`` names, else
+    It is the file that ``PAVICS_AFFINITY_TOPOLOGY`` names, or
     ``pavics-affinity/topology.toml`` in the user's configuration directory. It is never a
-    file of the working directory: one that came with somebody's notebook must not name hosts.
+    file in the working directory, because a file that comes with another person's notebook
+    must not name hosts.
     """
     named = os.environ.get(VARIABLE)
     if named:
@@ -147,7 +147,7 @@ def _named(path: Path) -> Path:
         path = _below_home(*path.parts[1:]) or path
     if not path.is_absolute():
         raise TopologyError(
-            f"{VARIABLE} is {str(path)!r}, a relative path, which would mean another file in each "
+            f"{VARIABLE} is {str(path)!r}, a relative path, which names a different file in each "
             "directory; write an absolute path",
             file=str(path),
         )
@@ -164,7 +164,7 @@ def _configuration_directory() -> Path | None:
         base = os.environ.get("APPDATA")
         return Path(base) if base else _below_home("AppData", "Roaming")
     base = os.environ.get("XDG_CONFIG_HOME", "")
-    # The XDG specification says that relative paths are ignored.
+    # The XDG specification says to ignore relative paths.
     return Path(base) if Path(base).is_absolute() else _below_home(".config")
 
 

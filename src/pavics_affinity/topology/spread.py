@@ -1,7 +1,7 @@
-"""How keys spread over the nodes, and what a change of the servers would move.
+"""Measure how keys spread over the nodes, and how many a change of the servers would move.
 
-Counted over keys, not computed from the weights: nginx's plain hash has 15 bits, and
-a consistent one is as even as its points.
+The shares are counted over keys and not computed from the weights, because nginx's plain hash
+has only 15 bits, and a consistent hash is only as even as its points.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from .urls import join_host
 
 MOST_NODES = 24
 SAMPLE = 4
-"""Of more than `MOST_NODES` nodes only this many are tried as removed and as down."""
+"""Of more than `MOST_NODES` nodes, only this many are tried as removed and as down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """What a change of a service's servers does to the keys, as shares of all keys.
+    """The keys that a change of a service's servers moves, as shares of all keys.
 
     Attributes
     ----------
     moved : float
         Keys that change their node.
     needless : float
-        Keys that do so although their node still takes requests and is not new.
+        Keys that change although their old node still accepts requests.
     """
 
     moved: float
@@ -40,17 +40,17 @@ class Moves:
 
 @dataclass(frozen=True, slots=True)
 class NodeSpread:
-    """One node's part of a service's keys.
+    """A node's share of a service's keys.
 
     Attributes
     ----------
     weight : float
         The sum of its backends' weights.
     expected, share : float
-        The share of the keys that its weight promises, and the one that it gets.
+        The share of the keys that its weight asks for, and the share that it gets.
     removed, down : Moves or None
-        If its servers were removed, or marked down; None if that was not tried, or if no
-        server would be left.
+        The result of removing its servers, or marking them down; None if that was not tried,
+        or if no server would be left.
     """
 
     weight: float
@@ -77,13 +77,13 @@ class Spread:
     Attributes
     ----------
     keys : int
-        Keys that were tried.
+        Number of keys that were tried.
     services : tuple of ServiceSpread
-        In the topology's order.
+        The services, in the topology's order.
     together : float
         Share of the keys that land on one node in all services.
     pairs : mapping of (str, str) to float
-        The same for each two services.
+        The same for each pair of services.
     """
 
     keys: int
@@ -155,7 +155,7 @@ def _of_service(
     )
 
 
-# No node has this name: names have no blanks.
+# No node has this name, because names contain no blanks.
 _NEW = Backend("a new node", weight=1)
 
 

@@ -1,4 +1,4 @@
-"""The topology file: TOML in and out, each mistake with its file, key and line."""
+"""Read and write topology files in TOML; an error names its file, key and line."""
 
 from __future__ import annotations
 
@@ -132,15 +132,15 @@ def _value(value: Any) -> str:
         return "[" + ", ".join(map(_value, value)) + "]"
     if isinstance(value, float) and value == int(value):
         value = int(value)
-    # For strings, numbers and booleans without control characters, JSON is TOML.
+    # Strings, numbers and booleans without control characters are the same in JSON and TOML.
     return json.dumps(value, ensure_ascii=False)
 
 
 class Lines:
-    """Finds the line of a key, well enough for a message.
+    """Finds the line of a key, for a message.
 
-    Tables and keys are followed line by line; what looks like one inside a
-    string of several lines is taken for one.
+    It reads tables and keys line by line, so it mistakes text in a string of
+    several lines for a key if it looks like one.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ class Lines:
     """
 
     def __init__(self, text: str) -> None:
-        # Not splitlines: TOML's lines end in a line feed only.
+        # Not splitlines, because TOML's lines end only in a line feed.
         self._lines = text.split("\n")
 
     def of(self, path: tuple[str, ...], item: str | None = None) -> int | None:
@@ -160,7 +160,7 @@ class Lines:
         path : tuple of str
             The key's path.
         item : str, optional
-            A string in the key's value, which may fill several lines; then its line.
+            A string in the key's value; return its line, if the value has several.
         """
         header: tuple[str, ...] = ()
         depth, found = 0, None

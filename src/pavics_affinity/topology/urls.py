@@ -1,4 +1,4 @@
-"""URLs compared by scheme, host, port and whole path segments."""
+"""Compare URLs by scheme, host, port and whole path segments."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Origin(NamedTuple):
 def origin_of(url: str) -> Origin | None:
     """Return the origin of an http or https URL, without user and password; None if there is none.
 
-    None also for what two libraries may read differently: backslashes, blanks, control
-    characters. Whether a request can be sent there is another question; see `checked_url`.
+    Also return None for a URL that libraries may read differently: with backslashes, blanks or
+    control characters. See `checked_url` for whether a request can be sent to it.
     """
     split = _split(url) if isinstance(url, str) else None
     return None if split is None else split[0]
@@ -55,7 +55,7 @@ def split_url(url: str) -> tuple[Origin, SplitResult] | None:
     return _split(url) if isinstance(url, str) else None
 
 
-# Each request looks at its URL several times, and a job's status is asked at one URL.
+# Each request looks at its URL several times, and a job is polled at one URL.
 @lru_cache(maxsize=512)
 def _split(url: str) -> tuple[Origin, SplitResult] | None:
     if len(url) > _LONGEST_URL or re.search(_AMBIGUOUS, url):
@@ -74,10 +74,10 @@ def _split(url: str) -> tuple[Origin, SplitResult] | None:
 def checked_url(url: object, what: str) -> str:
     """Return an absolute URL in a form that requests, urllib3 and the resolver accept.
 
-    Every URL that a user types, or that a document or a redirect names, passes here before
-    a request is sent to it. Blanks and backslashes behind the host are escaped, as requests
-    escapes them. Raises `OutOfScope` unless it is an http or https URL whose host and port are
-    possible; `what` says in the message what is there.
+    Every URL that a user types, or that a document or a redirect names, is checked here before
+    a request is sent to it. Blanks and backslashes after the host are escaped as in requests.
+    Raises `OutOfScope` unless it is an http or https URL with a valid host and port; `what` is
+    the subject of that message.
     """
     usable = _usable(url.strip()) if isinstance(url, str) else None
     if usable is None:
@@ -103,7 +103,7 @@ def _usable(url: str) -> str | None:
 
 @lru_cache(maxsize=512)
 def _can_be_sent(url: str) -> bool:
-    """Tell whether requests, urllib3 and the resolver accept a URL, for the same host."""
+    """Return whether requests, urllib3 and the resolver accept a URL, for the same host."""
     split = _split(url)
     if split is None:
         return False
@@ -119,14 +119,14 @@ def _can_be_sent(url: str) -> bool:
 
 
 def is_plain_path(path: str) -> bool:
-    """Tell whether a path has no dot segments, escaped or not: servers disagree on those."""
+    """Return whether a path has no dot segments, escaped or not: servers disagree on those."""
     if "." not in path and "%" not in path:
         return True
     return not any(segment in (".", "..") for segment in unquote(path).split("/"))
 
 
 def as_servers_read(url: str) -> str:
-    """Return a URL, as far as it is readable, with the path that servers make of it.
+    """Return a URL with its path as servers read it; unchanged if it cannot be parsed.
 
     Needless escapes, double slashes and dot segments are removed from the path.
     """
@@ -141,13 +141,13 @@ def as_servers_read(url: str) -> str:
 
 @lru_cache(maxsize=256)
 def shown(url: str) -> str:
-    """Return a URL as it may stand in a log: without user information, query and fragment."""
+    """Return a URL as it may be logged: without user information, query and fragment."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def tail_of(parts: SplitResult) -> str:
-    """Return query and fragment, with their marks."""
+    """Return query and fragment, with their separators."""
     query = f"?{parts.query}" if parts.query else ""
     return query + (f"#{parts.fragment}" if parts.fragment else "")
 
@@ -159,7 +159,7 @@ BASE_URL_RULE = (
 
 
 def is_base_url(url: object) -> bool:
-    """Tell whether a URL can be a prefix of others."""
+    """Return whether a URL can be a prefix of others."""
     split = split_url(url) if isinstance(url, str) and _can_be_sent(url) else None
     if split is None:
         return False
@@ -172,7 +172,7 @@ ADDRESS_RULE = "'host:port' with a port of 1 to 65535, '[IPv6]:port' or 'unix:/p
 
 
 def is_address(address: object) -> bool:
-    """Tell whether a value is an address as `split_address` takes it."""
+    """Return whether `split_address` accepts a value."""
     try:
         split_address(address)
     except TopologyError:
@@ -181,7 +181,7 @@ def is_address(address: object) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine, by its literal name or address."""
+    """Return whether a host is this machine, by its literal name or address."""
     host = host.lower().strip("[]").removesuffix(".")
     try:
         return host == "localhost" or ip_address(host).is_loopback
@@ -195,7 +195,7 @@ def split_address(address: object, default_port: int = 80) -> tuple[str, int] | 
     Raises
     ------
     TopologyError
-        It is none of these.
+        It has none of these forms.
     """
     if not isinstance(address, str):
         raise _no_address(address)
@@ -247,13 +247,13 @@ def _as_sent(url: str) -> str:
 
 
 def _comparable(host: str) -> str:
-    """Return the one form of a host for comparisons; raise ValueError if it is not possible."""
+    """Return the form of a host for comparisons; raise ValueError if it is not valid."""
     if ":" in host:
         address = IPv6Address(host)
         if address.scope_id is not None:
             raise ValueError("an address of one machine's interface")
         return str(address)
     if not host.isascii() and len(host) <= _LONGEST_HOST:  # the codec is slow for long ones
-        # In the form in which requests sends it; Python's own codec gives another.
+        # In the form that requests sends; Python's codec gives another.
         host = urlsplit(_as_sent(f"http://{host}/")).hostname or ""
     return host.removesuffix(".").lower()

@@ -24,7 +24,7 @@ class WireAdapter(HTTPAdapter):
     """What opens the connections; knows nothing but the name a certificate must have."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        """Have the connections tell whether a fault came before the request."""
+        """Have the connections mark whether a fault came before the request."""
         super().init_poolmanager(*args, **options)
         self.pools = Pools()
         self.pools.of(self.poolmanager)

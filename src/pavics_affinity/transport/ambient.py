@@ -18,7 +18,7 @@ _OF_PROCESS: list[AffinitySession] = []
 
 
 def ambient_session() -> AffinitySession:
-    """Return the session that a client stands on when it is given none.
+    """Return the session that a client uses when it is given none.
 
     Returns
     -------

@@ -32,7 +32,7 @@ def get_bounded(
     verify: bool | str | None = None,
     cert: str | tuple[str, str] | None = None,
 ) -> Bounded:
-    """Ask for a URL on a connection of its own, once.
+    """Ask for a URL on its own connection, once.
 
     Only `headers` go with it: no credentials (not from ``.netrc`` either) and no cookies. The
     time-out is for everything together, because a server may send a byte a second for ever; of the

@@ -32,7 +32,7 @@ class BrokenHead(http.client.HTTPException):
 
 
 def came_while_connecting(fault: BaseException) -> bool:
-    """Tell whether a fault arose before the first byte of a request could leave."""
+    """Return whether a fault arose before the first byte of a request could leave."""
     return getattr(fault, _MARK, False)
 
 

@@ -20,7 +20,7 @@ from ..topology.urls import Origin, origin_of, shown
 
 
 def is_upgrade(before: str, url: str) -> bool:
-    """Tell whether a redirect leads from http to https of the same host, both on usual ports."""
+    """Return whether a redirect leads from http to https of the same host, both on usual ports."""
     old, new = origin_of(before), origin_of(url)
     if old is None or new is None or old.host != new.host:
         return False
@@ -130,7 +130,7 @@ NEUTRAL_HEADERS = frozenset(
         "user-agent",
     ]
 )
-"""What any host may be told; the rest of the headers may hold a secret."""
+"""Headers that any host may receive; the others may hold a secret."""
 
 _HOME = "pavics-affinity-host"
 """A cookie's attribute: the host that set it. A server's own of this name is overwritten."""
@@ -144,7 +144,7 @@ class CookiePolicy(DefaultCookiePolicy):
     """
 
     def set_ok(self, cookie: Cookie, request: Any) -> bool:
-        """Tell whether the host may set the cookie; remember which host it was."""
+        """Return whether the host may set the cookie; remember which host it was."""
         host = _host_of(request)
         if cookie.domain_specified and not _is_within(host, cookie.domain):
             return False
@@ -152,7 +152,7 @@ class CookiePolicy(DefaultCookiePolicy):
         return super().set_ok(cookie, request)
 
     def return_ok(self, cookie: Cookie, request: Any) -> bool:
-        """Tell whether the cookie may be sent to the host."""
+        """Return whether the cookie may be sent to the host."""
         host, home = _host_of(request), cookie.get_nonstandard_attr(_HOME)
         if home is None:  # the user's own, put into the jar
             allowed = cookie.domain_specified or cookie.domain in ("", host, f"{host}.local")
@@ -177,7 +177,7 @@ def nothing_added(request: requests.PreparedRequest) -> requests.PreparedRequest
 
 
 def is_login(hook: Any) -> bool:
-    """Tell whether a hook is one by which a login answers challenges."""
+    """Return whether a hook is one by which a login answers challenges."""
     return isinstance(getattr(hook, "__self__", None), AuthBase)
 
 

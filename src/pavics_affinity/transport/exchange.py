@@ -192,7 +192,7 @@ class Exchange:
         return decide(situation, outcome)
 
     def _is_unheard(self, target: Target) -> bool:
-        """Tell whether nothing shows that a server is at this address.
+        """Return whether nothing shows that a server is at this address.
 
         A deadline above the usual one was asked for, also for a server that starts later.
         """
@@ -205,7 +205,7 @@ class Exchange:
         return not any(origin_of(url) == here for url in answered)
 
     def _send(self, sent: Outgoing, target: Target) -> Outcome | None:
-        """Send, and return what came of it; None if another thread has just moved the workflow."""
+        """Send, and return the outcome; None if another thread has just moved the workflow."""
         outcome: Outcome
         with self.pin.under_way(target, self.step) as is_there:
             if not is_there:
@@ -267,7 +267,7 @@ class Exchange:
         return answer
 
     def _read(self, response: WireResponse, answer: Answer) -> Outcome:
-        """Read the answer, unless it is streamed, while a fault can still be told from one."""
+        """Read the answer, unless it is streamed, while a fault is still distinct from one."""
         if response.is_redirect:
             _read_a_little(response)
         if not self.options.stream:
@@ -277,7 +277,7 @@ class Exchange:
                 return _fault(raised)
         return answer
 
-    # ---- what came of it ----
+    # ---- the outcome ----
 
     def _answer(
         self, response: requests.Response, target: Target, wrapped: tuple[int, str] | None
@@ -498,7 +498,7 @@ def _fault(raised: requests.RequestException) -> Fault:
 
 
 def _is_not_reached(headers: Mapping[str, str], target: Target) -> bool:
-    """Tell whether a strict proxy says that it never reached the node."""
+    """Return whether a strict proxy says that it never reached the node."""
     if target.topology is None or target.topology.proxy != "strict":
         return False
     connected = headers.get(CONNECTED_HEADER, "")

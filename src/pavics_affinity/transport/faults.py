@@ -32,7 +32,7 @@ _REFUSED_TUNNEL = r"(?a)Tunnel connection failed: ([0-9]{3})\b"
 
 
 def was_not_sent(error: requests.RequestException) -> bool:
-    """Tell whether no connection was made, so that no server can have seen the request.
+    """Return whether no connection was made, so that no server can have seen the request.
 
     An error that only speaks of a proxy says nothing: urllib3 raises it after
     sending, too.
@@ -46,7 +46,7 @@ def was_not_sent(error: requests.RequestException) -> bool:
 
 
 def is_final(error: requests.RequestException) -> bool:
-    """Tell whether trying again is pointless: no such host, no trust, no way through a proxy."""
+    """Return whether trying again is pointless: no such host, no trust, no way through a proxy."""
     if isinstance(error, _NO_WAY):
         return True
     causes = list(causes_of(error))
@@ -63,7 +63,7 @@ def is_final(error: requests.RequestException) -> bool:
 
 
 def is_refused(error: requests.RequestException) -> bool:
-    """Tell whether nothing listens at the address."""
+    """Return whether nothing listens at the address."""
     return was_not_sent(error) and any(
         isinstance(cause, ConnectionRefusedError) for cause in causes_of(error)
     )
@@ -98,7 +98,7 @@ def _words_for(causes: Sequence[BaseException]) -> str:
 
 
 def _broke_on_the_way(cause: BaseException) -> bool:
-    """Tell whether TLS failed for what came was cut or damaged, at either side."""
+    """Return whether TLS failed for what came was cut or damaged, at either side."""
     reason = str(getattr(cause, "reason", ""))
     return isinstance(cause, _BROKEN_TLS) or any(alert in reason for alert in _ALERTS_OF_DAMAGE)
 

@@ -72,7 +72,7 @@ class AffinitySession(requests.Session):
     pin : Pin
         The workflow's machineid and node.
     record : Record, optional
-        Where each request is noted; by default one of its own.
+        Where each request is noted; by default a new one.
     timeout : float, timedelta or (connect, read), optional
         In seconds, for requests that come without one.
     deadline : float or timedelta, default 10 s
@@ -338,7 +338,7 @@ class AffinitySession(requests.Session):
                 url=req.url,
                 attempts=self.max_redirects,
             ) from error
-        except ValueError as error:  # what is no URL raises several kinds of it
+        except ValueError as error:  # an invalid URL raises several kinds of it
             raise OutOfScope(
                 f"{shown(req.url or '')} was redirected to something that is not a URL "
                 f"({str(error)[:200]}). Check the URL, or ask the service's operator",
@@ -347,7 +347,7 @@ class AffinitySession(requests.Session):
             ) from error
 
     def should_strip_auth(self, old_url: str, new_url: str) -> bool:
-        """Tell whether a redirect leads to where a login must not go along."""
+        """Return whether a redirect leads to where a login must not go along."""
         old, new = origin_of(old_url), origin_of(new_url)
         return old is None or (old != new and not is_upgrade(old_url, new_url))
 

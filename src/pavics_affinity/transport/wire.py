@@ -91,7 +91,7 @@ class WireResponse(requests.Response):
     def came(self) -> int:
         """Bytes of the body that came so far, over the wire.
 
-        urllib3 does not count those of a chunked body that it hands on piece by
+        urllib3 does not count those of a chunked body that it passes on piece by
         piece; there it is the bytes after any decompression.
         """
         return max(int(self.raw.tell()), self._handed_on)
@@ -146,7 +146,7 @@ def _read_ahead(response: requests.Response) -> bytes:
 
 
 def is_execute(request: requests.PreparedRequest) -> bool:
-    """Tell whether a request makes something happen, so that it must not be repeated.
+    """Return whether a request makes something happen, so that it must not be repeated.
 
     Every method but GET, HEAD and OPTIONS, and WPS's Execute by GET, whose
     key and value may be written in any case.

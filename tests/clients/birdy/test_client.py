@@ -142,7 +142,7 @@ def test_ctrl_c_ends_the_wait_and_means_the_same_afterwards(cluster):
         with pytest.raises(KeyboardInterrupt):
             wps.sleep(delay=2)
         assert signal.getsignal(signal.SIGINT) is before
-        [execution] = wf.executions  # it goes on, and can be waited for
+        [execution] = wf.executions  # it continues, and can be waited for
         assert execution.wait().output("sleep_output").text().startswith("slept")
 
 
@@ -463,7 +463,7 @@ def test_a_result_is_the_input_of_another_process(cluster):
         assert fetched.machineid is None  # the service itself, at the node's own URL
 
 
-def test_behind_a_plain_proxy_a_result_is_not_handed_on_as_a_url(cluster):
+def test_behind_a_plain_proxy_a_result_is_not_passed_on_as_a_url(cluster):
     with Workflow(embed_limit=0) as wf:
         malleefowl = wf.birdy(cluster.url("malleefowl"))
         flyingpigeon = wf.birdy(cluster.url("flyingpigeon"))
@@ -476,7 +476,7 @@ def test_behind_a_plain_proxy_a_result_is_not_handed_on_as_a_url(cluster):
         assert len(cluster.executions()) == before
 
 
-def test_results_in_a_list_are_each_handed_on(cluster):
+def test_results_in_a_list_are_each_passed_on(cluster):
     with Workflow(topology=cluster.topology) as wf:
         wps = wf.birdy(cluster.url("flyingpigeon"))
         first = wps.produce(megabytes=0.01)
@@ -497,7 +497,7 @@ def test_a_result_of_several_outputs_is_refused(cluster, wf):
             wps.echo(text=value)
 
 
-# ---- answers that are no results ----
+# ---- answers that are not results ----
 
 FILES = {
     "text/plain": "x.txt",

@@ -37,7 +37,7 @@ VARIANTS = {
     "no namespace": bare,
     "no namespace, and no service": lambda d: bare(d).replace(b'service="WPS"', b""),
     "WPS 0.4.0": in_namespace(b"http://www.opengeospatial.net/wps"),
-    "a namespace of its own": in_namespace(b"http://example.org/processing"),
+    "another namespace": in_namespace(b"http://example.org/processing"),
     "another case": in_namespace(b"http://www.opengis.net/WPS/1.0.0"),
     "OWS 1.0": lambda d: d.replace(b"/ows/1.1", b"/ows"),
     "OWS 2.0": lambda d: d.replace(b"/ows/1.1", b"/ows/2.0"),

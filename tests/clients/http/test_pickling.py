@@ -194,7 +194,7 @@ def test_no_credential_travels(service, ogc):
 # ---- other processes, which have nothing of this one ----
 
 
-def test_clients_work_in_a_process_of_their_own(service, ogc, spawned):
+def test_clients_work_in_another_process(service, ogc, spawned):
     pytest.importorskip("birdy")
     service.processes = ["step"]
     with Workflow("kept-id") as wf:

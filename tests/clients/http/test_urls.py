@@ -11,7 +11,7 @@ from pavics_affinity.errors import BackendUnavailable, ServiceUnreachable
 from support import wpsdocs
 from support.loopback import Answer, free_port
 
-# Where a service puts its documents is out of scope here, and that is said.
+# The services' documents are out of scope here, and a warning says so.
 pytestmark = pytest.mark.filterwarnings("ignore:.* belongs to no known service")
 
 SERVICE = "https://wps.example.org/wps"
@@ -24,7 +24,7 @@ SERVICE = "https://wps.example.org/wps"
         *("172.17.0.3", "169.254.1.1", "[fd00::1]", "pywps", "wps.local", "finch.docker.internal"),
     ],
 )
-def test_a_private_address_of_a_public_service_is_said_to_be_configured_wrongly(host):
+def test_the_error_on_a_private_address_of_a_public_service_names_its_configuration(host):
     said = wrong_public_url(SERVICE, f"http://{host}:5000/outputs/1.xml?a=b")
     assert said is not None
     for words in ("wrong public URL", "'outputurl'", "https://wps.example.org/outputs/1.xml?a=b"):
@@ -42,7 +42,7 @@ def test_a_private_address_of_a_public_service_is_said_to_be_configured_wrongly(
         (SERVICE, "http://[::1/1.xml"),
     ],
 )
-def test_nothing_is_said_of_other_addresses(service, url):
+def test_there_is_no_advice_for_other_addresses(service, url):
     assert wrong_public_url(service, url) is None
 
 

@@ -1,4 +1,4 @@
-"""Documents that somebody else wrote are parsed without resolving anything."""
+"""Documents of servers are parsed without resolving anything."""
 
 import pytest
 from lxml import etree

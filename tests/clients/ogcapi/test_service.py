@@ -145,7 +145,7 @@ def test_a_job_tells_how_far_it_is_and_ends(site, wf):
     assert job.results().output("delay").text() == "0.6"
 
 
-def test_a_job_is_taken_up_again(site):
+def test_a_job_is_resumed(site):
     with Workflow() as first:
         job = first.processes(site.url).execute("where", {}, async_=True, response="raw")
         location = job.location
@@ -211,7 +211,7 @@ def test_names_are_checked_before_anything_is_sent(site, wf):
     assert {r["method"] for r in mine} == {"GET"}
 
 
-def test_outputs_are_handed_on_by_the_nodes_url(site):
+def test_outputs_are_passed_on_by_the_nodes_url(site):
     with Workflow(topology=site.topology) as wf:
         oapi = wf.processes(site.url)
         job = oapi.execute("raw", {}, response="raw", async_=True).wait()
@@ -236,7 +236,7 @@ def test_an_output_goes_from_an_ogc_api_to_a_wps_and_back(site, cluster):
         assert words["count"] > 0
 
 
-def test_behind_a_plain_proxy_outputs_are_not_handed_on_as_urls(site):
+def test_behind_a_plain_proxy_outputs_are_not_passed_on_as_urls(site):
     with Workflow(embed_limit=0) as wf:
         oapi = wf.processes(site.url)
         job = oapi.execute("raw", {}, response="raw", async_=True).wait()
@@ -318,7 +318,7 @@ def test_the_error_for_a_url_that_is_not_an_ogc_api_says_so(api, wf):
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "x", "", None, 5])
-def test_urls_that_are_none_are_refused(wf, url):
+def test_invalid_urls_are_refused(wf, url):
     with pytest.raises(OutOfScope):
         wf.processes(url)
 
@@ -486,7 +486,7 @@ def test_it_is_loaded_only_when_it_is_used():
 
 
 @pytest.mark.parametrize("page", ["garbage", "", "[]", '{"links": 5}', "[" * 100_000, b"\xff", 5])
-def test_a_landing_page_given_that_is_none_is_refused(wf, api, page):
+def test_an_invalid_landing_page_is_refused(wf, api, page):
     with pytest.raises(InvalidRequest, match="json_ is"):
         wf.processes(api.url(""), json_=page)
 

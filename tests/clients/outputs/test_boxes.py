@@ -76,7 +76,7 @@ FORMS = [
     (box("40 -80", "55 -60", crs=URN), "40,-80,55,-60", URN, 2),
     (box("-80 40", "-60 55", crs="urn:ogc:def:crs:OGC:1.3:CRS84"), "-80,40,-60,55",
      "urn:ogc:def:crs:OGC:1.3:CRS84", 2),
-    (box(crs="a crs of our own"), "1,2,3,4", "a crs of our own", 2),
+    (box(crs="our own crs"), "1,2,3,4", "our own crs", 2),
     (box(name="o2:BoundingBox", ows="o2").replace("<wps:Data>", f"<wps:Data {OWS2}>"),
      "1,2,3,4", "EPSG:3857", 2),
 ]  # fmt: skip

@@ -92,7 +92,7 @@ def test_the_name_of_a_url(url, name):
         ('attachment; filename="../../../etc/passwd"', "passwd"),
         ("attachment; filename*=UTF-8''%C3%A9t%C3%A9.nc", "été.nc"),
         ("attachment; filename*=no-such-charset''x", "x"),
-        # charsets that are none of text are read as UTF-8
+        # charsets that are not for text are read as UTF-8
         ("attachment; filename*=idna''%ff.x..a", "\ufffd.x..a"),
         ("attachment; filename*=undefined''a", "a"),
         ("attachment; filename*=punycode''%ff", "\ufffd"),

@@ -28,7 +28,7 @@ from support.dap import DapServer  # needs pydap
 
 
 class Thredds:
-    """Three DAP servers, each with a field of its own number, behind nginx."""
+    """Three DAP servers behind nginx, each with a different number in its field."""
 
     def __init__(self, directory: Path) -> None:
         self.block = AddressBlock()

@@ -52,7 +52,7 @@ def output(one, service):
 
 
 class FlakyFile:
-    """A file of which each answer is cut after so many bytes."""
+    """A file whose answers are each cut after so many bytes."""
 
     def __init__(self, *cuts: int | None, headers: dict[str, str] | None = None) -> None:
         self.cuts = list(cuts)

@@ -127,7 +127,7 @@ def test_an_input_given_too_often_is_refused():
         check(wpsdocs.literal("x", high=2), "a", "b", "c")
 
 
-def test_occurrences_that_are_no_number_are_no_limit():
+def test_occurrences_that_are_not_numbers_do_not_limit():
     check(wpsdocs.literal("x", high="unbounded"), *"abcdefgh")
 
 
@@ -213,7 +213,7 @@ def test_a_process_is_asynchronous_if_it_says_both(flags, asynchronous):
         ("one", 1, 0),
     ],
 )
-def test_occurrences_that_say_nothing_are_no_limit(low, high, times):
+def test_occurrences_that_say_nothing_do_not_limit(low, high, times):
     described(wpsdocs.literal("x", low=low, high=high)).check_inputs([("x", "a")] * times)
 
 

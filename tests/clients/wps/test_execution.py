@@ -83,7 +83,7 @@ def test_a_failure_is_raised_with_the_servers_words_code_and_locator(service, ex
     assert failed.value.machineid == "a1b2"
     assert failed.value.url == service.status_url
     assert isinstance(failed.value, ServiceException)
-    assert execution.status == "Exception"  # as OWSLib has it
+    assert execution.status == "Exception"  # as in OWSLib
     assert execution.isComplete()
 
 
@@ -93,7 +93,7 @@ def test_a_file_that_was_not_there_is_explained(service, execution):
         execution.wait()
 
 
-def test_an_exception_report_in_place_of_the_status_is_a_failure(service, execution):
+def test_an_exception_report_instead_of_the_status_is_a_failure(service, execution):
     script(service, service.xml(wpsdocs.report("died")))
     with pytest.raises(ExecutionFailed, match="died"):
         execution.wait()
@@ -118,7 +118,7 @@ def test_errors_are_those_of_the_last_document(service, execution):
 
 
 @pytest.mark.parametrize("timeout", [0.3, timedelta(seconds=0.3)])
-def test_a_deadline_ends_the_wait_and_names_how_to_go_on(service, execution, timeout):
+def test_a_deadline_ends_the_wait_and_says_how_to_continue(service, execution, timeout):
     script(service, document(service, wpsdocs.STARTED))  # and never more
     begun = time.monotonic()
     with pytest.raises(ExecutionTimeout, match=r"42 %.*attach") as expired:
@@ -136,7 +136,7 @@ def test_a_deadline_of_0_asks_once(service, execution):
     assert len(service.asked("status")) == 1
 
 
-def test_a_deadline_that_is_none_is_refused(execution):
+def test_an_invalid_deadline_is_refused(execution):
     with pytest.raises(InvalidRequest, match="timeout is 'soon'"):
         execution.wait("soon")
 
@@ -422,7 +422,7 @@ def test_monitor_execution_works(service, execution, tmp_path, monkeypatch):
 
 
 def test_check_status_sleeps_only_while_the_process_runs(service, execution):
-    execution.checkStatus(sleepSecs=3600)  # of which none passes
+    execution.checkStatus(sleepSecs=3600)  # it does not sleep
     assert execution.isSucceeded()
 
 
@@ -528,7 +528,7 @@ def test_a_response_without_a_status_is_not_a_response(wps, document):
         wps.execute("step", [], response=document)
 
 
-def test_an_output_without_a_name_can_be_handed_on(wps):
+def test_an_output_without_a_name_can_be_passed_on(wps):
     nameless = wpsdocs.embedded("hello").replace("Identifier>", "Other>")
     execution = wps.execute("step", [], response=wpsdocs.response(wpsdocs.SUCCEEDED, nameless))
     (output,) = execution.processOutputs

@@ -516,9 +516,9 @@ def test_inputs_are_written_as_owslib_does(wps, service):
 @pytest.mark.parametrize("status", [400, 500])
 def test_a_refused_execute_is_raised_in_the_servers_words(wps, service, status):
     service.execute = lambda seen: service.xml(
-        wpsdocs.report("lon0 is no number", "InvalidParameterValue", "lon0"), status
+        wpsdocs.report("lon0 is not a number", "InvalidParameterValue", "lon0"), status
     )
-    with pytest.raises(ExecutionFailed, match="lon0 is no number") as failed:
+    with pytest.raises(ExecutionFailed, match="lon0 is not a number") as failed:
         wps.execute("step", [])
     assert (failed.value.code, failed.value.locator) == ("InvalidParameterValue", "lon0")
     assert isinstance(failed.value, requests.HTTPError) is (status == 500)

@@ -1,4 +1,4 @@
-"""An Execute on its way: what is made of an answer of which a part may be missing."""
+"""An Execute on its way: how an incomplete answer is read."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def test_every_chain_through_nginx_succeeds_with_every_way_to_fetch_its_output(
 
 
 def test_not_one_request_of_a_chain_is_without_its_machineid(make_cluster, tmp_path):
-    cluster = make_cluster(proxy="nginx")  # nobody else asks here
+    cluster = make_cluster(proxy="nginx")  # no other test sends requests to it
     with Workflow() as wf:
         by_download(chain(cluster, wf), tmp_path)
         seen = [r for r in cluster.requests() if r.path != WELL_KNOWN]

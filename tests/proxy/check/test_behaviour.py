@@ -508,7 +508,7 @@ def test_a_cleared_header_is_hashed_and_not_passed_on(place):
         found_in(proxy, "header-not-passed")
 
 
-def test_an_add_header_of_its_own_costs_a_location_the_evidence(place):
+def test_a_location_with_its_own_add_header_loses_the_evidence(place):
     outer = "add_header X-Node $upstream_addr always;"
     inside = "location / { proxy_pass http://finch; }"
     own = inside.replace("{ ", "{ add_header X-Frame-Options DENY; ")

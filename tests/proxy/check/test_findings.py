@@ -556,7 +556,7 @@ THREE = "".join(TO.format(f"n{i}", i) for i in (1, 2, 3))
         (TO.format("n1", 1) + TO.format("emu", 2).replace("8093", "8091"), "bypasses the hash"),
     ],
 )
-def test_locations_that_lead_to_each_node_by_its_name_are_no_bypass(found, locations, words):
+def test_locations_that_lead_to_each_node_by_its_name_are_not_a_bypass(found, locations, words):
     text = SOUND + upstream() + upstream("emu", 8091) + server("emu", 8091)
     text += f"server {{\n  listen 8093;\nlocation / {{ proxy_pass http://finch; }}\n{locations}}}\n"
     told = found(text, "outputs-bypass")

@@ -50,7 +50,7 @@ def test_words(text, words):
 @pytest.mark.parametrize(
     "name", ["content_by_lua_block", "set_by_lua_block $x", '"rewrite_by_lua_block"']
 )
-def test_a_block_of_lua_is_one_word_whatever_stands_in_it(name, blank, lua):
+def test_a_block_of_lua_is_one_word_with_any_content(name, blank, lua):
     begin, end = f"{name}{blank}{{", "\n}\nb;"
     words = list(words_in(begin + lua + end))
     count = len(name.split())

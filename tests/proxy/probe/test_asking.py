@@ -172,7 +172,7 @@ def test_a_header_with_an_underscore_is_named(nodes, sent):
     with running(nodes, underscore):
         verdict = probed(nodes, header=sent)
     assert (verdict.kind, verdict.works) == ("other-header", False)
-    assert "a header machine_id would be dropped by nginx" in verdict.words
+    assert "nginx drops a header machine_id because of its underscore" in verdict.words
     assert "Workflow(header='machine-id')" in verdict.next
 
 
@@ -486,7 +486,7 @@ def test_values_that_never_come_back_do_not_identify_nodes():
     assert verdict_on(counted).kind == "not-nginx"
 
 
-def test_a_service_that_wants_credentials_cannot_be_told():
+def test_a_service_that_wants_credentials_cannot_be_judged():
     verdict = verdict_on(lambda seen: Answer(401, b"no", {"WWW-Authenticate": "Basic"}))
     assert (verdict.kind, verdict.works) == ("cannot-tell", None)
     assert "asks for credentials" in verdict.words

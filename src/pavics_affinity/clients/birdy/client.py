@@ -248,7 +248,7 @@ def make_client(session: AffinitySession, url: str, cls: Any, options: dict[str,
         raise InvalidRequest(
             f"cls is {cls!r}; expected a subclass of birdy's WPSClient", about=session, url=url
         )
-    # The subclass's constructor takes no session: its client stands on the ambient one.
+    # The subclass's constructor takes no session: its client uses the ambient one.
     token = use_session(session)
     try:
         return pinned_class(cls)(url, **options)

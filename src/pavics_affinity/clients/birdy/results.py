@@ -33,7 +33,7 @@ class BirdyExecution(Execution):
     on_answer: Callable[[Execution], None] | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
-        # birdy derives the class of each result, with a mix-in of its own in front.
+        # birdy derives the class of each result, with its own mix-in in front.
         super().__init_subclass__(**options)
         cls.attach = _cleaned_up(cls.attach)  # the mix-in's
         cls.get = _with_the_reason(cls.get)

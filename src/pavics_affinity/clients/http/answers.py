@@ -281,7 +281,7 @@ def _is_ogc_api(body: bytes) -> bool:
 
 
 def _owslib_raises(answer: Answer) -> bool:
-    """Tell whether OWSLib raises for this exception report; otherwise it returns it parsed."""
+    """Return whether OWSLib raises for this exception report; otherwise it returns it parsed."""
     return answer.response.headers.get("Content-Type") in (
         "text/xml",
         "application/xml",
@@ -310,7 +310,7 @@ def _refusal(
 
 
 def _of_version(said: xml.OWSException) -> bool:
-    """Tell whether the service refuses the version of WPS that it was asked in."""
+    """Return whether the service refuses the version of WPS that it was asked in."""
     named = (said.locator or "").lower() in ("version", "acceptversions")
     return said.code == "VersionNegotiationFailed" or (
         said.code == "InvalidParameterValue" and named

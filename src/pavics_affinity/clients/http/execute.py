@@ -1,4 +1,4 @@
-"""An Execute: sent once, with a step of the record that knows what became of it."""
+"""An Execute: sent once, with a step of the record that knows its outcome."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def before_sending() -> Iterator[None]:
 
 @contextlib.contextmanager
 def noting(step: Step) -> Iterator[None]:
-    """Note in a step what becomes of the Execute that is sent, and read, inside."""
+    """Note in a step the outcome of the Execute that is sent, and read, inside."""
     try:
         yield
     except ServiceError as error:
@@ -91,7 +91,7 @@ def send_once(
 ) -> Answer:
     """Send a request that must not be repeated once it may have run, and read its answer.
 
-    The transport notes in the step, as `noting` does, what becomes of it.
+    The transport notes the result in the step, as `noting` does.
     If the answer should be XML, one without a stated length is whole only if it is a document.
     """
     last: list[Answer] = []  # the answer that was read last; of redirects, too

@@ -39,7 +39,7 @@ def web_url(url: str, *, base: str, what: str) -> str:
 
 
 def same_host(one: str, other: str) -> bool:
-    """Tell whether two absolute URLs name the same host, on any port."""
+    """Return whether two absolute URLs name the same host, on any port."""
     return urlsplit(one).hostname == urlsplit(other).hostname
 
 

@@ -153,7 +153,7 @@ def text_of(element: etree._Element | None) -> str:
 
 
 def is_wps(root: etree._Element, *names: str) -> bool:
-    """Tell whether an element looks like the root of a WPS 1.0.0 document of one of these names.
+    """Return whether an element looks like the root of a WPS 1.0.0 document of one of these names.
 
     Its start tag is enough. Namespaces are not compared as a whole: servers send older ones, and
     none. Only ``Capabilities`` is a name that other services use, too.
@@ -167,7 +167,7 @@ def is_wps(root: etree._Element, *names: str) -> bool:
 
 
 def is_wps_2(root: etree._Element) -> bool:
-    """Tell whether an element looks like the root of a WPS 2.0 document."""
+    """Return whether an element looks like the root of a WPS 2.0 document."""
     if "/wps/2" in namespace(root).lower():
         return True
     return (

@@ -1,6 +1,6 @@
 """What a server's JSON means: an error, the state of a job, or where a job and its results are.
 
-Servers differ. For a job's state each has words of its own. The answer to an execution that
+Servers differ. For a job's state each has its own words. The answer to an execution that
 made a job is ``201 Created`` with a ``Location`` in the standard; servers also answer 200 or
 202, and name the job by a ``Link`` header, by a link or a URL in the document, or by its
 identifier alone. A ``Location`` does not make a job of an answer that holds results: pygeoapi
@@ -95,7 +95,7 @@ def check_status(
 
 
 def is_not_ready(answer: Answer) -> bool:
-    """Tell whether the answer says that the results of a job are not there yet."""
+    """Return whether the answer says that the results of a job are not there yet."""
     said = _problem(answer) if answer.status >= 400 else None
     return said is not None and "resultnotready" in (said[1] or "").replace("-", "").lower()
 
@@ -173,7 +173,7 @@ _RESULTS = ("results", "result", "outputs")
 
 
 def is_job(answer: Answer, outputs: Collection[str], *, asynchronous: bool, raw: bool) -> bool:
-    """Tell whether the service made a job, rather than sent the results.
+    """Return whether the service made a job, rather than sent the results.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def _is_status(
 
 
 def job_url(answer: Answer, url_of: Callable[[str], str]) -> str | None:
-    """Return the URL of the job that an answer names, as it stands there; None if it does not.
+    """Return the URL of the job that an answer names, as it is written; None if it does not.
 
     It may be relative. `url_of` makes the URL of a path below the landing page, for an
     identifier alone.

@@ -175,7 +175,7 @@ def _links(value: Any) -> list[Mapping[str, Any]]:
 
 
 def _are_named(value: Any) -> TypeGuard[Mapping[str, Any]]:
-    """Tell whether a value holds links and qualified values by name, and is not one output."""
+    """Return whether a value holds links and qualified values by name, and is not one output."""
     entries = value.values() if isinstance(value, Mapping) else ()
     named = [isinstance(e, Mapping) and ("href" in e or "value" in e) for e in entries]
     return bool(named) and all(named)

@@ -62,7 +62,7 @@ def is_stored_as(coding: str, called: Iterable[str], kinds: Iterable[str | None]
 
 
 def is_packed(kind: str | None) -> bool:
-    """Tell whether a media type is that of a packed file."""
+    """Return whether a media type is that of a packed file."""
     return any(is_stored_as(coding, (), (kind,)) for coding in _FILES)
 
 
@@ -149,7 +149,7 @@ class Decoder:
 
 
 class Twice:
-    """Finds out from its first bytes whether a gzip file was packed by gzip once more."""
+    """Finds out from its first bytes whether a gzip file was packed by gzip twice."""
 
     def __init__(self) -> None:
         self._begin = b""

@@ -23,7 +23,7 @@ _DESCRIPTIONS = ("torrent", "application/x-bittorrent", "application/metalink4+x
 
 
 def is_metalink(mimetype: str | None) -> bool:
-    """Tell whether a media type is metalink's, of either version."""
+    """Return whether a media type is metalink's, of either version."""
     kind = (mimetype or "").split(";")[0].strip().lower()
     return kind in ("application/metalink+xml", "application/metalink4+xml")
 

@@ -34,7 +34,7 @@ _ATTEMPTS = 3  # of an answer that breaks off
 
 
 def is_opendap(session: AffinitySession, url: str, media_type: str | None) -> bool:
-    """Tell whether a URL is an OPeNDAP resource.
+    """Return whether a URL is an OPeNDAP resource.
 
     It is one by its media type, or if its server answers HEAD with a ``Content-Description``
     that begins with ``dods``, as DAP 2 defines it.

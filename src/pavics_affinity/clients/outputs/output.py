@@ -399,7 +399,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         return names.from_url(self.reference or "") or self._default_name
 
     def _note_place(self) -> None:
-        """Learn where a document puts the file, at a host that may be told the machineid."""
+        """Learn where a document puts the file, at a host that may receive the machineid."""
         with contextlib.suppress(OutOfScope, OutputUnavailable):  # raised when it is asked for
             if self.session.pin.in_scope(self._url()):
                 self.session.pin.note_place(self._url())
@@ -464,7 +464,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         return Remote(self.session, resource, self._label, options, self.service, self._unpack)
 
     def _is_opendap(self) -> bool:
-        """Tell whether it is an OPeNDAP resource, which its server is asked if need be."""
+        """Return whether it is an OPeNDAP resource, which its server is asked if need be."""
         if self.reference is None or self._local_file() is not None:
             return False
         from .opendap import is_opendap
@@ -494,7 +494,7 @@ class Output(ShownAsCard, owslib.wps.Output):
 
 
 def names_no_place(reference: str, url: str, document: str) -> bool:
-    """Tell whether a reference leads back to the document that names it, or to the bare service.
+    """Return whether a reference leads back to the document that names it, or to the bare service.
 
     One that spells the document's address out may mean it; an empty one never does.
     """

@@ -137,7 +137,7 @@ class Transfer:
                 raise too_large(self.source, self.limit)
             move(self.offset, None)
         if self.total is not None and self.offset != self.total:
-            raise BodyBroken(f"{self.offset} bytes came of {self.total}")
+            raise BodyBroken(f"{self.offset} of {self.total} bytes came")
 
     def _ask(self, headers: Mapping[str, str]) -> requests.Response:
         self.attempts += 1

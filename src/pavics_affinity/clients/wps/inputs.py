@@ -59,7 +59,7 @@ def build_request(
         # asked for what it does not support, the server would refuse
         asynchronous = asynchronous and described.asynchronous
     if asynchronous and wanted is None:
-        wanted = []  # both flags stand on the ResponseDocument: without one it runs at once
+        wanted = []  # both flags belong to the ResponseDocument: without one it runs at once
     large: dict[bytes, Iterable[bytes]] = {}
     try:
         root = execution.buildRequest(

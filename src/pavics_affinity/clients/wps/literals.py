@@ -139,7 +139,7 @@ def _among(value: str, listed: Sequence[str], datatype: str) -> Verdict:
 
 
 def _resembles(value: str, listed: Sequence[str]) -> bool:
-    """Tell whether a value is a listed one in another case, several of them, or part of one."""
+    """Return whether a value is a listed one in another case, several of them, or part of one."""
     known = {each.casefold() for each in listed}
     pieces = {piece for each in known for piece in re.split(_SEPARATOR, each)}
     return set(re.split(_SEPARATOR, value.casefold())) <= known or value.casefold() in pieces
@@ -155,7 +155,7 @@ def _number(text: str) -> Decimal | None:
 
 
 def _holds(listed: str, number: Decimal) -> bool:
-    """Tell whether a listed value is this number, or a range in which it lies."""
+    """Return whether a listed value is this number, or a range in which it lies."""
     one = _number(listed)
     if one is not None:
         return one == number

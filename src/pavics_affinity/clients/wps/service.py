@@ -1,7 +1,7 @@
 """A drop-in for `owslib.wps.WebProcessingService` that keeps to the workflow's node.
 
 Every document goes through the session; OWSLib parses what it receives and opens no
-connection of its own. The module is long because it is one class, OWSLib's, with the
+connection itself. The module is long because it is one class, OWSLib's, with the
 documentation of each method.
 """
 

@@ -1,4 +1,4 @@
-"""``check``: what is wrong with the files of a proxy, and how users are affected."""
+"""``check``: find mistakes in the files of a proxy, and say how they affect users."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def check(
     topology : str or path, optional
         A topology file to compare the files with.
     resolve : callable, optional
-        Name of a host to the list of its addresses; without it each name counts as one.
+        Returns the addresses of a host name; without it, each name counts as one address.
     env : sequence of str or path
-        Shell files with the values of templates' variables, in addition to a tree's own
-        ``default.env`` and ``env.local``. They are read and not run.
+        Shell files with values of template variables, in addition to a tree's own
+        ``default.env`` and ``env.local``. They are read, not run.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def check(
     Raises
     ------
     NginxConfigError
-        A path names no file, or there is no nginx file.
+        A path does not exist, or there is no nginx file.
     TopologyError
         The topology is invalid.
     MissingExtra

@@ -1,4 +1,4 @@
-"""Rules on the files against a topology, which tells clients where services are."""
+"""Rules that compare the files with a topology, from which clients know the services."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Agreement:
         return fitting[0] if len(fitting) == 1 else None
 
     def findings(self) -> Findings:
-        """Check all that clients rely on."""
+        """Check everything that clients rely on."""
         yield from self._header()
         yield from self._style()
         for service in self.topology.services:
@@ -167,7 +167,7 @@ class Agreement:
 
     def _method(self, service: Service, upstream: Upstream) -> Findings:
         if upstream.hashed is None:
-            return  # a rule of its own reports it
+            return  # another rule reports it
         method = "hash consistent" if upstream.is_consistent else "hash"
         if method != service.method:
             yield finding(

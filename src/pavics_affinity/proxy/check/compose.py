@@ -1,4 +1,4 @@
-"""Rules on docker-compose files: the published ports match the listening ones."""
+"""Rules on docker-compose files: published ports must match the ports that nginx listens on."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Container:
 
 
 def read_compose(files: Sequence[str]) -> tuple[list[Container], list[Finding]]:
-    """Read the proxies of compose files, merged like docker-compose does.
+    """Read the proxies of compose files, merged as docker-compose merges them.
 
     Raises
     ------

@@ -12,7 +12,7 @@ _LASTING_ERROR = "only both together make it a plain 502 that lasts as long as t
 
 
 def failover_findings(site: Site) -> Findings:
-    """Check the services for ways in which a workflow leaves its node."""
+    """Report settings by which a workflow can leave its node."""
     for service in site.services:
         yield from _keepalive(service)
         if len(service.choices) < 2:
@@ -27,7 +27,7 @@ def failover_findings(site: Site) -> Findings:
 
 
 def _counts(line: ServerLine) -> bool:
-    """Tell whether nginx takes the server for failed after failures."""
+    """Return whether nginx counts failures of the server, and skips it after some."""
     return not any(
         name == "max_fails" and value.strip("0") == ""
         for name, _, value in (word.partition("=") for word in line.statement.args[1:])
@@ -96,9 +96,9 @@ def _next_upstream(passed: ProxyPass, service: Upstream, _: Site) -> Findings:
     yield finding(
         "next-upstream",
         setting or passed.statement,
-        f"{found} where requests go to {service.name!r}: a request that a node refuses, also a "
-        f"POST, is sent to another node. And {execute}. The user gets an answer of a node without "
-        "their files, and does not see the change",
+        f"{found} where requests go to {service.name!r}: a request that a node refuses, even a "
+        f"POST, is sent to another node. And {execute}. The answer comes from a node without the "
+        "user's files, and the user does not notice",
         f"write '{name} off;' into the http or server block, and 'max_fails=0' on every server "
         f"line: {_LASTING_ERROR}",
     )

@@ -1,4 +1,4 @@
-"""The files that ``check`` is given, nginx's and docker-compose's, and what does not parse."""
+"""Sort the files that ``check`` gets into nginx and compose files; report what does not parse."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _COMPOSE_NAMES = ("docker-compose*", "compose*")
 
 @dataclass(frozen=True)
 class Files:
-    """The nginx and the docker-compose files that the paths name, each once.
+    """The nginx and docker-compose files that the paths name, each once.
 
-    `directories` are those among the paths, and `trees` those of components.
+    `directories` are the paths that are directories; `trees` are those that hold components.
     """
 
     nginx: tuple[str, ...]
@@ -29,19 +29,19 @@ class Files:
 
 
 def find_files(paths: Iterable[StrPath]) -> Files:
-    """Sort the files that the paths name: YAML is docker-compose's, the rest is nginx's.
+    """Find the files that the paths name: YAML is for docker-compose, the rest is for nginx.
 
     Raises
     ------
     NginxConfigError
-        A path names no file, or none of the files is nginx's.
+        A path does not exist, or none of the files is for nginx.
     """
     paths = list(paths)
     nginx: list[str] = []
     compose: list[str] = []
     for path in paths:
         found = find_nginx_files(path)
-        # In a tree the compose file of each component holds a part of the proxy.
+        # In a tree, the compose file of each component holds a part of the proxy.
         if Path(path).is_dir() and not is_tree(path):
             found += _compose_in(Path(path))
         for each in found:
@@ -110,7 +110,7 @@ def _unreadable(error: NginxConfigError, files: NginxFiles, spot: Spot) -> Findi
 
 
 def open_findings(files: NginxFiles, found: Sequence[Finding]) -> Findings:
-    """Name the variables of templates that stay open, unless another finding names them."""
+    """Report template variables without a value, unless another finding does."""
     for file, names in files.open_names.items():
         known = " ".join(each.message for each in found if each.file == file)
         missing = [name for name in names if name not in known]
@@ -126,7 +126,7 @@ def open_findings(files: NginxFiles, found: Sequence[Finding]) -> Findings:
 
 
 def edited_findings(given: Files, files: NginxFiles) -> Findings:
-    """Report files that `render` wrote and that were edited since."""
+    """Report files that `render` wrote and a person edited since."""
     for file in dict.fromkeys([*given.nginx, *given.compose, *_files_of(files)]):
         if Path(file + ".template").exists():
             continue  # it was filled in

@@ -1,4 +1,4 @@
-"""Rules on the key: what nginx hashes, and whether clients can send it."""
+"""Rules on the key that nginx hashes: whether clients can send it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _from_programs(sources: set[str], site: Site) -> list[str]:
 
 
 def _looked_up(service: Upstream, maps: Maps) -> set[str]:
-    """Name the headers that maps look up for the key without passing them on."""
+    """Return the headers that maps look up for the key without passing on their values."""
 
     def onwards(name: str) -> list[str]:
         if name not in maps:
@@ -131,7 +131,7 @@ def _header(service: Upstream, site: Site) -> Findings:
 
 
 def _something_first(service: Upstream, site: Site) -> Findings:
-    """Find a map on the way to the key that looks up something else before the machineid."""
+    """Report maps that look up something else before the machineid on the way to the key."""
     own = {site.header.replace("-", "_"), "machineid"}
     allowed = OF_THE_SERVICE | {prefix + name for prefix in _LINKS for name in own}
     for mapped in _before_the_header(service, site):
@@ -223,8 +223,8 @@ def _links(service: Upstream, site: Site) -> Findings:
             "header-only",
             service.method,
             f"upstream {service.name!r} takes the id from the header alone: a browser, wget, or a "
-            "service that fetches a reference sends no header, and gets each file from the next "
-            "node in turn",
+            "service that fetches a reference does not send it, and nginx gives each of its "
+            "requests to the next node",
             "let the key fall back to the query and a cookie: 'map $http_machineid $key { default "
             "$http_machineid; \"\" $arg_machineid; }' and 'hash $key;'; or use the strict style of "
             "'pavics-affinity render'",

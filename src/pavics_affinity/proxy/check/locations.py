@@ -1,6 +1,6 @@
-"""Rules on locations: whether requests go by the hash, and what happens to the answers.
+"""Rules on locations: whether requests go through the hash, and what happens to the answers.
 
-The module is long because each rule states what users see and what to do.
+The module is long because each rule says what users see and what to do.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SMALL = 10 * 1024**2
 
 
 def location_findings(site: Site) -> Findings:
-    """Check where requests come in, where they go, and what is added on the way."""
+    """Check where requests come in, where they go, and which headers they get."""
     if not site.services:
         return
     chosen = {choice.passed for choice in site.choices if choice.deciders}
@@ -74,7 +74,7 @@ def _of_target(target: Target, passed: ProxyPass, site: Site) -> Finding | None:
         hosts = [(server.host.lower(), server.port or 80) for server in upstream.servers]
         where = f"the one server of {upstream.name!r}"
     else:
-        return None  # a rule of its own reports an upstream without hash
+        return None  # another rule reports an upstream without a hash
     return _past_the_hash(passed, hosts, where, site)
 
 
@@ -132,7 +132,7 @@ def _past_the_hash(
 
 
 def _without_place(places: NodePlaces) -> Findings:
-    """Find the nodes for which there is no location, where the others have one."""
+    """Report nodes that have no location although the others have one."""
     missing = places.missing()
     if missing:
         first = next(iter(places.passes.values()))[0]
@@ -169,7 +169,7 @@ def _unused(site: Site) -> Findings:
 
 
 def _from_disk(site: Site) -> Findings:
-    """Find outputs that nginx serves from its own disk, also beside a hash in another server."""
+    """Report outputs that nginx serves from its own disk, even if another server has a hash."""
     for server in site.servers:
         for location in locations_in(server.statement.block):
             inner = [line for line in location.block if line.name in _FROM_DISK]
@@ -191,7 +191,7 @@ def _from_disk(site: Site) -> Findings:
 
 
 def _is_node(server: ServerBlock, site: Site) -> bool:
-    """Tell whether a server is, or can be, one of the nodes: the hash leads to its disk."""
+    """Return whether a server is, or can be, one of the nodes that the hash chooses."""
     ports = set() if server in site.serving else {port for _, port in site.by_address}
     return any(
         (listen.address, listen.port) in site.by_address
@@ -201,7 +201,7 @@ def _is_node(server: ServerBlock, site: Site) -> bool:
 
 
 def _hashed_below(location: Statement, server: ServerBlock, site: Site) -> bool:
-    """Tell whether each service has a location of its own below this one."""
+    """Return whether each service has its own location below this one."""
     path = path_of(location).rstrip("/") + "/"
     below = {
         service
@@ -211,7 +211,7 @@ def _hashed_below(location: Statement, server: ServerBlock, site: Site) -> bool:
     return below >= set(site.services)
 
 
-# ---- headers: the id's way to the services, and the node's name on the way back ----
+# ---- headers: the id to the services, and the node's name back ----
 
 
 def _header_not_passed(passed: ProxyPass, site: Site) -> Findings:
@@ -236,7 +236,7 @@ def _not_passed(line: Statement, what: str, passed: ProxyPass, remedy: str) -> F
     return finding(
         "header-not-passed",
         line,
-        f"{what} in {passed.place}: this proxy still hashes it, but another proxy (Twitcher, a "
+        f"{what} in {passed.place}: this proxy still hashes the id, but another proxy (Twitcher, a "
         "second nginx) or the service behind it does not get the id, if it needs the id to find "
         "files",
         remedy,
@@ -250,16 +250,16 @@ def _evidence(passed: ProxyPass, service: Upstream, site: Site) -> Findings:
         outer = [line for line in added if _shows_node(line, site)]
         lost = (
             f" ('{outer[0].name} {outer[0].args[0]}' in {outer[0].where} is not added here: a "
-            "block with an add_header of its own inherits none)"
+            "block with its own add_header inherits none)"
             if outer
             else ""
         )
         yield finding(
             "no-evidence",
             passed.statement,
-            f"answers from {service.name!r} do not show their node{lost}: a client cannot see that "
-            "a chain has left its node, and gets a wrong answer or 'file not found' instead of a "
-            "clear error",
+            f"answers from {service.name!r} do not show their node{lost}: if a chain leaves its "
+            "node, the client cannot see it, and gets a wrong answer or 'file not found' instead "
+            "of a clear error",
             "write 'add_header X-Pavics-Node $upstream_addr always;' beside it, or a map from "
             "$upstream_addr to names, which shows no addresses",
             severity="warning" if outer else "note",
@@ -343,7 +343,7 @@ def _bytes(args: tuple[str, ...]) -> int | None:
 
 
 def _redirects(block: Statement) -> Findings:
-    """Find redirects of any path: mostly those from http to https."""
+    """Report redirects that apply to any path, usually from http to https."""
     for line in walk(block.block):
         by_return = line.name == "return" and line.args[:1] in (("301",), ("302",), ("303",))
         by_rewrite = line.name == "rewrite" and line.args[-1:] in (("permanent",), ("redirect",))

@@ -1,4 +1,4 @@
-"""Rules on the URLs of a topology: whether the files lead them where the topology says."""
+"""Rules on the URLs of a topology: whether the files send them where the topology says."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .rules import Finding, Findings, finding, listed
 from .site import Site
 
 Goal = Set[str] | Backend
-"""The names of upstreams, one of which is to be reached, or the one backend."""
+"""Where a URL should lead: to one of these upstreams, or to this backend."""
 
 
 def path_findings(
     site: Site, topology: Topology, upstreams: Mapping[str, Upstream | None]
 ) -> Findings:
-    """Follow the URLs of services and outputs through the locations."""
+    """Follow each URL of services and outputs through the locations."""
     ports = {
         origin_of(service.url): service.listen_port
         for service in reversed(topology.services)
@@ -69,7 +69,7 @@ def _follow(site: Site, service: Service, server: ServerBlock, url: str, goal: G
     try:
         location = location_for(server.statement, path)
     except re.error:
-        return  # PCRE knows more than re
+        return  # PCRE accepts more than re
     # An if inside a location passes requests on, too.
     here = site.passed_in(server, location)
     if any(each.unknown for each in here):
@@ -90,7 +90,7 @@ def _follow(site: Site, service: Service, server: ServerBlock, url: str, goal: G
 
 
 def _is_machine(passed: ProxyPass, backend: Backend, site: Site) -> bool:
-    """Tell whether requests go to the backend's machine and no other, whatever their key is."""
+    """Return whether all requests go to the backend's machine, whatever their key is."""
     machine = machine_of(passed, site)
     address = None if backend.address is None else split_address(backend.address)
     return machine is not None and (address is None or machine[0] == address[0])
@@ -113,7 +113,7 @@ def _astray(service: Service, url: str, goal: Goal, block: Statement, where: str
         "topology-path",
         block,
         f"the topology says that {place} leads to the outputs of node {goal.node!r}, and {where}: "
-        "clients and services take what answers there for that node's file",
+        "clients and services take the answer for that node's file",
         f"add 'location {path}/ {{ proxy_pass http://{goal.address}{inside}/; }}', or remove "
         "{node} from outputs in the topology",
     )

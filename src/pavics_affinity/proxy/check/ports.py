@@ -1,4 +1,4 @@
-"""Rules on the ports at which the proxy listens."""
+"""Rules on the ports that the proxy listens on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def port_findings(site: Site) -> Findings:
 
 
 def _listen_tls(site: Site) -> Findings:
-    """Find plain HTTP on the port of https, unless something else ends TLS."""
+    """Report plain HTTP on port 443, unless another proxy ends TLS."""
     in_front = site.promised is not None and site.promised.tls == "in front"
     for _, listen in site.listens:
         line = listen.statement
@@ -44,7 +44,7 @@ def _listen_tls(site: Site) -> Findings:
 
 
 def promised_tls(service: Service, ways: Sequence[ProxyPass], topology: Topology) -> Findings:
-    """Find a service whose URL is https, and whose port (another than 443) is not."""
+    """Report a service with an https URL on a port, other than 443, that speaks plain HTTP."""
     if topology.tls == "in front" or urlsplit(service.url or "").scheme != "https":
         return
     listens = {

@@ -1,4 +1,4 @@
-"""The rules of ``check``, in one table, and what it reports: findings."""
+"""The table of the rules of ``check``, and the findings that they make."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Rule:
     id : str
         Its name in findings, ``--ignore`` and the manual.
     severities : tuple of str
-        How severe a finding can be: in general, then under conditions of the manual.
+        How severe a finding can be: usually, then under the conditions in the manual.
     summary : str
         What is wrong, in a few words.
     section : str
-        The heading of the manual below which the rule has its section.
+        The heading in the manual that the rule's section is below.
     """
 
     id: str
@@ -38,7 +38,7 @@ class Rule:
 
     @property
     def severity(self) -> Severity:
-        """How severe a finding is in general."""
+        """How severe a finding usually is."""
         return self.severities[0]
 
 
@@ -48,7 +48,7 @@ _FAILOVER = "Rules on nodes that are down, busy or slow"
 _LOCATIONS = "Rules on locations"
 _PORTS = "Rules on ports"
 _TOPOLOGY = "Rules on the files against a topology"
-# How severe findings of a rule can be; the first is the one in general.
+# How severe findings of a rule can be; the first is the usual one.
 _ERROR: tuple[Severity, ...] = ("error",)
 _WARNING: tuple[Severity, ...] = ("warning",)
 _NOTE: tuple[Severity, ...] = ("note",)
@@ -123,19 +123,19 @@ RULES: Mapping[str, Rule] = {rule.id: rule for rule in _TABLE}
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """One fault.
+    """One mistake that `check` found.
 
     Attributes
     ----------
     file : str
-        The file, as given or as an ``include`` found it.
+        The file, as the caller or an ``include`` names it.
     line : int
         The line, from 1.
     rule : str
-        Which of `RULES` it breaks.
+        The rule in `RULES` that it breaks.
     severity : {"error", "warning", "note"}
-        ``"error"``: chains break, or ``check`` cannot tell. ``"warning"``: they can, and
-        the message says when. ``"note"``: they hold, and something else is lost.
+        ``"error"``: chains break, or ``check`` cannot tell. ``"warning"``: chains can break,
+        and the message says when. ``"note"``: chains hold, but something else is lost.
     message : str
         What is wrong, and how users are affected.
     remedy : str
@@ -176,7 +176,7 @@ Findings = Iterator[Finding]
 def finding(
     rule: str, place: Place, message: str, remedy: str, severity: Severity | None = None
 ) -> Finding:
-    """Make a finding at a place; without a severity, with that of the rule."""
+    """Make a finding at a place; its severity is by default the rule's usual one."""
     return Finding(place.file, place.line, rule, severity or RULES[rule].severity, message, remedy)
 
 
@@ -187,6 +187,6 @@ def in_order(found: Iterable[Finding]) -> list[Finding]:
 
 
 def listed(words: Iterable[object], most: int = 4) -> str:
-    """Return the words as a text, the first few of many."""
+    """Join the words with commas; of many, show the first few and count the rest."""
     texts = [str(word) for word in words]
     return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" * (len(texts) > most))

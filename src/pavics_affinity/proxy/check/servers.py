@@ -1,4 +1,4 @@
-"""Rules on ``server`` lines, and on what a template fills in."""
+"""Rules on ``server`` lines, and on values that a template fills in."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ITS_ADDRESS = "write one server line for each machine, with its address"
 
 
 def server_findings(site: Site) -> Findings:
-    """Check each line that names a server, or a port to listen on."""
+    """Check each ``server`` and ``listen`` line."""
     for upstream in site.upstreams.values():
         for line in upstream.lines:
             if line.refusal is not None:
@@ -75,7 +75,7 @@ def _listens(site: Site) -> Findings:
 
 
 def _marks(site: Site) -> Findings:
-    """Find what stands for whole directives, once for each file."""
+    """Report placeholders for whole directives, once for each file."""
     by_file: dict[str, list[Statement]] = {}
     # The other includes are resolved.
     includes = (line for line in walk(site.statements) if line.name == "include")
@@ -128,7 +128,7 @@ def _of_a_name(passed: ProxyPass, target: Target, server: Server, site: Site) ->
             "several-addresses",
             passed.statement,
             f"'{text};': {target.host} has {len(addresses)} addresses ({listed(addresses)}), and "
-            "nginx gives requests to them in turn, also those of one workflow. If these are "
+            "nginx gives each request to the next one, even within one workflow. If these are "
             "several machines, chains break",
             _EACH_MACHINE,
         )
@@ -137,8 +137,8 @@ def _of_a_name(passed: ProxyPass, target: Target, server: Server, site: Site) ->
             "changing-addresses",
             passed.statement,
             f"'{text};': nginx looks up {target.host} while it runs, and gives requests to all "
-            "the addresses in the answer of DNS. If these are several machines with files of "
-            "their own, chains break",
+            "the addresses that DNS returns. If these are several machines with their own files, "
+            "chains break",
             _EACH_MACHINE,
         )
 
@@ -153,8 +153,8 @@ def _names(upstream: Upstream, site: Site) -> Findings:
             yield finding(
                 "changing-addresses",
                 line.statement,
-                f"nginx looks up {server.host} while it runs: when the answer of DNS changes, "
-                f"{ids} can move to another node in the middle of chains",
+                f"nginx looks up {server.host} while it runs: when DNS returns other addresses, "
+                f"{ids} can move to another node in the middle of a chain",
                 "write the nodes' addresses, and reload nginx when they change",
             )
             continue
@@ -180,8 +180,8 @@ def _several(upstream: Upstream, line: ServerLine, server: Server, addresses: li
         return finding(
             "several-addresses",
             line.statement,
-            f"{what}: with 'consistent', requests go to them in turn, also those of one workflow. "
-            "If these are several machines, chains break",
+            f"{what}: with 'consistent', nginx gives each request to the next one, even within "
+            "one workflow. If these are several machines, chains break",
             _ITS_ADDRESS,
         )
     return finding(
@@ -224,7 +224,7 @@ def _ports(upstream: Upstream, site: Site) -> Findings:
     usual, times = ports.most_common(1)[0]
     if times < 2:
         return
-    # A node on the proxy's own machine may have to listen on another port.
+    # A node on the proxy's machine may have to listen on another port.
     own = {(listen.address, listen.port) for _, listen in site.listens}
     for line, server in lines:
         if server.port not in (usual, None) and (server.host, server.port) not in own:
@@ -239,7 +239,7 @@ def _ports(upstream: Upstream, site: Site) -> Findings:
 
 
 def _shared(site: Site) -> Findings:
-    """Find a server of two services that also have servers of their own."""
+    """Report a server that two services share although their other servers differ."""
     lines = {service: _lines(service) for service in site.services}
     users: dict[tuple[str, int | None], list[Upstream]] = {}
     for service, mine in lines.items():

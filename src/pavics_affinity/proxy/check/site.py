@@ -1,4 +1,4 @@
-"""The configuration as the rules need it, and the choices that it makes for each request."""
+"""The configuration as the rules need it, and what chooses the target of a request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..nginx.statements import NginxFiles, Statement
 from ..nginx.upstreams import Upstream
 from .rules import Findings, Place, Spot
 
-# These name the service that is asked for, or stay the same for all requests to it.
+# These name the requested service, or are the same for all requests to it.
 OF_THE_SERVICE = frozenset(
     {
         "host", "http_host", "server_name", "server_port", "server_addr", "scheme", "https",
@@ -38,7 +38,7 @@ _NAMED_CAPTURE = re.compile(r"\(\?P?<(\w+)>")
 class Choice:
     """The targets of the requests at one place, and the variables that choose among them.
 
-    `deciders` leaves out the machineid, and what names the service.
+    `deciders` does not include the machineid, or variables that name the service.
     """
 
     passed: ProxyPass
@@ -49,9 +49,9 @@ class Choice:
 class Site(NginxConfig):
     """The configuration, and what the caller of ``check`` said about it.
 
-    `promised` is the topology that clients read, and `place` stands for the files as a whole if
-    they are empty. With `is_incomplete` a part was not readable, with `is_tree` the files are
-    those of components.
+    `promised` is the topology that clients read. `place` is where a finding on the whole of empty
+    files is reported. With `is_incomplete`, a part could not be read. With `is_tree`, the files
+    belong to components.
     """
 
     def __init__(
@@ -122,12 +122,12 @@ class Site(NginxConfig):
         )
 
     def sources(self, variable: str) -> set[str]:
-        """Name the variables that decide a variable's value; none if it is the machineid."""
+        """Return the variables that decide a variable's value; none if it is the machineid."""
         return sources_of(variable, self.maps, self.header)
 
     @cached_property
     def sample(self) -> tuple[str, ...]:
-        """Machineids to place on services; always the same ones."""
+        """Machineids to place on services, always the same ones."""
         return tuple(derive_machineid("check", number) for number in range(_SAMPLE))
 
     # ---- locations ----
@@ -147,7 +147,7 @@ class Site(NginxConfig):
         return found
 
     def passed_in(self, server: ServerBlock, location: Statement | None) -> Sequence[ProxyPass]:
-        """Return where a location passes requests on, without those inside it."""
+        """Return where a location passes requests on, without its inner locations."""
         return self._by_location.get((server, location), ())
 
     @cached_property
@@ -163,7 +163,7 @@ class Site(NginxConfig):
 
     @cached_property
     def choices(self) -> tuple[Choice, ...]:
-        """The places at which requests go to several targets."""
+        """The places where requests go to several targets."""
         return tuple(_choices(self))
 
 
@@ -204,7 +204,7 @@ def _choices(site: Site) -> Iterator[Choice]:
 
 
 def _foreign(deciders: Iterable[str], passed: ProxyPass, site: Site) -> set[str]:
-    """Name the variables that are neither the machineid nor name the service."""
+    """Return the variables that are not the machineid and do not name the service."""
     captured = set(_captured(passed))
     return {
         name
@@ -215,7 +215,7 @@ def _foreign(deciders: Iterable[str], passed: ProxyPass, site: Site) -> set[str]
 
 
 def _captured(passed: ProxyPass) -> Iterator[str]:
-    """Name what the expressions of locations and names capture: parts of path and host."""
+    """Yield what the expressions of locations and server names capture: parts of path and host."""
     if passed.location is not None:
         yield from _NAMED_CAPTURE.findall(" ".join(passed.location.args).lower())
     for name in passed.server.names:
@@ -223,7 +223,7 @@ def _captured(passed: ProxyPass) -> Iterator[str]:
 
 
 def _ways(passed: ProxyPass, site: Site) -> Iterator[tuple[ProxyPass, tuple[str, ...]]]:
-    """Yield where requests of a location can go, and the variables that send them there."""
+    """Yield where a location's requests can go, and the variables that send them there."""
     yield passed, _condition(passed.block)
     for other in site.passed_in(passed.server, passed.location):
         if other is not passed:

@@ -1,4 +1,4 @@
-"""Rules on the ``stream`` part: connections are balanced before nginx sees any header."""
+"""Rules on the ``stream`` part, which balances connections before nginx sees any header."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAY_BREAK = "If workflows come in here, their steps can run on several of them,
 
 
 def stream_findings(site: Site) -> Findings:
-    """Find TCP connections that can go to several machines."""
+    """Report TCP connections that can go to several machines."""
     streams = site.streams
     names = [(_is_udp(each.server), t.name) for each in streams.proxy_passes for t in each.targets]
     only_udp = {name for udp, name in names if udp} - {name for udp, name in names if not udp}
@@ -49,7 +49,7 @@ def _is_udp(server: Statement) -> bool:
 
 
 def _severity(site: Site, hosts: set[str], ports: set[int | None]) -> Severity:
-    """Return "error" if the connections are those of workflows, as far as the files show."""
+    """Return "error" if, as far as the files show, workflows use these connections."""
     http = {listen.port for _, listen in site.listens}
     return "error" if not site.services or hosts & site.hosts or ports & http else "warning"
 

@@ -1,4 +1,4 @@
-"""Rules on services against each other: one id lands on one node in all of them."""
+"""Rules that compare services: an id must land on the same node in all of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .site import Site
 
 
 def together_findings(site: Site) -> Findings:
-    """Place ids on each service, and compare."""
+    """Place ids on each service, and report services that disagree."""
     services = [each for each in site.services if each.choices and site.headers_of(each)]
     nodes = Nodes([service.servers for service in services], {})
     places = {each: placed for each in services if (placed := _place(each, nodes, site))}
@@ -30,7 +30,7 @@ def together_findings(site: Site) -> Findings:
 
 
 def share_together(one: Sequence[str | None], other: Sequence[str | None]) -> float:
-    """Return the share of the ids that land on one node in both services."""
+    """Return the share of the ids that land on the same node in both services."""
     rows = list(zip(one, other, strict=True))
     return sum(a == b and a is not None for a, b in rows) / len(rows)
 
@@ -47,7 +47,7 @@ def _place(service: Upstream, nodes: Nodes, site: Site) -> list[str | None]:
 
 
 def place_on(placing: Placing, site: Site) -> list[str | None]:
-    """Name the node of each id, or None if chance decides; empty if nothing can be known."""
+    """Return the node of each id, None for one left to chance; empty if nothing is known."""
     try:
         placement, names = placing.placement, placing.nodes
     except AffinityError:
@@ -62,7 +62,7 @@ def place_on(placing: Placing, site: Site) -> list[str | None]:
 
 
 def _reference(places: Mapping[Upstream, Sequence[str | None]]) -> Upstream:
-    """Choose the service that most others agree with; the first of several."""
+    """Return the service that most others agree with; the first one if there are several."""
     counts = Counter(tuple(placed) for placed in places.values())
     most = counts.most_common(1)[0][0]
     return next(service for service, placed in places.items() if tuple(placed) == most)
@@ -133,7 +133,7 @@ def _cause(service: Upstream, reference: Upstream, nodes: Nodes) -> tuple[str, s
         return (
             "services-apart",
             f"{both} leave ids to chance: after 20 tries at servers that are down, nginx gives up "
-            "the hash and takes turns",
+            "the hash and uses round robin",
             "remove servers that are down for long from the list, in all services",
         )
     return (

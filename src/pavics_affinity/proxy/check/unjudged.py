@@ -1,4 +1,4 @@
-"""The rule on what ``check`` does not know, and therefore does not accept."""
+"""The rule on directives and values that ``check`` does not know, and so does not accept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NOT_CHECKED = "Whether the steps of a chain stay on one node was not checked"
 
 
 def unjudged_findings(site: Site) -> Findings:
-    """Report what decides where requests go, and is not known here."""
+    """Report what decides where requests go but is not known here."""
     for name, upstream in site.upstreams.items():
         if name not in site.node_upstreams:
             yield from _method(upstream, site)
@@ -60,7 +60,7 @@ def _method(upstream: Upstream, site: Site) -> Findings:
 
 
 def _severity(site: Site) -> Severity:
-    """Return the severity, which depends on whether any request surely reaches a hash."""
+    """Return the severity, which depends on whether any request certainly reaches a hash."""
     return "warning" if site.to_services else "error"
 
 
@@ -84,7 +84,7 @@ def _targets(site: Site) -> Findings:
 
 
 def is_unknown(unknown: Set[str], file: str, site: Site) -> bool:
-    """Tell whether something is unknown even after a template is filled in."""
+    """Return whether something stays unknown even if the file is a template."""
     filled_in = all(map(_FILLED_IN.match, unknown))
     return bool(unknown) and not (filled_in and site.is_template(file))
 
@@ -107,7 +107,7 @@ def _programs(block: Statement, site: Site) -> Findings:
         if line.name in ("content_by_lua", "content_by_lua_block") and not _LUA_ASKS.search(
             " ".join(line.args)
         ):
-            continue  # it answers by itself
+            continue  # it answers itself
         yield finding(
             "not-judged",
             line,

@@ -1,4 +1,4 @@
-"""Rules on one upstream, and on what chooses between upstreams."""
+"""Rules on a single upstream, and on what chooses between upstreams."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def upstream_findings(site: Site) -> Findings:
         if is_second and not site.is_template(upstream.statement.file):
             yield refused(upstream.refusals[0])
             continue
-        # Server lines have rules of their own.
+        # Server lines have their own rules.
         lines = {line.statement for line in upstream.lines}
         own = upstream.refusals[1:] if is_second else upstream.refusals
         yield from (refused(each) for each in own if each.statement not in lines)
@@ -85,7 +85,7 @@ def _nothing_balances(site: Site) -> Findings:
 
 
 def _where_one_would_go(site: Site) -> Finding:
-    """Name the place at which a site of one machine would begin to balance."""
+    """Report where a site with one machine would begin to balance."""
     passed = max(
         site.proxy_passes,
         key=lambda each: len(_WPS.findall(" ".join([each.place, *map(str, each.targets)]))),
@@ -94,7 +94,7 @@ def _where_one_would_go(site: Site) -> Finding:
     return finding(
         "no-upstream",
         passed.statement,
-        f"there is no upstream in this tree, as on a site of one machine: requests in "
+        f"there is no upstream in this tree, as on a site with one machine: requests in "
         f"{passed.place} go to {targets}, and there is nothing to balance",
         "nothing, if one machine runs the services. With several, write an upstream with "
         f"'{_HASH}' and a server line for each machine into a file that the http block includes, "
@@ -179,12 +179,12 @@ def _sticky(upstream: Upstream, site: Site) -> Findings:
         return  # by the machineid
     hashed = upstream.hashed is not None
     effect = (
-        "the hash. A client that keeps cookies, or whatever it goes by, stays on the node of an "
-        "earlier request, whatever machineid it sends now. A workflow is then on another node "
+        "the hash. A client that sends the session's cookie, route or address stays on the node of "
+        "an earlier request, whatever machineid it sends now. A workflow is then on another node "
         "than its key says"
         if hashed
-        else "all methods, and ignores the machineid. A client without the cookie, or whatever it "
-        "goes by, can be sent to any node at each request. OWSLib keeps no cookies"
+        else "all methods, and ignores the machineid. A client that does not send the session's "
+        "cookie or route can be sent to any node at each request. OWSLib keeps no cookies"
     )
     yield finding(
         "sticky",
@@ -198,7 +198,7 @@ def _without_hash(upstream: Upstream, site: Site) -> Findings:
     if not upstream.chooses(site.resolve) or upstream.name.lower() in site.node_upstreams:
         return
     if upstream.statement.named("hash") or upstream.sticky or upstream.of_other_modules:
-        return  # a hash decides, or rules of their own report it
+        return  # a hash decides, or other rules report it
     if upstream.incomplete and not upstream.methods:
         return  # a template may fill a method in
     ours = not site.services or any(
@@ -212,7 +212,7 @@ def _without_hash(upstream: Upstream, site: Site) -> Findings:
     condition = (
         ""
         if ours
-        else "If its servers keep files of their own, as those of a WPS do, this breaks chains. "
+        else "If each of its servers has its own files, as in a WPS, this breaks chains. "
     )
     yield finding(
         "no-hash",
@@ -228,7 +228,7 @@ def _without_hash(upstream: Upstream, site: Site) -> Findings:
 
 
 def _chosen(choice: Choice, site: Site) -> Findings:
-    """Find requests of one workflow that go to several targets."""
+    """Report requests of one workflow that can go to several targets."""
     services = [service for each in choice.targets if (service := _service(each, site))]
     others = [each for each in choice.targets if _service(each, site) is None]
     if not others:

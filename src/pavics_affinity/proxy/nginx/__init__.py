@@ -1,1 +1,1 @@
-"""One model of nginx files: words, directives, statements, and what they mean. Read leniently."""
+"""A lenient model of nginx files: words, directives, statements, and what they mean."""

@@ -1,4 +1,4 @@
-"""Locations by node: each leads to one machine, whose outputs are below a name in its path."""
+"""Locations that each lead to one machine, because a segment of their path names the node."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Machine = tuple[str, int | None]
 
 @dataclass
 class NodePlaces:
-    """Locations whose paths differ in one segment, each to one machine of a service.
+    """Locations whose paths differ in one segment, each leading to one machine of a service.
 
-    `before` and `after` are the path around that segment, and `passes` are by its names.
+    `before` and `after` are the path around that segment; the keys of `passes` are its values.
     """
 
     server: ServerBlock
@@ -29,7 +29,7 @@ class NodePlaces:
     machines: dict[str, set[Machine]] = field(default_factory=dict)
 
     def missing(self) -> list[str]:
-        """Return the service's servers that no location leads to, as they are written."""
+        """Return the service's servers that no location leads to, as the file writes them."""
         reached = {machine for each in self.machines.values() for machine in each}
         hosts = {host for host, port in reached if (host, port) not in _addresses(self.service)}
         return [
@@ -39,7 +39,7 @@ class NodePlaces:
         ]
 
     def is_by_node(self) -> bool:
-        """Tell whether the names stand for nodes: each for one machine, and no two for one."""
+        """Return whether the names are those of nodes: each for a different machine."""
         machines = [machine for each in self.machines.values() for machine in each]
         one_each = len(machines) == len(set(machines)) == len(self.machines)
         return one_each and (len(machines) > 1 or not self.missing())
@@ -64,7 +64,7 @@ def node_places(config: NginxConfig) -> list[NodePlaces]:
 
 
 def machine_of(passed: ProxyPass, config: NginxConfig) -> Machine | None:
-    """Return the one machine to which a place passes requests; None if there may be several."""
+    """Return the machine to which a place passes all requests; None if there may be several."""
     if len(passed.targets) != 1:
         return None
     [target] = passed.targets
@@ -78,7 +78,7 @@ def machine_of(passed: ProxyPass, config: NginxConfig) -> Machine | None:
 
 
 def _service_of(machine: Machine | None, config: NginxConfig) -> tuple[Upstream | None, int | None]:
-    """Return the service that has the machine, and the port if that is not the service's."""
+    """Return the service that has the machine, and the port if it differs from the service's."""
     for service in config.services if machine else ():
         if machine in _addresses(service):
             return service, None

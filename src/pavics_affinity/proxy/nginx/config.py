@@ -1,4 +1,4 @@
-"""An nginx configuration: the one model that `check` judges and `read_nginx` reads."""
+"""An nginx configuration: the model that `check` judges and `read_nginx` reads."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from .upstreams import Upstream, read_upstreams
 
 
 class NginxConfig:
-    """What nginx files mean, read in full even where nginx would refuse them.
+    """The meaning of nginx files, read in full even where nginx would refuse them.
 
-    `resolve` returns the addresses of a host's name; without it each name counts as one.
+    `resolve` returns the addresses of a host name; without it, each name counts as one address.
     """
 
     def __init__(self, files: NginxFiles, resolve: Resolve | None = None) -> None:
@@ -50,7 +50,7 @@ class NginxConfig:
     # ---- templates ----
 
     def is_template(self, file: str) -> bool:
-        """Tell whether something fills a file in before nginx reads it."""
+        """Return whether something fills a file in before nginx reads it."""
         return file in self.files.templates
 
     @cached_property
@@ -86,18 +86,18 @@ class NginxConfig:
         return frozenset(self.services)
 
     def is_service(self, upstream: Upstream | None) -> bool:
-        """Tell whether an upstream is one of the services."""
+        """Return whether an upstream is one of the services."""
         return upstream in self._services
 
     def headers_of(self, upstream: Upstream) -> set[str]:
-        """Name the request headers in an upstream's key that a workflow could send."""
+        """Return the request headers in an upstream's key that a workflow could send."""
         found = (headers_behind(variable, self.maps) for variable in upstream.variables)
         return set().union(*found) - FOREIGN_HEADERS
 
-    # ---- the ways to upstreams ----
+    # ---- where requests come from ----
 
     def upstreams_of(self, passed: ProxyPass) -> list[Upstream]:
-        """Return the upstreams to which requests can go from a place."""
+        """Return the upstreams to which a place can pass requests."""
         names = dict.fromkeys(target.name for target in passed.targets if target.port is None)
         return [self.upstreams[name] for name in names if name in self.upstreams]
 
@@ -123,7 +123,7 @@ class NginxConfig:
         return self._ways.get(service, ())
 
     def upstreams_by_node(self, service: Upstream) -> dict[str, Upstream]:
-        """Return the upstreams that a node's name chooses on the ways to a service."""
+        """Return the upstreams that a node's name chooses in the places of a service."""
         maps = {
             variable: self.maps[variable]
             for passed in self.ways_to(service)

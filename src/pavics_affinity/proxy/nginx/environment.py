@@ -43,14 +43,14 @@ class Environment:
             at = len(text) if end < 0 else end + 1
 
     def _assign(self, name: str, value: str) -> None:
-        # NAME="$NAME more" takes the value that it has so far.
+        # NAME="$NAME more" uses the value from before.
         before = self._values.get(name, "")
         text = re.sub(rf"\$(?:\{{{name}\}}|{name}\b)", lambda _: before, value)
         if len(text) <= _LONGEST:
             self._values[name] = text
 
     def words(self, suffix: str) -> list[str]:
-        """Return the words of all variables whose name ends like this, each once."""
+        """Return the words of all variables whose name ends in a suffix, each once."""
         found = [
             self._expanded(text) for name, text in self._values.items() if name.endswith(suffix)
         ]
@@ -67,11 +67,11 @@ class Environment:
         if text is None:
             return None
         lines = (line.partition("#")[0] for line in text.splitlines())
-        # An empty value is a value; a blank keeps it from being taken for none.
+        # A blank marks an empty value, which is different from a missing one.
         return " ".join(" ".join(lines).split()) or " "
 
     def _expanded(self, text: str, depth: int = 0) -> str | None:
-        """Return a value without references; None if a program would have to make it."""
+        """Return a value with its references filled in; None if it takes a program."""
         if depth > _DEEPEST:
             return None
         text = _TEST.sub(lambda found: self._decided(found.groupdict(), depth), text)
@@ -110,7 +110,7 @@ def open_names(text: str) -> Iterable[str]:
 
 
 def _value(text: str, at: int) -> tuple[str, int]:
-    """Return the value of an assignment, and where it ends."""
+    """Return the value of an assignment, and the position where it ends."""
     pieces: list[str] = []
     while found := _PIECE.match(text, at):
         double = found["double"]

@@ -1,4 +1,4 @@
-"""The words of an nginx file; a block of Lua, or a mark of a template, is one word."""
+"""Split an nginx file into words; a block of Lua, or a mark of a template, is one word."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Kind = Literal["word", "quoted", "mark", "{", "}", ";"]
 
 _SPACE = re.compile(r"[ \t\r\n]+")
 _COMMENT = re.compile(r"#[^\n]*")
-# The marks of a template can hold quotes of their own.
+# The marks of a template can contain quotes.
 _QUOTED = re.compile(
     r""""(?:\{\{[^\n{}]*\}\}|\\.|[^"\\])*+"|'(?:\{\{[^\n{}]*\}\}|\\.|[^'\\])*+'""", re.DOTALL
 )
@@ -23,7 +23,7 @@ _LUA = re.compile(
 )
 # Jinja and its like, Go, ERB.
 _MARKS = {"{{": "}}", "{%": "%}", "{#": "#}", "<%": "%>"}
-# These stand beside other words in a line; a value such as {{ name }} may be a directive's name.
+# These may share a line with other words; a value such as {{ name }} may be a directive's name.
 _CONTROL = re.compile(
     r"\{[%#]|<%|\{\{-?\s*(?:/\*|\$\w+\s*:?=|(?:if|else|end|range|with|define|template|block)\b)"
 )
@@ -35,7 +35,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 class Word(NamedTuple):
     """One word of a file, without quotes, and the line on which it begins, from 1.
 
-    A ``"mark"`` is what a template has instead of whole directives.
+    A ``"mark"`` is a placeholder of a template for whole directives.
     """
 
     text: str
@@ -52,7 +52,7 @@ class Unreadable(Exception):
 
 
 def has_marks(text: str) -> bool:
-    """Tell whether a text is a template of Jinja, Go or the like."""
+    """Return whether a text is a template of Jinja, Go or the like."""
     return any(
         (word.kind == "mark" and word.text.startswith(tuple(_MARKS)))
         or (word.kind == "word" and any(mark in word.text for mark in ("{{", "{%", "<%")))
@@ -89,7 +89,7 @@ class _Lexer:
             yield from self._next()
 
     def _skip(self) -> bool:
-        """Skip space and comments; tell whether anything is left."""
+        """Skip space and comments; return whether anything is left."""
         while self.at < len(self.text):
             found = _SPACE.match(self.text, self.at) or _COMMENT.match(self.text, self.at)
             if found is not None:
@@ -141,7 +141,7 @@ class _Lexer:
         while self.at < len(self.text):
             found = _PLAIN.match(self.text, self.at)
             if found is not None:
-                # The marks of ERB begin with a character like any other.
+                # The marks of ERB begin with an ordinary character.
                 erb = self.text.find("<%", self.at, found.end())
                 self.at = found.end() if erb < 0 or not self._mark_at(erb) else erb
             mark = self._mark_at(self.at)
@@ -167,7 +167,7 @@ class _Lexer:
         return "" if end < 0 else self.text[at : end + 2]
 
     def _whole_mark(self) -> str:
-        """Return the mark here that stands for whole directives, or steers the template."""
+        """Return the mark here if it stands for whole directives, or steers the template."""
         mark = self._mark_at(self.at)
         if mark and _CONTROL.match(mark):
             return mark
@@ -191,7 +191,7 @@ class _Lexer:
         raise Unreadable("the file ends in the middle of a block of Lua", line)
 
     def _find(self, text: str, at: int) -> int:
-        """Find a text after a position; one that does not occur is searched for only once."""
+        """Find a text after a position; search only once for a text that does not occur."""
         if text not in self.last:
             self.last[text] = self.text.rfind(text)
         return self.text.find(text, at) if at <= self.last[text] else -1

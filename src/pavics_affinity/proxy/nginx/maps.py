@@ -1,4 +1,4 @@
-"""nginx's ``map``, ``split_clients``, ``geo`` and ``set``: what variables are made from."""
+"""nginx's ``map``, ``split_clients``, ``geo`` and ``set``: where variables get their values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOOKUPS: Mapping[str, tuple[str, ...]] = {
     "split_clients": (),
     "geo": ("proxy", "delete"),
 }
-# What every client or proxy sends for purposes of its own.
+# Headers that clients and proxies send for other purposes.
 FOREIGN_HEADERS = frozenset(
     {
         "accept", "authorization", "connection", "content-type", "cookie", "forwarded", "host",
@@ -102,18 +102,18 @@ def _sets_in(block: Iterable[Statement], condition: str) -> Iterator[tuple[State
 
 
 def variables_in(text: str) -> list[str]:
-    """Name the variables in a text, in lower case, as nginx looks them up."""
+    """Return the variables in a text, in lower case, as nginx looks them up."""
     return [(braced or bare).lower() for braced, bare in _VARIABLE.findall(text)]
 
 
 def only_variable(text: str) -> str | None:
-    """Name the variable that is the whole text; None if it is something else."""
+    """Return the variable that is the whole text; None if it is something else."""
     found = _VARIABLE.fullmatch(text)
     return (found[1] or found[2]).lower() if found else None
 
 
 def reachable(names: Iterable[str], onwards: Callable[[str], Iterable[str]]) -> dict[str, None]:
-    """Return the names, and those to which they lead in any number of steps."""
+    """Return the names, and all names that they lead to in any number of steps."""
     seen: dict[str, None] = {}
     waiting = list(names)
     while waiting:
@@ -125,9 +125,9 @@ def reachable(names: Iterable[str], onwards: Callable[[str], Iterable[str]]) -> 
 
 
 def variables_behind(variable: str, maps: Maps) -> dict[str, None]:
-    """Name the variables whose whole value a variable can take: itself included.
+    """Return the variables whose whole value a variable can take, itself included.
 
-    Maps pass a value on as ``$http_machineid``, or as a capture from what they look up.
+    Maps pass on a value as ``$http_machineid``, or as a capture from what they look up.
     """
 
     def passed_on(name: str) -> Iterator[str]:
@@ -142,7 +142,7 @@ def variables_behind(variable: str, maps: Maps) -> dict[str, None]:
 
 
 def headers_in(variables: Iterable[str]) -> set[str]:
-    """Name the request headers among variables."""
+    """Return the request headers among variables."""
     return {
         name.removeprefix("http_").replace("_", "-")
         for name in variables
@@ -151,12 +151,12 @@ def headers_in(variables: Iterable[str]) -> set[str]:
 
 
 def headers_behind(variable: str, maps: Maps) -> set[str]:
-    """Name the request headers whose whole value a variable can take."""
+    """Return the request headers whose whole value a variable can take."""
     return headers_in(variables_behind(variable, maps))
 
 
 def sources_of(variable: str, maps: Maps, header: str) -> set[str]:
-    """Name the variables that decide a variable's value; none if it is the machineid."""
+    """Return the variables that decide a variable's value; none if it is the machineid."""
 
     def onwards(name: str) -> list[str]:
         if name not in maps or header in headers_behind(name, maps):
@@ -172,7 +172,7 @@ def sources_of(variable: str, maps: Maps, header: str) -> set[str]:
 
 
 def shows_node(value: str, maps: Maps) -> str | None:
-    """Name the variable of a header's value if it shows the node that answered."""
+    """Return the variable in a header's value if it shows the node that answered."""
     variable = only_variable(value)
     if variable is not None and variable in maps:
         source = only_variable(maps[variable].source)
@@ -181,7 +181,7 @@ def shows_node(value: str, maps: Maps) -> str | None:
 
 
 def node_names(mapped: Map) -> Iterator[tuple[re.Pattern[str], str]]:
-    """Yield the pattern of an address, and the node's name, of a map over ``$upstream_addr``."""
+    """Yield the pattern of each address in a map over ``$upstream_addr``, and the node's name."""
     for key, value in mapped.entries:
         if variables_in(value):
             continue

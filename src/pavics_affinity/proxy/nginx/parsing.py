@@ -1,4 +1,4 @@
-"""The directives of one nginx file, as far as it can be parsed."""
+"""Parse an nginx file into directives, as far as possible."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BOM_AT_A_LINE = re.compile("^\ufeff", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Problem:
-    """Why nginx refuses a file, and the line; None where the file ends too soon."""
+    """Why nginx refuses a file, and the line; None if the file ends too soon."""
 
     reason: str
     line: int | None
@@ -29,7 +29,7 @@ class Problem:
 
 @dataclass
 class Raw:
-    """A directive; with `is_mark` what a template has instead of whole directives."""
+    """A directive; with `is_mark`, a template's placeholder for whole directives."""
 
     name: str
     line: int
@@ -39,7 +39,7 @@ class Raw:
 
 
 def decoded(content: bytes) -> tuple[str, list[Problem]]:
-    """Return a file's text, and the problems that nginx, which reads bytes, has with it."""
+    """Return a file's text, and why nginx, which reads bytes, would refuse it."""
     encoding = _utf_16(content)
     if encoding:
         problem = Problem("it is encoded in UTF-16, which nginx does not read", 1)
@@ -56,10 +56,10 @@ def _utf_16(content: bytes) -> str:
 
 
 def parse(text: str, problems: list[Problem], *, is_template: bool) -> list[Raw]:
-    """Return the directives that nginx could take; none if the braces do not fit.
+    """Return the directives that nginx could accept; none if the braces do not match.
 
-    What nginx would refuse is added to `problems`. In a template, variables in arguments
-    stand for other words.
+    Add what nginx would refuse to `problems`. In a template, variables in arguments stand for
+    other words.
     """
     parser = _Parser(problems, is_template)
     try:
@@ -127,7 +127,7 @@ class _Parser:
         self.open.pop()
 
     def _refused(self, raw: Raw, end: str) -> str:
-        """Say why nginx refuses a directive, by crossplane's tables of what directives take."""
+        """Return why nginx refuses a directive, from crossplane's tables of their arguments."""
         from crossplane.analyzer import analyze
         from crossplane.errors import NgxParserBaseException
 
@@ -135,7 +135,7 @@ class _Parser:
             return ""
         statement = {"directive": raw.name, "line": raw.line, "args": raw.args}
         try:
-            # Snippets stand outside their context.
+            # A snippet is outside its context.
             analyze("", statement, end, self._context(), check_ctx=False)
         except NgxParserBaseException as bad:
             return str(bad.strerror)
@@ -147,7 +147,7 @@ class _Parser:
 
 
 def _condition(words: list[str]) -> Iterator[str]:
-    """Take the parentheses off an ``if``."""
+    """Yield the words of an ``if`` without its parentheses."""
     if words and words[0].startswith("(") and words[-1].endswith(")"):
         words = [*words[:-1], words[-1][:-1]]
         words[0] = words[0][1:]

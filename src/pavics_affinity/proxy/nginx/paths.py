@@ -1,4 +1,4 @@
-"""Paths on their way through a ``server`` block: what clients ask for, and what a node sees."""
+"""How a ``server`` block changes paths: what clients request, and what a node sees."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .servers import location_prefix
 from .statements import Block, Statement, walk
 
 OUTPUTS = re.compile(r"output|status|result", re.IGNORECASE)
-"""How paths of outputs and status documents are usually called."""
+"""Usual names in paths of outputs and status documents."""
 
 _SPECIAL = frozenset(".^$*+?()[]{}|\\")
 _QUANTIFIERS = frozenset("*+?{")
@@ -20,10 +20,10 @@ _WHOLE_PATH = re.compile(r"\$\{?(?:uri|document_uri|request_uri)\b\}?")
 
 
 def public_prefix(location: Statement | None, server: Block) -> str | None:
-    """Return how the paths begin that lead to a location; None if that is not known.
+    """Return the prefix of the paths that lead to a location; None if it is not known.
 
-    For a regular expression it is the text at its beginning. An internal location is
-    reached by the paths that a rewrite sends there.
+    For a regular expression it is the text at its beginning. For an internal location it is
+    the prefix of the paths that a rewrite sends there.
     """
     if location is None:
         return None
@@ -38,9 +38,9 @@ def public_prefix(location: Statement | None, server: Block) -> str | None:
 def path_on_node(
     path: str, location: Statement | None, inner: Block, server: Block, uri: str | None
 ) -> str:
-    """Return the path that a node sees for one that a client asks for.
+    """Return the path that a node sees when a client requests `path`.
 
-    `inner` is the block that passes the request on, and `uri` what ``proxy_pass`` has after
+    `inner` is the block that passes the request on; `uri` is the part of ``proxy_pass`` after
     the name.
     """
     if location is not None and location.named("internal"):
@@ -66,7 +66,7 @@ def _rewrites_to(location: Statement, server: Block) -> Iterator[Statement]:
 
 
 def _rewritten(path: str, lines: Sequence[Statement] | Iterator[Statement]) -> str | None:
-    """Return what the first rewrite that fits makes of a path."""
+    """Return a path after the first rewrite that matches."""
     for line in lines:
         if len(line.args) < 2:
             continue
@@ -92,7 +92,7 @@ def _with_groups(text: str, found: re.Match[str]) -> str:
 
 
 def _filled(uri: str, path: str, location: Statement) -> str:
-    """Fill the variables of a URI in; one that is not known leaves the path as it is."""
+    """Fill in the variables of a URI; return the path unchanged if one is not known."""
     text = _WHOLE_PATH.sub(lambda _: path, _QUERY.sub("", uri))
     if _GROUP.search(text):
         found = _match(location.args[-1], path) if location_prefix(location.args) is None else None
@@ -103,7 +103,7 @@ def _filled(uri: str, path: str, location: Statement) -> str:
 
 
 def _literal(pattern: str) -> str | None:
-    """Return the text with which everything begins that a regular expression matches."""
+    """Return the text that every match of a regular expression begins with."""
     if not pattern.startswith("^/") or re.search(r"\|(?![^(]*\))", pattern):
         return None
     text, at = "", 1

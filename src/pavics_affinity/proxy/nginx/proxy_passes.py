@@ -1,4 +1,4 @@
-"""``proxy_pass`` and its like: where requests go on to, and the settings that hold there."""
+"""``proxy_pass`` and similar directives: where requests go, and the settings that apply."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _AUTHORITY = re.compile(
     r"(?:\{\{.*?\}\}|<%.*?%>|(?!\$\{?(?:request_uri|uri|document_uri|is_args|args|query_string)\b"
     r"|(?<=[\w.\]])\$\d+(?:[/?$]|\Z))[^/?])*"
 )
-# A second variable after the one with the upstream's name holds the URI as it came.
+# A second variable, after the one with the upstream's name, holds the unchanged URI.
 _PASSED_TO = re.compile(
     r"(?P<scheme>https?)://(?:\$\w+(?=\$)|[^/]+)(?:\$\w+)?(?P<uri>/.*)?", re.IGNORECASE
 )
@@ -41,9 +41,9 @@ _PASSED_TO = re.compile(
 class Target:
     """An upstream or a host to which requests can go.
 
-    With a `port` nginx takes the host for a machine. `of_node` says that a node's name in
-    the key chooses it, `variable` that a variable holds it, so that nginx looks it up for
-    each request, and `deciders` are the variables by which it is chosen among others.
+    With a `port`, nginx takes the host for a machine. With `of_node`, a node's name in the key
+    chooses the target. With `variable`, a variable holds it, so nginx looks it up for each
+    request. `deciders` are the variables that choose it among others.
     """
 
     host: str
@@ -59,12 +59,12 @@ class Target:
 
     @property
     def is_real(self) -> bool:
-        """Whether it is known, and can be a machine: ``.unknown`` stands for a refusal."""
+        """Whether it is known and can be a machine; ``.unknown`` stands for a refusal."""
         return _REAL.match(self.host) is not None and not UNRESOLVED.search(self.host)
 
     @property
     def server(self) -> Server | None:
-        """What a server line with this address means; None if that cannot be read."""
+        """The server at this address; None if it cannot be read."""
         try:
             return parse_server(str(self))
         except InvalidPlacement:
@@ -78,9 +78,9 @@ class Target:
 class ProxyPass:
     """A ``proxy_pass``, ``uwsgi_pass`` and so on.
 
-    `kind` is what its settings begin with (``"proxy"``, ``"uwsgi"`` ...), `levels` are
-    the blocks around it, the outermost (``http``) first, and `block` is the innermost: a
-    location, or an ``if``. `targets` are known as far as the variables in `unknown` allow.
+    `kind` is the prefix of its settings (``"proxy"``, ``"uwsgi"`` ...). `levels` are the blocks
+    around it, the outermost (``http``) first. `block` is the innermost: a location, or an
+    ``if``. `targets` are all targets unless a variable is in `unknown`.
     """
 
     statement: Statement
@@ -108,7 +108,7 @@ class ProxyPass:
         return place_of(self.location)
 
     def setting(self, name: str) -> Statement | None:
-        """Return the directive of this name that holds here: the innermost."""
+        """Return the directive of this name that applies here: the innermost."""
         found = self.settings(name)
         return found[-1] if found else None
 
@@ -117,30 +117,30 @@ class ProxyPass:
         return next((found for level in reversed(self.levels) if (found := level.named(name))), ())
 
     def own_setting(self, name: str) -> Statement | None:
-        """Return a setting of this kind of passing, such as ``proxy_next_upstream``."""
+        """Return a setting of this kind, such as ``proxy_next_upstream``."""
         return self.setting(f"{self.kind}_{name}")
 
     @property
     def headers(self) -> dict[str, Statement]:
-        """The ``add_header`` lines that hold here, by the names of the headers."""
+        """The ``add_header`` lines that apply here, by the names of the headers."""
         return {line.args[0]: line for line in self.settings("add_header") if len(line.args) > 1}
 
-    # ---- paths, for those who ask a node directly ----
+    # ---- paths, for requests straight to a node ----
 
     @property
     def prefix(self) -> str | None:
-        """How the paths begin that lead here, as clients ask for them; None if not known."""
+        """The prefix of the paths that clients request here; None if not known."""
         return public_prefix(self.location, self.server.statement.block)
 
     def backend_path(self, path: str) -> str:
-        """Return the path that a node sees for one that begins with the prefix."""
+        """Return the path that a node sees for a path that begins with the prefix."""
         found = _PASSED_TO.fullmatch(self.statement.args[0])
         uri = None if found is None else found["uri"]
         return path_on_node(path, self.location, self.levels[-1], self.server.statement.block, uri)
 
     @property
     def tls(self) -> bool:
-        """Whether the nodes are asked by https."""
+        """Whether requests go to the nodes by https."""
         return self.statement.args[0].lower().startswith("https://")
 
 
@@ -174,7 +174,7 @@ def _inside(
 def targets_of(
     statement: Statement, levels: Sequence[Block], maps: Maps
 ) -> tuple[tuple[Target, ...], frozenset[str]]:
-    """Return where a ``proxy_pass`` and its like can lead, and the variables not known."""
+    """Return the targets of a ``proxy_pass`` or similar line, and its unknown variables."""
     scheme = _SCHEME.match(statement.args[0])
     text = statement.args[0].removeprefix(scheme[0] if scheme else "")
     found: dict[Target, None] = {}

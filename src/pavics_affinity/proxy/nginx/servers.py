@@ -1,4 +1,4 @@
-"""``server`` blocks: where they listen, and which of their locations answers a path."""
+"""``server`` blocks: the ports they listen on, and which of their locations gets a path."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MODIFIER = re.compile(r"(=|\^~|~\*?|@)?")
 
 @dataclass(frozen=True, eq=False)
 class Listen:
-    """A ``listen`` line: its address (None for any), its port, and whether it speaks TLS."""
+    """A ``listen`` line: its address (None for all), its port, and whether it speaks TLS."""
 
     statement: Statement
     address: str | None
@@ -43,17 +43,17 @@ class ServerBlock:
         return {listen.port for listen in self.listens}
 
     def listen_for(self, url: str | None) -> int | str:
-        """Return the address or port for a URL, as in a topology; else the first one."""
+        """Return the address or port for a URL, as a topology writes it; else the first one."""
         origin = origin_of(url) if url is not None else None
         fitting = [each for each in self.listens if origin and each.port == origin.port]
-        # A block that listens on a socket only is reached through something else, by its port.
+        # A block that listens only on a socket is reached through another server's port.
         listen = next(iter(fitting or self.listens), None)
         if listen is None:
             return 80
         return listen.port if listen.address is None else f"{listen.address}:{listen.port}"
 
     def base_url(self) -> str | None:
-        """Return scheme, name and port that a client would use, if a name is known."""
+        """Return the scheme, name and port that a client would use, if the name is known."""
         if not self.real_names:
             return None
         first = next(iter(self.listens), None)
@@ -64,7 +64,7 @@ class ServerBlock:
 
 
 def read_servers(http: Block, blocks: Iterable[Statement]) -> tuple[ServerBlock, ...]:
-    """Read ``server`` blocks; `http` is what stands around them."""
+    """Read ``server`` blocks; `http` is the block around them."""
     read = [_read(block) for block in blocks]
     # One listen line with ssl is enough: nginx merges those of one address.
     old_form = [server for server in read if _switched_on(server.statement.block, http)]
@@ -84,7 +84,7 @@ def _socket(listen: Listen) -> tuple[str | None, int]:
 
 
 def _switched_on(*levels: Block) -> bool:
-    """Tell whether ``ssl on;``, the form of nginx before 1.25.1, holds at the innermost level."""
+    """Return whether ``ssl on;``, which nginx had before 1.25.1, applies at the innermost level."""
     lines = next((found for level in levels if (found := level.named("ssl"))), ())
     return any(line.args == ("on",) for line in lines)
 
@@ -144,7 +144,7 @@ def path_of(location: Statement | None) -> str:
 
 
 def place_of(location: Statement | None) -> str:
-    """Name a location, for a message."""
+    """Return a location's name for a message."""
     return "the server" if location is None else f"location {' '.join(location.args)}"
 
 
@@ -193,4 +193,4 @@ def find_location(goal: str, server: Statement) -> Statement | None:
     try:
         return location_for(server, goal)
     except re.error:
-        return None  # PCRE knows more than re
+        return None  # PCRE accepts more than re

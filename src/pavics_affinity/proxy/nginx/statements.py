@@ -1,4 +1,4 @@
-"""nginx files as statements: found, parsed, and with includes put where they stand.
+"""Read nginx files as statements: find them, parse them, and resolve their includes.
 
 Reading is lenient: what does not parse is noted, and the rest is read.
 """
@@ -20,9 +20,9 @@ from .trees import Tree, find_in_tree
 
 StrPath = str | os.PathLike[str]
 
-# Where nginx's container has its files: a site keeps them elsewhere and mounts them there.
+# The files of nginx's container; a site keeps them elsewhere and mounts them here.
 _IN_THE_CONTAINER = "/etc/nginx/"
-# Part of every nginx, or of Debian's, and not of a site's own files.
+# Files that come with nginx or with Debian's package, and are not a site's own.
 _SHIPPED = frozenset(
     {
         "fastcgi.conf", "fastcgi_params", "koi-utf", "koi-win", "mime.types", "proxy_params",
@@ -34,7 +34,7 @@ _PLACEHOLDER = re.compile(r"\$|\{\{|\{%|<%")
 
 
 class Block(tuple["Statement", ...]):
-    """The statements of one level, in order, which can be found by their names."""
+    """The statements of one level, in order; `named` finds them by their names."""
 
     @cached_property
     def _by_name(self) -> dict[str, tuple[Statement, ...]]:
@@ -60,9 +60,9 @@ _EMPTY = Block()
 class Statement:
     """One directive at its place in an nginx file; two are equal only if they are the same.
 
-    `args` are without quotes, `line` counts from 1, `file` is as given or as an
-    ``include`` found it, and in `block` includes are resolved. With `is_mark` it is what
-    a template has instead of whole directives, and `name` is that mark, such as
+    `args` have no quotes, `line` counts from 1, `file` is as the caller or an ``include``
+    names it, and includes in `block` are resolved. With `is_mark` it is a template's
+    placeholder for whole directives, and `name` is that mark, such as
     ``"${SSL_SETTINGS}"`` or ``"{% endif %}"``.
     """
 
@@ -80,7 +80,7 @@ class Statement:
 
     @property
     def text(self) -> str:
-        """The directive as written, without quotes, semicolon and block; long ones cut."""
+        """The directive as written, without quotes, semicolon and block; cut if it is long."""
         text = " ".join(" ".join([self.name, *self.args]).split())
         return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
@@ -89,12 +89,12 @@ class Statement:
         return self.block.named(name)
 
     def error(self, message: str) -> NginxConfigError:
-        """Make the error that this statement causes."""
+        """Make an error that names the place of this statement."""
         return NginxConfigError(f"{self.where}: {message}", file=self.file, line=self.line)
 
 
 def has_placeholder(statement: Statement) -> bool:
-    """Tell whether the arguments hold a variable, or a template's mark."""
+    """Return whether the arguments hold a variable, or a template's mark."""
     return any(_PLACEHOLDER.search(word) for word in statement.args)
 
 
@@ -106,7 +106,7 @@ def walk(block: Iterable[Statement]) -> Iterator[Statement]:
 
 
 def marks_in(block: Iterable[Statement]) -> Iterator[Statement]:
-    """Yield what a template has instead of whole directives, on all levels."""
+    """Yield a template's placeholders for whole directives, on all levels."""
     return (statement for statement in walk(block) if statement.is_mark)
 
 
@@ -116,8 +116,9 @@ def marks_in(block: Iterable[Statement]) -> Iterator[Statement]:
 def find_nginx_files(path: StrPath) -> list[str]:
     """Return the files that a path names; none for a directory without nginx files.
 
-    A path is a file, a pattern, or a directory: its ``nginx.conf`` or ``*.conf``, those
-    in its ``conf.d`` or ``config/proxy``, or templates of these; else what is below it.
+    A path is a file, a pattern, or a directory. In a directory, these are its ``nginx.conf``
+    or ``*.conf``, those in its ``conf.d`` or ``config/proxy``, or templates of these;
+    otherwise all that are below it.
 
     Raises
     ------
@@ -154,7 +155,7 @@ def _in_directory(directory: Path) -> list[str]:
 
 
 def is_tree(path: StrPath) -> bool:
-    """Tell whether a path is a directory whose nginx files are in directories of components."""
+    """Return whether a path is a directory whose nginx files are in directories of components."""
     return Path(path).is_dir() and not _in_directory(Path(path))
 
 
@@ -173,19 +174,19 @@ def _snippets(place: Path, suffixes: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class NginxFiles:
-    """What nginx files hold.
+    """The contents of nginx files.
 
     Attributes
     ----------
     statements : Block
-        Those inside ``http``, wherever that is written, and the ``stream`` blocks.
+        The statements inside ``http``, and the ``stream`` blocks.
     errors : tuple of NginxConfigError
-        What could not be read, in order.
+        Parts that could not be read, in order.
     templates, steered : frozenset of str
-        Files that something fills in before nginx reads them; of these, those with marks
-        of Jinja, Go or the like.
+        Files that something fills in before nginx reads them; and those of them with marks
+        of Jinja, Go or a similar language.
     open_names : mapping of str to tuple of str
-        Variables of templates that stay open although others have values, by file.
+        Template variables without a value where others have one, by file.
     """
 
     statements: Block
@@ -196,9 +197,9 @@ class NginxFiles:
 
 
 def read_files(files: Iterable[str], tree: Tree | None = None) -> NginxFiles:
-    """Read nginx files, leniently; a file that another one includes is read there only.
+    """Read nginx files, leniently; a file that another one includes is read only there.
 
-    A `tree` knows values of templates, and where the files are that a container mounts.
+    A `tree` knows the values of templates, and the files that a container mounts.
 
     Raises
     ------
@@ -206,7 +207,7 @@ def read_files(files: Iterable[str], tree: Tree | None = None) -> NginxFiles:
         crossplane is not installed.
     """
     try:
-        import crossplane  # noqa: F401 - its tables say what directives take
+        import crossplane  # noqa: F401 - its tables list the arguments of directives
     except ImportError as missing:
         raise MissingExtra.of("nginx", "reading nginx files") from missing
     reader = _Reader(tree or Tree())
@@ -312,7 +313,7 @@ class _Reader:
             mounted := self.tree.mounted(pattern.removeprefix(_IN_THE_CONTAINER))
         ):
             return mounted
-        # nginx, too, takes a pattern that nothing fits.
+        # nginx also accepts a pattern that matches nothing.
         if glob.has_magic(pattern) or Path(pattern).name in _SHIPPED:
             return []
         error = include.error(f"there is no file {pattern!r} to include")

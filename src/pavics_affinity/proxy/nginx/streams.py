@@ -16,7 +16,7 @@ _MAPS = ("map", "geo", "split_clients")
 
 
 class StreamPass(NamedTuple):
-    """A ``proxy_pass`` of connections: its server and line, where it leads, what is unknown."""
+    """A ``proxy_pass`` of connections: its server and line, its targets, what is unknown."""
 
     server: Statement
     statement: Statement
@@ -26,7 +26,7 @@ class StreamPass(NamedTuple):
 
 @dataclass(frozen=True)
 class Streams:
-    """What ``stream`` blocks hold, and snippets of them."""
+    """The contents of ``stream`` blocks, and of snippets for them."""
 
     statements: Block
     servers: tuple[Statement, ...]
@@ -49,7 +49,7 @@ class Streams:
 
     @cached_property
     def proxy_passes(self) -> tuple[StreamPass, ...]:
-        """Where its servers pass connections on."""
+        """The places where its servers pass connections on."""
         return tuple(
             StreamPass(server, line, *targets_of(line, (self.statements, server.block), self.maps))
             for server in self.servers
@@ -59,10 +59,10 @@ class Streams:
 
 
 def read_streams(statements: Block) -> Streams:
-    """Find what belongs to ``stream``.
+    """Find the statements that belong to ``stream``.
 
     In a snippet, a ``server`` block with a ``proxy_pass`` outside of any location can only
-    be part of a ``stream`` block; so can the upstreams that no other server uses.
+    belong to a ``stream`` block. The same is true of upstreams that no other server uses.
     """
     inside = [inner for each in statements.named("stream") for inner in each.block]
     bare = [each for each in statements.named("server") if each.named("proxy_pass")]

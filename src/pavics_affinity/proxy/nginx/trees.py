@@ -1,4 +1,4 @@
-"""Directories of components: a site's files and templates, before they are mounted."""
+"""Directories of components: a site's files and templates before they are mounted."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _MAIN = "nginx.conf"
 class Tree:
     """The directories that a user gave, and the values of their templates.
 
-    `environment` are files of the user; those of the tree, ``default.env`` and ``env.local``,
-    come first. If a variable such as ``EXTRA_CONF_DIRS`` lists the directories that are in
-    use, the others are not read.
+    `environment` are the user's files; they come after the tree's ``default.env`` and
+    ``env.local``. If a variable such as ``EXTRA_CONF_DIRS`` lists the directories in use, the
+    others are not read.
     """
 
     def __init__(self, roots: Iterable[Path] = (), environment: Sequence[str] = ()) -> None:
@@ -56,7 +56,7 @@ class Tree:
         return values, tuple(used)
 
     def _use(self, word: str, values: Environment, used: dict[Path, None]) -> None:
-        """Read the defaults of a component, after those of the components that it needs."""
+        """Read the defaults of a component, after the defaults of those that it needs."""
         assert self._base is not None  # noqa: S101 - its caller looked
         directory = self._base / word
         if directory in used or not directory.is_dir():
@@ -78,7 +78,7 @@ class Tree:
         return filled
 
     def is_filled(self, file: str) -> bool:
-        """Tell whether nothing in a template is left to fill in."""
+        """Return whether nothing in a template is left to fill in."""
         return self._open.get(file) == ()
 
     @property
@@ -90,7 +90,7 @@ class Tree:
 
     @cached_property
     def _files(self) -> dict[Path, Path]:
-        """Each file by its name after filling in; rendered ones are preferred."""
+        """Each file by its name without the template's suffix; a rendered file wins."""
         used = self._read[1]
         found: dict[Path, Path] = {}
         for file in _walk(used or self.roots):

@@ -1,4 +1,4 @@
-"""``upstream`` blocks: their servers, and what chooses among them."""
+"""``upstream`` blocks: their servers, and how nginx chooses among them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .statements import Statement
 BARE_PORT = re.compile(r"[0-9]+", re.ASCII)
 # Of all directives in an upstream that choose among its servers, the last decides.
 METHODS = ("hash", "ip_hash", "least_conn", "least_time", "random")
-# Beside these nginx refuses backups, and the server parameter slow_start.
+# With these, nginx refuses backups and the server parameter slow_start.
 WITHOUT_BACKUPS = ("hash", "ip_hash", "random")
 # These decide first, whatever the method: nginx's own, Angie's, Tengine's, and a module's.
 STICKY = ("sticky", "sticky_cookie_insert", "session_sticky", "jvm_route")
@@ -23,7 +23,7 @@ _NEUTRAL = re.compile(
     r"server|zone|state|status_zone|keepalive(_requests|_timeout|_time)?|ntlm|queue|resolver"
     r"|resolver_timeout|check(_\w+)?|sticky_(secret|strict|hide_cookie\w*)|log_\w+|include"
 )
-# Marks that steer a template and bring no directives.
+# Marks that steer a template and stand for no directives.
 _CONTROL = re.compile(
     r"\{#|<%(?!=)|\{%(?!-?\s*(?:include|import|call))"
     r"|\{\{-?\s*(?:/\*|\$\w+\s*:?=|(?:if|else|end|range|with|define)\b)"
@@ -33,9 +33,9 @@ _LOOP = re.compile(r"\b(?:for|range|each)\b")
 
 @dataclass(frozen=True)
 class Refusal:
-    """A line that nginx refuses, or reads as something else than was meant.
+    """A line that nginx refuses, or does not read as it was meant.
 
-    `check` makes a finding of it, and `read_nginx` raises it.
+    `check` reports it as a finding, and `read_nginx` raises it.
     """
 
     statement: Statement
@@ -50,23 +50,23 @@ class Refusal:
 
 @dataclass(frozen=True, eq=False)
 class ServerLine:
-    """A ``server`` line of an upstream; without a `server` if nginx refuses it."""
+    """A ``server`` line of an upstream; `server` is None if nginx refuses the line."""
 
     statement: Statement
     server: Server | None
     refusal: Refusal | None = None
 
     def has(self, parameter: str) -> bool:
-        """Tell whether the line has exactly this parameter."""
+        """Return whether the line has exactly this parameter."""
         return parameter in self.statement.args[1:]
 
 
 @dataclass(frozen=True, eq=False)
 class Upstream:
-    """An ``upstream`` block, read also where nginx would refuse it.
+    """An ``upstream`` block, read even where nginx would refuse it.
 
-    `hashed` is what it hashes: None if another method decides, or nginx refuses the
-    line. `refusals` holds what nginx refuses, also of its server lines.
+    `hashed` is its ``hash`` directive: None if another method decides, or nginx refuses the
+    line. `refusals` are the lines that nginx refuses, server lines included.
     """
 
     statement: Statement
@@ -81,12 +81,12 @@ class Upstream:
 
     @property
     def methods(self) -> tuple[Statement, ...]:
-        """The directives that say what chooses the server; the last one decides."""
+        """The directives that choose the server; the last one decides."""
         return tuple(line for line in self.statement.block if line.name in METHODS)
 
     @property
     def method(self) -> Statement:
-        """The directive that decides; without one, the block."""
+        """The directive that decides; the block itself if there is none."""
         return self.methods[-1] if self.methods else self.statement
 
     @property
@@ -103,7 +103,7 @@ class Upstream:
 
     @property
     def key(self) -> str:
-        """The key, as the file has it."""
+        """The key, as written in the file."""
         parts = self.hashed.parts if self.hashed else ()
         return "".join(f"${part.text}" if part.is_variable else part.text for part in parts)
 
@@ -114,7 +114,7 @@ class Upstream:
 
     @property
     def of_other_modules(self) -> list[Statement]:
-        """Directives that are not known here: they may choose the server."""
+        """Directives of unknown modules, which may choose the server."""
         return [
             line
             for line in self.statement.block
@@ -125,23 +125,23 @@ class Upstream:
 
     @property
     def balancer(self) -> Statement | None:
-        """The program that chooses the server, whatever servers are named."""
+        """The directive of a program that chooses the server."""
         return next(
             (line for line in self.of_other_modules if line.name.startswith("balancer_by_")), None
         )
 
     @property
     def incomplete(self) -> list[Statement]:
-        """A template's marks in here that stand for whole directives."""
+        """Marks of a template in this block that stand for whole directives."""
         return _marks_for_directives(self.statement)
 
     @property
     def is_template(self) -> bool:
-        """Whether a template steers what is in here: lines may be left out, or repeated."""
+        """Whether a template steers this block: lines may be left out or repeated."""
         return any(line.is_mark for line in self.statement.block)
 
     def chooses(self, resolve: Resolve | None) -> bool:
-        """Tell whether there can be more than one server to choose from."""
+        """Return whether there can be more than one server to choose from."""
         repeats = any(e.is_mark and _LOOP.search(e.name) for e in self.statement.block)
         if len(self.choices) > 1 or self.incomplete or repeats or self.first("state"):
             return True
@@ -167,7 +167,7 @@ class Upstream:
 
 
 def read_upstreams(blocks: Iterable[Statement]) -> tuple[Upstream, ...]:
-    """Read ``upstream`` blocks; nginx refuses a name that was there before, in any case."""
+    """Read ``upstream`` blocks; nginx refuses a name that is defined twice, in any case."""
     found: list[Upstream] = []
     first: dict[str, Statement] = {}
     for block in blocks:

@@ -1,4 +1,4 @@
-"""What a text with variables can become, and what decides that."""
+"""Expand a text with variables into its possible values, and find what decides among them."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _LUA_FILES = re.compile(r"(?:server_)?(?:rewrite|access)_by_lua_file")
 
 @dataclass(frozen=True)
 class Value:
-    """A text that can come out, in which unknown variables stand as they are.
+    """A possible value of a text, with unknown variables left unchanged.
 
-    `deciders` are the variables by which it is chosen among others; `of_node` says that
-    a node's name in the key chooses it; `unknown` names the variables whose values are not
-    known, or the directives that set them.
+    `deciders` are the variables that choose this value among others. With `of_node`, a node's
+    name in the key chooses it. `unknown` names the variables without a known value, or the
+    directives that set them.
     """
 
     text: str
@@ -46,9 +46,9 @@ Levels = Sequence[Block]
 
 
 def expand(text: str, levels: Levels, maps: Maps, depth: int = 0) -> list[Value]:
-    """Return the texts that a text with variables can become inside these levels.
+    """Return the possible values of a text with variables inside these levels.
 
-    The levels are the blocks around the place, the outermost first.
+    The levels are the blocks around the text, the outermost first.
     """
     found = [Value("")]
     at = 0
@@ -74,7 +74,7 @@ def _joined(found: list[Value], between: str, choices: list[Value]) -> list[Valu
 
 
 def is_known(variable: str) -> bool:
-    """Tell whether nginx itself gives a variable its value, mostly from the request."""
+    """Return whether nginx itself sets a variable, usually from the request."""
     return _OF_NGINX.fullmatch(variable) is not None
 
 
@@ -135,13 +135,13 @@ def _sets(line: Statement, name: str) -> bool:
 
 
 def _assigned(name: str, levels: Levels) -> list[tuple[str, frozenset[str]]]:
-    """Return what ``set`` gives a variable, and the variables of the ``if`` around it."""
+    """Return the values that ``set`` gives a variable, and the variables of the ``if`` around."""
     found: list[tuple[str, frozenset[str]]] = []
     for level in reversed(levels):
         here, always = _assigned_in(level, name)
         found += here
         if always:
-            break  # further out it is set before
+            break  # on an outer level it is set earlier
     many = len({text for text, _ in found}) > 1
     deciders = frozenset().union(*(each for _, each in found)) if many else frozenset()
     return [(text, deciders) for text, _ in found]

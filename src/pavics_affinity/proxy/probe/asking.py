@@ -1,4 +1,4 @@
-"""What a probe asks: GETs only, one after the other, bounded in number, time and size."""
+"""Send the requests of a probe: only GETs, one by one, limited in number, time and size."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from ...transport.faults import causes_of, describe
 from ...transport.wire import hidden_status
 from .seen import Answer, ByKey, Document, Seen, ServiceSeen, find_marker
 
-_WITHOUT_KEY = 4  # requests without any key
-_LINKED = 2  # machineids that are sent in the query and in the path
-_NAMED = 8  # most nodes that are asked for by name, per service
+_WITHOUT_KEY = 4  # requests without a key
+_LINKED = 2  # machineids sent in the query and in the path
+_NAMED = 8  # most nodes of a service that are requested by name
 _MORE = 8  # further machineids, if the first ones all went to one node
-# If the header has no effect: other names of it, and machineids sent by each of them,
-# once more often than by the header itself.
+# If the header has no effect: other spellings to try, and machineids for each of them, one
+# more than for the header itself.
 _SPELLINGS, _SPELLED = 2, 3
 
 _MOST_URLS, _MOST_IDS, _MOST_REQUESTS = 20, 50, 20
 _LARGEST_BODY = 65_536
 _LONGEST_VALUE = 300
-_MOST_SILENT = 3  # requests in succession without an answer, after which no more are sent
+_MOST_SILENT = 3  # unanswered requests in a row after which no more are sent
 
 _CAPABILITIES = "service=WPS&request=GetCapabilities"
 _IS_CAPABILITIES = re.compile(rb"<(?:\w+:)?Capabilities\b")
@@ -51,17 +51,17 @@ _NO_NODE = "no-such-node"
 
 @dataclass(frozen=True)
 class Plan:
-    """A probe that has not been sent yet, with a known number of requests.
+    """The requests of a probe, not sent yet, with a known limit of their number.
 
     Parameters
     ----------
     urls : sequence of str
-        URLs of services; the answers of the first are compared with the others. The
-        URL of an output works, too: it is on one node only, so that whether it is found
-        identifies the node where nothing else does.
+        URLs of services; the first one's answers are compared with the others'. The URL of
+        an output works, too: the output is on one node only, so a 404 tells nodes apart
+        where nothing else does.
     header : str, optional
-        Request header that carries the machineid; by default the one that the proxy
-        publishes, or else ``machineid``.
+        Request header that carries the machineid. By default the one that the proxy
+        publishes, otherwise ``machineid``.
     evidence : str, optional
         Response header that names the node, if the proxy publishes none.
     ids : int, default 5
@@ -74,7 +74,7 @@ class Plan:
     Raises
     ------
     InvalidRequest
-        A URL, a name or a number is not acceptable.
+        A URL, a header's name or a number is not valid.
     """
 
     urls: tuple[str, ...]
@@ -100,7 +100,7 @@ class Plan:
 
     @property
     def most(self) -> int:
-        """The largest number of GETs that it takes."""
+        """The largest number of GETs that the probe can send."""
         documents = len({origin_of(url) for url in self.urls})
         first = self.ids * self.requests + _WITHOUT_KEY + 2 * _LINKED
         strict = _LINKED + _NAMED + 1
@@ -112,12 +112,12 @@ class Plan:
 def ask(plan: Plan) -> Seen:
     """Send a probe's requests to a proxy and the services behind it.
 
-    Failures of the proxy raise nothing; they are part of what is returned.
+    Failures of the proxy do not raise; they are part of the result.
 
     Parameters
     ----------
     plan : Plan
-        What to ask.
+        The requests.
     """
     wire = _Wire(plan)
     documents: dict[Origin | None, Document] = {}
@@ -143,7 +143,7 @@ def _ask_everything(
     wire: _Wire, first: ServiceSeen, header: str, evidence: str | None, ids: list[str]
 ) -> None:
     plan = wire.plan
-    # One id after the other: if ids took turns, round robin could look like a hash.
+    # One id after the other: with alternating ids, round robin could look like a hash.
     first.by_id = wire.with_header(first.url, header, ids, plan.requests)
     url = asked_url(first.url)
     first.without = [wire.get(url) for _ in range(_WITHOUT_KEY)]
@@ -179,7 +179,7 @@ def _ask_by_name(wire: _Wire, service: ServiceSeen, header: str) -> None:
 
 
 def _fresh_ids(count: int) -> list[str]:
-    # With a prefix by which the operator recognises the requests in the log.
+    # The prefix lets the operator recognise the requests in the log.
     return [f"probe-{mint_machineid()[:12]}" for _ in range(count)]
 
 
@@ -192,7 +192,7 @@ def asked_url(url: str) -> str:
 
 
 def spellings(header: str) -> list[str]:
-    """Return other names of a header that a site may have meant.
+    """Return other spellings of a header that a site may use.
 
     nginx writes a hyphen in a header's name as an underscore in its variable, and
     drops headers that have an underscore themselves.
@@ -226,7 +226,7 @@ def _check_url(url: str) -> None:
 
 
 def _check_header(what: str, name: str | None, example: str) -> None:
-    # The nginx of a site may have underscores_in_headers on.
+    # The site's nginx may have underscores_in_headers on.
     if name is not None and not is_free_header(name.replace("_", "-")):
         raise InvalidRequest(
             f"{what} = {name[:100]!r}: expected the name of a header that has no other meaning, "
@@ -235,7 +235,7 @@ def _check_header(what: str, name: str | None, example: str) -> None:
 
 
 class _Wire:
-    """Sends and counts requests, and stops if none is answered."""
+    """Sends and counts requests, and stops if there are no answers."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan

@@ -1,4 +1,4 @@
-"""What was seen, point by point, in words."""
+"""The findings of a probe: what its answers show, point by point."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class ProbeFinding:
     Attributes
     ----------
     name : str
-        What was looked at.
+        The subject.
     good : bool or None
-        None if it is neither good nor bad, or cannot be told.
+        None if it is neither good nor bad, or unknown.
     words : str
         What was seen.
     """
@@ -29,7 +29,7 @@ class ProbeFinding:
 
 
 def find_all(seen: Seen, marker: NodeMarker | None) -> tuple[ProbeFinding, ...]:
-    """Describe what was seen."""
+    """Return the findings for what was seen."""
     first = seen.first
     findings = [_up(first), _document(first)]
     if findings[0].good is not False or marker is not None:
@@ -49,17 +49,17 @@ def find_all(seen: Seen, marker: NodeMarker | None) -> tuple[ProbeFinding, ...]:
     return tuple(findings)
 
 
-# ---- what the verdict needs, too ----
+# ---- also for the verdict ----
 
 
 def misled(service: ServiceSeen, marker: NodeMarker) -> dict[str, str | None]:
-    """Return which node answered instead, by the node that a key named."""
+    """Return the nodes that keys named without reaching them, each with the one that answered."""
     found = {node: marker.node_of(answer) for node, answer in service.by_node.items()}
     return {node: other for node, other in found.items() if other != node}
 
 
 def are_together(seen: Seen, marker: NodeMarker | None) -> bool | None:
-    """Tell whether ids have one node on all services; None if the answers do not show it."""
+    """Return whether each id has one node on all services; None if the answers do not show it."""
     if marker is None or not marker.names_nodes:
         return None
     rows = [_machines(service, marker) for service in seen.services]
@@ -71,7 +71,7 @@ def are_together(seen: Seen, marker: NodeMarker | None) -> bool | None:
 
 
 def _machines(service: ServiceSeen, marker: NodeMarker) -> dict[str, str]:
-    """Return each id's machine: the host of an address, as a node's services differ by port."""
+    """Return each id's machine: an address without its port, which differs between services."""
     by_id = {key: marker.nodes_of(answers) for key, answers in service.by_id.items()}
     found = {key: nodes[0] for key, nodes in by_id.items() if nodes}
     hosts = {node: node.rpartition(":")[0] or node for node in found.values()}
@@ -81,11 +81,11 @@ def _machines(service: ServiceSeen, marker: NodeMarker) -> dict[str, str]:
 
 
 def server_of(answer: Answer) -> str:
-    """Return the name of the server that answered, as it gives it."""
+    """Return the ``Server`` header of an answer."""
     return plain_text(answer.headers.get("server", "")) or "a server without a name"
 
 
-# ---- point by point ----
+# ---- one finding each ----
 
 
 def _up(service: ServiceSeen) -> ProbeFinding:

@@ -1,4 +1,4 @@
-"""What a proxy answered, and what in its answers identifies the node. Pure data."""
+"""A proxy's answers as pure data, and the part of them that identifies the node."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ ByKey = dict[str, list["Answer"]]
 class Answer:
     """The answer to one GET.
 
-    `status` is None, and `failure` says why, if there was none. `hidden` is the status that
-    a security proxy such as Twitcher met and answered 400 for. Headers are by name in lower
-    case; the digest is of the body's beginning.
+    Without an answer, `status` is None and `failure` says why. `hidden` is the status that a
+    security proxy such as Twitcher received and replaced by 400. Names of headers are in lower
+    case; `digest` is of the beginning of the body.
     """
 
     status: int | None
@@ -41,7 +41,7 @@ class Answer:
 
     @property
     def said(self) -> str:
-        """The status in words."""
+        """The status as text."""
         if self.status is None:
             return self.failure
         return f"{self.status} for a {self.hidden}" if self.hidden else str(self.status)
@@ -63,21 +63,21 @@ class ServiceSeen:
     Attributes
     ----------
     url : str
-        As it was given.
+        As given.
     document : Document
-        Of its origin.
+        The discovery document of its origin.
     by_id : dict
-        By machineid, sent bare in the header.
+        Answers by machineid, sent bare in the header.
     without : list of Answer
-        To requests without any key.
+        Answers to requests without a key.
     by_query, by_path : dict
-        By machineid, sent in the query or in the path of the URL.
+        Answers by machineid, sent in the query or in the path of the URL.
     by_node : dict of str to Answer
-        By the node that the key named.
+        Answers by the node that the key named.
     unknown : Answer or None
-        To a key that names a node that does not exist.
+        The answer to a key with the name of a node that does not exist.
     by_spelling : dict
-        Answers by machineid, by another name of the header.
+        Answers by spelling of the header and by machineid.
     """
 
     url: str
@@ -112,7 +112,7 @@ class ServiceSeen:
 
 @dataclass(frozen=True)
 class Seen:
-    """Everything that a probe saw.
+    """All answers of a probe.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ class Seen:
     evidence : str or None
         Response header that should name the node.
     services : tuple of ServiceSeen
-        At least one; the first was asked everything.
+        At least one; the first got all the requests.
     requests : int
         Number of GETs that were sent.
     """
@@ -133,11 +133,11 @@ class Seen:
 
     @property
     def first(self) -> ServiceSeen:
-        """The service that was asked everything."""
+        """The service that got all the requests."""
         return self.services[0]
 
 
-# ---- what in an answer identifies the node ----
+# ---- the part of an answer that identifies the node ----
 
 # Names that operators use; the first is that of a rendered proxy.
 _KNOWN = (
@@ -176,11 +176,11 @@ class NodeMarker:
 
     @property
     def names_nodes(self) -> bool:
-        """Whether two services can be compared by it."""
+        """Whether it gives nodes the same name on two services."""
         return self.kind == "header"
 
     def node_of(self, answer: Answer) -> str | None:
-        """Return the node of an answer, or the value that stands for it; None if unknown."""
+        """Return the node of an answer, or a value that identifies it; None if unknown."""
         if answer.status is None:
             return None
         if self.kind == "status":
@@ -195,11 +195,11 @@ class NodeMarker:
         return sorted({n for answer in answers if (n := self.node_of(answer)) is not None})
 
     def keeps(self, by_key: ByKey) -> bool:
-        """Tell whether every key stayed on one node."""
+        """Return whether every key stayed on one node."""
         return all(len(self.nodes_of(answers)) <= 1 for answers in by_key.values())
 
     def describe(self) -> str:
-        """Return what it is, in words."""
+        """Return a description in words."""
         if self.kind == "header":
             shown = "-".join(part.capitalize() for part in self.header.split("-"))
             return f"the response header {shown}"
@@ -209,7 +209,7 @@ class NodeMarker:
 
 
 def find_marker(service: ServiceSeen, evidence: str | None) -> NodeMarker | None:
-    """Find what identifies the node: the evidence header, or else something that differs."""
+    """Find what identifies the node: the evidence header, or another part that differs."""
     answers = [answer for answer in service.answers() if answer.status is not None]
     topology = service.document.topology
     # For a host given by name, nginx can name the node only if the key does.
@@ -226,11 +226,11 @@ def find_marker(service: ServiceSeen, evidence: str | None) -> NodeMarker | None
 
 
 def _may_be_of_nodes(guess: NodeMarker, service: ServiceSeen) -> bool:
-    """Tell whether the differences can come from the nodes; their meaning is only guessed.
+    """Return whether the differences can come from the nodes, as far as one can guess.
 
-    Every answer of a node has a value. There are several values, and they come back, which
-    the time of day or a request's number never does. And requests without an id bring a
-    value that an id brought, too, which a header that echoes the id cannot.
+    Every answer of a node has a value. There are several values, and they repeat: so it is not
+    the time of day, or a number of the request. And some value is the same with and without an
+    id: so it is not an echo of the id.
     """
     # A security proxy's own answer shows nothing of the nodes.
     answers = [answer for answer in service.answers() if answer.hidden is None]
@@ -251,5 +251,5 @@ def _node_name(value: str, topology: Topology | None) -> str:
 
 
 def plain_text(text: str, longest: int = 60) -> str:
-    """Return text of a server without control characters, cut to a length."""
+    """Return a server's text without control characters, cut to a length."""
     return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)[:longest]

@@ -1,6 +1,6 @@
-"""What the answers mean: one verdict in plain words, and the next step. Nothing is asked here.
+"""Judge a probe's answers: one verdict, and the next step. No request is sent here.
 
-One module, because the first judgement that fits holds, so that their order matters.
+One module, because the first judgement that fits is the verdict, so their order matters.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ class Verdict:
     kind : str
         One of `Kind`; the manual has a line for each.
     works : bool or None
-        None if it cannot be told.
+        Whether affinity works; None if the answers do not show it.
     words : str
-        What is the case.
+        The verdict as a sentence.
     next : str
         What to do now.
     findings : tuple of ProbeFinding
-        What was seen, point by point.
+        The findings, point by point.
     ids : dict of str to dict of str to list of str
-        By URL and machineid, the nodes that answered, or the values that stand for
-        them; empty if the answers do not identify nodes.
+        By URL and machineid, the nodes that answered, or values that identify them;
+        empty if the answers do not identify nodes.
     """
 
     kind: Kind
@@ -55,7 +55,7 @@ def judge(seen: Seen) -> Verdict:
     Parameters
     ----------
     seen : Seen
-        As `ask` returns it.
+        The result of `ask`.
     """
     of_a_node = _of_a_nodes_url(seen.first)
     if of_a_node is not None:
@@ -75,19 +75,19 @@ def judge(seen: Seen) -> Verdict:
 
 
 _SINGLE_NODE = Verdict(
-    "single-node", True, "the site has one node, so that every request goes there", "nothing to do"
+    "single-node", True, "the site has one node, so every request goes there", "nothing to do"
 )
 
 
 def _of_a_nodes_url(first: ServiceSeen) -> Verdict | None:
-    """Judge a URL that leads to one node, whatever the key is: it says nothing about the hash."""
+    """Judge a URL that leads to one node with any key, and so shows nothing about the hash."""
     node = None if first.topology is None else first.topology.node_of_url(first.url)
     if node is None:
         return None
     return Verdict(
         "cannot-tell",
         None,
-        f"{first.url} names node {node}: every request for it goes there, whatever its machineid",
+        f"{first.url} names node {node}: every request for it goes there, with any machineid",
         "probe the service's own URL",
     )
 
@@ -127,7 +127,7 @@ def _without_answers(first: ServiceSeen) -> Verdict | None:
 
 
 def _hidden_down(seen: Seen, marker: NodeMarker | None) -> Verdict | None:
-    """Judge nodes that do not answer, if a security proxy hides that in an answer of its own."""
+    """Judge nodes that do not answer, if a security proxy replaces their errors by its own."""
     asked = [a for s in seen.services for a in (*s.answers(), *s.by_node.values())]
     hidden = [answer for answer in asked if answer.hidden and answer.is_gateway_error]
     if not hidden:
@@ -139,22 +139,22 @@ def _hidden_down(seen: Seen, marker: NodeMarker | None) -> Verdict | None:
     return Verdict(
         "hidden-down",
         False,
-        f"behind a security proxy such as Twitcher a node does not answer{named}: "
+        f"behind a security proxy such as Twitcher, a node does not answer{named}: "
         f"{len(hidden)} of {len(asked)} answers were 400 with an exception report that is not the "
         "service's",
-        "start the services on their nodes, and the proxy if all answers are such; then probe "
-        "again",
+        "start the services on their nodes, and the proxy if all answers are like that; then "
+        "probe again",
     )
 
 
 def _next_if_down(failure: str) -> str:
     if "TLS" in failure:
         return (
-            "give the proxy a certificate that clients trust, or make this one trust your "
+            "give the proxy a certificate that clients trust, or make this client trust your "
             "authority (REQUESTS_CA_BUNDLE=file)"
         )
     if "HTTP" in failure or "head" in failure:
-        return "another program than a web server listens there; check the port"
+        return "the program that listens there is not a web server; check the port"
     if "name" in failure:
         return "check the host's name, and whether this machine's DNS knows it"
     return "start the proxy, or check host and port; nginx -t checks its files"
@@ -198,7 +198,7 @@ def _without_marker(first: ServiceSeen) -> Verdict:
             "no-service",
             False,
             f"{first.url} answers {_joined({a.status for a in came})}, and not as a service",
-            "check the URL: scheme, port and path should be those that users give, as in .../wps",
+            "check the URL: use the scheme, port and path that users type, as in .../wps",
         )
     if not any("nginx" in answer.headers.get("server", "").lower() for answer in came):
         return Verdict(
@@ -223,7 +223,7 @@ def _without_marker(first: ServiceSeen) -> Verdict:
 
 
 def _by_nodes(seen: Seen, marker: NodeMarker) -> Verdict:
-    """Judge by the nodes to which ids, and keys that name a node, went."""
+    """Judge by the nodes that got the requests with ids, and with keys that name a node."""
     first = seen.first
     published = first.topology
     if not marker.keeps(first.by_id):
@@ -236,8 +236,8 @@ def _by_nodes(seen: Seen, marker: NodeMarker) -> Verdict:
         return Verdict(
             "apart",
             False,
-            "each service keeps an id on a node, but not on the same one: a chain that goes from "
-            "one service to the other loses its files",
+            "each service keeps an id on one node, but the services use different nodes: a chain "
+            "that goes from one service to the other loses its files",
             "give all upstreams the same servers in the same order with the same weights, and no "
             "'consistent' (pavics-affinity check says where they differ); or render the proxy",
         )
@@ -285,7 +285,7 @@ def _of_other_header(header: str, used: str) -> Verdict:
     words = f"the hash is over {_variable(used)}: it uses the header {used}, not {header}"
     if "_" in header or "-" in used:
         dropped = header if "_" in header else used.replace("-", "_")
-        words += f"; a header {dropped} would be dropped by nginx because of its underscore"
+        words += f"; nginx drops a header {dropped} because of its underscore"
     wanted = header.replace("_", "")
     return Verdict(
         "other-header",
@@ -307,7 +307,7 @@ def _of_one_node(seen: Seen, marker: NodeMarker) -> Verdict:
         return Verdict(
             "cannot-tell",
             None,
-            f"no answer to a request with an id shows its node, while others do by "
+            f"no answer to a request with an id shows its node, although others do, by "
             f"{marker.describe()}",
             "look up the requests with an id in the proxy's log; then probe again",
         )
@@ -336,8 +336,8 @@ def _of_strict(seen: Seen, marker: NodeMarker) -> Verdict:
         return Verdict(
             "node-down",
             False,
-            f"a strict proxy, and {', '.join(sorted(dead))} behind it does not answer: its "
-            "workflows wait, and no other node gets their requests",
+            f"a strict proxy, and {', '.join(sorted(dead))} behind it does not answer: "
+            "workflows of that node wait, and no other node gets their requests",
             "start the node again; or, to remove it, drain it and take it out of the topology",
         )
     lost = any(misled(service, marker) for service in seen.services)
@@ -347,8 +347,8 @@ def _of_strict(seen: Seen, marker: NodeMarker) -> Verdict:
         return Verdict(
             "not-strict",
             False,
-            f"the document says strict, but a key that names {what}: the document is not of the "
-            "configuration that nginx runs",
+            f"the document says strict, but a key that names {what}: the document does not match "
+            "the configuration that nginx runs",
             "render again, nginx -t, reload; and check that the header reaches nginx unchanged",
         )
     missing = [service.url for service in seen.services if service.topology is None]
@@ -363,8 +363,8 @@ def _of_strict(seen: Seen, marker: NodeMarker) -> Verdict:
     return Verdict(
         "strict",
         True,
-        "an id's requests all go to one node, a key that names a node goes there and nowhere else, "
-        "and clients find all they need by the service's URL",
+        "an id's requests all go to one node, a key that names a node goes to that node only, and "
+        "the service's URL is all that clients need",
         "nothing to do",
     )
 

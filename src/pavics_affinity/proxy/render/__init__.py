@@ -1,4 +1,4 @@
-"""Render the files of a proxy from a topology; nothing is written to disk here."""
+"""Render the files of a proxy from a topology, without writing them to disk."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def render(
     compose: str | None = COMPOSE_FILE,
     layout: Layout = "inner",
 ) -> dict[str, str]:
-    """Render nginx's files and docker-compose's.
+    """Render the files for nginx and docker-compose.
 
     Parameters
     ----------
     topology : Topology
         The site.
     style : {"strict", "plain", "birdhouse"}, default "strict"
-        ``"strict"``: a key that names a node goes there and nowhere else, and the
-        answer names its node. ``"plain"``: only a hash over the header.
+        ``"strict"``: a key that names a node goes to that node only, and the answer
+        names its node. ``"plain"``: only a hash over the header.
         ``"birdhouse"``: a strict proxy as a component of birdhouse-deploy.
     compose : str, optional
-        Name of the compose file; None for none. A component has files of its own.
+        Name of the compose file; None for none. A component has its own compose files.
     layout : {"inner", "outer"}, default "inner"
-        Of a component: behind Twitcher, or in front of several stacks.
+        Place of a component: behind Twitcher, or in front of several stacks.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def render(
     Raises
     ------
     TopologyError
-        A value that a proxy needs is missing, or nginx cannot take it.
+        A value that a proxy needs is missing, or nginx cannot use it.
     """
     if style == "birdhouse":
         values.check_names(topology)
@@ -65,7 +65,7 @@ def render(
 
 
 def render_proxy(topology: Topology, style: Style = "strict") -> dict[str, str]:
-    """Return nginx's files alone, by path below ``config/proxy``; see `render`."""
+    """Return only nginx's files, by path below ``config/proxy``; see `render`."""
     if style not in ("plain", "strict"):
         raise TopologyError(f"style {style!r}: expected one of {', '.join(get_args(Style))}")
     values.check_names(topology)
@@ -87,7 +87,7 @@ def _render_compose(topology: Topology) -> str:
                 "another port to publish",
                 key=f"services.{service.name}.publish",
             )
-    # YAML 1.1 reads 22:22 as a number of base 60, so the ports are quoted.
+    # YAML 1.1 reads 22:22 as a number in base 60, so the ports are quoted.
     ports = "\n".join(
         f"      - {json.dumps(f'{outside}:{inside}')}" for outside, inside in published.items()
     )

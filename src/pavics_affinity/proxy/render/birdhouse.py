@@ -1,4 +1,4 @@
-"""A component of birdhouse-deploy: files beside those of a site, of which none is replaced."""
+"""Render a component of birdhouse-deploy: new files only, so it replaces none of the site's."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ _VARIABLE = "PAVICS_AFFINITY_DIR"
 _TAKEN = ("80", "443")
 # The proxy's container itself, as a backend.
 _THIS_STACK = ("127.0.0.1", "localhost")
-# Where the stack's proxy has the certificate, and the outputs of its own services.
+# Where the stack's proxy has the certificate, and its services' outputs.
 _CERTIFICATE = "/etc/nginx/cert.pem"
 _OUTPUTS = "/data/wps_outputs"
 
-# A link with the key in its path leads to the one with the key in its query.
+# A link with the key in its path redirects to the link with the key in its query.
 _QUERY = f"${{affinity_joint}}{QUERY_NAME}=$affinity_path_key"
 _JOINT = """\
 map $affinity_uri $affinity_joint {
@@ -68,8 +68,8 @@ COMPONENT_DEPENDENCIES="
 def render_birdhouse(topology: Topology, layout: Layout = "inner") -> dict[str, str]:
     """Return the files of an optional component, by path below its directory.
 
-    ``"inner"``: Twitcher asks a hash upstream for each service. ``"outer"``: the stack's
-    proxy balances whole stacks, on ports of its own.
+    ``"inner"``: Twitcher sends requests to a hash upstream for each service. ``"outer"``: the
+    stack's proxy balances whole stacks, on its own ports.
     """
     if layout not in get_args(Layout):
         raise TopologyError(f"layout {layout!r}: expected one of {', '.join(get_args(Layout))}")
@@ -92,7 +92,7 @@ def _check(topology: Topology) -> None:
 
 
 def _named(service: Service) -> Service:
-    """Return a service by the name of its upstream: a container has the service's own."""
+    """Return a service renamed after its upstream, because a container has the service's name."""
     return replace(service, name=COMPONENT_PREFIX + service.name)
 
 
@@ -110,7 +110,7 @@ def _directives(topology: Topology, document: str, evidence: str) -> dict[str, s
     }
 
 
-# ---- outer: a proxy of its own beside the stack's ----
+# ---- outer: a second server in the stack's proxy ----
 
 
 def _outer(topology: Topology) -> dict[str, str]:
@@ -135,14 +135,14 @@ def _outer(topology: Topology) -> dict[str, str]:
 
 def _inner(topology: Topology) -> dict[str, str]:
     evidence = values.header_name(topology.evidence or DEFAULT_EVIDENCE, "evidence")
-    # Twitcher asks these servers by plain HTTP, and sees nothing but the service there.
+    # Twitcher reaches these servers by plain HTTP; they have nothing but the service.
     asked = [
         replace(service, url=None, path=None, outputs=None, aliases=(), publish=None)
         for service in topology.services
     ]
     tls: InFront | None = None if topology.tls is None else "in front"
     inside = replace(topology, services=tuple(asked), tls=tls)
-    # Twitcher removes the evidence from answers, so that the document does not promise it.
+    # Twitcher removes the evidence from answers, so the document does not promise it.
     document = document_variables(replace(topology, evidence=None), evidence=None)
     files = _directives(inside, document, evidence)
     if own := list(_own_nodes(topology)):
@@ -162,7 +162,7 @@ def _inner(topology: Topology) -> dict[str, str]:
 
 
 def _provider(service: Service) -> str:
-    """Return where Twitcher finds a service; it is mounted over the component's own file."""
+    """Return Twitcher's entry for a service, a file that replaces the component's own."""
     return f"""\
 providers:
   {service.name}:
@@ -176,9 +176,9 @@ providers:
 
 
 def _front(topology: Topology, evidence: str) -> Iterator[str]:
-    """Yield what the stack's own server gets: the document, links, and outputs by the hash."""
+    """Yield the locations for the stack's own server: document, links, and outputs by the hash."""
     yield from document_location()
-    # Not a rewrite: what decides about access goes by the path that came.
+    # Not a rewrite: access is decided by the original path.
     yield f"  location {PATH_PREFIX} {{"
     yield f"    return 307 $affinity_scheme://$http_host$affinity_uri{_QUERY};"
     yield "  }"
@@ -241,7 +241,7 @@ def _is_own(backend: Backend) -> bool:
 
 
 def _mount(directory: str) -> str:
-    """Return the mount of a directory at the extension point of the same name."""
+    """Return the mount of a directory at birdhouse-deploy's extension point of the same name."""
     return f"${{{_VARIABLE}}}/{directory}:/etc/nginx/{directory.rpartition('/')[2]}/{_NAME}:ro"
 
 

@@ -1,4 +1,4 @@
-"""What each of the proxy's ports serves: paths, services, and the files they are written to."""
+"""The layout of a rendered proxy: ports, their paths and services, and the names of the files."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from . import values
 class Location:
     """A path prefix of the proxy, and the path on the service's backends.
 
-    Both are whole segments without slash at the end; empty for the root. With a `node`, the
-    path is that of its outputs, and leads there whatever the key is.
+    Both are whole segments without a slash at the end; empty for the root. With a `node`, it is
+    the path of that node's outputs, and leads there with any key.
     """
 
     path: str
@@ -37,7 +37,7 @@ class Location:
 class ProxyPort:
     """One port of the proxy: what it listens on, its services, and their locations.
 
-    With `tls` it ends TLS. Below `node_places`, a path that has no location names a node that does
+    With `tls` it ends TLS. Below `node_places`, a path without a location names a node that does
     not exist.
     """
 
@@ -49,12 +49,12 @@ class ProxyPort:
 
     @property
     def file_name(self) -> str:
-        """File of the server block, if several services share it."""
+        """The file of the server block, if several services share it."""
         return f"conf.d/01-listen-{re.sub('[^a-z0-9]+', '-', self.listen.lower())}.conf"
 
     @property
     def has_root(self) -> bool:
-        """Whether a location takes every path that no other takes."""
+        """Whether a location serves every path that no other serves."""
         return any(not location.path for location in self.locations)
 
 
@@ -63,7 +63,7 @@ def proxy_files(
     service_text: Callable[[Service], str],
     server_text: Callable[[ProxyPort], str],
 ) -> dict[str, str]:
-    """Return a file per service, with the server block of its port unless others share it."""
+    """Return a file for each service, with the server block of its port unless it is shared."""
     files = {}
     for port in proxy_ports(topology):
         for service in port.services:
@@ -80,7 +80,7 @@ def proxy_ports(topology: Topology) -> tuple[ProxyPort, ...]:
     by_port: dict[str, list[Service]] = {}
     for service in topology.services:
         by_port.setdefault(values.listen(service), []).append(service)
-    # Outputs may be announced below the URL of another service's port.
+    # Outputs may have a URL at the port of another service.
     owners = {
         origin_of(service.url): values.listen(service)
         for service in reversed(topology.services)
@@ -125,7 +125,7 @@ def _check_reached(services: Sequence[Service], table: dict[str, Location], list
         if service.name not in reached:
             raise TopologyError(
                 f"service {service.name!r} shares the proxy's port {listen} with others and "
-                "has no path of its own there; give it a url with a path, or another port",
+                "has no separate path there; give it a url with a path, or another port",
                 key=f"services.{service.name}.url",
             )
 
@@ -133,13 +133,13 @@ def _check_reached(services: Sequence[Service], table: dict[str, Location], list
 def _prefixes(
     topology: Topology, service: Service
 ) -> Iterator[tuple[str, str, str, Sequence[str | None]]]:
-    """Yield public URL, the backend's path for it, the topology's key, and the nodes it names."""
+    """Yield each public URL, the backend's path for it, the topology's key, and its nodes."""
     where = f"service {service.name!r}"
     backend = values.path(service.backend_path, f"{where}: path", f"services.{service.name}.path")
     if service.url is not None:
         yield service.url, backend, f"services.{service.name}.url", [None]
     for alias in service.aliases:
-        # Without a path it is another name of the origin, which nginx does not see.
+        # Without a path it is another name of the origin, which nginx does not need.
         if urlsplit(alias).path.strip("/"):
             yield alias, backend, f"services.{service.name}.aliases", [None]
     if service.outputs is not None:
@@ -161,7 +161,7 @@ def _add_scheme(schemes: dict[str, str], listen: str, url: str, key: str) -> Non
 
 def _add(table: dict[str, Location], new: Location, key: str, listen: str) -> None:
     old = table.setdefault(new.path, new)
-    # Several services often share one place for outputs, as they share the node's disk.
+    # Services often share one place for outputs, because they share the node's disk.
     shared_outputs = key.endswith(".outputs") and old.backend == new.backend
     if (old.service is not new.service or old.backend != new.backend) and not shared_outputs:
         raise TopologyError(
@@ -173,7 +173,7 @@ def _add(table: dict[str, Location], new: Location, key: str, listen: str) -> No
 
 
 def _needed(table: dict[str, Location]) -> tuple[Location, ...]:
-    """Return the locations by path, without those that a shorter one serves alike."""
+    """Return the locations by path, without those that a shorter path serves in the same way."""
     kept: list[Location] = []
     for location in sorted(table.values(), key=lambda each: each.path):
         around = [k for k in kept if location.path.startswith(k.path + "/")]

@@ -1,4 +1,4 @@
-"""The plain style of the manual: a ``hash`` over the header, and nothing else."""
+"""Render the plain style: a ``hash`` over the header, and nothing else."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _server(topology: Topology, port: ProxyPort, evidence: str) -> str:
         lines.append(f"  add_header {evidence} ${NODE_VARIABLE} always;")
     for location in port.locations:
         lines += _location(location, _target(topology, location))
-    # No service is asked for a file of a node that does not exist.
+    # Do not ask a service for a file of a node that does not exist.
     lines += [f"  location {place}/ {{ return 404; }}" for place in port.node_places]
     if not port.has_root:
         lines.append("  location / { return 404; }")

@@ -1,4 +1,4 @@
-"""The strict style: a key may name its node, and then no other node ever answers it.
+"""Render the strict style: a key may name its node, and then no other node answers.
 
 The module is long because the maps, pools and locations of one file refer to each other.
 """
@@ -26,7 +26,7 @@ from .layout import Location, ProxyPort, proxy_files
 from .tls import listen_lines, scheme_map
 from .values import NODE_VARIABLE, address_entries, named_hosts
 
-# nginx reads a directive's argument into a buffer of 4096 bytes.
+# nginx's buffer for a directive's argument has 4096 bytes.
 _CHUNK = 1500
 _ZONE_PER_SERVER = 2
 _SMALLEST_ZONE = 64
@@ -56,7 +56,7 @@ def _common(topology: Topology) -> str:
 
 
 def common_maps(topology: Topology) -> str:
-    """Return the maps that find a request's key, and the name of the node that it reached."""
+    """Return the maps from a request to its key, and to the name of the node that it reached."""
     return "\n".join([_keys(topology), _evidence_map(topology)])
 
 
@@ -143,9 +143,9 @@ _LOG = (
 
 
 def document_variables(topology: Topology, *, evidence: str | None) -> str:
-    """Return the discovery document as variables, each within nginx's limit for a text."""
+    """Return maps that hold the discovery document, each within nginx's limit for a text."""
     text = document_text(topology, evidence=evidence)
-    # nginx would expand a dollar, and an apostrophe ends the text; JSON can escape both.
+    # nginx expands a dollar, and an apostrophe ends the text; JSON can escape both.
     text = text.replace("$", "\\u0024").replace("'", "\\u0027")
     chunks = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
     names = [f"$affinity_document_{number}" for number in range(1, len(chunks) + 1)]
@@ -177,7 +177,7 @@ def service_blocks(topology: Topology, service: Service) -> str:
         f"upstream {service.name} {{",
         f"  zone {service.name} {max(_SMALLEST_ZONE, _ZONE_PER_SERVER * len(backends))}k;",
         f"  {service.method.replace('hash', 'hash $affinity_key', 1)};",
-        # Without a retry on another server, a backup would never be used.
+        # There are no retries on another server, so a backup would never be used.
         *(f"  server {_server_line(b, service, shared=True)};" for b in backends if not b.backup),
         *_KEEPALIVE,
         "}",
@@ -196,7 +196,7 @@ def service_blocks(topology: Topology, service: Service) -> str:
 
 _KEEPALIVE = [
     "  keepalive 16;",
-    # Shorter than any backend's own (gunicorn: 2 s), or a POST could meet a closing connection.
+    # Shorter than the backends' (gunicorn: 2 s), or a POST could hit a closing connection.
     "  keepalive_timeout 1s;",
 ]
 
@@ -205,12 +205,12 @@ def _server_line(backend: Backend, service: Service, *, shared: bool) -> str:
     line, weight = values.address(backend, service), values.weight(backend, service)
     if shared:
         line += weight
-    # A node that failed once keeps its ids: no other node has their files.
+    # A node keeps its ids after a failure, because no other node has their files.
     return line + " max_fails=0" + " down" * backend.down
 
 
 def _pool_variable(service: Service) -> str:
-    """Return the variable for the name of the upstream that a request's key selects."""
+    """Return the variable that holds the name of the upstream for a request's key."""
     return f"affinity_pool_{values.variable_part(service.name)}"
 
 
@@ -218,7 +218,7 @@ def _pool_variable(service: Service) -> str:
 
 
 def server_block(topology: Topology, port: ProxyPort, evidence: str) -> str:
-    """Return the server of a port."""
+    """Return the server block of a port."""
     alone = len(port.services) == 1
     lines = [
         *([""] if alone else []),
@@ -258,13 +258,13 @@ def evidence_headers(evidence: str) -> list[str]:
     """Return the headers that show which node answered, and whether it was reached."""
     return [
         f"add_header {evidence} ${NODE_VARIABLE} always;",
-        # Empty or "-": the node was not reached, so that nothing ran.
+        # Empty or "-": the node was not reached, so nothing ran.
         f"add_header {CONNECTED_HEADER} $upstream_connect_time always;",
     ]
 
 
 def passing_on(topology: Topology) -> list[str]:
-    """Return the settings with which requests are passed to nodes."""
+    """Return the settings for passing requests to nodes."""
     return [
         "client_max_body_size 1g;",
         "proxy_http_version 1.1;",
@@ -296,13 +296,13 @@ def document_location() -> list[str]:
 
 
 def refuse_unknown(service: Service) -> str:
-    """Return the line that refuses a key that names a node which does not exist."""
+    """Return the line that refuses a key if the node that it names does not exist."""
     pool = _pool_variable(service)
     return f'if (${pool} = {_UNKNOWN}) {{ return 421 "this proxy does not know this node\\n"; }}'
 
 
 def _refuse_other(service: Service, node: str) -> str:
-    """Refuse a key that names another node than the path does."""
+    """Return the lines that refuse a key if it and the path name different nodes."""
     own = f'"^{service.name}([.]{node})?$"'
     return (
         f"if (${_pool_variable(service)} !~ {own}) "
@@ -316,13 +316,13 @@ def _tls(port: ProxyPort) -> list[str]:
         return []
     lines = ["  proxy_ssl_server_name on;"]
     if service.url is not None:
-        # Nodes show the service's certificate; to verify it, give nginx the authority.
+        # Nodes show the service's certificate. To verify it, nginx would need the authority.
         lines.append(f"  proxy_ssl_name {urlsplit(service.url).hostname};")
     return lines
 
 
 def location_blocks(location: Location, first: Sequence[str]) -> list[str]:
-    """Return the blocks of a location; each begins with the lines of `first`."""
+    """Return the blocks for a location; each begins with the lines in `first`."""
     scheme = "https" if location.service.tls else "http"
     target = f"{scheme}://${_pool_variable(location.service)}"
     if location.node is not None:

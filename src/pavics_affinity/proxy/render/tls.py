@@ -1,4 +1,4 @@
-"""Where TLS ends: at the proxy, with a certificate, or in front of it."""
+"""Render where TLS ends: at the proxy, with a certificate, or in front of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CIPHERS = ":".join(
 
 
 def check_tls(topology: Topology) -> None:
-    """Refuse https URLs of which the topology does not say where TLS ends."""
+    """Raise `TopologyError` for https URLs if the topology does not say where TLS ends."""
     if topology.tls is not None:
         return
     for service in topology.services:
@@ -34,7 +34,7 @@ def check_tls(topology: Topology) -> None:
 
 
 def listen_lines(topology: Topology, port: ProxyPort) -> list[str]:
-    """Return the ``listen`` line of a port, and those on its certificate."""
+    """Return the ``listen`` line of a port, and the lines for its certificate."""
     if not port.tls or not isinstance(topology.tls, Tls):
         return [f"  listen {port.listen};"]
     return [
@@ -52,7 +52,7 @@ def listen_lines(topology: Topology, port: ProxyPort) -> list[str]:
 
 
 def scheme_map(topology: Topology) -> str:
-    """Return the map to the scheme that clients use, which the backends receive."""
+    """Return the map that finds the scheme that clients use, for the backends."""
     if isinstance(topology.tls, Tls):
         why = "TLS ends here: the X-Forwarded-Proto of a client does not count."
         source, entries = "$scheme", ["default $scheme;"]

@@ -1,4 +1,4 @@
-"""Values of a topology as nginx takes them; refused if nginx could read them as more."""
+"""Check values of a topology for nginx's files, so that nginx cannot read them as more."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ...topology import Backend, Service, Topology
 NODE_VARIABLE = "affinity_node"
 """nginx's variable for the name of the node that answered."""
 
-# None of these characters has a meaning for nginx, quoted or not, or for a regular
-# expression after re.escape.
+# Characters without a meaning for nginx, quoted or not, and for a regular expression after
+# re.escape.
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~@:+=,-]+)*/?", re.ASCII)
 _ADDRESS = re.compile(r"(?:unix:/)?[A-Za-z0-9._:\[\]/@+=,~-]+", re.ASCII)
 _LONGEST_NAME = 63
 
 
 def header_name(name: str, key: str) -> str:
-    """Return a header's name, if nginx takes it and it has no other meaning."""
+    """Return a header's name, or raise if nginx drops it or HTTP gives it another meaning."""
     if not passes_nginx(name):
         raise TopologyError(
             f"{key} = {name!r}: expected {HEADER_RULE}, such as 'machineid'; nginx drops a header "
@@ -38,10 +38,10 @@ def header_name(name: str, key: str) -> str:
 
 
 def path(text: str, what: str, key: str) -> str:
-    """Return a path without slash at the end, if nginx takes it as it is."""
+    """Return a path without slash at the end, or raise if nginx would not read it unchanged."""
     if not _PATH.fullmatch(text):
         raise TopologyError(
-            f"{what}: {text!r} cannot stand in nginx's configuration; use letters, digits and "
+            f"{what}: nginx's configuration cannot contain {text!r}; use letters, digits and "
             "._~@:+=,- in the path's segments, without escapes and double slashes",
             key=key,
         )
@@ -59,8 +59,8 @@ def address(backend: Backend, service: Service) -> str:
         )
     if not _ADDRESS.fullmatch(backend.address):
         raise TopologyError(
-            f"service {service.name!r}: {backend.address!r} cannot stand in nginx's "
-            "configuration; give the node a host name or an IP address",
+            f"service {service.name!r}: nginx's configuration cannot contain "
+            f"{backend.address!r}; give the node a host name or an IP address",
             node=backend.node,
             key=f"services.{service.name}.backends",
         )
@@ -80,12 +80,12 @@ def listen(service: Service) -> str:
 
 
 def weight(backend: Backend, service: Service) -> str:
-    """Return the parameter of a ``server`` line, with a space before it; empty for 1."""
+    """Return the weight for a ``server`` line, with a space before it; empty for 1."""
     value = 1 if backend.weight is None else backend.weight
     if int(value) != value:
         raise TopologyError(
             f"service {service.name!r}: weight {value} of node {backend.node!r} is not a whole "
-            "number, and nginx takes no other; multiply all weights until they are",
+            "number, and nginx accepts no other; multiply all weights until they are",
             node=backend.node,
             key=f"services.{service.name}.backends",
         )
@@ -93,7 +93,7 @@ def weight(backend: Backend, service: Service) -> str:
 
 
 def check_names(topology: Topology) -> None:
-    """Refuse names that nginx cannot tell apart or take, and methods that it does not have."""
+    """Raise for names that nginx cannot use or distinguish, and methods that it does not have."""
     if not topology.services:
         raise TopologyError(
             "the topology has no service, so there is nothing to render; add one such as "
@@ -105,8 +105,8 @@ def check_names(topology: Topology) -> None:
         other = seen.setdefault(variable_part(name), name)
         if other != name:
             raise TopologyError(
-                f"services {other!r} and {name!r} have one name for nginx, which does not tell "
-                "upper from lower case; rename one",
+                f"services {other!r} and {name!r} have the same name for nginx, which ignores "
+                "case; rename one",
                 key=f"services.{name}",
             )
     for name in (*seen.values(), *(node.name for node in topology.nodes)):
@@ -129,14 +129,13 @@ def variable_part(name: str) -> str:
     return name.lower().replace("-", "_")
 
 
-# ---- which node an address belongs to ----
+# ---- the nodes of addresses ----
 
 
 def address_entries(topology: Topology) -> list[str]:
     """Return the lines of a map from ``$upstream_addr`` to the names of nodes.
 
-    Hosts given by name are missing: nginx writes their addresses, which are not
-    known here.
+    Host names are missing: nginx writes their addresses, which are not known here.
     """
     nodes = {found: node for node, _, found in _peers(topology) if found is not None}
     # After a retry nginx lists several addresses, and the last one answered.
@@ -158,5 +157,5 @@ def _peers(topology: Topology) -> Iterator[tuple[str, str, str | None]]:
 
 
 def _literal(text: str) -> str:
-    # Without backslashes: nginx and other readers remove different numbers of them.
+    # Without backslashes, because nginx and other readers remove different numbers of them.
     return re.sub(r"[.+\[]", lambda found: f"[{found[0]}]", text)

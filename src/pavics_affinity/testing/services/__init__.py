@@ -1,1 +1,1 @@
-"""What a node of the local cluster runs: PyWPS processes, a WSGI application, gunicorn."""
+"""The programs on a node of the local cluster: PyWPS processes, a WSGI application, gunicorn."""

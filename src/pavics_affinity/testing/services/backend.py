@@ -1,4 +1,4 @@
-"""One backend: PyWPS below gunicorn, its outputs, and a log of every request."""
+"""One backend: PyWPS in gunicorn, its outputs, and a log of every request."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from .shared import READY_PATH, BackendSettings, append_to_log
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-# A synchronous Execute holds its worker as long as it takes.
+# A synchronous Execute occupies its worker for as long as it runs.
 _WORKER_TIMEOUT = 4 * 3600
 
-# Enough to hold the root element and the identifier, also if a large file is embedded.
+# Enough for the root element and the identifier, even if a large file is embedded.
 _HEAD = 1 << 16
 _ROOT = re.compile(rb"<(?:\w+:)?(GetCapabilities|DescribeProcess|Execute)\b")
 _IDENTIFIER = re.compile(rb"<(?:\w+:)?Identifier[^>]*>\s*([^<]*?)\s*</")
@@ -43,7 +43,7 @@ mimetypes.add_type("application/metalink4+xml", ".meta4")
 
 def serve(settings: BackendSettings, listener: socket.socket) -> None:
     """Answer requests on a listening socket until killed."""
-    # PyWPS runs asynchronous jobs as forks, on every platform that can.
+    # PyWPS runs asynchronous jobs as forks on every platform that can fork.
     multiprocessing.set_start_method("fork", force=True)
     os.chdir(settings.disk)
     _Gunicorn(settings, listener).run()
@@ -53,7 +53,7 @@ class _Gunicorn(BaseApplication):
     def __init__(self, settings: BackendSettings, listener: socket.socket) -> None:
         self._settings = settings
         self._listener = listener
-        # The header lines of the current request; WSGI joins those of one name.
+        # The header lines of the current request, because WSGI joins lines of the same name.
         self._raw_headers: list[tuple[str, str]] = []
         super().__init__()
 
@@ -71,7 +71,7 @@ class _Gunicorn(BaseApplication):
             "control_socket_disable": True,
         }
         for name, value in settings.items():
-            # Older versions of gunicorn have no control socket, and no setting for it.
+            # Older versions of gunicorn have neither a control socket nor its setting.
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
 
@@ -86,7 +86,7 @@ class _Gunicorn(BaseApplication):
 
 
 def _pywps(settings: BackendSettings) -> WSGIApplication:
-    """Make the service; PyWPS's configuration of this whole process becomes the backend's."""
+    """Make the service, and configure PyWPS in this process for the backend."""
     disk = Path(settings.disk)
     own = disk / settings.service
     cache = disk / "cache"
@@ -113,9 +113,9 @@ def load_factory(name: str) -> Callable[[list[str]], WSGIApplication]:
 
 
 def _prepare_database() -> None:
-    # Before the workers fork: several of them at once would all create the tables.
+    # Before the workers fork, because several of them at once would all create the tables.
     with dblog.get_session() as session:
-        # Jobs of a backend that was killed would count as running for ever.
+        # Otherwise jobs of a killed backend would count as running for ever.
         unfinished = session.query(dblog.ProcessInstance).filter(
             dblog.ProcessInstance.percent_done < 100
         )
@@ -140,16 +140,16 @@ def _configuration(settings: BackendSettings, own: Path) -> str:
         "logging": {
             "level": "WARNING",
             "file": own / "pywps.log",
-            # Many processes write; the default of 5 s is short on a loaded machine.
+            # Many processes write; the default of 5 s is too short on a busy machine.
             "database": f"sqlite:///{own / 'pywps.sqlite'}?timeout=60",
         },
     }
-    if settings.factory is None:  # others have limits of their own
+    if settings.factory is None:  # other services have their own limits
         values["server"] |= {"maxrequestsize": "1gb", "maxsingleinputsize": "1gb"}
     lines = []
     for section, options in values.items():
         lines.append(f"[{section}]")
-        # The parser would take a percent sign for an interpolation.
+        # The parser interpolates at a percent sign.
         lines += [f"{key} = {str(value).replace('%', '%%')}" for key, value in options.items()]
     return "\n".join(lines) + "\n"
 
@@ -226,7 +226,7 @@ class NodeApp:
 
 
 def _posted_operation(environ: WSGIEnvironment) -> tuple[str, str | None]:
-    """Read the operation and the process from the start of the body, and put the start back."""
+    """Read the operation and the process from the start of the body; put the start back."""
     head = environ["wsgi.input"].read(_HEAD)
     environ["wsgi.input"] = io.BufferedReader(_Replay(head, environ["wsgi.input"]))
     root, identifier = _ROOT.search(head), _IDENTIFIER.search(head)
@@ -241,7 +241,7 @@ def _posted_operation(environ: WSGIEnvironment) -> tuple[str, str | None]:
 
 
 class _Replay(io.RawIOBase):
-    """A body whose beginning was read already."""
+    """A body whose beginning was already read."""
 
     def __init__(self, head: bytes, rest: Any) -> None:
         self._head = head

@@ -1,6 +1,6 @@
 """The processes of malleefowl and flyingpigeon, and some that are useful in tests.
 
-One long module, because each process is a short function and a list of inputs and outputs.
+It is long because each process is a short function with a list of inputs and outputs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OCTETS = Format("application/octet-stream", extension=".bin")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a process runs: the node's cache is shared by its services, and so is its log."""
+    """The node of a process, with the cache and the log that all its services share."""
 
     node: str
     service: str
@@ -37,7 +37,7 @@ class Place:
 
 
 class NodeProcess(Process):
-    """A process that logs each of its runs on the node; `run` does the work."""
+    """A process that logs its runs on the node; `run` does the work."""
 
     def __init__(
         self,
@@ -83,14 +83,14 @@ class NodeProcess(Process):
         return response
 
     def directory(self, name: str) -> Path:
-        """Make a directory of this run, which PyWPS removes after it."""
+        """Make a directory for this run, which PyWPS removes afterwards."""
         path = Path(self.workdir) / name
         path.mkdir()
         return path
 
 
 def processes_of(place: Place) -> list[NodeProcess]:
-    """Return the processes of a service; one with an unknown name offers all of them."""
+    """Return the processes of a service; a service with an unknown name has all of them."""
     own = {"malleefowl": (_download,), "flyingpigeon": (_subset_bbox, _subset_bbox_complex)}.get(
         place.service, (_download, _subset_bbox, _subset_bbox_complex)
     )
@@ -127,7 +127,7 @@ def _download(place: Place) -> NodeProcess:
 
 
 def fetch(url: str, directory: Path) -> Path:
-    """Fetch a file once into a cache, under its own name in a directory for the URL."""
+    """Fetch a file once into a cache, under its own name in a directory for its URL."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"}:
         raise ProcessError(f"cannot download {url}: expected an http URL")
@@ -159,7 +159,7 @@ def _subset_bbox(place: Place) -> NodeProcess:
 
 
 def _subset_bbox_complex(place: Place) -> NodeProcess:
-    """Take a complex input: PyWPS itself fetches references, and clients can embed a file."""
+    """Accept a complex input: PyWPS itself fetches references, and clients can embed a file."""
     resource = ComplexInput(
         "resource",
         "NetCDF files",
@@ -235,7 +235,7 @@ def _local_file(process: NodeProcess, url: str) -> Path:
 
 
 def _sleep(place: Place) -> NodeProcess:
-    """Take some time, and report progress in steps of at least 50 ms."""
+    """Sleep, and report progress in steps of at least 50 ms."""
 
     def run(_: NodeProcess, request: Any, response: Any) -> None:
         delay = float(_first(request, "delay"))
@@ -278,7 +278,7 @@ def _echo(place: Place) -> NodeProcess:
 
 
 def _fail(place: Place) -> NodeProcess:
-    """Fail: with a message like a user's mistake, without one like a bug."""
+    """Fail: with a message as for a user's mistake, without one as for a bug."""
 
     def run(_: NodeProcess, request: Any, response: Any) -> None:
         if message := _first(request, "message"):
@@ -348,8 +348,8 @@ def _multiple_outputs(place: Place) -> NodeProcess:
 def _wordcounter(place: Place) -> NodeProcess:
     """Count the words of a text.
 
-    PyWPS fetches a reference without looking at the HTTP status, so that the
-    words of an error page are counted as well.
+    PyWPS fetches a reference without checking the HTTP status, so the words of
+    an error page are counted, too.
     """
 
     def run(_: NodeProcess, request: Any, response: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the owner of a cluster and its backends share: settings, log files, produced bytes.
+"""Shared by the owner of a cluster and its backends: settings, log files, produced bytes.
 
 The owner imports this module, so it imports neither PyWPS nor gunicorn.
 """
@@ -23,7 +23,7 @@ _CHUNK = 1 << 20
 class BackendSettings:
     """One backend: a service on a node, and PyWPS's settings for it.
 
-    `factory` is the ``module:function`` that makes an application of others.
+    `factory` is the ``module:function`` that makes the application of another service.
     """
 
     node: str
@@ -41,9 +41,9 @@ class BackendSettings:
 
 
 def append_to_log(path: str | os.PathLike[str], entry: dict[str, Any]) -> None:
-    """Append one JSON line to a log, whole even while other processes write."""
+    """Append one JSON line to a log, unbroken even while other processes write."""
     line = (json.dumps(entry, ensure_ascii=False) + "\n").encode("utf-8", "surrogateescape")
-    # One write to a file opened for appending: lines of different processes do not mix.
+    # A single write to a file opened for appending, so lines of different processes do not mix.
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(descriptor, line)
@@ -52,24 +52,24 @@ def append_to_log(path: str | os.PathLike[str], entry: dict[str, Any]) -> None:
 
 
 def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Return the whole lines of a log; none if the file is missing."""
+    """Return the complete lines of a log; none if the file is missing."""
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
         return []
-    # A last line without its end was being written by a process that may have been killed.
+    # The process that wrote an incomplete last line may have been killed.
     lines = data.split(b"\n")[:-1]
     return [json.loads(line.decode("utf-8", "replace")) for line in lines]
 
 
-# ---- what the process `produce` writes ----
+# ---- the output of the process `produce` ----
 
 
 def produced_chunks(megabytes: float, seed: int = 0) -> Iterator[bytes]:
     """Yield the bytes that the process ``produce`` writes, the same on every machine.
 
-    Each chunk begins with its own number, so that a resumed download that
-    loses, repeats or misplaces a chunk is noticed. A megabyte is 2**20 bytes.
+    Each chunk begins with its number, so a test notices if a resumed download
+    loses, repeats or misplaces a chunk. A megabyte is 2**20 bytes.
     """
     size = int(megabytes * _CHUNK)
     block = hashlib.shake_256(b"produce %d" % seed).digest(_CHUNK - 8)

@@ -15,7 +15,7 @@ _LONGITUDES = {"lon", "longitude"}
 
 
 class NothingToSubset(ValueError):
-    """Nothing of the file lies in the box; the message says why."""
+    """No part of the file is in the box; the message says why."""
 
 
 def subset_bbox(
@@ -30,17 +30,17 @@ def subset_bbox(
     end: str | None = None,
     variables: Sequence[str] = (),
 ) -> None:
-    """Write the part of a NetCDF file whose grid points lie in a box.
+    """Write the part of a NetCDF file whose grid points are in a box.
 
     Longitudes are compared modulo 360 degrees, so a box of -80 to -60 finds
-    280 to 300, and the result has longitudes from -80 to -60. A `lon1` below
-    `lon0` goes round by the east. All limits are included; no `variables`
-    means all.
+    280 to 300, and the result has longitudes from -80 to -60. If `lon1` is
+    below `lon0`, the box crosses the date line. All limits are included; no
+    `variables` means all.
     """
     import xarray
 
     try:
-        # Times as numbers are copied unchanged; decoding is for choosing among them.
+        # Times are copied unchanged, as numbers; they are decoded only for the selection.
         dataset = xarray.open_dataset(source, engine="netcdf4", decode_times=bool(start or end))
     except (OSError, ValueError) as error:
         raise NothingToSubset(f"{source.name} is not NetCDF: {error}") from error

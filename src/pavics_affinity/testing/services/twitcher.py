@@ -15,15 +15,15 @@ _THREADS = 8
 
 
 class FixedServices(DefaultAdapter):
-    """Takes the services from the settings; sites take them from Magpie's database."""
+    """Takes the services from the settings; real sites take them from Magpie's database."""
 
     def owsregistry_factory(self, request: Any) -> SimpleNamespace:
-        """Return what Twitcher asks for a service's name."""
+        """Return the registry that Twitcher asks for a service by its name."""
         return SimpleNamespace(get_service_by_name=self.settings["local_cluster.services"].get)
 
 
 def serve(urls: Mapping[str, str], listener: socket.socket) -> None:
-    """Answer below ``/ows/proxy/NAME`` for the services at these URLs, until killed."""
+    """Serve the services at these URLs below ``/ows/proxy/NAME``, until killed."""
     services = {name: {"name": name, "url": url, "public": True} for name, url in urls.items()}
     settings = {
         "local_cluster.services": services,
