@@ -8,7 +8,7 @@ from importlib import import_module
 import pytest
 
 import pavics_affinity
-from support.manual import DOCS, examples
+from support.manual import DOCS
 
 PAGES = sorted((DOCS / "api").glob("*.md"))
 DIRECTIVE = re.compile(r"^\.\. (currentmodule|auto(?:class|function|exception))::\s+(\S+)", re.M)
@@ -54,10 +54,3 @@ def test_each_fixture_of_the_plugin_is_described():
     fixtures = [name for name in vars(plugin) if "affinity_cluster" in name]
     assert len(fixtures) == 3
     assert all(f"``{name}``" in plugin.__doc__ for name in fixtures)
-
-
-def test_the_example_of_a_test_passes(cluster):
-    [code] = examples("api/testing.md", "In pytest")
-    names: dict = {}
-    exec(code, names)
-    names["test_my_chain"](cluster)
