@@ -9,6 +9,7 @@ from pathlib import Path
 from docutils import nodes
 
 import pavics_affinity
+from pavics_affinity.errors import MANUAL
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # our own extensions
@@ -48,7 +49,7 @@ default_role = "py:obj"  # single backticks in docstrings are names: links, wher
 
 html_theme = "furo"
 html_title = f"pavics-affinity {release}"
-html_baseurl = "https://pavics-affinity.readthedocs.io/en/latest/"
+html_baseurl = MANUAL
 html_favicon = "images/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
@@ -78,5 +79,11 @@ def describe_page(app, pagename, templatename, context, doctree):
     context["metatags"] = "\n".join([context.get("metatags", ""), *tags])
 
 
+def without_arguments(app, what, name, obj, options, signature, returns):
+    """Leave out the arguments of an error: the library makes it, not the reader."""
+    return ("", None) if what == "exception" and signature else None
+
+
 def setup(app):
     app.connect("html-page-context", describe_page)
+    app.connect("autodoc-process-signature", without_arguments)
