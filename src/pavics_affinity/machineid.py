@@ -70,7 +70,7 @@ def mint_machineid(
             return machineid
     raise SteeringImpossible(
         f"none of {_MINT_LIMIT:,} new machineids landed on node {node!r}; its weight is too small "
-        "compared with the others', or it takes no requests. Choose another node",
+        "compared with the others, or it accepts no requests. Choose another node",
         node=node,
     )
 

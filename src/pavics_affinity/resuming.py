@@ -54,8 +54,8 @@ def options_of(contents: Contents, path: object) -> dict[str, Any]:
         }
     except (KeyError, TypeError) as error:
         raise JournalError(
-            f"{path} lacks what the workflow was made with ({error!r}): something else has changed "
-            "the file; restore it from a copy"
+            f"{path} does not contain the workflow's options ({error!r}): another program "
+            "has changed the file. Restore it from a copy"
         ) from error
 
 

@@ -113,7 +113,7 @@ def _try(parse: Callable[[bytes], object], document: bytes, outcome: Outcome) ->
             parse(document)
     except AffinityError as error:
         outcome.refused += 1
-        if not str(error).strip():
+        if not error.message.strip():
             _note(outcome, f"{type(error).__name__} without a word", document, error)
     except TooSlow as error:
         _note(outcome, f"more than {SECONDS:.0f} s of the processor", document, error)

@@ -47,7 +47,7 @@ from pavics_affinity.clients.wps.descriptions import Description
 from pavics_affinity.clients.wps.execution import Execution
 from pavics_affinity.clients.wps.literals import LiteralRule
 from pavics_affinity.discovery import finder
-from pavics_affinity.discovery.document import document_text, topology_of
+from pavics_affinity.discovery.document import document_text, topology_of, version_of
 from pavics_affinity.errors import AffinityError
 from pavics_affinity.journal import read as read_journal
 from pavics_affinity.machineid import derive_machineid, validate_machineid
@@ -412,7 +412,7 @@ def _headers(head: bytes) -> dict[str, str]:
 
 def published(document: bytes) -> None:
     data = finder._parsed(document, SITE)
-    finder.version_of(data)
+    version_of(data)
     for addresses in (False, True):
         topology = topology_of(data, SITE, addresses=addresses)
         if not addresses:

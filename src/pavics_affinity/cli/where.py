@@ -58,7 +58,7 @@ def command(
     if unknown.first is not None:
         key, error = unknown.first
         raise click.ClickException(
-            f"the place of {unknown.count} could not be predicted; the first is {key!r}: "
+            f"{unknown.count} places cannot be predicted; the first is that of {key!r}: "
             f"{in_terminal(error)}"
         )
 

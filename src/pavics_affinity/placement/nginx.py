@@ -408,7 +408,7 @@ def _one_address(peers: list[Peer], reason: str) -> str:
     if len(found) > 1:
         raise PlacementUndetermined(
             f"{reason}: nginx takes turns among {', '.join(map(str, found))}, "
-            "which depends on the requests before. Ask the proxy itself: pavics-affinity probe URL"
+            "depending on earlier requests. Ask the proxy itself: pavics-affinity probe URL"
         )
     return str(next(iter(found)))
 
