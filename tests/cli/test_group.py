@@ -63,6 +63,14 @@ def test_without_click_the_pip_command_is_named_in_one_line():
     assert "pip install 'pavics-affinity[cli]'" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["demo", "cluster"])
+def test_without_click_a_command_that_starts_a_cluster_names_its_own_extra(command):
+    code = "import sys\nsys.modules['click'] = None\nfrom pavics_affinity.cli import main\nmain()"
+    done = python(code, command)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "pip install 'pavics-affinity[demo]'" in done.stderr
+
+
 def test_the_version_needs_no_click():
     code = "import sys\nsys.modules['click'] = None\nfrom pavics_affinity.cli import main\nmain()"
     done = python(code, "--version")

@@ -19,9 +19,11 @@ def main() -> None:
         if sys.argv[1:] == ["--version"]:  # what a report of a bug begins with
             sys.stdout.write(f"pavics-affinity, version {__version__}\n")
             return
+        # The larger extra at once, where the command would ask for it next.
+        extra = "demo" if sys.argv[1:2] in (["demo"], ["cluster"]) else "cli"
         sys.stderr.write(
             "pavics-affinity: the command line needs packages that are not installed; "
-            "run: pip install 'pavics-affinity[cli]'\n"
+            f"run: pip install 'pavics-affinity[{extra}]'\n"
         )
         sys.exit(2)
     from .group import group
