@@ -203,7 +203,10 @@ def _show(found: dict[str, Any]) -> None:
     for kind, name in names.items():
         for failure, count in found[kind]["failures"].items():
             console.print(
-                f"{name}, {count} times: {failure}", highlight=False, markup=False, soft_wrap=True
+                f"{name}, {'once' if count == 1 else f'{count} times'}: {failure}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
             )
     if found["plain"]["failures"]:
         console.print(
