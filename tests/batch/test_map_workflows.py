@@ -35,6 +35,11 @@ def test_each_item_runs_on_one_node_and_the_nodes_share_them(cluster, echo):
     assert {request.node for request in ran} == {results[0].node}
 
 
+def test_an_executor_that_cannot_run_anything_is_refused_before_any_chain(echo):
+    with pytest.raises(InvalidRequest, match="executor is 'dask': expected an executor, such as"):
+        map_workflows(echo, "ab", executor="dask")
+
+
 def test_results_come_in_the_order_of_the_items_if_that_is_asked_for(cluster, echo):
     results = map_workflows(echo, "abcdefghij", topology=cluster.topology, order="input")
     assert "".join(result.item for result in results) == "abcdefghij"

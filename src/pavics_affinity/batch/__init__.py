@@ -144,6 +144,7 @@ def map_workflows(
     sources = tuple(default_sources() if topology is None else sources_of(topology))
     options["patience"] = seconds
     _check_options(sources, options)
+    _check_executor(executor)
     _check_travel(chain, executor)
     nodes = CandidateNodes(sources, services, direct=options.get("route") == "direct")
     scheduler = Scheduler(per_node)
@@ -181,6 +182,16 @@ def _check(chain: object, *, per_node: Any, order: Any, on_error: Any, restart: 
 def _check_options(sources: Iterable[TopologySource], options: dict[str, Any]) -> None:
     """Make a workflow as the chains will, so that a wrong option raises now."""
     Workflow(topology=[copy.copy(source) for source in sources], **options).close()
+
+
+def _check_executor(executor: object) -> None:
+    # dask's executor, and those of other packages, need not derive from Executor.
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise InvalidRequest(
+            f"executor is {executor!r}: expected an executor, such as "
+            "concurrent.futures.ProcessPoolExecutor() or dask.distributed.Client().get_executor(); "
+            "leave it out for threads"
+        )
 
 
 def _check_travel(chain: Chain, executor: Executor | None) -> None:
