@@ -89,8 +89,9 @@ def test_a_failure_is_raised_with_the_servers_words_code_and_locator(service, ex
 
 def test_a_file_that_was_not_there_is_explained(service, execution):
     script(service, document(service, wpsdocs.failed("file not in the cache: x.nc")))
-    with pytest.raises(ExecutionFailed, match="only on the node that ran the step"):
+    with pytest.raises(ExecutionFailed, match="only on the node that ran the step") as failed:
         execution.wait()
+    assert "a file of your own machine: the service cannot read it" in str(failed.value)
 
 
 def test_an_exception_report_instead_of_the_status_is_a_failure(service, execution):

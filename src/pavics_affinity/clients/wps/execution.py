@@ -493,7 +493,8 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
         hint = (
             ". If it looked for a file that an earlier step wrote: that file is only on the node "
             "that ran the step. The node may be down, or the proxy may have chosen another one "
-            "since. Run the chain again, in one workflow"
+            "since. Run the chain again, in one workflow. If it looked for a file of your own "
+            "machine: the service cannot read it, so pass a URL"
             if re.search(_FILE_MISSING, said) or _names_a_file(self.request)
             else ""
         )
