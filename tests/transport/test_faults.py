@@ -96,6 +96,8 @@ def test_a_proxy_that_refuses_the_connection_was_sent_nothing(monkeypatch, url):
     words = "the proxy that the environment names was asked, and it refused the connection"
     with session_for(url) as session, pytest.raises(ServiceUnreachable, match=words) as caught:
         execute(session, url)
+    assert "Correct the variable http_proxy or https_proxy." in str(caught.value)
+    assert "Check the URL" not in str(caught.value)
     assert "Nothing was executed" in str(caught.value)
     assert caught.value.attempts > 1
 

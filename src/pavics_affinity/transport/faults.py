@@ -27,6 +27,7 @@ _NO_WAY = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)
 _BROKEN_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _ALERTS_OF_DAMAGE = ("DECODE_ERROR", "BAD_RECORD_MAC", "INTERNAL_ERROR")
 _FOR_GOOD = ("403", "407")
+NAMED_PROXY = "the proxy that the environment names"
 # As http.client words it.
 _REFUSED_TUNNEL = r"(?a)Tunnel connection failed: ([0-9]{3})\b"
 
@@ -74,7 +75,7 @@ def describe(error: requests.RequestException) -> str:
     causes = list(causes_of(error))
     words = _words_for(causes)
     if was_not_sent(error) and any(isinstance(cause, ProxyError) for cause in causes):
-        return f"the proxy that the environment names was asked, and {words}"
+        return f"{NAMED_PROXY} was asked, and {words}"
     return words
 
 

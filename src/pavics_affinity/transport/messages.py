@@ -18,6 +18,7 @@ from ..errors import (
 from ..pin import Target
 from ..pin.policy import MISDIRECTED, SEE_OTHER, Answer, Failure, Fault, Outcome
 from ..topology.urls import origin_of, shown
+from .faults import NAMED_PROXY
 
 
 class Attempts(NamedTuple):
@@ -125,13 +126,19 @@ def _no_answer(outcome: Outcome, a: Attempts) -> str:
 
 def _unreachable(outcome: Outcome, a: Attempts) -> str:
     who = "the service's proxy" if a.pinned else "the service"
-    advice = f"Check the URL {shown(a.url)!r}, and whether the service is up"
+    what = what_happened(outcome)
+    if NAMED_PROXY in what:
+        advice = (
+            "Correct the variable http_proxy or https_proxy. If the service is reached without a "
+            "proxy, add its host to no_proxy"
+        )
+    else:
+        advice = f"Check the URL {shown(a.url)!r}, and whether the service is up"
     if a.ran is None:
         # A job may be running: after "nothing was executed" a user would execute it twice.
         advice += ". Running jobs and files are unaffected: ask again when it is back"
     elif not a.ran:
         advice += ". Nothing was executed"
-    what = what_happened(outcome)
     return f"{who} at {origin_of(a.url)} does not answer: {what}, {a.tried}. {advice}"
 
 
