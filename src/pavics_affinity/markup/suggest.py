@@ -23,7 +23,10 @@ def suggest(name: str, names: Iterable[str], what: str) -> str:
 
     given = str(name).casefold()[:_LONGEST_NAME]
     folded = {n.casefold(): n for n in known[:MOST_NAMES] if len(n) <= _LONGEST_NAME}
-    matches = difflib.get_close_matches(given, _alike(given, folded), n=5, cutoff=0.5)
+    alike = _alike(given, folded)
+    # Beside a name that is a letter away, names that are half alike only distract.
+    matches = difflib.get_close_matches(given, alike, n=5, cutoff=0.85)
+    matches = matches or difflib.get_close_matches(given, alike, n=5, cutoff=0.5)
     if matches:
         return f"did you mean {' or '.join(repr(folded[m]) for m in matches)}?"
     listed = ", ".join(n[:_LONGEST_NAME] for n in known[:_LISTED])

@@ -122,8 +122,8 @@ class Topology(ShownAsCard):
         check(self, TOPOLOGY)
         if not self.nodes:
             raise TopologyError(
-                "a topology needs at least one node; add one, such as "
-                "Node('node1', host='10.0.0.1')",
+                "a topology needs at least one node; add one, such as node1 = { host = "
+                "\"10.0.0.1\" } below [nodes] of a file, or Node('node1', host='10.0.0.1')",
                 key="nodes",
             )
         for service in self.services:

@@ -221,7 +221,8 @@ class Reader:
     def table(self, values: object, path: KeyPath) -> Mapping[str, Any]:
         """Return the values if they are a table, which JSON calls an object."""
         if not isinstance(values, dict):
-            self.fail(path, f"expected a table, not {quoted(values)[:_MOST_SHOWN]}")
+            like = "; write a table with a host" if path[:-1] == ("nodes",) else ""
+            self.fail(path, f"expected a table, not {quoted(values)[:_MOST_SHOWN]}{like}")
         return values
 
     def items(self, values: object, path: KeyPath) -> Sequence[Any]:

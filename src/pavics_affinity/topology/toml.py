@@ -171,8 +171,10 @@ class Lines:
                 here = header + _split(assignment["key"])
             else:
                 continue
-            if len(here) > depth and here == path[: len(here)]:
-                depth, found = len(here), number
+            # `[service.a]` is the line of `service`, too.
+            shared = min(len(here), len(path))
+            if shared > depth and here[:shared] == path[:shared]:
+                depth, found = shared, number
         if found is not None and item is not None:
             return self._line_with(item, found)
         return found
