@@ -248,8 +248,9 @@ def test_arguments_and_defaults_are_birdys(cluster, wf):
     assert wps.echo(text=["a", "b"]).get().text == "a b"
     with pytest.raises(TypeError, match=r"echo\(\) missing 1 required positional argument: 'text'"):
         wps.echo()
-    with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'other'") as caught:
         wps.echo(text="a", other="b")
+    assert caught.value.__context__ is None  # one short traceback
     assert repr(wps) == f"<WPSClient {cluster.url('flyingpigeon')}>"
 
 
@@ -271,8 +272,9 @@ def test_a_local_file_is_embedded(cluster, wf, tmp_path):
 
 def test_a_failing_process_is_birdys_own_error(cluster, wf):
     wps = wf.birdy(cluster.url("flyingpigeon"))
-    with pytest.raises(ProcessFailed, match=r"'fail' failed.*: .*no such luck"):
+    with pytest.raises(ProcessFailed, match=r"'fail' failed.*: .*no such luck") as caught:
         wps.fail(message="no such luck").get()
+    assert caught.value.__suppress_context__  # one traceback
 
 
 @pytest.mark.usefixtures("no_waiting")

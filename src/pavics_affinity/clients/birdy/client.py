@@ -300,6 +300,8 @@ def _taking_outputs(
         try:
             bound = signature.bind(self, *args, **inputs)
         except TypeError:
+            bound = None
+        if bound is None:  # outside the except block, which would show both errors
             return method(self, *args, **inputs)  # raises it in the method's own words
         with before_sending():
             described = service.description(identifier)

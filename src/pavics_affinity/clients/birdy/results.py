@@ -83,7 +83,7 @@ def _with_the_reason(get: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 self.wait()
             except ExecutionFailed as why:
-                raise ProcessFailed(why.message) from why
+                raise ProcessFailed(why.message) from None  # it says all that they say
             raise error
 
     return get_or_say_why
