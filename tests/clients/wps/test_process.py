@@ -51,6 +51,12 @@ def test_a_process_shows_its_inputs_with_type_count_and_default(service, wps):
     assert repr(wps.processes[0]).startswith("<Process step: ")
 
 
+def test_a_process_that_is_only_listed_says_how_to_see_its_inputs(wps):
+    ask = "call .describeprocess("
+    assert ask in wps.processes[0]._repr_html_()
+    assert ask not in wps.describeprocess("step")._repr_html_()
+
+
 def test_what_a_server_writes_is_escaped(service):
     service.processes = ["&lt;script&gt;"]
     with Workflow() as wf:

@@ -45,9 +45,17 @@ class Process(ShownAsCard, owslib.wps.Process):
 
         rows = self._inputs()
         outputs = [[str(o.identifier), _type_of(o)] for o in getattr(self, "processOutputs", ())]
+        # GetCapabilities only lists a process. A description has an output at least.
+        unknown = f"not asked for; call .describeprocess({self.identifier!r})"
         return cards.card(
             cards.text("Process ", cards.strong(self.identifier)),
-            cards.facts((("title", self.title or None), ("abstract", self.abstract or None))),
+            cards.facts(
+                (
+                    ("title", self.title or None),
+                    ("abstract", self.abstract or None),
+                    ("inputs", None if rows or outputs else unknown),
+                )
+            ),
             cards.table(
                 ("input", "type", "count", "default"),
                 [
