@@ -135,8 +135,8 @@ def map_workflows(
         )
     try:
         iterator = iter(items)
-    except TypeError as error:
-        raise InvalidRequest(f"items is {items!r}: expected an iterable") from error
+    except TypeError:
+        raise InvalidRequest(f"items is {items!r}: expected an iterable") from None
     try:
         seconds = in_seconds(patience)
     except InvalidRequest as error:
@@ -199,13 +199,13 @@ def _check_travel(chain: Chain, executor: Executor | None) -> None:
         return
     try:
         pickle.dumps(chain)
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001  # pickling may raise anything
         raise InvalidRequest(
             f"the chain {_name_of(chain)} cannot travel to another process "
             f"({message_of(problem)}): it is a lambda, a function inside of another, or holds "
             "something that cannot be pickled. Define it with def at the top of a module, and "
             "pass what it needs with functools.partial or in the items; or use threads"
-        ) from problem
+        ) from None
 
 
 def _name_of(chain: Callable[..., Any]) -> str:
