@@ -94,7 +94,7 @@ test: $(DEV)
 	@$(BIN)/python $(if $(PYTEST_ARGS),-m pytest $(PYTEST_ARGS),.ci/tests.py $(if $(COVERAGE),--cov))
 
 test-quick: $(DEV)
-	@$(BIN)/python -m pytest -q -m "not cluster and not slow" $(PYTEST_ARGS)
+	@$(BIN)/python $(if $(PYTEST_ARGS),-m pytest -q -m "not cluster and not slow" $(PYTEST_ARGS),.ci/tests.py --quick)
 
 coverage:
 	@$(MAKE) test COVERAGE=1
