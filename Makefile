@@ -2,7 +2,7 @@
 #
 #   make demo            the problem and the fix, on real servers on this machine
 #   make test            all tests; PYTEST_ARGS=tests/placement for a part
-#   make test-quick      without those that start clusters or programs: about four minutes
+#   make test-quick      without those that start clusters or programs, in two parts at once
 #   make coverage        all tests, and the lines that they cover: as CI runs them
 #   make upstream        birdy's own tests on our classes; OWSLib's too: OWSLIB=its checkout
 #   make birdhouse       the component in a copy of birdhouse-deploy: BIRDHOUSE=its checkout
