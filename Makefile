@@ -2,7 +2,7 @@
 #
 #   make demo            the problem and the fix, on real servers on this machine
 #   make test            all tests; PYTEST_ARGS=tests/placement for a part
-#   make test-quick      without those that start clusters or programs: about four minutes
+#   make test-quick      without those that start clusters or programs, in two parts at once
 #   make coverage        all tests, and the lines that they cover: as CI runs them
 #   make upstream        birdy's own tests on our classes; OWSLib's too: OWSLIB=its checkout
 #   make birdhouse       the component in a copy of birdhouse-deploy: BIRDHOUSE=its checkout
@@ -94,7 +94,7 @@ test: $(DEV)
 	@$(BIN)/python $(if $(PYTEST_ARGS),-m pytest $(PYTEST_ARGS),.ci/tests.py $(if $(COVERAGE),--cov))
 
 test-quick: $(DEV)
-	@$(BIN)/python -m pytest -q -m "not cluster and not slow" $(PYTEST_ARGS)
+	@$(BIN)/python $(if $(PYTEST_ARGS),-m pytest -q -m "not cluster and not slow" $(PYTEST_ARGS),.ci/tests.py --quick)
 
 coverage:
 	@$(MAKE) test COVERAGE=1

@@ -1,7 +1,8 @@
 """Run the tests in two parts at once: those that start clusters wait more than they compute.
 
-usage: tests.py [--cov] [ARGUMENTS OF PYTEST ...]
+usage: tests.py [--quick | --cov] [ARGUMENTS OF PYTEST ...]
 
+``--quick`` runs those that start no cluster and no program, in parts that take the same time.
 ``--cov`` measures the lines covered by both and fails below the floor in pyproject.toml.
 The last line adds up both parts.
 """
@@ -16,7 +17,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
-PARTS = {"without clusters": "not cluster", "with clusters": "cluster"}
+PARTS = {"without clusters": ["-m", "not cluster"], "with clusters": ["-m", "cluster"]}
+QUICK = ["-q", "-m", "not cluster and not slow"]
+HALF = ["tests/clients", "tests/transport"]
+"""Directories whose quick tests take as long as those of all others."""
+QUICK_PARTS = {
+    f"of {' and '.join(HALF)}": [*QUICK, *HALF],
+    "of all other directories": [*QUICK, *(f"--ignore={each}" for each in HALF)],
+}
 NO_TESTS = 5
 
 
@@ -30,8 +38,8 @@ class Part:
         self.lines: list[str] = []
         self._at_once = at_once
         self._process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "pytest", "-m", PARTS[name], *arguments],
-            env=os.environ | ({} if data is None else {"COVERAGE_FILE": f"{data}.{PARTS[name]}"}),
+            [sys.executable, "-u", "-m", "pytest", *arguments],
+            env=os.environ | ({} if data is None else {"COVERAGE_FILE": f"{data}.{name}"}),
             stdout=subprocess.PIPE,
             text=True,
             errors="replace",
@@ -73,19 +81,25 @@ def covered(data: Path) -> int:
 
 def main() -> int:
     """Run both parts, and print their sum."""
-    arguments, begun, first = sys.argv[1:], time.monotonic(), next(iter(PARTS))
+    arguments, begun, chosen = sys.argv[1:], time.monotonic(), PARTS
     with tempfile.TemporaryDirectory() as directory:
         data = None
-        if arguments[:1] == ["--cov"]:
+        if arguments[:1] == ["--quick"]:
+            chosen, arguments = QUICK_PARTS, arguments[1:]
+        elif arguments[:1] == ["--cov"]:
             data = Path(directory) / ".coverage"
             arguments = ["--cov", "--cov-report=", "--cov-fail-under=0", *arguments[1:]]
-        parts = [Part(name, arguments, data, at_once=name == first) for name in PARTS]
+        parts = [
+            Part(name, [*own, *arguments], data, at_once=not place)
+            for place, (name, own) in enumerate(chosen.items())
+        ]
         codes = [part.end() for part in parts]
         if data is not None:
             codes.append(covered(data))
     counts = [part.counts for part in parts]
     left_out = [count.pop("deselected", 0) for count in counts]
-    if not any(codes) and [sum(each.values()) for each in counts] != left_out[::-1]:
+    apart = chosen is QUICK_PARTS or [sum(each.values()) for each in counts] == left_out[::-1]
+    if not any(codes) and not apart:
         print("a test is in neither part, or in both", file=sys.stderr)
         codes.append(1)
     summary = ", ".join(f"{number} {what}" for what, number in sum(counts, Counter()).items())

@@ -116,6 +116,27 @@ def strict_cluster():
         yield cluster
 
 
+@pytest.fixture(scope="session")
+def broken_cluster():
+    """Three nodes behind nginx, as the last test left them; take `whole_cluster` instead."""
+    from pavics_affinity.testing import LocalCluster
+    from pavics_affinity.testing.nginx import find_nginx
+
+    if find_nginx() is None:
+        pytest.skip("nginx is not installed")
+    with LocalCluster(proxy="nginx") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def whole_cluster(broken_cluster):
+    """Three nodes behind nginx. Kill, stop and reload them: the next test gets them repaired."""
+    from support.repair import repair
+
+    repair(broken_cluster)
+    return broken_cluster
+
+
 @pytest.fixture
 def make_cluster(make_affinity_cluster):
     """Start a cluster of the test's own."""

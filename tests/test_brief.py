@@ -13,6 +13,8 @@ from pavics_affinity.errors import AffinityError, NotAService, ServiceUnreachabl
 from support.loopback import Answer, free_port
 from support.scriptedwps import ScriptedWPS
 
+pytestmark = pytest.mark.usefixtures("no_waiting")
+
 MOST_LINES = 15
 
 

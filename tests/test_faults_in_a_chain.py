@@ -53,8 +53,8 @@ def test_behind_a_plain_proxy_the_error_says_that_the_files_were_not_there(make_
     assert "only on the node that ran the step" in told
 
 
-def test_a_job_whose_proxy_dies_is_not_said_never_to_have_run(make_cluster):
-    cluster = make_cluster(proxy="nginx")
+def test_a_job_whose_proxy_dies_is_not_said_never_to_have_run(whole_cluster):
+    cluster = whole_cluster
     with Workflow(deadline=0.5) as wf:
         job = wf.wps(cluster.url("flyingpigeon")).execute("sleep", [("delay", "30")])
         cluster.stop_proxy()

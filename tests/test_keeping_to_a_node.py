@@ -104,8 +104,8 @@ def test_a_minted_id_leads_other_tools_to_the_workflows_node(cluster):
         assert there == here == wf.node
 
 
-def test_the_proxy_dies_under_thirty_chains_and_they_end_where_they_began(make_cluster):
-    cluster = make_cluster(proxy="nginx")
+def test_the_proxy_dies_under_thirty_chains_and_they_end_where_they_began(whole_cluster):
+    cluster = whole_cluster
     topology = cluster.topology
     begun, gone = threading.Barrier(31), threading.Event()
 

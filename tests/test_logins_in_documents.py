@@ -26,7 +26,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
-def service(monkeypatch) -> Iterator[ScriptedWPS]:
+def service(monkeypatch, no_waiting) -> Iterator[ScriptedWPS]:
     for name in ("GONE_FOR", "UNREADABLE_FOR"):
         monkeypatch.setattr(waiting, name, 0.0)
     with ScriptedWPS() as server:

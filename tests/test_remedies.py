@@ -558,7 +558,7 @@ def test_fix_of_executiontimeout(remedy, wf, wps, service):
     assert found.output("output").text() == "hello"
 
 
-def test_fix_of_statuslost(remedy, wps, service):
+def test_fix_of_statuslost(remedy, wps, service, no_waiting):
     service.status = lambda seen: Answer(404)
     execution = wps.execute("step", [])
     with remedy.raised():

@@ -81,7 +81,7 @@ class Site:
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
         self.origin = f"http://127.0.0.1:{self._server.port}"
         self.wps = f"{self.origin}/wps"
-        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
 
     def file(self, name, content, kind="text/plain"):

@@ -208,8 +208,8 @@ def widths(ax) -> list[list[float]]:
 
 def test_spread_shows_the_share_of_each_node():
     ax = plot_spread(site(3), keys=3_000)
-    keys = [derive_machineid("spread", i) for i in range(3_000)]
-    placed = [site(3).first_node("fp", key) for key in keys]
+    keys, topology = [derive_machineid("spread", i) for i in range(3_000)], site(3)
+    placed = [topology.first_node("fp", key) for key in keys]
     expected = [100 * placed.count(f"node{i}") / 3_000 for i in (1, 2, 3)]
     assert widths(ax) == [pytest.approx(expected)]
     assert list(rows(ax)) == ["node1", "node2", "node3"]

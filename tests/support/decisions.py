@@ -207,6 +207,14 @@ class ScriptedAdapter(AffinityAdapter):
 
 def request(kind: str) -> requests.PreparedRequest:
     """A request of one of `REQUESTS`."""
+    made = _prepared(kind).copy()
+    if kind == "stream":
+        made.body = iter([b"<x/>"])
+    return made
+
+
+@cache
+def _prepared(kind: str) -> requests.PreparedRequest:
     if kind == "get":
         return requests.Request("GET", URL).prepare()
     body: Any = b"<x/>" if kind == "execute" else iter([b"<x/>"])

@@ -72,8 +72,8 @@ def test_a_paused_node_accepts_and_does_not_answer_until_it_is_resumed(make_clus
         capabilities(url)
 
 
-def test_behind_the_manuals_proxy_a_dead_nodes_ids_move(make_cluster):
-    cluster = make_cluster(3, proxy="nginx")
+def test_behind_the_manuals_proxy_a_dead_nodes_ids_move(whole_cluster):
+    cluster = whole_cluster
     machineid = id_on(cluster, "node2")
     cluster.kill("node2")
     assert node_of(cluster.url("malleefowl"), machineid) in {"node1", "node3"}
@@ -107,8 +107,8 @@ def test_evidence_names_the_node_that_answered(make_cluster):
         assert answer.headers["X-Pavics-Node"] == node_of(url, machineid)
 
 
-def test_the_proxy_stops_and_starts_at_its_address(make_cluster):
-    cluster = make_cluster(2, proxy="nginx")
+def test_the_proxy_stops_and_starts_at_its_address(whole_cluster):
+    cluster = whole_cluster
     url = cluster.url("malleefowl")
     machineid = id_on(cluster, "node1")
     for _ in range(2):
@@ -122,8 +122,8 @@ def test_the_proxy_stops_and_starts_at_its_address(make_cluster):
         cluster.start_proxy()
 
 
-def test_a_reload_is_in_force_when_it_returns(make_cluster):
-    cluster = make_cluster(3, proxy="nginx")
+def test_a_reload_is_in_force_when_it_returns(whole_cluster):
+    cluster = whole_cluster
     url = cluster.url("malleefowl")
     for turn in range(6):
         only = f"node{turn % 3 + 1}"
@@ -133,8 +133,8 @@ def test_a_reload_is_in_force_when_it_returns(make_cluster):
     assert {node_of(url, uuid.uuid4().hex) for _ in range(12)} <= {"node1", "node2"}
 
 
-def test_a_request_in_flight_survives_a_reload(make_cluster):
-    cluster = make_cluster(2, proxy="nginx")
+def test_a_request_in_flight_survives_a_reload(whole_cluster):
+    cluster = whole_cluster
     url = cluster.url("malleefowl")
     job = execute(
         url,
@@ -148,8 +148,8 @@ def test_a_request_in_flight_survives_a_reload(make_cluster):
     assert poll(job, "a").isSucceded()
 
 
-def test_a_configuration_that_nginx_refuses_changes_nothing(make_cluster):
-    cluster = make_cluster(2, proxy="nginx")
+def test_a_configuration_that_nginx_refuses_changes_nothing(whole_cluster):
+    cluster = whole_cluster
     before = cluster.topology
     with pytest.raises(ClusterError, match='unknown directive "hsah"'):
         cluster.reload(directive="hsah $http_machineid;")

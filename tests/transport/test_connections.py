@@ -53,7 +53,7 @@ def once(server: RawServer, first: bytes, then: bytes = OK) -> list[bytes]:
 
 @pytest.mark.parametrize("route", ["direct", "through the environment's proxy"])
 def test_an_answer_that_is_cut_anywhere_is_repeated_or_of_unknown_outcome(
-    server, route, monkeypatch
+    server, route, monkeypatch, no_waiting
 ):
     url = server.url()
     if route != "direct":
@@ -239,7 +239,7 @@ def answers() -> dict[str, Answer]:
 
 
 @pytest.mark.parametrize("answer", answers().values(), ids=list(answers()))
-def test_no_connection_outlives_the_workflow_whatever_error_is_kept(answer):
+def test_no_connection_outlives_the_workflow_whatever_error_is_kept(answer, no_waiting):
     gc.collect()
     gc.disable()  # an error in a cycle must not be needed to go
     kept = []

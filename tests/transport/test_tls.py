@@ -191,7 +191,7 @@ def test_a_tunnel_that_the_environments_proxy_refuses_is_not_sent_through(
 
 @pytest.mark.parametrize("farewell", [True, False], ids=["with close_notify", "without"])
 def test_an_answer_over_tls_that_is_cut_anywhere_is_repeated_or_of_unknown_outcome(
-    server, session, farewell
+    server, session, farewell, no_waiting
 ):
     for end in range(len(OK)):
 

@@ -248,3 +248,5 @@ def main(directory: Path, answers: int) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), int(sys.argv[2]))
+    # Everything has ended. Taking all modules apart would take the owner's `stop` half a second.
+    os._exit(0)

@@ -8,6 +8,8 @@ from pavics_affinity.clients.http.fetch import fetch_document
 from pavics_affinity.errors import ServiceUnreachable
 from support.loopback import Answer, Server
 
+pytestmark = pytest.mark.usefixtures("no_waiting")
+
 
 def test_it_is_asked_for_until_it_comes_whole(session):
     with Server() as server:

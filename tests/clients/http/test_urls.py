@@ -12,7 +12,10 @@ from support import wpsdocs
 from support.loopback import Answer, free_port
 
 # The services' documents are out of scope here, and a warning says so.
-pytestmark = pytest.mark.filterwarnings("ignore:.* belongs to no known service")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.* belongs to no known service"),
+    pytest.mark.usefixtures("no_waiting"),
+]
 
 SERVICE = "https://wps.example.org/wps"
 
