@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import psutil
 import pytest
+from urllib3 import HTTPConnectionPool
 
 from pavics_affinity import Workflow
 from pavics_affinity.errors import (
@@ -20,7 +21,7 @@ from pavics_affinity.errors import (
     WorkflowClosed,
 )
 from pavics_affinity.pin import Pin
-from pavics_affinity.transport import AffinitySession
+from pavics_affinity.transport import AffinitySession, connections
 from support.loopback import Answer, Server
 from support.rawserver import RawServer
 from support.scriptedwps import ScriptedWPS
@@ -165,6 +166,37 @@ def test_a_beginning_that_drips_ends_with_the_read_timeout(server, beginning, dr
             session.get(server.url())
         with pytest.raises(ExecuteOutcomeUnknown):
             session.post(server.url(), data=b"<Execute/>")
+
+
+def test_what_follows_an_opened_tunnel_has_the_whole_timeout(monkeypatch):
+    def open_slowly(listener: socket.socket) -> None:
+        client, _ = listener.accept()
+        with client:
+            client.recv(65_536)
+            client.sendall(b"HTTP/1.1 200 OK\r\n")
+            released.wait(60)
+            client.sendall(b"\r\n")
+            client.recv(1)
+
+    released = threading.Event()
+    waited = connections._Timed.readinto
+
+    def readinto(self, buffer):
+        count = waited(self, buffer)
+        released.set()
+        return count
+
+    monkeypatch.setattr(connections._Timed, "readinto", readinto)
+    pool = connections._marking(HTTPConnectionPool)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        proxy = threading.Thread(target=open_slowly, args=(listener,))
+        proxy.start()
+        connection = pool.ConnectionCls(*listener.getsockname(), timeout=60.0)
+        connection.set_tunnel("service.example", 443)
+        connection.connect()
+        assert connection.sock.gettimeout() == 60.0
+        connection.close()
+        proxy.join()
 
 
 def test_the_body_has_all_the_time_that_it_takes(server):

@@ -71,6 +71,9 @@ class _Timed(io.RawIOBase):
 
     def close(self) -> None:
         """Close what is read from, too."""
+        # The answer to a CONNECT ends here, and the handshake uses its socket next.
+        with contextlib.suppress(OSError):  # it is closed already
+            self.head_is_over()
         super().close()
         self._raw.close()
 
