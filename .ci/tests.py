@@ -19,10 +19,12 @@ from pathlib import Path
 
 PARTS = {"without clusters": ["-m", "not cluster"], "with clusters": ["-m", "cluster"]}
 QUICK = ["-q", "-m", "not cluster and not slow"]
-HALF = ["tests/clients", "tests/transport"]
+HALF = [f"tests/clients/{name}" for name in ("birdy", "http", "outputs", "wps")] + [
+    "tests/transport"
+]
 """Directories whose quick tests take as long as those of all others."""
 QUICK_PARTS = {
-    f"of {' and '.join(HALF)}": [*QUICK, *HALF],
+    "of requests and their answers": [*QUICK, *HALF],
     "of all other directories": [*QUICK, *(f"--ignore={each}" for each in HALF)],
 }
 NO_TESTS = 5
