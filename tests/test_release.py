@@ -80,7 +80,10 @@ def test_the_copies_of_the_version_are_equal():
     assert loaded("recipe/recipe.yaml")["context"]["version"] == pavics_affinity.__version__
 
 
-@pytest.mark.parametrize("path", ["CITATION.cff", "recipe/recipe.yaml", "pyproject.toml"])
+@pytest.mark.parametrize(
+    "path",
+    ["CITATION.cff", "recipe/recipe.yaml", "pyproject.toml", "src/pavics_affinity/errors.py"],
+)
 def test_every_file_leads_to_the_same_manual(path):
     found = re.findall(r"https://[\w-]+\.readthedocs\.io/en/\w+/", (ROOT / path).read_text("utf-8"))
     assert set(found) == {PROJECT["urls"]["Documentation"]}
