@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
-from ipaddress import IPv6Address, ip_address
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from ipaddress import ip_address
 from itertools import count
 from pathlib import PurePosixPath
 
 from ..errors import NginxConfigWarning
 from ..placement.servers import Resolve, Server, peers_of
 from ..protocol import is_node_name
-from ..topology import Node
+from ..topology import Backend, Node
 from ..warn import warn
 from .nginx.maps import UPSTREAM_ADDR, Map, Maps, node_names, only_variable, shows_node
 from .nginx.proxy_passes import ProxyPass
@@ -39,7 +39,8 @@ class Nodes:
         self._nodes: dict[str, Node] = {}
         upstreams = list(upstreams)
         hosts = {server.host.lower() for servers in upstreams for server in servers}
-        labels = Counter(_short(host) for host in hosts)
+        slugs = {host: _short_and_long(host) for host in hosts}
+        labels = Counter(short for short, _ in slugs.values())
         given = set(known.values())
         for servers in upstreams:
             here: set[str] = set()
@@ -47,8 +48,8 @@ class Nodes:
                 address, host = address_of(server), server.host.lower()
                 name = self._by_address.get(address) or known.get(address)
                 if name is None:
-                    base = _short(host) if labels[_short(host)] == 1 else _long(host)
-                    name = _next(base, here | given)
+                    short, long = slugs[host]
+                    name = next_free(short if labels[short] == 1 else long, here | given)
                 here.add(name)
                 self._by_address[address] = name
                 if name not in self._nodes:
@@ -62,6 +63,12 @@ class Nodes:
     def of(self, server: Server) -> str:
         """Return the name of the node of a ``server`` line."""
         return self._by_address[address_of(server)]
+
+
+def backend_of(node: str, server: Server) -> Backend:
+    """Make the backend of a node from its ``server`` line."""
+    weight = None if server.weight == 1 else server.weight
+    return Backend(node, server.text, weight=weight, down=server.down, backup=server.backup)
 
 
 def address_of(server: Server) -> str:
@@ -149,30 +156,22 @@ def _can_read(
     )
 
 
-def _next(base: str, here: Set[str]) -> str:
+def next_free(base: str, taken: Collection[str]) -> str:
     """Return the first of ``base``, ``base-2``, ``base-3`` ... that is still free."""
     numbered = (base if n == 1 else f"{base}-{n}" for n in count(1))
-    return next(name for name in numbered if name not in here)
+    return next(name for name in numbered if name not in taken)
 
 
-def _short(host: str) -> str:
+def _short_and_long(host: str) -> tuple[str, str]:
+    """Return two names for a node; only the long one is different for each host."""
     bare = host.strip("[]")
     try:
         address = ip_address(bare)
     except ValueError:
         # The first label of a host, or the path of a socket.
         label = PurePosixPath(bare).stem if "/" in bare else bare.partition(".")[0]
-        return _slug(label)
-    return _slug(f"node-{address}")
-
-
-def _long(host: str) -> str:
-    try:
-        address = ip_address(host.strip("[]"))
-    except ValueError:
-        return _slug(host)
-    exploded = address.exploded if isinstance(address, IPv6Address) else str(address)
-    return _slug(f"node-{exploded}")
+        return _slug(label), _slug(host)
+    return _slug(f"node-{address}"), _slug(f"node-{address.exploded}")
 
 
 def _slug(text: str) -> str:

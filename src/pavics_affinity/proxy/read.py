@@ -12,22 +12,21 @@ from urllib.parse import urlsplit
 
 from ..brief import brief
 from ..errors import NginxConfigError, NginxConfigWarning, TopologyError, UnknownService
-from ..placement.servers import Resolve, Server
+from ..placement.servers import Resolve
 from ..protocol import is_node_name
-from ..topology import Backend, Outputs, Service, Tls, Topology
+from ..topology import Outputs, Service, Tls, Topology
 from ..topology.model import InFront
 from ..topology.schema import NODE_SEGMENT
 from ..topology.urls import origin_of
 from ..warn import warn
-from .naming import Nodes, address_of, find_evidence, names_in
-from .nginx.by_node import node_places
+from .naming import Nodes, address_of, backend_of, find_evidence, names_in, next_free
 from .nginx.config import NginxConfig
 from .nginx.maps import UPSTREAM_ADDR, only_variable
-from .nginx.paths import OUTPUTS
 from .nginx.proxy_passes import ProxyPass
+from .nginx.servers import OUTPUTS
 from .nginx.statements import NginxFiles, StrPath, find_nginx_files, marks_in, read_files
 from .nginx.trees import Tree
-from .nginx.upstreams import Upstream
+from .nginx.upstreams import Upstream, machine_of
 
 _HASH = "hash $http_machineid;"
 
@@ -239,7 +238,7 @@ class _Reading:
             service.name: config.upstreams_by_node(service) for service in config.services
         }
         self.servers = [server for service in config.services for server in service.servers]
-        self.places = [each for each in node_places(config) if all(map(is_node_name, each.passes))]
+        self.places = [each for each in config.node_places if all(map(is_node_name, each.passes))]
         self.nodes = Nodes([each.servers for each in config.services], self._known_names())
 
     def services(self, urls: Mapping[str, str]) -> list[Service]:
@@ -275,7 +274,7 @@ class _Reading:
             for places in self.places
             for server in places.service.servers
             for name, machines in places.machines.items()
-            if (server.host.lower(), server.port) in machines
+            if machine_of(server) in machines
         }
         for mapped in self.config.maps.values():
             if only_variable(mapped.source) == UPSTREAM_ADDR:
@@ -310,8 +309,8 @@ class _Reading:
             listen=None if way is None else way.server.listen_for(url),
             path=path,
             outputs=self._outputs_by_node(upstream, url) or _outputs(ways, way, url),
-            method="hash consistent" if upstream.is_consistent else "hash",
-            backends=tuple(self._backend(server) for server in upstream.servers),
+            method=upstream.hash_method,
+            backends=tuple(backend_of(self.nodes.of(each), each) for each in upstream.servers),
             tls=way is not None and way.tls,
         )
 
@@ -331,15 +330,6 @@ class _Reading:
             if origin is not None and alike and len(backends) == 1 and prefix.count("/") > 1:
                 return Outputs(f"{origin}{prefix}", backends.pop() or "/")
         return None
-
-    def _backend(self, server: Server) -> Backend:
-        return Backend(
-            node=self.nodes.of(server),
-            address=server.text,
-            weight=None if server.weight == 1 else server.weight,
-            down=server.down,
-            backup=server.backup,
-        )
 
 
 def _way_of(ways: Sequence[ProxyPass], url: str | None) -> ProxyPass | None:
@@ -419,9 +409,5 @@ def _service_names(upstreams: Iterable[str]) -> dict[str, str]:
     for upstream in upstreams:
         base = re.sub("[^A-Za-z0-9_-]+", "-", upstream).strip("-")
         base = base if base[:1].isalpha() and base.isascii() else f"service-{base}".rstrip("-")
-        name, number = base, 1
-        while name in names.values():
-            number += 1
-            name = f"{base}-{number}"
-        names[upstream] = name
+        names[upstream] = next_free(base, names.values())
     return names

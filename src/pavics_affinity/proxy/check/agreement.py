@@ -8,7 +8,7 @@ from pathlib import Path
 from ...topology import Backend, Service, Topology
 from ...topology.placing import Placing
 from ...topology.toml import Lines
-from ..naming import COMPONENT_PREFIX, address_of
+from ..naming import COMPONENT_PREFIX, address_of, backend_of
 from ..nginx.maps import upstreams_by_node
 from ..nginx.upstreams import Upstream
 from .compose import Container
@@ -168,7 +168,7 @@ class Agreement:
     def _method(self, service: Service, upstream: Upstream) -> Findings:
         if upstream.hashed is None:
             return  # another rule reports it
-        method = "hash consistent" if upstream.is_consistent else "hash"
+        method = upstream.hash_method
         if method != service.method:
             yield finding(
                 "topology-method",
@@ -185,13 +185,7 @@ class Agreement:
         placing = Placing(service, wanted, self.site.resolve)
         nodes: Mapping[str, str] = placing.evidence
         mine = [
-            Backend(
-                nodes.get(s.text.lower()) or nodes.get(address_of(s)) or _UNKNOWN,
-                s.text,
-                weight=s.weight,
-                down=s.down,
-                backup=s.backup,
-            )
+            backend_of(nodes.get(s.text.lower()) or nodes.get(address_of(s)) or _UNKNOWN, s)
             for s in upstream.servers
         ]
         if _rows(mine) == _rows(wanted):
@@ -229,7 +223,7 @@ class Agreement:
             if promised is not None and promised.lower() not in map(str.lower, passed.headers):
                 yield finding(
                     "topology-evidence",
-                    passed,
+                    passed.statement,
                     f"the topology promises the header {promised} on every answer, and answers "
                     f"from {upstream.name!r} do not have it: clients cannot prove the node, and "
                     "stop with AffinityLost where other answers of the service have it",

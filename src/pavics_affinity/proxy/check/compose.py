@@ -41,13 +41,7 @@ class Container:
 
 
 def read_compose(files: Sequence[str]) -> tuple[list[Container], list[Finding]]:
-    """Read the proxies of compose files, merged as docker-compose merges them.
-
-    Raises
-    ------
-    MissingExtra
-        PyYAML is not installed.
-    """
+    """Read the proxies of compose files, merged as docker-compose merges them."""
     try:
         import yaml
     except ImportError as missing:

@@ -40,7 +40,7 @@ def key_findings(site: Site) -> Findings:
 
 def _without_header(service: Upstream, site: Site) -> Findings:
     what = f"upstream {service.name!r} hashes {service.key!r}"
-    remedy = f"write 'hash {_variable(site.header)};'"
+    remedy = f"write 'hash {site.variable};'"
     sources = set().union(*map(site.sources, service.variables))
     programs = _from_programs(sources, site)
     if programs:
@@ -102,7 +102,7 @@ def _header(service: Upstream, site: Site) -> Findings:
             f"upstream {service.name!r} hashes the header {listed(sorted(headers))}, and other "
             f"services hash {site.header}: a workflow sends one of them, and every service without "
             f"it sees {_NEXT_IN_TURN}",
-            f"write 'hash {_variable(site.header)};' in all upstreams",
+            f"write 'hash {site.variable};' in all upstreams",
         )
     yield from _something_first(service, site)
     if site.header_is_published:
@@ -145,8 +145,8 @@ def _something_first(service: Upstream, site: Site) -> Findings:
                 f"{listed(f'${each}' for each in sorted(foreign))} is looked up before the "
                 f"machineid ({mapped.statement.where}): for some of its values another value is "
                 "hashed, and a workflow is on two nodes",
-                f"look up the machineid first: 'map {_variable(site.header)} $key {{ default "
-                f"{_variable(site.header)}; ... }}'",
+                f"look up the machineid first: 'map {site.variable} $key {{ default "
+                f"{site.variable}; ... }}'",
             )
 
 
@@ -189,7 +189,7 @@ def _composite(service: Upstream, site: Site) -> Findings:
     if service.hashed is None or len(service.hashed.parts) < 2:
         return
     what = f"upstream {service.name!r} hashes {service.key!r}"
-    remedy = f"write 'hash {_variable(site.header)};'"
+    remedy = f"write 'hash {site.variable};'"
     others = [
         f"${variable}"
         for variable in service.variables
@@ -229,7 +229,3 @@ def _links(service: Upstream, site: Site) -> Findings:
             "$http_machineid; \"\" $arg_machineid; }' and 'hash $key;'; or use the strict style of "
             "'pavics-affinity render'",
         )
-
-
-def _variable(header: str) -> str:
-    return "$http_" + header.replace("-", "_")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from ...placement.servers import peers_of
 from ..nginx.maps import sources_of
-from ..nginx.proxy_passes import Target
+from ..nginx.proxy_passes import StreamPass, Target
 from ..nginx.statements import Statement
-from ..nginx.streams import StreamPass
 from ..nginx.upstreams import Upstream
 from .rules import Finding, Findings, Severity, finding, listed
 from .site import OF_THE_SERVICE, Site
@@ -108,7 +107,7 @@ def _chosen(passed: StreamPass, site: Site) -> Findings:
 
 def _not_judged(passed: StreamPass, site: Site) -> Finding:
     line = passed.statement
-    if not is_unknown(passed.unknown, line.file, site):
+    if not is_unknown(passed.unknown, line, site):
         return not_filled_in(line)
     return finding(
         "not-judged",
