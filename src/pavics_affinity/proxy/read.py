@@ -40,10 +40,8 @@ def read_nginx(
     Each ``upstream`` with a ``hash`` of a request header becomes a service, its ``server``
     lines become backends, and their hosts become nodes: a host is the same node in all
     services. Order, weights and marks are kept. An ``add_header`` of ``$upstream_addr``, or
-    of a map over it, becomes the evidence if every service adds it. Two more forms are
-    recognised: a proxy that accepts a node's name in the key, as the strict `render` writes
-    it, and locations that lead to a node by a name in their path, as the plain `render`
-    writes them for outputs.
+    of a map over it, becomes the evidence if every service adds it. The names of nodes in the
+    key, as the strict `render` writes them, and in paths of outputs are recognised.
 
     Parameters
     ----------

@@ -35,22 +35,18 @@ class Agreement:
         self.file = file
         self.proxies = proxies
         self.lines = Lines(Path(file).read_text(encoding="utf-8"))
-        by_port: dict[int, dict[Upstream, None]] = {}
-        for passed, upstream in site.to_services:
-            for port in passed.server.ports:
-                by_port.setdefault(port, {})[upstream] = None
-        self.upstreams = {
-            service.name: self._upstream_of(service, by_port) for service in topology.services
-        }
+        self.upstreams = {each.name: self._upstream_of(each) for each in topology.services}
 
-    def _upstream_of(
-        self, service: Service, by_port: Mapping[int, Mapping[Upstream, None]]
-    ) -> Upstream | None:
+    def _upstream_of(self, service: Service) -> Upstream | None:
         for name in (service.name.lower(), COMPONENT_PREFIX + service.name.lower()):
             if name in self.site.upstreams and name not in self.site.node_upstreams:
                 return self.site.upstreams[name]
-        fitting = list(by_port.get(service.listen_port or 0, ()))
-        return fitting[0] if len(fitting) == 1 else None
+        fitting = {
+            upstream
+            for passed, upstream in self.site.to_services
+            if service.listen_port in passed.server.ports
+        }
+        return fitting.pop() if len(fitting) == 1 else None
 
     def findings(self) -> Findings:
         """Check everything that clients rely on."""

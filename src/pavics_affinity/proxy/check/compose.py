@@ -11,6 +11,7 @@ from typing import Any
 from ...errors import MissingExtra
 from .rules import Finding, Findings, Spot, finding, listed
 from .site import Site
+from .unjudged import CHECK_THE_RESULT
 
 _RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
 _VARIABLE = re.compile(r"\$\{\w+(?::?-(?P<default>[^}$]*))?[^}]*\}|\$\w+", re.ASCII)
@@ -53,9 +54,11 @@ def read_compose(files: Sequence[str]) -> tuple[list[Container], list[Finding]]:
             root = yaml.compose(Path(file).read_bytes().decode(), Loader=yaml.SafeLoader)
         except (yaml.YAMLError, UnicodeDecodeError, RecursionError, OSError) as bad:
             mark = getattr(bad, "problem_mark", None)
-            line = 1 if mark is None else mark.line + 1
+            spot = Spot(file, 1 if mark is None else mark.line + 1)
             problem = getattr(bad, "problem", None) or "it cannot be read"
-            found.append(_not_yaml(Spot(file, line), str(problem)))
+            message = f"the file is not YAML: {problem}; docker-compose refuses it"
+            remedy = "fix the line; 'docker-compose config' says more"
+            found.append(finding("syntax", spot, message, remedy))
             continue
         for name, node in _items(_entry(root, "services")):
             spot = Spot(file, node.start_mark.line + 1)
@@ -104,7 +107,7 @@ def _not_listening(port: Port, listening: set[int], site: Site) -> Finding:
             port.spot,
             f"no 'listen' in the files is for the container's port {port.target}, and a template "
             "may fill one in: whether they match was not checked",
-            "check the files that the templates make ('nginx -T' prints them)",
+            CHECK_THE_RESULT,
             severity="note",
         )
     return finding(
@@ -145,15 +148,6 @@ def _unpublished(site: Site, published: set[int]) -> Findings:
                 "server",
                 severity="warning",
             )
-
-
-def _not_yaml(spot: Spot, problem: str) -> Finding:
-    return finding(
-        "syntax",
-        spot,
-        f"the file is not YAML: {problem}; docker-compose refuses it",
-        "fix the line; 'docker-compose config' says more",
-    )
 
 
 # ---- YAML nodes ----

@@ -17,7 +17,7 @@ from ..nginx.maps import (
 )
 from ..nginx.upstreams import Upstream
 from ..nginx.values import is_known
-from .rules import Findings, finding, listed
+from .rules import Findings, Severity, finding, listed
 from .site import OF_THE_SERVICE, Site
 
 _LINKS = ("arg_", "cookie_")
@@ -53,22 +53,17 @@ def _without_header(service: Upstream, site: Site) -> Findings:
         )
         return
     looked_up = _looked_up(service, site.maps) - FOREIGN_HEADERS
-    if looked_up and all(name.startswith("http_") for name in sources):
-        yield finding(
-            "hash-other-variable",
-            service.method,
-            f"{what}, which a map makes from {listed(looked_up)}: ids keep their nodes, but a "
-            "client can neither predict nor choose the node",
-            remedy,
-            severity="note",
-        )
-        return
+    is_mapped = looked_up and all(name.startswith("http_") for name in sources)
+    effect = (
+        f"which a map makes from {listed(looked_up)}: ids keep their nodes, but a client can "
+        "neither predict nor choose the node"
+        if is_mapped
+        else "which contains no header that a workflow sends: its machineid decides nothing, and "
+        "its steps run on the node that the other value chooses"
+    )
+    severity: Severity = "note" if is_mapped else "error"
     yield finding(
-        "hash-other-variable",
-        service.method,
-        f"{what}, which contains no header that a workflow sends: its machineid decides nothing, "
-        "and its steps run on the node that the other value chooses",
-        remedy,
+        "hash-other-variable", service.method, f"{what}, {effect}", remedy, severity=severity
     )
 
 
@@ -188,30 +183,25 @@ def _underscores_allowed(service: Upstream, site: Site) -> bool:
 def _composite(service: Upstream, site: Site) -> Findings:
     if service.hashed is None or len(service.hashed.parts) < 2:
         return
-    what = f"upstream {service.name!r} hashes {service.key!r}"
-    remedy = f"write 'hash {site.variable};'"
     others = [
         f"${variable}"
         for variable in service.variables
         if site.header not in headers_behind(variable, site.maps)
     ]
-    if others:
-        yield finding(
-            "composite-key",
-            service.method,
-            f"{what}: requests of one workflow with different values of {listed(others)} go to "
-            "different nodes, and no client can steer them",
-            remedy,
-        )
-    else:
-        yield finding(
-            "composite-key",
-            service.method,
-            f"{what}: ids keep their nodes, but clients that predict the node from the machineid "
-            "predict another one",
-            remedy,
-            severity="note",
-        )
+    effect = (
+        f"requests of one workflow with different values of {listed(others)} go to different "
+        "nodes, and no client can steer them"
+        if others
+        else "ids keep their nodes, but clients that predict the node from the machineid predict "
+        "another one"
+    )
+    yield finding(
+        "composite-key",
+        service.method,
+        f"upstream {service.name!r} hashes {service.key!r}: {effect}",
+        f"write 'hash {site.variable};'",
+        severity="error" if others else "note",
+    )
 
 
 def _links(service: Upstream, site: Site) -> Findings:

@@ -37,7 +37,8 @@ def location_findings(site: Site) -> Findings:
     }
     for passed in site.proxy_passes:
         if passed not in {*chosen, *by_node} and passed.location not in site.mirrors:
-            yield from _bypass(passed, site)
+            found = (each for target in passed.targets for each in _bypass(target, passed, site))
+            yield from islice(found, 1)
         yield from _header_not_passed(passed, site)
     for places in site.node_places:
         yield from _without_place(places)
@@ -52,12 +53,7 @@ def location_findings(site: Site) -> Findings:
 # ---- requests that bypass the hash ----
 
 
-def _bypass(passed: ProxyPass, site: Site) -> Findings:
-    found = (each for target in passed.targets for each in _of_target(target, passed, site))
-    yield from islice(found, 1)
-
-
-def _of_target(target: Target, passed: ProxyPass, site: Site) -> Findings:
+def _bypass(target: Target, passed: ProxyPass, site: Site) -> Findings:
     upstream = site.upstreams.get(target.name)
     if upstream is not None and target.port is not None and site.is_service(upstream):
         yield _with_a_port(target, upstream, passed)

@@ -174,23 +174,20 @@ def _names(upstream: Upstream, site: Site) -> Findings:
 
 
 def _several(upstream: Upstream, line: ServerLine, server: Server, addresses: list[str]) -> Finding:
-    what = f"{server.host} has {len(addresses)} addresses ({listed(addresses)})"
-    if upstream.is_consistent:
-        return finding(
-            "several-addresses",
-            line.statement,
-            f"{what}: with 'consistent', nginx gives each request to the next one, even within "
-            "one workflow. If these are several machines, chains break",
-            _ITS_ADDRESS,
-        )
+    effect = (
+        ": with 'consistent', nginx gives each request to the next one, even within one workflow. "
+        "If these are several machines, chains break"
+        if upstream.is_consistent
+        else ", and nginx makes a server of each, in the order in which DNS returns them at "
+        "start. If that order changes, or differs between services, ids move and chains that "
+        "cross services break"
+    )
     return finding(
         "several-addresses",
         line.statement,
-        f"{what}, and nginx makes a server of each, in the order in which DNS returns them at "
-        "start. If that order changes, or differs between services, ids move and chains that "
-        "cross services break",
+        f"{server.host} has {len(addresses)} addresses ({listed(addresses)}){effect}",
         _ITS_ADDRESS,
-        severity="warning",
+        severity="error" if upstream.is_consistent else "warning",
     )
 
 

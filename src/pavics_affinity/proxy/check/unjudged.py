@@ -68,18 +68,24 @@ def _targets(site: Site) -> Findings:
         unresolved = [target for target in passed.targets if PLACEHOLDER.search(target.host)]
         if all(target.name in site.upstreams for target in unresolved):
             continue
-        if not is_unknown(passed.unknown, passed.statement, site):
-            yield not_filled_in(passed.statement)
-        else:
-            yield finding(
-                "not-judged",
-                passed.statement,
-                f"'{passed.statement.text};' in {passed.place}: the target depends on "
-                f"{listed(sorted(passed.unknown))}, which is not known here. Whether the "
-                "machineid decides was not checked",
-                f"write the upstream's name, or a map whose values are all in the files; {_IGNORE}",
-                severity=_severity(site),
-            )
+        what = "the machineid decides"
+        yield target_not_known(passed.statement, passed.unknown, what, site, passed.place)
+
+
+def target_not_known(
+    line: Statement, unknown: Set[str], what: str, site: Site, place: str = ""
+) -> Finding:
+    """Report a target that depends on something unknown, so that `what` was not checked."""
+    if not is_unknown(unknown, line, site):
+        return not_filled_in(line)
+    return finding(
+        "not-judged",
+        line,
+        f"'{line.text};'{place and f' in {place}'}: the target depends on "
+        f"{listed(sorted(unknown))}, which is not known here. Whether {what} was not checked",
+        f"write the upstream's name, or a map whose values are all in the files; {_IGNORE}",
+        severity=_severity(site),
+    )
 
 
 def is_unknown(unknown: Set[str], line: Statement, site: Site) -> bool:

@@ -63,14 +63,14 @@ def _nothing_balances(site: Site) -> Findings:
         return  # the same
     if site.choices:
         return  # between upstreams
-    if site.is_tree and site.proxy_passes and not site.streams.servers:
+    if site.is_tree and site.proxy_passes and not site.streams.blocks:
         yield _where_one_would_go(site)
         return
     what = (
         "no upstream in these files has more than one server to choose from"
         if every
         else "there is no upstream in these files"
-        if not site.streams.servers and not site.streams.upstreams
+        if not site.streams.blocks
         else "these files balance only TCP connections, in which nginx sees no header"
     )
     yield finding(

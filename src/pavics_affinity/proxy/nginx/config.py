@@ -74,20 +74,14 @@ class NginxConfig:
 
     @cached_property
     def services(self) -> tuple[Upstream, ...]:
-        """The upstreams that choose a node for a bare machineid, by a hash that decides."""
-        return tuple(
-            upstream
-            for name, upstream in self.upstreams.items()
-            if upstream.hashed is not None and name not in self.node_upstreams
-        )
-
-    @cached_property
-    def _services(self) -> frozenset[Upstream]:
-        return frozenset(self.services)
+        """The upstreams that are services."""
+        return tuple(filter(self.is_service, self.upstreams.values()))
 
     def is_service(self, upstream: Upstream | None) -> bool:
-        """Return whether an upstream is one of the services."""
-        return upstream in self._services
+        """Return whether an upstream chooses the node of a bare machineid, by a hash."""
+        if upstream is None or upstream.hashed is None:
+            return False
+        return upstream.name.lower() not in self.node_upstreams
 
     def upstream_of(self, target: Target) -> Upstream | None:
         """Return the upstream that a target names; with a port, nginx takes it for a machine."""
@@ -129,7 +123,7 @@ class NginxConfig:
             (passed, upstream)
             for passed in self.proxy_passes
             for upstream in self.upstreams_of(passed)
-            if upstream in self._services
+            if self.is_service(upstream)
         )
 
     @cached_property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Literal, NamedTuple
 
 Kind = Literal["word", "quoted", "mark", "{", "}", ";"]
@@ -53,18 +54,13 @@ class Unreadable(Exception):
 
 def has_marks(text: str) -> bool:
     """Return whether a text is a template of Jinja, Go or the like."""
-    return any(
-        (word.kind == "mark" and word.text.startswith(tuple(_MARKS)))
-        or (word.kind == "word" and any(mark in word.text for mark in ("{{", "{%", "<%")))
-        for word in _until_it_breaks(text)
-    )
-
-
-def _until_it_breaks(text: str) -> Iterator[Word]:
-    try:
-        yield from words_in(text)
-    except Unreadable:
-        return
+    with suppress(Unreadable):
+        return any(
+            (word.kind == "mark" and word.text.startswith(tuple(_MARKS)))
+            or (word.kind == "word" and any(mark in word.text for mark in ("{{", "{%", "<%")))
+            for word in words_in(text)
+        )
+    return False
 
 
 def words_in(text: str) -> Iterator[Word]:
@@ -86,7 +82,19 @@ class _Lexer:
 
     def words(self) -> Iterator[Word]:
         while self._skip():
-            yield from self._next()
+            line = bisect_left(self.ends, self.at) + 1
+            character = self.text[self.at]
+            if self.begins and (mark := self._whole_mark()):
+                self.at += len(mark)
+                yield Word(mark, line, "mark")
+            elif character in "{};" and not self._mark_at(self.at):
+                yield from self._special(character, line)
+            else:
+                is_quoted = character in "\"'"
+                text = self._quoted() if is_quoted else self._plain()
+                self.lua |= self.begins and _LUA_BLOCK.fullmatch(text) is not None
+                self.begins = False
+                yield Word(text, line, "quoted" if is_quoted else "word")
 
     def _skip(self) -> bool:
         """Skip space and comments; return whether anything is left."""
@@ -100,24 +108,7 @@ class _Lexer:
                 return True
         return False
 
-    def _line(self, at: int) -> int:
-        return bisect_left(self.ends, at) + 1
-
-    def _next(self) -> Iterator[Word]:
-        start, character = self.at, self.text[self.at]
-        mark = self._whole_mark() if self.begins else ""
-        if mark:
-            self.at += len(mark)
-            yield Word(mark, self._line(start), "mark")
-        elif character in "{};" and not self._mark_at(start):
-            yield from self._special(character)
-        elif character in "\"'":
-            yield self._quoted()
-        else:
-            yield self._plain()
-
-    def _special(self, character: str) -> Iterator[Word]:
-        line = self._line(self.at)
+    def _special(self, character: str, line: int) -> Iterator[Word]:
         self.at += 1
         if character == "{" and self.lua:
             yield Word(self._lua_body(line), line, "quoted")
@@ -125,18 +116,15 @@ class _Lexer:
         self.begins, self.lua = True, False
         yield Word(character, line, character)  # type: ignore[arg-type] # one of the three
 
-    def _quoted(self) -> Word:
-        line = self._line(self.at)
+    def _quoted(self) -> str:
         found = _QUOTED.match(self.text, self.at)
         if found is None:
             raise Unreadable("the file ends in the middle of a directive", None)
+        self.at = found.end()
         quote = found[0][0]
-        text = found[0][1:-1].replace("\\" + quote, quote)
-        self.at, self.lua = found.end(), self._begins_lua(text)
-        self.begins = False
-        return Word(text, line, "quoted")
+        return found[0][1:-1].replace("\\" + quote, quote)
 
-    def _plain(self) -> Word:
+    def _plain(self) -> str:
         start = self.at
         while self.at < len(self.text):
             found = _PLAIN.match(self.text, self.at)
@@ -150,13 +138,7 @@ class _Lexer:
                 break
         if self.at == start:
             self.at += 1  # a backslash at the very end
-        text = self.text[start : self.at]
-        self.lua = self._begins_lua(text)
-        self.begins = False
-        return Word(text, self._line(start), "word")
-
-    def _begins_lua(self, text: str) -> bool:
-        return self.lua or (self.begins and _LUA_BLOCK.fullmatch(text) is not None)
+        return self.text[start : self.at]
 
     def _mark_at(self, at: int) -> str:
         """Return the template's mark that begins here."""

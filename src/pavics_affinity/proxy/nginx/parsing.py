@@ -105,7 +105,8 @@ class _Parser:
         self.words = []
         if raw.name == "if":
             raw.args = list(_condition(raw.args))
-        raw.is_mark = raw.name.startswith(_MARKS) and not self._is_looked_up()
+        is_entry = bool(self.open) and self.open[-1].name in _TABLES
+        raw.is_mark = raw.name.startswith(_MARKS) and not is_entry
         problem = self._refused(raw, word.text)
         if problem:
             self.problems.append(Problem(problem, raw.line))
@@ -115,9 +116,6 @@ class _Parser:
             self.open.append(raw)
             if len(self.open) > _DEEPEST:
                 raise Unreadable(f"more than {_DEEPEST} blocks inside each other", word.line)
-
-    def _is_looked_up(self) -> bool:
-        return bool(self.open) and self.open[-1].name in _TABLES
 
     def _close(self, word: Word) -> None:
         if self.words:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 from ...errors import InvalidPlacement
@@ -194,38 +193,16 @@ class StreamPass(NamedTuple):
     unknown: frozenset[str]
 
 
-@dataclass(frozen=True)
-class Streams:
-    """The contents of ``stream`` blocks, and of snippets for them."""
+class Streams(NamedTuple):
+    """The contents of ``stream`` blocks, and of snippets for them.
 
-    statements: Block
-    servers: tuple[Statement, ...]
-    upstreams: tuple[Upstream, ...]
+    `blocks` are its ``upstream`` and ``server`` blocks. The names of `upstreams` are in lower case.
+    """
 
-    @cached_property
-    def blocks(self) -> frozenset[Statement]:
-        """Its ``upstream`` and ``server`` blocks."""
-        return frozenset((*self.servers, *self.statements.named("upstream")))
-
-    @cached_property
-    def by_name(self) -> dict[str, Upstream]:
-        """Its upstreams, by their names in lower case."""
-        return {each.name.lower(): each for each in self.upstreams}
-
-    @cached_property
-    def maps(self) -> Maps:
-        """Its maps."""
-        return read_maps(self.statements)
-
-    @cached_property
-    def proxy_passes(self) -> tuple[StreamPass, ...]:
-        """The places where its servers pass connections on."""
-        return tuple(
-            StreamPass(server, line, *targets_of(line, (self.statements, server.block), self.maps))
-            for server in self.servers
-            for line in server.named("proxy_pass")
-            if line.args
-        )
+    blocks: frozenset[Statement]
+    upstreams: dict[str, Upstream]
+    maps: Maps
+    proxy_passes: tuple[StreamPass, ...]
 
 
 def read_streams(statements: Block) -> Streams:
@@ -238,7 +215,16 @@ def read_streams(statements: Block) -> Streams:
     bare = [each for each in statements.named("server") if each.named("proxy_pass")]
     maps = [each for each in statements if bare and each.name in LOOKUPS]
     found = Block((*inside, *bare, *_upstreams_of(bare, statements), *maps))
-    return Streams(found, found.named("server"), read_upstreams(found.named("upstream")))
+    servers, blocks = found.named("server"), found.named("upstream")
+    lookups = read_maps(found)
+    passes = (
+        StreamPass(server, line, *targets_of(line, (found, server.block), lookups))
+        for server in servers
+        for line in server.named("proxy_pass")
+        if line.args
+    )
+    upstreams = {each.name.lower(): each for each in read_upstreams(blocks)}
+    return Streams(frozenset((*servers, *blocks)), upstreams, lookups, tuple(passes))
 
 
 def _upstreams_of(bare: list[Statement], statements: Block) -> Iterable[Statement]:
@@ -247,12 +233,8 @@ def _upstreams_of(bare: list[Statement], statements: Block) -> Iterable[Statemen
         return
     ours = frozenset(bare)
     others = [each for each in statements.named("server") if each not in ours]
-    words = list(_words(others))
+    words = [arg.lower() for statement in walk(others) for arg in statement.args]
     for each in statements.named("upstream"):
         name = each.args[0].lower() if each.args else ""
         if name in named and not any(name in word for word in words):
             yield each
-
-
-def _words(block: Iterable[Statement]) -> Iterator[str]:
-    return (arg.lower() for statement in walk(block) for arg in statement.args)

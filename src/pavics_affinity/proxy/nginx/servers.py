@@ -41,8 +41,7 @@ class ServerBlock:
 
     statement: Statement
     listens: tuple[Listen, ...]
-    names: frozenset[str]
-    real_names: tuple[str, ...]
+    names: tuple[str, ...]
     refusals: tuple[Refusal, ...]
 
     @property
@@ -62,13 +61,14 @@ class ServerBlock:
 
     def base_url(self) -> str | None:
         """Return the scheme, name and port that a client would use, if the name is known."""
-        if not self.real_names:
+        name = next(filter(_REAL_NAME.fullmatch, self.names), None)
+        if name is None:
             return None
         first = next(iter(self.listens), None)
         listen = next((each for each in self.listens if each.tls), first)
         port, tls = (80, False) if listen is None else (listen.port, listen.tls)
         scheme = "https" if tls else "http"
-        return f"{scheme}://{self.real_names[0]}" + ("" if port == (80, 443)[tls] else f":{port}")
+        return f"{scheme}://{name}" + ("" if port == (80, 443)[tls] else f":{port}")
 
 
 def read_servers(http: Block, blocks: Iterable[Statement]) -> tuple[ServerBlock, ...]:
@@ -102,14 +102,9 @@ def _read(block: Statement) -> ServerBlock:
     listens = [each for each in read if isinstance(each, Listen)]
     if not read:
         listens = [Listen(block, None, 80)]
-    names = [name for line in block.named("server_name") for name in line.args]
-    return ServerBlock(
-        block,
-        tuple(listens),
-        frozenset(names),
-        tuple(name for name in names if _REAL_NAME.fullmatch(name)),
-        tuple(each for each in read if isinstance(each, Refusal)),
-    )
+    names = tuple(name for line in block.named("server_name") for name in line.args)
+    refusals = tuple(each for each in read if isinstance(each, Refusal))
+    return ServerBlock(block, tuple(listens), names, refusals)
 
 
 def _listen(line: Statement) -> Listen | Refusal | None:

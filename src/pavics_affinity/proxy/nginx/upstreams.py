@@ -65,6 +65,12 @@ class ServerLine:
         """Return whether the line has exactly this parameter."""
         return parameter in self.statement.args[1:]
 
+    def number(self, parameter: str) -> str | None:
+        """Return the number of a parameter, such as ``max_fails``; None if it is not there."""
+        words = (word.partition("=") for word in self.statement.args[1:])
+        found = [value for name, _, value in words if name == parameter]
+        return found[-1].lstrip("0") or "0" if found else None
+
 
 @dataclass(frozen=True, eq=False)
 class Upstream:
