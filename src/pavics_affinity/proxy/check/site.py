@@ -12,7 +12,7 @@ from ...machineid import derive_machineid
 from ...placement.servers import Resolve
 from ...topology import Topology
 from ..nginx.config import NginxConfig
-from ..nginx.maps import sources_of, variables_in
+from ..nginx.maps import captures_in, sources_of, variables_in
 from ..nginx.proxy_passes import ProxyPass, Target
 from ..nginx.servers import Listen, ServerBlock, find_location
 from ..nginx.statements import NginxFiles, Statement
@@ -31,7 +31,6 @@ OF_THE_SERVICE = frozenset(
 )  # fmt: skip
 _SAMPLE = 1000
 _CAPTURE = re.compile(r"\d+")
-_NAMED_CAPTURE = re.compile(r"\(\?P?<(\w+)>")
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,10 +204,9 @@ def _foreign(deciders: Iterable[str], passed: ProxyPass, site: Site) -> set[str]
 
 def _captured(passed: ProxyPass) -> Iterator[str]:
     """Yield what the expressions of locations and server names capture: parts of path and host."""
-    if passed.location is not None:
-        yield from _NAMED_CAPTURE.findall(" ".join(passed.location.args).lower())
-    for name in passed.server.names:
-        yield from _NAMED_CAPTURE.findall(name.lower())
+    location = () if passed.location is None else passed.location.args
+    for pattern in (*location, *passed.server.names):
+        yield from captures_in(pattern.lower())
 
 
 def _ways(passed: ProxyPass, site: Site) -> Iterator[tuple[ProxyPass, tuple[str, ...]]]:

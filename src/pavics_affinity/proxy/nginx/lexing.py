@@ -44,8 +44,8 @@ class Word(NamedTuple):
     kind: Kind
 
 
-class Unreadable(Exception):
-    """A text that breaks off, or has too many braces."""
+class Problem(Exception):
+    """Why nginx refuses a file, and the line; None if the file ends too soon."""
 
     def __init__(self, reason: str, line: int | None) -> None:
         super().__init__(reason)
@@ -54,7 +54,7 @@ class Unreadable(Exception):
 
 def has_marks(text: str) -> bool:
     """Return whether a text is a template of Jinja, Go or the like."""
-    with suppress(Unreadable):
+    with suppress(Problem):
         return any(
             (word.kind == "mark" and word.text.startswith(tuple(_MARKS)))
             or (word.kind == "word" and any(mark in word.text for mark in ("{{", "{%", "<%")))
@@ -66,7 +66,7 @@ def has_marks(text: str) -> bool:
 def words_in(text: str) -> Iterator[Word]:
     """Yield the words of a text, without comments and byte order marks.
 
-    Raises `Unreadable` if a quote, or a block of Lua, does not end.
+    Raises `Problem` if a quote, or a block of Lua, does not end.
     """
     return _Lexer(text).words()
 
@@ -119,7 +119,7 @@ class _Lexer:
     def _quoted(self) -> str:
         found = _QUOTED.match(self.text, self.at)
         if found is None:
-            raise Unreadable("the file ends in the middle of a directive", None)
+            raise Problem("the file ends in the middle of a directive", None)
         self.at = found.end()
         quote = found[0][0]
         return found[0][1:-1].replace("\\" + quote, quote)
@@ -170,7 +170,7 @@ class _Lexer:
             if depth == 0:
                 self.at = at
                 return self.text[start : found.start()]
-        raise Unreadable("the file ends in the middle of a block of Lua", line)
+        raise Problem("the file ends in the middle of a block of Lua", line)
 
     def _find(self, text: str, at: int) -> int:
         """Find a text after a position; search only once for a text that does not occur."""

@@ -51,7 +51,7 @@ class Map:
     @property
     def captures(self) -> frozenset[str]:
         """Variables that the keys' regular expressions set."""
-        return frozenset(name for key, _ in self.entries for name in _CAPTURE.findall(key))
+        return frozenset(name for key, _ in self.entries for name in captures_in(key))
 
 
 Maps = Mapping[str, Map]
@@ -96,6 +96,11 @@ def _sets_in(block: Iterable[Statement], condition: str) -> Iterator[tuple[State
         else:
             inside = " ".join(statement.args) if statement.name == "if" else ""
             yield from _sets_in(statement.block, condition + inside)
+
+
+def captures_in(pattern: str) -> list[str]:
+    """Return the variables that a regular expression sets."""
+    return _CAPTURE.findall(pattern)
 
 
 def compiled(pattern: str, flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:

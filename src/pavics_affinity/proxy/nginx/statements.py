@@ -14,8 +14,8 @@ from functools import cached_property
 from pathlib import Path
 
 from ...errors import MissingExtra, NginxConfigError
-from .lexing import has_marks
-from .parsing import TEMPLATES, Problem, Raw, decoded, parse
+from .lexing import Problem, has_marks
+from .parsing import TEMPLATES, Raw, decoded, parse
 from .trees import Tree, find_in_tree
 
 StrPath = str | os.PathLike[str]
@@ -306,4 +306,4 @@ class _Reader:
 
 def _unreadable(file: str, problem: Problem) -> NginxConfigError:
     place = file if problem.line is None else f"{file}, line {problem.line}"
-    return NginxConfigError(f"{place}: {problem.reason}", file=file, line=problem.line)
+    return NginxConfigError(f"{place}: {problem}", file=file, line=problem.line)
