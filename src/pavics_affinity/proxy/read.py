@@ -17,7 +17,7 @@ from ..protocol import is_node_name
 from ..topology import Outputs, Service, Tls, Topology
 from ..topology.model import InFront
 from ..topology.schema import NODE_SEGMENT
-from ..topology.urls import origin_of
+from ..topology.urls import Origin, origin_of
 from ..warn import warn
 from .naming import Nodes, address_of, backend_of, find_evidence, names_in, next_free
 from .nginx.config import NginxConfig
@@ -300,21 +300,23 @@ class _Reading:
             asked = urlsplit(url).path if url else str(way.prefix or "/")
             path = way.backend_path(asked)
             path = None if path == asked else path
+        outputs, origin = None, origin_of(url) if url is not None else None
+        if origin is not None:
+            outputs = self._outputs_by_node(upstream, origin) or _outputs(ways, way, origin)
         return Service(
             name=name,
             url=url,
             port=port,
             listen=None if way is None else way.server.listen_for(url),
             path=path,
-            outputs=self._outputs_by_node(upstream, url) or _outputs(ways, way, url),
+            outputs=outputs,
             method=upstream.hash_method,
             backends=tuple(backend_of(self.nodes.of(each), each) for each in upstream.servers),
             tls=way is not None and way.tls,
         )
 
-    def _outputs_by_node(self, upstream: Upstream, url: str | None) -> Outputs | None:
+    def _outputs_by_node(self, upstream: Upstream, origin: Origin) -> Outputs | None:
         """Return the outputs of a service whose nodes each have their own location."""
-        origin = origin_of(url) if url is not None else None
         nodes = {self.nodes.of(server) for server in upstream.servers}
         for places in self.places:
             prefix = f"{places.before}{NODE_SEGMENT}{places.after}"
@@ -325,7 +327,7 @@ class _Reading:
             }
             # A rewritten path is not known, and seems to differ.
             alike = places.service is upstream and nodes == set(places.passes)
-            if origin is not None and alike and len(backends) == 1 and prefix.count("/") > 1:
+            if alike and len(backends) == 1 and prefix.count("/") > 1:
                 return Outputs(f"{origin}{prefix}", backends.pop() or "/")
         return None
 
@@ -339,7 +341,7 @@ def _way_of(ways: Sequence[ProxyPass], url: str | None) -> ProxyPass | None:
             key=lambda way: (
                 way.prefix is None,
                 OUTPUTS.search(str(way.prefix)) is not None,
-                not any(listen.tls for listen in way.server.listens),
+                not way.server.tls,
             ),
             default=None,
         )
@@ -355,17 +357,13 @@ def _way_of(ways: Sequence[ProxyPass], url: str | None) -> ProxyPass | None:
     )
 
 
-def _outputs(
-    ways: Sequence[ProxyPass], chosen: ProxyPass | None, url: str | None
-) -> Outputs | None:
+def _outputs(ways: Sequence[ProxyPass], chosen: ProxyPass | None, origin: Origin) -> Outputs | None:
     """Return the outputs of a service, if another location leads to it, too."""
-    origin = origin_of(url) if url is not None else None
-    if chosen is None or origin is None:
-        return None
     others = [
         way
         for way in ways
-        if way.server is chosen.server
+        if chosen is not None
+        and way.server is chosen.server
         and way.prefix not in (None, "/")
         and str(way.prefix).rstrip("/") != str(chosen.prefix).rstrip("/")
         and not str(way.prefix).startswith("/.")
@@ -374,21 +372,18 @@ def _outputs(
         return None
     best = max(others, key=lambda way: OUTPUTS.search(str(way.prefix)) is not None)
     prefix = str(best.prefix)
-    return Outputs(str(origin) + prefix, best.backend_path(prefix))
+    return Outputs(f"{origin}{prefix}", best.backend_path(prefix))
 
 
 def _tls(services: Sequence[Service], site: _Reading) -> Tls | InFront | None:
     """Return where TLS ends, if a service's URL is https: here or in front."""
     if not any((service.url or "").startswith("https:") for service in services):
         return None
-    ways = [way for several in site.ways.values() for way in several]
-    if not any(listen.tls for way in ways for listen in way.server.listens):
+    ways = [way for several in site.ways.values() for way in several if way.server.tls]
+    if not ways:
         return "in front"
-    pairs = {
-        tuple(_setting_of(way, name) for name in ("ssl_certificate", "ssl_certificate_key"))
-        for way in ways
-        if any(listen.tls for listen in way.server.listens)
-    }
+    names = ("ssl_certificate", "ssl_certificate_key")
+    pairs = {tuple(_setting_of(way, name) for name in names) for way in ways}
     try:
         [(certificate, key)] = pairs
         return Tls(certificate, key)

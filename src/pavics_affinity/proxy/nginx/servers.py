@@ -49,6 +49,11 @@ class ServerBlock:
         """The ports at which it listens."""
         return {listen.port for listen in self.listens}
 
+    @property
+    def tls(self) -> bool:
+        """Whether it speaks TLS at one of its ports."""
+        return any(listen.tls for listen in self.listens)
+
     def listen_for(self, url: str | None) -> int | str:
         """Return the address or port for a URL, as a topology writes it; else the first one."""
         origin = origin_of(url) if url is not None else None
