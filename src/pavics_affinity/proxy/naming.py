@@ -10,10 +10,11 @@ from itertools import count
 from pathlib import PurePosixPath
 
 from ..errors import NginxConfigWarning
-from ..placement.servers import Resolve, Server, peers_of
+from ..placement.servers import Server, peers_of
 from ..protocol import is_node_name
 from ..topology import Backend, Node
 from ..warn import warn
+from .nginx.config import NginxConfig
 from .nginx.maps import UPSTREAM_ADDR, Map, Maps, node_names, only_variable, shows_node
 from .nginx.proxy_passes import ProxyPass
 
@@ -77,19 +78,12 @@ def address_of(server: Server) -> str:
     return (peer.address or f"{server.host}:{server.port}").lower()
 
 
-def knows_address(server: Server, resolve: Resolve | None) -> bool:
-    """Return whether it is known which addresses nginx prints for a server."""
-    return all(peer.address is not None for peer in peers_of(server, resolve))
-
-
-def names_in(
-    mapped: Map, servers: Iterable[Server], resolve: Resolve | None = None
-) -> dict[str, str]:
+def names_in(mapped: Map, config: NginxConfig) -> dict[str, str]:
     """Return the names that a map over ``$upstream_addr`` gives to servers, by `address_of`."""
     found: dict[str, str] = {}
     patterns = [(pattern, name) for pattern, name in node_names(mapped) if is_node_name(name)]
-    for server in servers:
-        printed = [peer.address or "" for peer in peers_of(server, resolve)]
+    for server in config.backends:
+        printed = [peer.address or "" for peer in peers_of(server, config.resolve)]
         names = [name for pattern, name in patterns if any(map(pattern.search, printed))]
         if names:
             found[address_of(server)] = names[0]
@@ -97,23 +91,19 @@ def names_in(
 
 
 def find_evidence(
-    ways: Mapping[str, Sequence[ProxyPass]],
-    maps: Maps,
-    servers: Sequence[Server],
-    nodes: Nodes,
-    resolve: Resolve | None,
+    config: NginxConfig, ways: Collection[Sequence[ProxyPass]], nodes: Nodes
 ) -> str | None:
     """Return the response header that shows ``$upstream_addr``, or a map over it.
 
     All `ways` to each service must add it, and it must identify the node. A header that names
     nodes is preferred. Warn of a header that cannot be used.
     """
-    shown = [_shown_by(passed, maps) for several in ways.values() for passed in several]
+    shown = [_shown_by(passed, config.maps) for several in ways for passed in several]
     usable: list[tuple[bool, str]] = []
     for header in dict.fromkeys(header for headers in shown for header in headers):
-        if not all(header in headers for headers in shown) or not all(ways.values()):
+        if not all(header in headers for headers in shown) or not all(ways):
             reason = "not every location adds it; write it into the http block, with 'always'"
-        elif not all(_can_read(h[header], maps, servers, nodes, resolve) for h in shown):
+        elif not all(_can_read(headers[header], config, nodes) for headers in shown):
             reason = (
                 "its value does not show the node: the server lines have host names, or the map "
                 "does not cover them all; name each node in a map over $upstream_addr"
@@ -136,23 +126,21 @@ def _shown_by(passed: ProxyPass, maps: Maps) -> dict[str, str]:
     }
 
 
-def _can_read(
-    variable: str,
-    maps: Maps,
-    servers: Sequence[Server],
-    nodes: Nodes,
-    resolve: Resolve | None,
-) -> bool:
+def _can_read(variable: str, config: NginxConfig, nodes: Nodes) -> bool:
+    has_address = {
+        server: all(peer.address is not None for peer in peers_of(server, config.resolve))
+        for server in config.backends
+    }
     if variable == UPSTREAM_ADDR:
-        return all(knows_address(server, resolve) for server in servers)
-    mapped = maps[variable]
-    named = names_in(mapped, servers, resolve)
+        return all(has_address.values())
+    mapped = config.maps[variable]
+    named = names_in(mapped, config)
     values = {value for _, value in mapped.entries}
     return all(
         address_of(server) in named
         or nodes.of(server) in values
-        or (only_variable(mapped.default) == UPSTREAM_ADDR and knows_address(server, resolve))
-        for server in servers
+        or (only_variable(mapped.default) == UPSTREAM_ADDR and has_address[server])
+        for server in config.backends
     )
 
 

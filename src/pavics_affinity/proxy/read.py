@@ -96,7 +96,7 @@ def read_nginx(
         nodes=site.nodes.nodes,
         services=tuple(services),
         header=_common_header(config),
-        evidence=find_evidence(site.ways, config.maps, site.servers, site.nodes, resolve),
+        evidence=find_evidence(config, site.ways.values(), site.nodes),
         proxy="strict" if site.is_strict() else "plain",
         resolve=resolve,
         tls=_tls(services, site),
@@ -235,7 +235,6 @@ class _Reading:
         self.by_node = {
             service.name: config.upstreams_by_node(service) for service in config.services
         }
-        self.servers = [server for service in config.services for server in service.servers]
         self.places = [each for each in config.node_places if all(map(is_node_name, each.passes))]
         self.nodes = Nodes([each.servers for each in config.services], self._known_names())
 
@@ -276,7 +275,7 @@ class _Reading:
         }
         for mapped in self.config.maps.values():
             if only_variable(mapped.source) == UPSTREAM_ADDR:
-                known.update(names_in(mapped, self.servers, self.config.resolve))
+                known.update(names_in(mapped, self.config))
         for by_node in self.by_node.values():
             for node, upstream in by_node.items():
                 known.update((address_of(server), node) for server in upstream.servers)

@@ -34,7 +34,6 @@ class Container:
     """What the compose files say about one service."""
 
     name: str
-    spot: Spot
     is_proxy: bool = False
     own_network: bool = True
     ports: list[Port] = field(default_factory=list)
@@ -61,9 +60,7 @@ def read_compose(files: Sequence[str]) -> tuple[list[Container], list[Finding]]:
             found.append(finding("syntax", spot, message, remedy))
             continue
         for name, node in _items(_entry(root, "services")):
-            spot = Spot(file, node.start_mark.line + 1)
-            container = containers.setdefault(name, Container(name, spot))
-            _read(container, node, file)
+            _read(containers.setdefault(name, Container(name)), node, file)
     return [each for each in containers.values() if each.is_proxy], found
 
 

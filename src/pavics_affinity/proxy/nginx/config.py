@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ...placement.servers import Resolve
+from ...placement.servers import Resolve, Server
 from .maps import (
     FOREIGN_HEADERS,
     Maps,
@@ -17,7 +17,7 @@ from .maps import (
     variables_in,
 )
 from .proxy_passes import ProxyPass, Target, read_proxy_passes, read_streams
-from .servers import ServerBlock, read_servers
+from .servers import read_servers
 from .statements import NginxFiles, Statement, has_placeholder, marks_in
 from .upstreams import Machine, Upstream, machine_of, read_upstreams
 
@@ -76,6 +76,11 @@ class NginxConfig:
     def services(self) -> tuple[Upstream, ...]:
         """The upstreams that are services."""
         return tuple(filter(self.is_service, self.upstreams.values()))
+
+    @cached_property
+    def backends(self) -> tuple[Server, ...]:
+        """The servers of all services."""
+        return tuple(server for service in self.services for server in service.servers)
 
     def is_service(self, upstream: Upstream | None) -> bool:
         """Return whether an upstream chooses the node of a bare machineid, by a hash."""
@@ -163,7 +168,6 @@ class NodePlaces:
     `before` and `after` are the path around that segment; the keys of `passes` are its values.
     """
 
-    server: ServerBlock
     service: Upstream
     before: str
     after: str
@@ -197,7 +201,7 @@ def _node_places(config: NginxConfig) -> list[NodePlaces]:
         for before, name, after in _splits(passed.prefix or ""):
             places = found.setdefault(
                 (passed.server, service, port, before, after),
-                NodePlaces(passed.server, service, before, after),
+                NodePlaces(service, before, after),
             )
             places.passes.setdefault(name, []).append(passed)
             places.machines.setdefault(name, set()).add(machine)

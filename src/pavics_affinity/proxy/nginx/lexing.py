@@ -10,8 +10,9 @@ from typing import Literal, NamedTuple
 
 Kind = Literal["word", "quoted", "mark", "{", "}", ";"]
 
-_SPACE = re.compile(r"[ \t\r\n]+")
-_COMMENT = re.compile(r"#[^\n]*")
+_BLANK = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
+# Byte order marks count as blank where a directive may begin.
+_BLANK_BEFORE = re.compile(r"(?:[ \t\r\n\ufeff]+|#[^\n]*)*")
 # The marks of a template can contain quotes.
 _QUOTED = re.compile(
     r""""(?:\{\{[^\n{}]*\}\}|\\.|[^"\\])*+"|'(?:\{\{[^\n{}]*\}\}|\\.|[^'\\])*+'""", re.DOTALL
@@ -30,7 +31,6 @@ _CONTROL = re.compile(
 )
 _VARIABLE = re.compile(r"\$(?:\{\w[^}\s]*\}|\w+)")
 _ENDS_THE_LINE = re.compile(r"[ \t]*(?:(?:\$\{?\w+\}?|\{\{[^{}\n]*\}\})[ \t]*)*(?=[\r\n#}]|\Z)")
-_BYTE_ORDER_MARK = "\ufeff"
 
 
 class Word(NamedTuple):
@@ -98,15 +98,9 @@ class _Lexer:
 
     def _skip(self) -> bool:
         """Skip space and comments; return whether anything is left."""
-        while self.at < len(self.text):
-            found = _SPACE.match(self.text, self.at) or _COMMENT.match(self.text, self.at)
-            if found is not None:
-                self.at = found.end()
-            elif self.begins and self.text.startswith(_BYTE_ORDER_MARK, self.at):
-                self.at += 1
-            else:
-                return True
-        return False
+        found = (_BLANK_BEFORE if self.begins else _BLANK).match(self.text, self.at)
+        self.at = found.end() if found else self.at
+        return self.at < len(self.text)
 
     def _special(self, character: str, line: int) -> Iterator[Word]:
         self.at += 1
