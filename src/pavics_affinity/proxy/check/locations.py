@@ -1,7 +1,4 @@
-"""Rules on locations: whether requests go through the hash, and what happens to the answers.
-
-The module is long because each rule says what users see and what to do.
-"""
+"""Rules on locations: whether requests go through the hash, and what happens to the answers."""
 
 from __future__ import annotations
 
