@@ -12,22 +12,21 @@ from urllib.parse import urlsplit
 
 from ..brief import brief
 from ..errors import NginxConfigError, NginxConfigWarning, TopologyError, UnknownService
-from ..placement.servers import Resolve, Server
+from ..placement.servers import Resolve
 from ..protocol import is_node_name
-from ..topology import Backend, Outputs, Service, Tls, Topology
+from ..topology import Outputs, Service, Tls, Topology
 from ..topology.model import InFront
 from ..topology.schema import NODE_SEGMENT
-from ..topology.urls import origin_of
+from ..topology.urls import Origin, origin_of
 from ..warn import warn
-from .naming import Nodes, address_of, find_evidence, names_in
-from .nginx.by_node import node_places
+from .naming import Nodes, address_of, backend_of, find_evidence, names_in, next_free
 from .nginx.config import NginxConfig
 from .nginx.maps import UPSTREAM_ADDR, only_variable
-from .nginx.paths import OUTPUTS
 from .nginx.proxy_passes import ProxyPass
+from .nginx.servers import OUTPUTS
 from .nginx.statements import NginxFiles, StrPath, find_nginx_files, marks_in, read_files
 from .nginx.trees import Tree
-from .nginx.upstreams import Upstream
+from .nginx.upstreams import Upstream, machine_of
 
 _HASH = "hash $http_machineid;"
 
@@ -41,10 +40,8 @@ def read_nginx(
     Each ``upstream`` with a ``hash`` of a request header becomes a service, its ``server``
     lines become backends, and their hosts become nodes: a host is the same node in all
     services. Order, weights and marks are kept. An ``add_header`` of ``$upstream_addr``, or
-    of a map over it, becomes the evidence if every service adds it. Two more forms are
-    recognised: a proxy that accepts a node's name in the key, as the strict `render` writes
-    it, and locations that lead to a node by a name in their path, as the plain `render`
-    writes them for outputs.
+    of a map over it, becomes the evidence if every service adds it. The names of nodes in the
+    key, as the strict `render` writes them, and in paths of outputs are recognised.
 
     Parameters
     ----------
@@ -99,7 +96,7 @@ def read_nginx(
         nodes=site.nodes.nodes,
         services=tuple(services),
         header=_common_header(config),
-        evidence=find_evidence(site.ways, config.maps, site.servers, site.nodes, resolve),
+        evidence=find_evidence(config, site.ways.values(), site.nodes),
         proxy="strict" if site.is_strict() else "plain",
         resolve=resolve,
         tls=_tls(services, site),
@@ -238,8 +235,7 @@ class _Reading:
         self.by_node = {
             service.name: config.upstreams_by_node(service) for service in config.services
         }
-        self.servers = [server for service in config.services for server in service.servers]
-        self.places = [each for each in node_places(config) if all(map(is_node_name, each.passes))]
+        self.places = [each for each in config.node_places if all(map(is_node_name, each.passes))]
         self.nodes = Nodes([each.servers for each in config.services], self._known_names())
 
     def services(self, urls: Mapping[str, str]) -> list[Service]:
@@ -275,11 +271,11 @@ class _Reading:
             for places in self.places
             for server in places.service.servers
             for name, machines in places.machines.items()
-            if (server.host.lower(), server.port) in machines
+            if machine_of(server) in machines
         }
         for mapped in self.config.maps.values():
             if only_variable(mapped.source) == UPSTREAM_ADDR:
-                known.update(names_in(mapped, self.servers, self.config.resolve))
+                known.update(names_in(mapped, self.config))
         for by_node in self.by_node.values():
             for node, upstream in by_node.items():
                 known.update((address_of(server), node) for server in upstream.servers)
@@ -303,21 +299,23 @@ class _Reading:
             asked = urlsplit(url).path if url else str(way.prefix or "/")
             path = way.backend_path(asked)
             path = None if path == asked else path
+        outputs, origin = None, origin_of(url) if url is not None else None
+        if origin is not None:
+            outputs = self._outputs_by_node(upstream, origin) or _outputs(ways, way, origin)
         return Service(
             name=name,
             url=url,
             port=port,
             listen=None if way is None else way.server.listen_for(url),
             path=path,
-            outputs=self._outputs_by_node(upstream, url) or _outputs(ways, way, url),
-            method="hash consistent" if upstream.is_consistent else "hash",
-            backends=tuple(self._backend(server) for server in upstream.servers),
+            outputs=outputs,
+            method=upstream.hash_method,
+            backends=tuple(backend_of(self.nodes.of(each), each) for each in upstream.servers),
             tls=way is not None and way.tls,
         )
 
-    def _outputs_by_node(self, upstream: Upstream, url: str | None) -> Outputs | None:
+    def _outputs_by_node(self, upstream: Upstream, origin: Origin) -> Outputs | None:
         """Return the outputs of a service whose nodes each have their own location."""
-        origin = origin_of(url) if url is not None else None
         nodes = {self.nodes.of(server) for server in upstream.servers}
         for places in self.places:
             prefix = f"{places.before}{NODE_SEGMENT}{places.after}"
@@ -328,18 +326,9 @@ class _Reading:
             }
             # A rewritten path is not known, and seems to differ.
             alike = places.service is upstream and nodes == set(places.passes)
-            if origin is not None and alike and len(backends) == 1 and prefix.count("/") > 1:
+            if alike and len(backends) == 1 and prefix.count("/") > 1:
                 return Outputs(f"{origin}{prefix}", backends.pop() or "/")
         return None
-
-    def _backend(self, server: Server) -> Backend:
-        return Backend(
-            node=self.nodes.of(server),
-            address=server.text,
-            weight=None if server.weight == 1 else server.weight,
-            down=server.down,
-            backup=server.backup,
-        )
 
 
 def _way_of(ways: Sequence[ProxyPass], url: str | None) -> ProxyPass | None:
@@ -351,7 +340,7 @@ def _way_of(ways: Sequence[ProxyPass], url: str | None) -> ProxyPass | None:
             key=lambda way: (
                 way.prefix is None,
                 OUTPUTS.search(str(way.prefix)) is not None,
-                not any(listen.tls for listen in way.server.listens),
+                not way.server.tls,
             ),
             default=None,
         )
@@ -367,17 +356,13 @@ def _way_of(ways: Sequence[ProxyPass], url: str | None) -> ProxyPass | None:
     )
 
 
-def _outputs(
-    ways: Sequence[ProxyPass], chosen: ProxyPass | None, url: str | None
-) -> Outputs | None:
+def _outputs(ways: Sequence[ProxyPass], chosen: ProxyPass | None, origin: Origin) -> Outputs | None:
     """Return the outputs of a service, if another location leads to it, too."""
-    origin = origin_of(url) if url is not None else None
-    if chosen is None or origin is None:
-        return None
     others = [
         way
         for way in ways
-        if way.server is chosen.server
+        if chosen is not None
+        and way.server is chosen.server
         and way.prefix not in (None, "/")
         and str(way.prefix).rstrip("/") != str(chosen.prefix).rstrip("/")
         and not str(way.prefix).startswith("/.")
@@ -386,21 +371,18 @@ def _outputs(
         return None
     best = max(others, key=lambda way: OUTPUTS.search(str(way.prefix)) is not None)
     prefix = str(best.prefix)
-    return Outputs(str(origin) + prefix, best.backend_path(prefix))
+    return Outputs(f"{origin}{prefix}", best.backend_path(prefix))
 
 
 def _tls(services: Sequence[Service], site: _Reading) -> Tls | InFront | None:
     """Return where TLS ends, if a service's URL is https: here or in front."""
     if not any((service.url or "").startswith("https:") for service in services):
         return None
-    ways = [way for several in site.ways.values() for way in several]
-    if not any(listen.tls for way in ways for listen in way.server.listens):
+    ways = [way for several in site.ways.values() for way in several if way.server.tls]
+    if not ways:
         return "in front"
-    pairs = {
-        tuple(_setting_of(way, name) for name in ("ssl_certificate", "ssl_certificate_key"))
-        for way in ways
-        if any(listen.tls for listen in way.server.listens)
-    }
+    names = ("ssl_certificate", "ssl_certificate_key")
+    pairs = {tuple(_setting_of(way, name) for name in names) for way in ways}
     try:
         [(certificate, key)] = pairs
         return Tls(certificate, key)
@@ -419,9 +401,5 @@ def _service_names(upstreams: Iterable[str]) -> dict[str, str]:
     for upstream in upstreams:
         base = re.sub("[^A-Za-z0-9_-]+", "-", upstream).strip("-")
         base = base if base[:1].isalpha() and base.isascii() else f"service-{base}".rstrip("-")
-        name, number = base, 1
-        while name in names.values():
-            number += 1
-            name = f"{base}-{number}"
-        names[upstream] = name
+        names[upstream] = next_free(base, names.values())
     return names

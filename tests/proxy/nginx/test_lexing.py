@@ -2,7 +2,7 @@
 
 import pytest
 
-from pavics_affinity.proxy.nginx.lexing import Unreadable, has_marks, words_in
+from pavics_affinity.proxy.nginx.lexing import Problem, has_marks, words_in
 
 
 def texts(text):
@@ -62,7 +62,7 @@ def test_a_block_of_lua_is_one_word_with_any_content(name, blank, lua):
 
 @pytest.mark.parametrize("text", ["a 'b", "content_by_lua_block { if {", 'a "b\n;'])
 def test_a_quote_or_block_without_end_is_unreadable(text):
-    with pytest.raises(Unreadable, match="the file ends in the middle"):
+    with pytest.raises(Problem, match="the file ends in the middle"):
         list(words_in(text))
 
 

@@ -23,7 +23,7 @@ from .files import (
 from .key import key_findings
 from .locations import location_findings
 from .ports import port_findings
-from .rules import RULES, SEVERITIES, Finding, Rule, Severity, Spot, in_order
+from .rules import RULES, SEVERITIES, Finding, Rule, Severity, in_order
 from .servers import server_findings
 from .site import Site
 from .streams import stream_findings
@@ -95,14 +95,7 @@ def check(
     files = read_files(given.nginx, Tree(given.directories, [os.fspath(each) for each in env]))
     found = list(unreadable_findings(files, given.nginx))
     promised = None if topology is None else Topology.load(topology)
-    site = Site(
-        files,
-        resolve,
-        promised,
-        Spot(given.nginx[0], 1),
-        is_tree=bool(given.trees),
-        is_incomplete=any(each.rule != "include" for each in found),
-    )
+    site = Site(given, files, promised, resolve)
     for rules in _RULES_ON_NGINX:
         found += rules(site)
     proxies, bad = read_compose(given.compose) if given.compose else ([], [])

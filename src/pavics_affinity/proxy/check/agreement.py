@@ -8,7 +8,7 @@ from pathlib import Path
 from ...topology import Backend, Service, Topology
 from ...topology.placing import Placing
 from ...topology.toml import Lines
-from ..naming import COMPONENT_PREFIX, address_of
+from ..naming import COMPONENT_PREFIX, address_of, backend_of
 from ..nginx.maps import upstreams_by_node
 from ..nginx.upstreams import Upstream
 from .compose import Container
@@ -35,22 +35,18 @@ class Agreement:
         self.file = file
         self.proxies = proxies
         self.lines = Lines(Path(file).read_text(encoding="utf-8"))
-        by_port: dict[int, dict[Upstream, None]] = {}
-        for passed, upstream in site.to_services:
-            for port in passed.server.ports:
-                by_port.setdefault(port, {})[upstream] = None
-        self.upstreams = {
-            service.name: self._upstream_of(service, by_port) for service in topology.services
-        }
+        self.upstreams = {each.name: self._upstream_of(each) for each in topology.services}
 
-    def _upstream_of(
-        self, service: Service, by_port: Mapping[int, Mapping[Upstream, None]]
-    ) -> Upstream | None:
+    def _upstream_of(self, service: Service) -> Upstream | None:
         for name in (service.name.lower(), COMPONENT_PREFIX + service.name.lower()):
             if name in self.site.upstreams and name not in self.site.node_upstreams:
                 return self.site.upstreams[name]
-        fitting = list(by_port.get(service.listen_port or 0, ()))
-        return fitting[0] if len(fitting) == 1 else None
+        fitting = {
+            upstream
+            for passed, upstream in self.site.to_services
+            if service.listen_port in passed.server.ports
+        }
+        return fitting.pop() if len(fitting) == 1 else None
 
     def findings(self) -> Findings:
         """Check everything that clients rely on."""
@@ -168,7 +164,7 @@ class Agreement:
     def _method(self, service: Service, upstream: Upstream) -> Findings:
         if upstream.hashed is None:
             return  # another rule reports it
-        method = "hash consistent" if upstream.is_consistent else "hash"
+        method = upstream.hash_method
         if method != service.method:
             yield finding(
                 "topology-method",
@@ -185,13 +181,7 @@ class Agreement:
         placing = Placing(service, wanted, self.site.resolve)
         nodes: Mapping[str, str] = placing.evidence
         mine = [
-            Backend(
-                nodes.get(s.text.lower()) or nodes.get(address_of(s)) or _UNKNOWN,
-                s.text,
-                weight=s.weight,
-                down=s.down,
-                backup=s.backup,
-            )
+            backend_of(nodes.get(s.text.lower()) or nodes.get(address_of(s)) or _UNKNOWN, s)
             for s in upstream.servers
         ]
         if _rows(mine) == _rows(wanted):
@@ -229,7 +219,7 @@ class Agreement:
             if promised is not None and promised.lower() not in map(str.lower, passed.headers):
                 yield finding(
                     "topology-evidence",
-                    passed,
+                    passed.statement,
                     f"the topology promises the header {promised} on every answer, and answers "
                     f"from {upstream.name!r} do not have it: clients cannot prove the node, and "
                     "stop with AffinityLost where other answers of the service have it",

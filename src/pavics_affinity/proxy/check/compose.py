@@ -11,6 +11,7 @@ from typing import Any
 from ...errors import MissingExtra
 from .rules import Finding, Findings, Spot, finding, listed
 from .site import Site
+from .unjudged import CHECK_THE_RESULT
 
 _RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
 _VARIABLE = re.compile(r"\$\{\w+(?::?-(?P<default>[^}$]*))?[^}]*\}|\$\w+", re.ASCII)
@@ -33,7 +34,6 @@ class Container:
     """What the compose files say about one service."""
 
     name: str
-    spot: Spot
     is_proxy: bool = False
     own_network: bool = True
     ports: list[Port] = field(default_factory=list)
@@ -41,13 +41,7 @@ class Container:
 
 
 def read_compose(files: Sequence[str]) -> tuple[list[Container], list[Finding]]:
-    """Read the proxies of compose files, merged as docker-compose merges them.
-
-    Raises
-    ------
-    MissingExtra
-        PyYAML is not installed.
-    """
+    """Read the proxies of compose files, merged as docker-compose merges them."""
     try:
         import yaml
     except ImportError as missing:
@@ -59,14 +53,14 @@ def read_compose(files: Sequence[str]) -> tuple[list[Container], list[Finding]]:
             root = yaml.compose(Path(file).read_bytes().decode(), Loader=yaml.SafeLoader)
         except (yaml.YAMLError, UnicodeDecodeError, RecursionError, OSError) as bad:
             mark = getattr(bad, "problem_mark", None)
-            line = 1 if mark is None else mark.line + 1
+            spot = Spot(file, 1 if mark is None else mark.line + 1)
             problem = getattr(bad, "problem", None) or "it cannot be read"
-            found.append(_not_yaml(Spot(file, line), str(problem)))
+            message = f"the file is not YAML: {problem}; docker-compose refuses it"
+            remedy = "fix the line; 'docker-compose config' says more"
+            found.append(finding("syntax", spot, message, remedy))
             continue
         for name, node in _items(_entry(root, "services")):
-            spot = Spot(file, node.start_mark.line + 1)
-            container = containers.setdefault(name, Container(name, spot))
-            _read(container, node, file)
+            _read(containers.setdefault(name, Container(name)), node, file)
     return [each for each in containers.values() if each.is_proxy], found
 
 
@@ -110,7 +104,7 @@ def _not_listening(port: Port, listening: set[int], site: Site) -> Finding:
             port.spot,
             f"no 'listen' in the files is for the container's port {port.target}, and a template "
             "may fill one in: whether they match was not checked",
-            "check the files that the templates make ('nginx -T' prints them)",
+            CHECK_THE_RESULT,
             severity="note",
         )
     return finding(
@@ -151,15 +145,6 @@ def _unpublished(site: Site, published: set[int]) -> Findings:
                 "server",
                 severity="warning",
             )
-
-
-def _not_yaml(spot: Spot, problem: str) -> Finding:
-    return finding(
-        "syntax",
-        spot,
-        f"the file is not YAML: {problem}; docker-compose refuses it",
-        "fix the line; 'docker-compose config' says more",
-    )
 
 
 # ---- YAML nodes ----

@@ -17,21 +17,14 @@ def failover_findings(site: Site) -> Findings:
         yield from _keepalive(service)
         if len(service.choices) < 2:
             continue
-        counting = [line for line in service.choices if _counts(line)]
+        # After some failures nginx skips a server.
+        counting = [line for line in service.choices if line.number("max_fails") != "0"]
         if counting:
             yield from _max_fails(service, counting)
             yield from _zone(service, site)
         yield from _max_conns(service)
     for rule in (_next_upstream, _error_page, _mirror):
         yield from once(site, rule)
-
-
-def _counts(line: ServerLine) -> bool:
-    """Return whether nginx counts failures of the server, and skips it after some."""
-    return not any(
-        name == "max_fails" and value.strip("0") == ""
-        for name, _, value in (word.partition("=") for word in line.statement.args[1:])
-    )
 
 
 def _max_fails(service: Upstream, counting: list[ServerLine]) -> Findings:
@@ -64,14 +57,14 @@ def _zone(service: Upstream, site: Site) -> Findings:
 
 def _max_conns(service: Upstream) -> Findings:
     for line in service.choices:
-        limits = [word for word in line.statement.args[1:] if word.startswith("max_conns=")]
-        if limits and limits[-1].partition("=")[2].strip("0"):
+        limit = line.number("max_conns")
+        if limit not in (None, "0"):
             yield finding(
                 "max-conns",
                 line.statement,
-                f"'{limits[-1]}': while so many requests are open on {line.statement.args[0]}, "
-                "nginx sends its workflows to other nodes, which do not have their files. One "
-                "busy hour is enough",
+                f"'max_conns={limit}': while so many requests are open on "
+                f"{line.statement.args[0]}, nginx sends its workflows to other nodes, which do "
+                "not have their files. One busy hour is enough",
                 "remove max_conns; let the service itself queue or refuse (PyWPS: "
                 "parallelprocesses, maxprocesses)",
             )

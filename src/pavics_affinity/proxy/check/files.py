@@ -29,13 +29,7 @@ class Files:
 
 
 def find_files(paths: Iterable[StrPath]) -> Files:
-    """Find the files that the paths name: YAML is for docker-compose, the rest is for nginx.
-
-    Raises
-    ------
-    NginxConfigError
-        A path does not exist, or none of the files is for nginx.
-    """
+    """Find the files that the paths name: YAML is for docker-compose, the rest is for nginx."""
     paths = list(paths)
     nginx: list[str] = []
     compose: list[str] = []

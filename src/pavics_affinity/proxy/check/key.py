@@ -17,7 +17,7 @@ from ..nginx.maps import (
 )
 from ..nginx.upstreams import Upstream
 from ..nginx.values import is_known
-from .rules import Findings, finding, listed
+from .rules import Findings, Severity, finding, listed
 from .site import OF_THE_SERVICE, Site
 
 _LINKS = ("arg_", "cookie_")
@@ -40,7 +40,7 @@ def key_findings(site: Site) -> Findings:
 
 def _without_header(service: Upstream, site: Site) -> Findings:
     what = f"upstream {service.name!r} hashes {service.key!r}"
-    remedy = f"write 'hash {_variable(site.header)};'"
+    remedy = f"write 'hash {site.variable};'"
     sources = set().union(*map(site.sources, service.variables))
     programs = _from_programs(sources, site)
     if programs:
@@ -53,22 +53,17 @@ def _without_header(service: Upstream, site: Site) -> Findings:
         )
         return
     looked_up = _looked_up(service, site.maps) - FOREIGN_HEADERS
-    if looked_up and all(name.startswith("http_") for name in sources):
-        yield finding(
-            "hash-other-variable",
-            service.method,
-            f"{what}, which a map makes from {listed(looked_up)}: ids keep their nodes, but a "
-            "client can neither predict nor choose the node",
-            remedy,
-            severity="note",
-        )
-        return
+    is_mapped = looked_up and all(name.startswith("http_") for name in sources)
+    effect = (
+        f"which a map makes from {listed(looked_up)}: ids keep their nodes, but a client can "
+        "neither predict nor choose the node"
+        if is_mapped
+        else "which contains no header that a workflow sends: its machineid decides nothing, and "
+        "its steps run on the node that the other value chooses"
+    )
+    severity: Severity = "note" if is_mapped else "error"
     yield finding(
-        "hash-other-variable",
-        service.method,
-        f"{what}, which contains no header that a workflow sends: its machineid decides nothing, "
-        "and its steps run on the node that the other value chooses",
-        remedy,
+        "hash-other-variable", service.method, f"{what}, {effect}", remedy, severity=severity
     )
 
 
@@ -102,7 +97,7 @@ def _header(service: Upstream, site: Site) -> Findings:
             f"upstream {service.name!r} hashes the header {listed(sorted(headers))}, and other "
             f"services hash {site.header}: a workflow sends one of them, and every service without "
             f"it sees {_NEXT_IN_TURN}",
-            f"write 'hash {_variable(site.header)};' in all upstreams",
+            f"write 'hash {site.variable};' in all upstreams",
         )
     yield from _something_first(service, site)
     if site.header_is_published:
@@ -145,8 +140,8 @@ def _something_first(service: Upstream, site: Site) -> Findings:
                 f"{listed(f'${each}' for each in sorted(foreign))} is looked up before the "
                 f"machineid ({mapped.statement.where}): for some of its values another value is "
                 "hashed, and a workflow is on two nodes",
-                f"look up the machineid first: 'map {_variable(site.header)} $key {{ default "
-                f"{_variable(site.header)}; ... }}'",
+                f"look up the machineid first: 'map {site.variable} $key {{ default "
+                f"{site.variable}; ... }}'",
             )
 
 
@@ -188,30 +183,25 @@ def _underscores_allowed(service: Upstream, site: Site) -> bool:
 def _composite(service: Upstream, site: Site) -> Findings:
     if service.hashed is None or len(service.hashed.parts) < 2:
         return
-    what = f"upstream {service.name!r} hashes {service.key!r}"
-    remedy = f"write 'hash {_variable(site.header)};'"
     others = [
         f"${variable}"
         for variable in service.variables
         if site.header not in headers_behind(variable, site.maps)
     ]
-    if others:
-        yield finding(
-            "composite-key",
-            service.method,
-            f"{what}: requests of one workflow with different values of {listed(others)} go to "
-            "different nodes, and no client can steer them",
-            remedy,
-        )
-    else:
-        yield finding(
-            "composite-key",
-            service.method,
-            f"{what}: ids keep their nodes, but clients that predict the node from the machineid "
-            "predict another one",
-            remedy,
-            severity="note",
-        )
+    effect = (
+        f"requests of one workflow with different values of {listed(others)} go to different "
+        "nodes, and no client can steer them"
+        if others
+        else "ids keep their nodes, but clients that predict the node from the machineid predict "
+        "another one"
+    )
+    yield finding(
+        "composite-key",
+        service.method,
+        f"upstream {service.name!r} hashes {service.key!r}: {effect}",
+        f"write 'hash {site.variable};'",
+        severity="error" if others else "note",
+    )
 
 
 def _links(service: Upstream, site: Site) -> Findings:
@@ -229,7 +219,3 @@ def _links(service: Upstream, site: Site) -> Findings:
             "$http_machineid; \"\" $arg_machineid; }' and 'hash $key;'; or use the strict style of "
             "'pavics-affinity render'",
         )
-
-
-def _variable(header: str) -> str:
-    return "$http_" + header.replace("-", "_")

@@ -1,17 +1,14 @@
-"""Rules on locations: whether requests go through the hash, and what happens to the answers.
-
-The module is long because each rule says what users see and what to do.
-"""
+"""Rules on locations: whether requests go through the hash, and what happens to the answers."""
 
 from __future__ import annotations
 
 import re
+from itertools import islice
 
-from ..nginx.by_node import NodePlaces
+from ..nginx.config import NodePlaces
 from ..nginx.maps import headers_behind, only_variable, shows_node
-from ..nginx.paths import OUTPUTS
 from ..nginx.proxy_passes import ProxyPass, Target
-from ..nginx.servers import ServerBlock, locations_in, path_of, place_of
+from ..nginx.servers import OUTPUTS, ServerBlock, locations_in, path_of, place_of
 from ..nginx.statements import Statement, walk
 from ..nginx.upstreams import Upstream
 from .rules import Finding, Findings, finding, listed
@@ -33,13 +30,14 @@ def location_findings(site: Site) -> Findings:
         return
     chosen = {choice.passed for choice in site.choices if choice.deciders}
     by_node = {
-        passed for places in site.by_node for each in places.passes.values() for passed in each
+        passed for places in site.node_places for each in places.passes.values() for passed in each
     }
     for passed in site.proxy_passes:
         if passed not in {*chosen, *by_node} and passed.location not in site.mirrors:
-            yield from _bypass(passed, site)
+            found = (each for target in passed.targets for each in _bypass(target, passed, site))
+            yield from islice(found, 1)
         yield from _header_not_passed(passed, site)
-    for places in site.by_node:
+    for places in site.node_places:
         yield from _without_place(places)
     yield from _unused(site)
     yield from _from_disk(site)
@@ -52,30 +50,19 @@ def location_findings(site: Site) -> Findings:
 # ---- requests that bypass the hash ----
 
 
-def _bypass(passed: ProxyPass, site: Site) -> Findings:
-    found = (_of_target(target, passed, site) for target in passed.targets)
-    first = next((each for each in found if each is not None), None)
-    if first is not None:
-        yield first
-
-
-def _of_target(target: Target, passed: ProxyPass, site: Site) -> Finding | None:
+def _bypass(target: Target, passed: ProxyPass, site: Site) -> Findings:
     upstream = site.upstreams.get(target.name)
     if upstream is not None and target.port is not None and site.is_service(upstream):
-        return _with_a_port(target, upstream, passed)
-    if target.of_node or site.is_service(upstream):
-        return None
-    if upstream is None:
-        if not target.is_real:
-            return None
-        hosts = [(target.name, 80 if target.port is None else target.port)]
-        where = "one node"
-    elif len(upstream.choices) == 1:
-        hosts = [(server.host.lower(), server.port or 80) for server in upstream.servers]
-        where = f"the one server of {upstream.name!r}"
-    else:
-        return None  # another rule reports an upstream without a hash
-    return _past_the_hash(passed, hosts, where, site)
+        yield _with_a_port(target, upstream, passed)
+    elif target.of_node or site.is_service(upstream):
+        return
+    elif upstream is None and target.is_real:
+        machines = [(target.name, 80 if target.port is None else target.port)]
+        yield from _past_the_hash(passed, machines, "one node", site)
+    # Another rule reports an upstream of several servers without a hash.
+    elif upstream is not None and len(upstream.choices) == 1:
+        machines = [(server.host.lower(), server.port or 80) for server in upstream.servers]
+        yield from _past_the_hash(passed, machines, f"the one server of {upstream.name!r}", site)
 
 
 def _with_a_port(target: Target, upstream: Upstream, passed: ProxyPass) -> Finding:
@@ -95,12 +82,12 @@ def _with_a_port(target: Target, upstream: Upstream, passed: ProxyPass) -> Findi
 
 
 def _past_the_hash(
-    passed: ProxyPass, hosts: list[tuple[str, int]], where: str, site: Site
-) -> Finding | None:
+    passed: ProxyPass, machines: list[tuple[str, int]], where: str, site: Site
+) -> Findings:
     outputs = OUTPUTS.search(path_of(passed.location)) is not None
     what = f"'{_whole(passed)};' in {passed.place} goes to {where} and bypasses the hash"
     missing = "outputs and status documents of workflows on other nodes are not found there"
-    service = next((site.by_address[each] for each in hosts if each in site.by_address), None)
+    service = next((site.by_machine[each] for each in machines if each in site.by_machine), None)
     if service is not None:
         comes_in = "is sent there" if len(passed.targets) > 1 else "comes in here"
         effect = (
@@ -109,15 +96,15 @@ def _past_the_hash(
             else f"every workflow that {comes_in} runs on it, whatever its machineid, and does not "
             "find the files that it wrote through the upstream"
         )
-        return finding(
+        yield finding(
             "outputs-bypass" if outputs else "bypass",
             passed.statement,
             f"{what} of {service.name!r}: {effect}",
             f"write '{passed.kind}_pass http://{service.name};'",
         )
-    if outputs:
-        ours = any(host in site.hosts for host, _ in hosts)
-        return finding(
+    elif outputs:
+        ours = any(host in site.hosts for host, _ in machines)
+        yield finding(
             "outputs-bypass",
             passed.statement,
             f"{what}: {missing}"
@@ -128,7 +115,6 @@ def _past_the_hash(
             "service's own upstream",
             severity="error" if ours else "warning",
         )
-    return None
 
 
 def _without_place(places: NodePlaces) -> Findings:
@@ -192,9 +178,9 @@ def _from_disk(site: Site) -> Findings:
 
 def _is_node(server: ServerBlock, site: Site) -> bool:
     """Return whether a server is, or can be, one of the nodes that the hash chooses."""
-    ports = set() if server in site.serving else {port for _, port in site.by_address}
+    ports = set() if server in site.serving else {port for _, port in site.by_machine}
     return any(
-        (listen.address, listen.port) in site.by_address
+        (listen.address, listen.port) in site.by_machine
         or (listen.address is None and listen.port in ports)
         for listen in server.listens
     )
@@ -216,7 +202,7 @@ def _hashed_below(location: Statement, server: ServerBlock, site: Site) -> bool:
 
 def _header_not_passed(passed: ProxyPass, site: Site) -> Findings:
     header = site.header
-    keep = f"'proxy_set_header {header} $http_{header.replace('-', '_')};'"
+    keep = f"'proxy_set_header {header} {site.variable};'"
     for line in passed.settings("proxy_set_header"):
         if len(line.args) != 2 or line.args[0].lower().replace("_", "-") != header:
             continue

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from ...topology import Backend, Service, Topology
 from ...topology.urls import origin_of, split_address
-from ..nginx.by_node import machine_of
 from ..nginx.proxy_passes import ProxyPass
 from ..nginx.servers import ServerBlock, location_for, place_of
 from ..nginx.statements import Statement
@@ -91,7 +90,7 @@ def _follow(site: Site, service: Service, server: ServerBlock, url: str, goal: G
 
 def _is_machine(passed: ProxyPass, backend: Backend, site: Site) -> bool:
     """Return whether all requests go to the backend's machine, whatever their key is."""
-    machine = machine_of(passed, site)
+    machine = site.only_machine(passed)
     address = None if backend.address is None else split_address(backend.address)
     return machine is not None and (address is None or machine[0] == address[0])
 

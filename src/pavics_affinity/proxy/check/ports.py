@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from ...placement.servers import Server
 from ...topology import Service, Topology
 from ...topology.urls import is_loopback
 from ..nginx.proxy_passes import ProxyPass
 from ..nginx.servers import Listen, ServerBlock
 from ..nginx.statements import has_placeholder
-from ..nginx.upstreams import ServerLine, Upstream
 from .rules import Findings, finding
 from .site import Site
 
@@ -77,7 +77,7 @@ def promised_tls(service: Service, ways: Sequence[ProxyPass], topology: Topology
 def _listen_twice(site: Site) -> Findings:
     seen: dict[tuple[str | None, int, str], ServerBlock] = {}
     for server, listen in site.listens:
-        for name in sorted(server.names or {""}):
+        for name in sorted(server.names or [""]):
             first = seen.setdefault((listen.address, listen.port, name.lower()), server)
             if (
                 first is server
@@ -98,12 +98,12 @@ def _listen_twice(site: Site) -> Findings:
 
 
 def _loops(site: Site) -> Findings:
-    ways: dict[ServerBlock, dict[Upstream, None]] = {}
-    for passed in site.proxy_passes:
-        ways.setdefault(passed.server, {}).update(dict.fromkeys(site.upstreams_of(passed)))
-    for server, listen in site.listens:
-        for upstream in ways.get(server, ()):
-            for line in _looping(listen, upstream):
+    ways = {
+        (passed.server, each) for passed in site.proxy_passes for each in site.upstreams_of(passed)
+    }
+    for server, upstream in ways:
+        for line in upstream.lines:
+            if any(_is_at(listen, line.server) for listen in server.listens):
                 yield finding(
                     "loop",
                     line.statement,
@@ -116,9 +116,7 @@ def _loops(site: Site) -> Findings:
                 )
 
 
-def _looping(listen: Listen, upstream: Upstream) -> Iterator[ServerLine]:
-    for line in upstream.lines:
-        if line.server is not None and line.server.port == listen.port:
-            host = line.server.host
-            if listen.address == host or (listen.address is None and is_loopback(host)):
-                yield line
+def _is_at(listen: Listen, server: Server | None) -> bool:
+    if server is None or server.port != listen.port:
+        return False
+    return is_loopback(server.host) if listen.address is None else listen.address == server.host

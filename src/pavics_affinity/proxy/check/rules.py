@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, cast
+
+from ..nginx.statements import Statement
 
 Severity = Literal["error", "warning", "note"]
 
@@ -15,21 +17,8 @@ SEVERITIES: Mapping[Severity, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Rule:
-    """A rule of ``check``.
-
-    Attributes
-    ----------
-    id : str
-        Its name in findings, ``--ignore`` and the manual.
-    severities : tuple of str
-        How severe a finding can be: usually, then under the conditions in the manual.
-    summary : str
-        What is wrong, in a few words.
-    section : str
-        The heading in the manual that the rule's section is below.
-    """
+class Rule(NamedTuple):
+    """A rule of ``check``; its section in the manual is below the heading `section`."""
 
     id: str
     severities: tuple[Severity, ...]
@@ -42,82 +31,84 @@ class Rule:
         return self.severities[0]
 
 
-_UPSTREAM = "Rules on one upstream"
-_TOGETHER = "Rules on services against each other"
-_FAILOVER = "Rules on nodes that are down, busy or slow"
-_LOCATIONS = "Rules on locations"
-_PORTS = "Rules on ports"
-_TOPOLOGY = "Rules on the files against a topology"
-# How severe findings of a rule can be; the first is the usual one.
-_ERROR: tuple[Severity, ...] = ("error",)
-_WARNING: tuple[Severity, ...] = ("warning",)
-_NOTE: tuple[Severity, ...] = ("note",)
-_ERROR_WARNING: tuple[Severity, ...] = ("error", "warning")
-_ERROR_NOTE: tuple[Severity, ...] = ("error", "note")
-_ALL: tuple[Severity, ...] = ("error", "warning", "note")
-_WARNING_ERROR: tuple[Severity, ...] = ("warning", "error")
-_NOTE_WARNING: tuple[Severity, ...] = ("note", "warning")
+# By the headings in the manual: each rule, how severe a finding usually is and can be, and what is
+# wrong in a few words.
+_TABLE: Mapping[str, tuple[tuple[str, str, str], ...]] = {
+    "Rules on one upstream": (
+        ("syntax", "error", "the file does not parse"),
+        ("include", "warning", "an included file is missing"),
+        ("refused", "error", "nginx refuses the line"),
+        ("server-without-host", "error", "a server line has no host"),
+        ("placeholder", "error note", "a variable that nginx does not know"),
+        ("no-upstream", "error note", "no upstream in the files"),
+        ("no-hash", "error warning", "an upstream without hash"),
+        ("several-methods", "error warning", "several methods in one upstream"),
+        ("sticky", "error", "a session decides before the hash"),
+        ("not-judged", "error warning", "something that check does not know decides"),
+        ("stream", "error warning", "TCP connections are balanced, without any header"),
+        ("hash-other-variable", "error warning note", "the hash is not over the machineid"),
+        ("header-underscore", "warning error", "the header's name has an underscore"),
+        ("composite-key", "error note", "the key holds more than the machineid"),
+        ("header-only", "note", "the key comes from the header alone"),
+        ("several-addresses", "error warning", "a host name with several addresses"),
+        ("changing-addresses", "warning", "addresses that nginx looks up while it runs"),
+        ("server-twice", "note", "one server, listed twice"),
+        ("ports-differ", "warning", "one server line has another port than the rest"),
+        ("shared-server", "warning", "one server, in two services"),
+    ),
+    "Rules on services against each other": (
+        ("services-apart", "error warning", "services that do not keep ids together"),
+        ("consistent-ports", "error warning", "consistent hashing across ports"),
+        ("order-differs", "error warning", "server lines in another order"),
+        ("weights-differ", "error warning", "server lines with other weights"),
+    ),
+    "Rules on nodes that are down, busy or slow": (
+        ("max-fails", "warning", "a node that failed once loses its ids"),
+        ("next-upstream", "warning", "a failed request is sent to another node"),
+        ("no-zone", "warning", "each worker counts failures separately"),
+        ("backup", "error warning", "a backup server beside a hash"),
+        ("max-conns", "warning", "a busy node loses ids"),
+        ("mirror", "warning", "requests are sent twice"),
+        ("error-page", "warning", "another location's nodes answer instead of errors"),
+        ("keepalive-before-hash", "note", "keepalive before hash is lost"),
+    ),
+    "Rules on locations": (
+        ("bypass", "error warning", "requests bypass the hash"),
+        ("unused-upstream", "warning", "no location passes requests to the upstream"),
+        ("outputs-bypass", "error warning", "outputs or status bypass the hash"),
+        ("header-not-passed", "warning", "the header does not reach the services"),
+        ("no-evidence", "note warning", "answers do not show their node"),
+        ("evidence-not-always", "note", "error answers do not show their node"),
+        ("cache", "warning", "a cache answers instead of the node"),
+        ("read-timeout", "warning", "a long synchronous process is cut off"),
+        ("body-size", "warning", "a request with inline data is refused"),
+        ("redirect", "warning", "a redirect turns an Execute into a GET"),
+    ),
+    "Rules on ports": (
+        ("listen-tls", "error warning", "https is meant, and the port speaks plain HTTP"),
+        ("listen-twice", "error", "two servers on one port"),
+        ("loop", "error", "the proxy is its own backend"),
+        ("compose-ports", "error warning note", "published ports and listening ports do not match"),
+    ),
+    "Rules on the files against a topology": (
+        ("topology-header", "error", "topology and proxy hash different headers"),
+        ("topology-style", "error note", "topology and proxy are of different styles"),
+        ("topology-evidence", "error", "the promised evidence is missing"),
+        ("topology-missing", "error", "a service of the topology is not in the files"),
+        ("topology-extra", "note", "a service of the files is not in the topology"),
+        ("topology-method", "error", "topology and proxy place ids differently"),
+        ("topology-servers", "error note", "topology and proxy have different servers"),
+        ("topology-listen", "error", "topology and proxy have different ports"),
+        ("topology-path", "error", "a path of the topology does not lead to its service"),
+        ("edited", "note", "a rendered file was edited"),
+    ),
+}
 
-_TABLE = (
-    Rule("syntax", _ERROR, "the file does not parse", _UPSTREAM),
-    Rule("include", _WARNING, "an included file is missing", _UPSTREAM),
-    Rule("refused", _ERROR, "nginx refuses the line", _UPSTREAM),
-    Rule("server-without-host", _ERROR, "a server line has no host", _UPSTREAM),
-    Rule("placeholder", _ERROR_NOTE, "a variable that nginx does not know", _UPSTREAM),
-    Rule("no-upstream", _ERROR_NOTE, "no upstream in the files", _UPSTREAM),
-    Rule("no-hash", _ERROR_WARNING, "an upstream without hash", _UPSTREAM),
-    Rule("several-methods", _ERROR_WARNING, "several methods in one upstream", _UPSTREAM),
-    Rule("sticky", _ERROR, "a session decides before the hash", _UPSTREAM),
-    Rule("not-judged", _ERROR_WARNING, "something that check does not know decides", _UPSTREAM),
-    Rule("stream", _ERROR_WARNING, "TCP connections are balanced, without any header", _UPSTREAM),
-    Rule("hash-other-variable", _ALL, "the hash is not over the machineid", _UPSTREAM),
-    Rule("header-underscore", _WARNING_ERROR, "the header's name has an underscore", _UPSTREAM),
-    Rule("composite-key", _ERROR_NOTE, "the key holds more than the machineid", _UPSTREAM),
-    Rule("header-only", _NOTE, "the key comes from the header alone", _UPSTREAM),
-    Rule("several-addresses", _ERROR_WARNING, "a host name with several addresses", _UPSTREAM),
-    Rule("changing-addresses", _WARNING, "addresses that nginx looks up while it runs", _UPSTREAM),
-    Rule("server-twice", _NOTE, "one server, listed twice", _UPSTREAM),
-    Rule("ports-differ", _WARNING, "one server line has another port than the rest", _UPSTREAM),
-    Rule("shared-server", _WARNING, "one server, in two services", _UPSTREAM),
-    Rule("services-apart", _ERROR_WARNING, "services that do not keep ids together", _TOGETHER),
-    Rule("consistent-ports", _ERROR_WARNING, "consistent hashing across ports", _TOGETHER),
-    Rule("order-differs", _ERROR_WARNING, "server lines in another order", _TOGETHER),
-    Rule("weights-differ", _ERROR_WARNING, "server lines with other weights", _TOGETHER),
-    Rule("max-fails", _WARNING, "a node that failed once loses its ids", _FAILOVER),
-    Rule("next-upstream", _WARNING, "a failed request is sent to another node", _FAILOVER),
-    Rule("no-zone", _WARNING, "each worker counts failures separately", _FAILOVER),
-    Rule("backup", _ERROR_WARNING, "a backup server beside a hash", _FAILOVER),
-    Rule("max-conns", _WARNING, "a busy node loses ids", _FAILOVER),
-    Rule("mirror", _WARNING, "requests are sent twice", _FAILOVER),
-    Rule("error-page", _WARNING, "another location's nodes answer instead of errors", _FAILOVER),
-    Rule("keepalive-before-hash", _NOTE, "keepalive before hash is lost", _FAILOVER),
-    Rule("bypass", _ERROR_WARNING, "requests bypass the hash", _LOCATIONS),
-    Rule("unused-upstream", _WARNING, "no location passes requests to the upstream", _LOCATIONS),
-    Rule("outputs-bypass", _ERROR_WARNING, "outputs or status bypass the hash", _LOCATIONS),
-    Rule("header-not-passed", _WARNING, "the header does not reach the services", _LOCATIONS),
-    Rule("no-evidence", _NOTE_WARNING, "answers do not show their node", _LOCATIONS),
-    Rule("evidence-not-always", _NOTE, "error answers do not show their node", _LOCATIONS),
-    Rule("cache", _WARNING, "a cache answers instead of the node", _LOCATIONS),
-    Rule("read-timeout", _WARNING, "a long synchronous process is cut off", _LOCATIONS),
-    Rule("body-size", _WARNING, "a request with inline data is refused", _LOCATIONS),
-    Rule("redirect", _WARNING, "a redirect turns an Execute into a GET", _LOCATIONS),
-    Rule("listen-tls", _ERROR_WARNING, "https is meant, and the port speaks plain HTTP", _PORTS),
-    Rule("listen-twice", _ERROR, "two servers on one port", _PORTS),
-    Rule("loop", _ERROR, "the proxy is its own backend", _PORTS),
-    Rule("compose-ports", _ALL, "published ports and listening ports do not match", _PORTS),
-    Rule("topology-header", _ERROR, "topology and proxy hash different headers", _TOPOLOGY),
-    Rule("topology-style", _ERROR_NOTE, "topology and proxy are of different styles", _TOPOLOGY),
-    Rule("topology-evidence", _ERROR, "the promised evidence is missing", _TOPOLOGY),
-    Rule("topology-missing", _ERROR, "a service of the topology is not in the files", _TOPOLOGY),
-    Rule("topology-extra", _NOTE, "a service of the files is not in the topology", _TOPOLOGY),
-    Rule("topology-method", _ERROR, "topology and proxy place ids differently", _TOPOLOGY),
-    Rule("topology-servers", _ERROR_NOTE, "topology and proxy have different servers", _TOPOLOGY),
-    Rule("topology-listen", _ERROR, "topology and proxy have different ports", _TOPOLOGY),
-    Rule("topology-path", _ERROR, "a path of the topology does not lead to its service", _TOPOLOGY),
-    Rule("edited", _NOTE, "a rendered file was edited", _TOPOLOGY),
-)
-
-RULES: Mapping[str, Rule] = {rule.id: rule for rule in _TABLE}
+RULES: Mapping[str, Rule] = {
+    name: Rule(name, cast(tuple[Severity, ...], tuple(severities.split())), summary, section)
+    for section, rows in _TABLE.items()
+    for name, severities, summary in rows
+}
 """Every rule, by its id. The manual has a section for each."""
 
 
@@ -150,26 +141,14 @@ class Finding:
     remedy: str
 
 
-class Place(Protocol):
-    """A file and a line: a statement, or a node of a compose file."""
-
-    @property
-    def file(self) -> str:
-        """The file."""
-
-    @property
-    def line(self) -> int:
-        """The line, from 1."""
-
-
-@dataclass(frozen=True)
-class Spot:
+class Spot(NamedTuple):
     """A file and a line without a statement."""
 
     file: str
     line: int
 
 
+Place = Statement | Spot
 Findings = Iterator[Finding]
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from ...placement.servers import Server, peers_of
 from ..nginx.proxy_passes import ProxyPass, Target
 from ..nginx.statements import Statement, has_placeholder, marks_in, walk
-from ..nginx.upstreams import Refusal, ServerLine, Upstream
+from ..nginx.upstreams import Machine, Refusal, ServerLine, Upstream, machine_of
 from .rules import Finding, Findings, finding, listed
 from .site import Site
 from .unjudged import CHECK_THE_RESULT, not_filled_in
@@ -110,8 +110,7 @@ def _passed_to_names(site: Site) -> Findings:
     seen: set[str] = set()
     for passed in site.proxy_passes:
         for target in passed.targets:
-            is_upstream = target.port is None and target.name in site.upstreams
-            if is_upstream or target.name in seen or not target.is_real:
+            if site.upstream_of(target) or target.name in seen or not target.is_real:
                 continue
             server = target.server
             if server is not None:
@@ -175,23 +174,20 @@ def _names(upstream: Upstream, site: Site) -> Findings:
 
 
 def _several(upstream: Upstream, line: ServerLine, server: Server, addresses: list[str]) -> Finding:
-    what = f"{server.host} has {len(addresses)} addresses ({listed(addresses)})"
-    if upstream.is_consistent:
-        return finding(
-            "several-addresses",
-            line.statement,
-            f"{what}: with 'consistent', nginx gives each request to the next one, even within "
-            "one workflow. If these are several machines, chains break",
-            _ITS_ADDRESS,
-        )
+    effect = (
+        ": with 'consistent', nginx gives each request to the next one, even within one workflow. "
+        "If these are several machines, chains break"
+        if upstream.is_consistent
+        else ", and nginx makes a server of each, in the order in which DNS returns them at "
+        "start. If that order changes, or differs between services, ids move and chains that "
+        "cross services break"
+    )
     return finding(
         "several-addresses",
         line.statement,
-        f"{what}, and nginx makes a server of each, in the order in which DNS returns them at "
-        "start. If that order changes, or differs between services, ids move and chains that "
-        "cross services break",
+        f"{server.host} has {len(addresses)} addresses ({listed(addresses)}){effect}",
         _ITS_ADDRESS,
-        severity="warning",
+        severity="error" if upstream.is_consistent else "warning",
     )
 
 
@@ -199,11 +195,11 @@ def _several(upstream: Upstream, line: ServerLine, server: Server, addresses: li
 
 
 def _twice(upstream: Upstream) -> Findings:
-    seen: dict[tuple[str, int | None], ServerLine] = {}
+    seen: dict[Machine, ServerLine] = {}
     for line in upstream.lines:
         if line.server is None or upstream.is_template:
             continue
-        first = seen.setdefault(_address(line.server), line)
+        first = seen.setdefault(machine_of(line.server), line)
         if first is not line:
             yield finding(
                 "server-twice",
@@ -240,31 +236,23 @@ def _ports(upstream: Upstream, site: Site) -> Findings:
 
 def _shared(site: Site) -> Findings:
     """Report a server that two services share although their other servers differ."""
-    lines = {service: _lines(service) for service in site.services}
-    users: dict[tuple[str, int | None], list[Upstream]] = {}
-    for service, mine in lines.items():
-        others = dict.fromkeys(each for address in mine for each in users.get(address, ()))
+    users: dict[Machine, list[Upstream]] = {}
+    for service in site.services:
+        mine = service.machines
+        others = dict.fromkeys(each for machine in mine for each in users.get(machine, ()))
         for other in others:
-            theirs = lines[other]
+            theirs = other.machines
             both = mine.keys() & theirs.keys()
             if both == mine.keys() or both == theirs.keys():
                 continue
-            for address in sorted(both, key=str):
+            for machine in sorted(both, key=str):
                 yield finding(
                     "shared-server",
-                    mine[address].statement,
-                    f"'{mine[address].statement.text};' is also a server of {other.name!r} "
-                    f"({theirs[address].statement.where}), and their other servers differ: some "
+                    mine[machine].statement,
+                    f"'{mine[machine].statement.text};' is also a server of {other.name!r} "
+                    f"({theirs[machine].statement.where}), and their other servers differ: some "
                     "workflows get answers of the wrong service",
                     f"find out which of {service.name!r} and {other.name!r} listens there",
                 )
-        for address in mine:
-            users.setdefault(address, []).append(service)
-
-
-def _lines(service: Upstream) -> dict[tuple[str, int | None], ServerLine]:
-    return {_address(line.server): line for line in service.lines if line.server is not None}
-
-
-def _address(server: Server) -> tuple[str, int | None]:
-    return server.host.lower(), server.port
+        for machine in mine:
+            users.setdefault(machine, []).append(service)

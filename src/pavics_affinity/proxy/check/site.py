@@ -11,13 +11,13 @@ from functools import cached_property
 from ...machineid import derive_machineid
 from ...placement.servers import Resolve
 from ...topology import Topology
-from ..nginx.by_node import NodePlaces, node_places
 from ..nginx.config import NginxConfig
-from ..nginx.maps import sources_of, variables_in
+from ..nginx.maps import captures_in, sources_of, variables_in
 from ..nginx.proxy_passes import ProxyPass, Target
 from ..nginx.servers import Listen, ServerBlock, find_location
 from ..nginx.statements import NginxFiles, Statement
-from ..nginx.upstreams import Upstream
+from ..nginx.upstreams import Machine, Upstream
+from .files import Files
 from .rules import Findings, Place, Spot
 
 # These name the requested service, or are the same for all requests to it.
@@ -31,7 +31,6 @@ OF_THE_SERVICE = frozenset(
 )  # fmt: skip
 _SAMPLE = 1000
 _CAPTURE = re.compile(r"\d+")
-_NAMED_CAPTURE = re.compile(r"\(\?P?<(\w+)>")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,47 +48,31 @@ class Choice:
 class Site(NginxConfig):
     """The configuration, and what the caller of ``check`` said about it.
 
-    `promised` is the topology that clients read. `place` is where a finding on the whole of empty
-    files is reported. With `is_incomplete`, a part could not be read. With `is_tree`, the files
-    belong to components.
+    `promised` is the topology that clients read.
     """
 
     def __init__(
-        self,
-        files: NginxFiles,
-        resolve: Resolve | None = None,
-        promised: Topology | None = None,
-        place: Place | None = None,
-        is_incomplete: bool = False,
-        is_tree: bool = False,
+        self, given: Files, files: NginxFiles, promised: Topology | None, resolve: Resolve | None
     ) -> None:
         super().__init__(files, resolve)
         self.promised = promised
-        self.place: Place = next(iter(self.statements), None) or place or Spot("", 1)
-        self.is_incomplete = is_incomplete
-        self.is_tree = is_tree
+        # Where a finding on the whole of the files is reported; they may be empty.
+        self.place: Place = next(iter(self.statements), None) or Spot(given.nginx[0], 1)
+        self.is_incomplete = any(error.missing is None for error in files.errors)
+        self.is_tree = bool(given.trees)
         self._jumps: dict[tuple[Statement, str], Statement | None] = {}
 
     # ---- servers ----
 
     @cached_property
-    def by_address(self) -> Mapping[tuple[str, int | None], Upstream]:
-        """The services, by host (in lower case) and port of their servers."""
-        return {
-            (server.host.lower(), server.port): service
-            for service in self.services
-            for server in service.servers
-        }
+    def by_machine(self) -> Mapping[Machine, Upstream]:
+        """The services, by the machines of their servers."""
+        return {machine: service for service in self.services for machine in service.machines}
 
     @cached_property
     def hosts(self) -> frozenset[str]:
         """Hosts of the services' servers, in lower case."""
-        return frozenset(host for host, _ in self.by_address)
-
-    @cached_property
-    def by_node(self) -> list[NodePlaces]:
-        """The locations that lead to the nodes of a service by name."""
-        return node_places(self)
+        return frozenset(host for host, _ in self.by_machine)
 
     @cached_property
     def listens(self) -> tuple[tuple[ServerBlock, Listen], ...]:
@@ -112,6 +95,11 @@ class Site(NginxConfig):
         if not counts or counts["machineid"] == max(counts.values()):
             return "machineid"
         return counts.most_common(1)[0][0]
+
+    @property
+    def variable(self) -> str:
+        """The variable with that header."""
+        return "$http_" + self.header.replace("-", "_")
 
     @property
     def header_is_published(self) -> bool:
@@ -177,7 +165,7 @@ def once(site: Site, rule: Callable[[ProxyPass, Upstream, Site], Findings]) -> F
     for passed, service in site.to_services:
         for found in rule(passed, service, site):
             place = (found.file, found.line)
-            missing = place == (passed.file, passed.line)
+            missing = place == (passed.statement.file, passed.statement.line)
             key = (found.rule, passed.server if missing else place)
             if key not in reported:
                 reported.add(key)
@@ -216,10 +204,9 @@ def _foreign(deciders: Iterable[str], passed: ProxyPass, site: Site) -> set[str]
 
 def _captured(passed: ProxyPass) -> Iterator[str]:
     """Yield what the expressions of locations and server names capture: parts of path and host."""
-    if passed.location is not None:
-        yield from _NAMED_CAPTURE.findall(" ".join(passed.location.args).lower())
-    for name in passed.server.names:
-        yield from _NAMED_CAPTURE.findall(name.lower())
+    location = () if passed.location is None else passed.location.args
+    for pattern in (*location, *passed.server.names):
+        yield from captures_in(pattern.lower())
 
 
 def _ways(passed: ProxyPass, site: Site) -> Iterator[tuple[ProxyPass, tuple[str, ...]]]:

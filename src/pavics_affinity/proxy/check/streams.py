@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from ...placement.servers import peers_of
 from ..nginx.maps import sources_of
-from ..nginx.proxy_passes import Target
+from ..nginx.proxy_passes import StreamPass, Target
 from ..nginx.statements import Statement
-from ..nginx.streams import StreamPass
 from ..nginx.upstreams import Upstream
 from .rules import Finding, Findings, Severity, finding, listed
 from .site import OF_THE_SERVICE, Site
-from .unjudged import is_unknown, not_filled_in
+from .unjudged import target_not_known
 
 _REMEDY = (
     "balance in the http part, by 'hash $http_machineid;'; a stream proxy in front of it passes "
@@ -33,12 +32,13 @@ def stream_findings(site: Site) -> Findings:
         if _is_udp(passed.server):
             continue
         for target in passed.targets:
-            if target.name not in streams.by_name and target.port is not None:
+            if target.name not in streams.upstreams and target.port is not None:
                 yield from _several_addresses(passed.statement, target, site)
         yield from _chosen(passed, site)
         if passed.unknown:
-            yield _not_judged(passed, site)
-    for name, upstream in streams.by_name.items():
+            what = "TCP connections go to several machines"
+            yield target_not_known(passed.statement, passed.unknown, what, site)
+    for name, upstream in streams.upstreams.items():
         if name not in only_udp and (upstream.chooses(site.resolve) or upstream.balancer):
             yield _balanced(upstream, site)
 
@@ -104,18 +104,3 @@ def _chosen(passed: StreamPass, site: Site) -> Findings:
             f"{_BREAK}",
             _REMEDY,
         )
-
-
-def _not_judged(passed: StreamPass, site: Site) -> Finding:
-    line = passed.statement
-    if not is_unknown(passed.unknown, line.file, site):
-        return not_filled_in(line)
-    return finding(
-        "not-judged",
-        line,
-        f"'{line.text};': the target depends on {listed(sorted(passed.unknown))}, which is not "
-        "known here. Whether TCP connections go to several machines was not checked",
-        "write the server, or a map whose values are all in the files; --ignore not-judged, if you "
-        "know that it is one machine",
-        severity="warning" if site.services else "error",
-    )

@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from ...errors import AffinityError
-from ...placement.servers import Server
-from ...topology import Backend, Service
+from ...topology import Service
 from ...topology.placing import Placing
-from ..naming import Nodes
+from ..naming import Nodes, backend_of
 from ..nginx.upstreams import Upstream
 from .rules import Findings, finding, listed
 from .site import Site
@@ -36,14 +35,9 @@ def share_together(one: Sequence[str | None], other: Sequence[str | None]) -> fl
 
 
 def _place(service: Upstream, nodes: Nodes, site: Site) -> list[str | None]:
-    backends = [
-        Backend(nodes.of(s), s.text, weight=s.weight, down=s.down, backup=s.backup)
-        for s in service.servers
-    ]
-    consistent = service.is_consistent
-    a_service = Service("service", port=80, method="hash consistent" if consistent else "hash")
-    placing = Placing(a_service, backends, site.resolve)
-    return place_on(placing, site)
+    backends = [backend_of(nodes.of(server), server) for server in service.servers]
+    a_service = Service("service", port=80, method=service.hash_method)
+    return place_on(Placing(a_service, backends, site.resolve), site)
 
 
 def place_on(placing: Placing, site: Site) -> list[str | None]:
@@ -87,15 +81,13 @@ def _apart(
 
 def _cause(service: Upstream, reference: Upstream, nodes: Nodes) -> tuple[str, str, str]:
     both = f"{service.name!r} and {reference.name!r} ({reference.statement.where})"
-    mine = [(nodes.of(s), s.weight, s.down) for s in _choices(service)]
-    theirs = [(nodes.of(s), s.weight, s.down) for s in _choices(reference)]
-    names, others = [name for name, *_ in mine], [name for name, *_ in theirs]
-    weights, other_weights = [weight for _, weight, _ in mine], [weight for _, weight, _ in theirs]
-    consistent, other = service.is_consistent, reference.is_consistent
-    alike = Counter(zip(names, weights, strict=True)) == Counter(
-        zip(others, other_weights, strict=True)
+    mine, theirs = (
+        [(nodes.of(s), s.weight, s.down) for line in each.choices if (s := line.server)]
+        for each in (service, reference)
     )
-    if consistent and other and alike:
+    names, others = [name for name, *_ in mine], [name for name, *_ in theirs]
+    alike = Counter(row[:2] for row in mine) == Counter(row[:2] for row in theirs)
+    if service.is_consistent and reference.is_consistent and alike:
         return (
             "consistent-ports",
             f"{both} hash 'consistent', which goes by the text of each server line, port "
@@ -103,7 +95,7 @@ def _cause(service: Upstream, reference: Upstream, nodes: Nodes) -> tuple[str, s
             "remove 'consistent' from all services that chains cross; plain 'hash' goes by order "
             "and weights alone",
         )
-    if consistent != other:
+    if service.is_consistent != reference.is_consistent:
         return (
             "services-apart",
             f"of {both} only one hashes 'consistent'",
@@ -123,7 +115,7 @@ def _cause(service: Upstream, reference: Upstream, nodes: Nodes) -> tuple[str, s
             "write the server lines in the same order in all services: nginx hashes positions, "
             "not names",
         )
-    if weights != other_weights:
+    if [weight for _, weight, _ in mine] != [weight for _, weight, _ in theirs]:
         return (
             "weights-differ",
             f"{both} give the nodes different weights",
@@ -141,7 +133,3 @@ def _cause(service: Upstream, reference: Upstream, nodes: Nodes) -> tuple[str, s
         f"{both} do not mark the same nodes 'down', or their names have different addresses",
         "mark the same nodes in all services, and write addresses instead of names",
     )
-
-
-def _choices(service: Upstream) -> list[Server]:
-    return [line.server for line in service.choices if line.server is not None]

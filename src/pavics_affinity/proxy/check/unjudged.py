@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Set
 
-from ..nginx.proxy_passes import UNRESOLVED
-from ..nginx.statements import Statement, walk
+from ..nginx.statements import PLACEHOLDER, Statement, walk
 from ..nginx.upstreams import Upstream
 from .rules import Finding, Findings, Severity, finding, listed
 from .site import Site
@@ -34,7 +33,7 @@ def _method(upstream: Upstream, site: Site) -> Findings:
         return
     others = upstream.of_other_modules
     if others:
-        line = next((each for each in others if each.name.startswith("balancer_by_")), others[-1])
+        line = upstream.balancer or others[-1]
         what = (
             f"a program ({line.name}) chooses the server of each request"
             if upstream.balancer is not None
@@ -66,27 +65,33 @@ def _severity(site: Site) -> Severity:
 
 def _targets(site: Site) -> Findings:
     for passed in site.proxy_passes:
-        unresolved = [target for target in passed.targets if UNRESOLVED.search(target.host)]
+        unresolved = [target for target in passed.targets if PLACEHOLDER.search(target.host)]
         if all(target.name in site.upstreams for target in unresolved):
             continue
-        if not is_unknown(passed.unknown, passed.file, site):
-            yield not_filled_in(passed.statement)
-        else:
-            yield finding(
-                "not-judged",
-                passed.statement,
-                f"'{passed.statement.text};' in {passed.place}: the target depends on "
-                f"{listed(sorted(passed.unknown))}, which is not known here. Whether the "
-                "machineid decides was not checked",
-                f"write the upstream's name, or a map whose values are all in the files; {_IGNORE}",
-                severity=_severity(site),
-            )
+        what = "the machineid decides"
+        yield target_not_known(passed.statement, passed.unknown, what, site, passed.place)
 
 
-def is_unknown(unknown: Set[str], file: str, site: Site) -> bool:
-    """Return whether something stays unknown even if the file is a template."""
+def target_not_known(
+    line: Statement, unknown: Set[str], what: str, site: Site, place: str = ""
+) -> Finding:
+    """Report a target that depends on something unknown, so that `what` was not checked."""
+    if not is_unknown(unknown, line, site):
+        return not_filled_in(line)
+    return finding(
+        "not-judged",
+        line,
+        f"'{line.text};'{place and f' in {place}'}: the target depends on "
+        f"{listed(sorted(unknown))}, which is not known here. Whether {what} was not checked",
+        f"write the upstream's name, or a map whose values are all in the files; {_IGNORE}",
+        severity=_severity(site),
+    )
+
+
+def is_unknown(unknown: Set[str], line: Statement, site: Site) -> bool:
+    """Return whether something in a line stays unknown even if its file is a template."""
     filled_in = all(map(_FILLED_IN.match, unknown))
-    return bool(unknown) and not (filled_in and site.is_template(file))
+    return bool(unknown) and not (filled_in and site.is_template(line.file))
 
 
 def not_filled_in(statement: Statement) -> Finding:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 
 from ..nginx.maps import variables_in
-from ..nginx.proxy_passes import Target
 from ..nginx.upstreams import WITHOUT_BACKUPS, Upstream
 from .rules import Finding, Findings, finding, listed
 from .servers import refused
@@ -15,21 +14,21 @@ from .unjudged import CHECK_THE_RESULT, is_unknown
 
 _HASH = "hash $http_machineid;"
 _WPS = re.compile(r"twitcher|wps|ows")
-_BY_METHOD = {
-    "ip_hash": "ip_hash chooses by the client's address. All users behind one gateway share a "
-    "node, and what a service itself fetches comes from another address and another node",
-    "least_conn": "least_conn chooses the least busy node, whichever workflow asks",
-    "least_time": "least_time chooses the fastest node, whichever workflow asks",
-    "random": "random chooses any node",
-}
 _ANYWHERE = (
     "The steps of a chain run on several nodes, and one step does not find the files of another, "
     "except by luck"
 )
-_BY_ADDRESS = (
-    "A step that is sent from another address runs on another node, and does not find the files of "
-    "the first"
-)
+# What an upstream does by the directive that decides; the block itself if there is none.
+_EFFECTS = {
+    "upstream": f"nginx gives each request to the next node in turn. {_ANYWHERE}",
+    "ip_hash": "ip_hash chooses by the client's address. All users behind one gateway share a "
+    "node, and what a service itself fetches comes from another address and another node. A step "
+    "that is sent from another address runs on another node, and does not find the files of the "
+    "first",
+    "least_conn": f"least_conn chooses the least busy node, whichever workflow asks. {_ANYWHERE}",
+    "least_time": f"least_time chooses the fastest node, whichever workflow asks. {_ANYWHERE}",
+    "random": f"random chooses any node. {_ANYWHERE}",
+}
 
 
 def upstream_findings(site: Site) -> Findings:
@@ -59,19 +58,19 @@ def _nothing_balances(site: Site) -> Findings:
     if any(upstream.balancer or not upstream.lines for upstream in every):
         return  # reported by other rules
     if site.is_incomplete or any(
-        is_unknown(passed.unknown, passed.file, site) for passed in site.proxy_passes
+        is_unknown(passed.unknown, passed.statement, site) for passed in site.proxy_passes
     ):
         return  # the same
     if site.choices:
         return  # between upstreams
-    if site.is_tree and site.proxy_passes and not site.streams.servers:
+    if site.is_tree and site.proxy_passes and not site.streams.blocks:
         yield _where_one_would_go(site)
         return
     what = (
         "no upstream in these files has more than one server to choose from"
         if every
         else "there is no upstream in these files"
-        if not site.streams.servers and not site.streams.upstreams
+        if not site.streams.blocks
         else "these files balance only TCP connections, in which nginx sees no header"
     )
     yield finding(
@@ -151,7 +150,7 @@ def _methods(upstream: Upstream) -> Findings:
         )
         return
     if last.name != "hash":
-        effect = f"{_BY_METHOD[last.name]}. {_consequence(last.name)}"
+        effect = _EFFECTS[last.name]
     elif len(set(texts)) == 1:
         effect = "Nothing changes as long as they are the same"
     else:
@@ -164,10 +163,6 @@ def _methods(upstream: Upstream) -> Findings:
         "keep one hash line, and remove the others",
         severity="warning" if last.name == "hash" else "error",
     )
-
-
-def _consequence(method: str) -> str:
-    return _BY_ADDRESS if method == "ip_hash" else _ANYWHERE
 
 
 def _sticky(upstream: Upstream, site: Site) -> Findings:
@@ -204,21 +199,12 @@ def _without_hash(upstream: Upstream, site: Site) -> Findings:
     ours = not site.services or any(
         server.host.lower() in site.hosts for server in upstream.servers
     )
-    how = (
-        _BY_METHOD[upstream.method.name]
-        if upstream.methods
-        else "nginx gives each request to the next node in turn"
-    )
-    condition = (
-        ""
-        if ours
-        else "If each of its servers has its own files, as in a WPS, this breaks chains. "
-    )
+    condition = "If each of its servers has its own files, as in a WPS, this breaks chains. "
     yield finding(
         "no-hash",
         upstream.method,
-        f"{condition}Upstream {upstream.name!r} has no hash: {how}. "
-        f"{_consequence(upstream.method.name)}",
+        f"{'' if ours else condition}Upstream {upstream.name!r} has no hash: "
+        f"{_EFFECTS[upstream.method.name]}",
         f"write '{_HASH}' into the upstream, before its server lines",
         severity="error" if ours else "warning",
     )
@@ -229,8 +215,9 @@ def _without_hash(upstream: Upstream, site: Site) -> Findings:
 
 def _chosen(choice: Choice, site: Site) -> Findings:
     """Report requests of one workflow that can go to several targets."""
-    services = [service for each in choice.targets if (service := _service(each, site))]
-    others = [each for each in choice.targets if _service(each, site) is None]
+    named = {each: site.upstream_of(each) for each in choice.targets}
+    services = [each for each in named.values() if each is not None and site.is_service(each)]
+    others = [target for target, each in named.items() if not site.is_service(each)]
     if not others:
         return  # the rules on services against each other compare them
     statement = choice.passed.statement
@@ -257,8 +244,8 @@ def _chosen(choice: Choice, site: Site) -> Findings:
         statement,
         f"{what} chooses between {targets}, and the machineid does not. Steps of one chain can go "
         "to each of them, and one step does not find the files of another",
-        f"write one upstream with 'hash $http_{site.header.replace('-', '_')};' and a server line "
-        "for each node; or choose by the machineid",
+        f"write one upstream with 'hash {site.variable};' and a server line for each node; or "
+        "choose by the machineid",
     )
 
 
@@ -278,8 +265,3 @@ def _split_by_the_id(
         "divide all services that chains cross in the same way",
         severity="warning",
     )
-
-
-def _service(target: Target, site: Site) -> Upstream | None:
-    upstream = site.upstreams.get(target.name) if target.port is None else None
-    return upstream if site.is_service(upstream) else None

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-_ASSIGNMENT = re.compile(r"(?:export[ \t]+)?(?P<name>[A-Za-z_]\w*)=", re.ASCII)
-_PIECE = re.compile(r"""'(?P<single>[^']*)'|"(?P<double>(?:\\.|[^"\\])*)"|(?P<bare>[^\s'";#]+)""")
+# A value is made of pieces: in single quotes, in double quotes, bare.
+_PIECES = r"""'([^']*)'|"((?:\\.|[^"\\])*)"|([^\s'";#]+)"""
+_ASSIGNMENT = re.compile(
+    rf"^(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)=((?:{_PIECES})*)", re.MULTILINE
+)
 _OPEN = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)\}", re.ASCII)
 _REFERENCE = re.compile(
     r"\\\$|\$\{(?P<braced>[A-Za-z_]\w*)\}|\$(?P<bare>[A-Z_][A-Z0-9_]*)", re.ASCII
@@ -33,14 +36,8 @@ class Environment:
 
     def read(self, text: str) -> None:
         """Add the assignments of a file. Those in conditions and functions do not count."""
-        at = 0
-        while at < len(text):
-            found = _ASSIGNMENT.match(text, at)
-            if found is not None:
-                value, at = _value(text, found.end())
-                self._assign(found["name"], value)
-            end = text.find("\n", at)
-            at = len(text) if end < 0 else end + 1
+        for found in _ASSIGNMENT.finditer(text):
+            self._assign(found[1], _value(found[2]))
 
     def _assign(self, name: str, value: str) -> None:
         # NAME="$NAME more" uses the value from before.
@@ -94,14 +91,12 @@ class Environment:
         return "${" + name + "}" if value is None else self._expanded(value, depth + 1)
 
     def _decided(self, test: Mapping[str, str | None], depth: int) -> str:
-        one, other = (self._word(test[side], depth) for side in ("one", "other"))
+        sides = (_unquoted(test[side] or "") for side in ("one", "other"))
+        one, other = (self._expanded(side, depth + 1) for side in sides)
         if one is None or other is None:
             return "$(unknown)"
         equal = (one == other) == (test["operator"] == "=")
         return _unquoted(test["yes" if equal else "no"] or "")
-
-    def _word(self, word: str | None, depth: int) -> str | None:
-        return self._expanded(_unquoted(word or ""), depth + 1)
 
 
 def open_names(text: str) -> Iterable[str]:
@@ -109,17 +104,12 @@ def open_names(text: str) -> Iterable[str]:
     return dict.fromkeys("${" + name + "}" for name in _OPEN.findall(text))
 
 
-def _value(text: str, at: int) -> tuple[str, int]:
-    """Return the value of an assignment, and the position where it ends."""
-    pieces: list[str] = []
-    while found := _PIECE.match(text, at):
-        double = found["double"]
-        if double is not None:
-            pieces.append(re.sub(r'\\(["\\`\n])', r"\1", double))
-        else:
-            pieces.append(found["single"] if found["single"] is not None else found["bare"])
-        at = found.end()
-    return "".join(pieces), at
+def _value(text: str) -> str:
+    """Return the value that is written in pieces."""
+    return "".join(
+        single or re.sub(r'\\(["\\`\n])', r"\1", double) or bare
+        for single, double, bare in re.findall(_PIECES, text)
+    )
 
 
 def _unquoted(word: str) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Literal, NamedTuple
 
 Kind = Literal["word", "quoted", "mark", "{", "}", ";"]
 
-_SPACE = re.compile(r"[ \t\r\n]+")
-_COMMENT = re.compile(r"#[^\n]*")
+_BLANK = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
+# Byte order marks count as blank where a directive may begin.
+_BLANK_BEFORE = re.compile(r"(?:[ \t\r\n\ufeff]+|#[^\n]*)*")
 # The marks of a template can contain quotes.
 _QUOTED = re.compile(
     r""""(?:\{\{[^\n{}]*\}\}|\\.|[^"\\])*+"|'(?:\{\{[^\n{}]*\}\}|\\.|[^'\\])*+'""", re.DOTALL
@@ -29,7 +31,6 @@ _CONTROL = re.compile(
 )
 _VARIABLE = re.compile(r"\$(?:\{\w[^}\s]*\}|\w+)")
 _ENDS_THE_LINE = re.compile(r"[ \t]*(?:(?:\$\{?\w+\}?|\{\{[^{}\n]*\}\})[ \t]*)*(?=[\r\n#}]|\Z)")
-_BYTE_ORDER_MARK = "\ufeff"
 
 
 class Word(NamedTuple):
@@ -43,8 +44,8 @@ class Word(NamedTuple):
     kind: Kind
 
 
-class Unreadable(Exception):
-    """A text that breaks off, or has too many braces."""
+class Problem(Exception):
+    """Why nginx refuses a file, and the line; None if the file ends too soon."""
 
     def __init__(self, reason: str, line: int | None) -> None:
         super().__init__(reason)
@@ -53,24 +54,19 @@ class Unreadable(Exception):
 
 def has_marks(text: str) -> bool:
     """Return whether a text is a template of Jinja, Go or the like."""
-    return any(
-        (word.kind == "mark" and word.text.startswith(tuple(_MARKS)))
-        or (word.kind == "word" and any(mark in word.text for mark in ("{{", "{%", "<%")))
-        for word in _until_it_breaks(text)
-    )
-
-
-def _until_it_breaks(text: str) -> Iterator[Word]:
-    try:
-        yield from words_in(text)
-    except Unreadable:
-        return
+    with suppress(Problem):
+        return any(
+            (word.kind == "mark" and word.text.startswith(tuple(_MARKS)))
+            or (word.kind == "word" and any(mark in word.text for mark in ("{{", "{%", "<%")))
+            for word in words_in(text)
+        )
+    return False
 
 
 def words_in(text: str) -> Iterator[Word]:
     """Yield the words of a text, without comments and byte order marks.
 
-    Raises `Unreadable` if a quote, or a block of Lua, does not end.
+    Raises `Problem` if a quote, or a block of Lua, does not end.
     """
     return _Lexer(text).words()
 
@@ -86,38 +82,27 @@ class _Lexer:
 
     def words(self) -> Iterator[Word]:
         while self._skip():
-            yield from self._next()
+            line = bisect_left(self.ends, self.at) + 1
+            character = self.text[self.at]
+            if self.begins and (mark := self._whole_mark()):
+                self.at += len(mark)
+                yield Word(mark, line, "mark")
+            elif character in "{};" and not self._mark_at(self.at):
+                yield from self._special(character, line)
+            else:
+                is_quoted = character in "\"'"
+                text = self._quoted() if is_quoted else self._plain()
+                self.lua |= self.begins and _LUA_BLOCK.fullmatch(text) is not None
+                self.begins = False
+                yield Word(text, line, "quoted" if is_quoted else "word")
 
     def _skip(self) -> bool:
         """Skip space and comments; return whether anything is left."""
-        while self.at < len(self.text):
-            found = _SPACE.match(self.text, self.at) or _COMMENT.match(self.text, self.at)
-            if found is not None:
-                self.at = found.end()
-            elif self.begins and self.text.startswith(_BYTE_ORDER_MARK, self.at):
-                self.at += 1
-            else:
-                return True
-        return False
+        found = (_BLANK_BEFORE if self.begins else _BLANK).match(self.text, self.at)
+        self.at = found.end() if found else self.at
+        return self.at < len(self.text)
 
-    def _line(self, at: int) -> int:
-        return bisect_left(self.ends, at) + 1
-
-    def _next(self) -> Iterator[Word]:
-        start, character = self.at, self.text[self.at]
-        mark = self._whole_mark() if self.begins else ""
-        if mark:
-            self.at += len(mark)
-            yield Word(mark, self._line(start), "mark")
-        elif character in "{};" and not self._mark_at(start):
-            yield from self._special(character)
-        elif character in "\"'":
-            yield self._quoted()
-        else:
-            yield self._plain()
-
-    def _special(self, character: str) -> Iterator[Word]:
-        line = self._line(self.at)
+    def _special(self, character: str, line: int) -> Iterator[Word]:
         self.at += 1
         if character == "{" and self.lua:
             yield Word(self._lua_body(line), line, "quoted")
@@ -125,18 +110,15 @@ class _Lexer:
         self.begins, self.lua = True, False
         yield Word(character, line, character)  # type: ignore[arg-type] # one of the three
 
-    def _quoted(self) -> Word:
-        line = self._line(self.at)
+    def _quoted(self) -> str:
         found = _QUOTED.match(self.text, self.at)
         if found is None:
-            raise Unreadable("the file ends in the middle of a directive", None)
+            raise Problem("the file ends in the middle of a directive", None)
+        self.at = found.end()
         quote = found[0][0]
-        text = found[0][1:-1].replace("\\" + quote, quote)
-        self.at, self.lua = found.end(), self._begins_lua(text)
-        self.begins = False
-        return Word(text, line, "quoted")
+        return found[0][1:-1].replace("\\" + quote, quote)
 
-    def _plain(self) -> Word:
+    def _plain(self) -> str:
         start = self.at
         while self.at < len(self.text):
             found = _PLAIN.match(self.text, self.at)
@@ -150,13 +132,7 @@ class _Lexer:
                 break
         if self.at == start:
             self.at += 1  # a backslash at the very end
-        text = self.text[start : self.at]
-        self.lua = self._begins_lua(text)
-        self.begins = False
-        return Word(text, self._line(start), "word")
-
-    def _begins_lua(self, text: str) -> bool:
-        return self.lua or (self.begins and _LUA_BLOCK.fullmatch(text) is not None)
+        return self.text[start : self.at]
 
     def _mark_at(self, at: int) -> str:
         """Return the template's mark that begins here."""
@@ -188,7 +164,7 @@ class _Lexer:
             if depth == 0:
                 self.at = at
                 return self.text[start : found.start()]
-        raise Unreadable("the file ends in the middle of a block of Lua", line)
+        raise Problem("the file ends in the middle of a block of Lua", line)
 
     def _find(self, text: str, at: int) -> int:
         """Find a text after a position; search only once for a text that does not occur."""

@@ -14,7 +14,7 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _CAPTURE = re.compile(r"\(\?P?<(\w+)>")
 _NAMED_AT_THE_END = re.compile(rf"~.*[^a-z0-9-](?P<node>{NODE_NAME})\$")
 # Blocks that look a value up, and those of their parameters that are not entries.
-_LOOKUPS: Mapping[str, tuple[str, ...]] = {
+LOOKUPS: Mapping[str, tuple[str, ...]] = {
     "map": (),
     "split_clients": (),
     "geo": ("proxy", "delete"),
@@ -51,7 +51,7 @@ class Map:
     @property
     def captures(self) -> frozenset[str]:
         """Variables that the keys' regular expressions set."""
-        return frozenset(name for key, _ in self.entries for name in _CAPTURE.findall(key))
+        return frozenset(name for key, _ in self.entries for name in captures_in(key))
 
 
 Maps = Mapping[str, Map]
@@ -61,7 +61,7 @@ def read_maps(statements: Block) -> Maps:
     """Collect the blocks that look a value up, by the names of their variables."""
     found = {}
     for statement in statements:
-        if statement.name not in _LOOKUPS or not 1 <= len(statement.args) <= 2:
+        if statement.name not in LOOKUPS or not 1 <= len(statement.args) <= 2:
             continue
         *source, target = statement.args
         if not source and statement.name != "geo":
@@ -70,7 +70,7 @@ def read_maps(statements: Block) -> Maps:
         for entry in statement.block:
             if entry.name == "default" and entry.args:
                 default = entry.args[0]
-            elif entry.args and entry.name not in _LOOKUPS[statement.name]:
+            elif entry.args and entry.name not in LOOKUPS[statement.name]:
                 entries.append((entry.name.removeprefix("\\"), entry.args[0]))
         looked_up = source[0] if source else "$remote_addr"
         found[target.lstrip("$").lower()] = Map(looked_up, tuple(entries), default, statement)
@@ -96,6 +96,17 @@ def _sets_in(block: Iterable[Statement], condition: str) -> Iterator[tuple[State
         else:
             inside = " ".join(statement.args) if statement.name == "if" else ""
             yield from _sets_in(statement.block, condition + inside)
+
+
+def captures_in(pattern: str) -> list[str]:
+    """Return the variables that a regular expression sets."""
+    return _CAPTURE.findall(pattern)
+
+
+def compiled(pattern: str, flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:
+    """Compile a regular expression of nginx; PCRE accepts more than re, which may raise."""
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):
+        return re.compile(pattern, flags)
 
 
 # ---- variables ----
@@ -174,10 +185,9 @@ def sources_of(variable: str, maps: Maps, header: str) -> set[str]:
 def shows_node(value: str, maps: Maps) -> str | None:
     """Return the variable in a header's value if it shows the node that answered."""
     variable = only_variable(value)
-    if variable is not None and variable in maps:
-        source = only_variable(maps[variable].source)
-        return variable if source == UPSTREAM_ADDR else None
-    return variable if variable == UPSTREAM_ADDR else None
+    mapped = maps.get(variable or "")
+    source = variable if mapped is None else only_variable(mapped.source)
+    return variable if source == UPSTREAM_ADDR else None
 
 
 def node_names(mapped: Map) -> Iterator[tuple[re.Pattern[str], str]]:
@@ -185,18 +195,16 @@ def node_names(mapped: Map) -> Iterator[tuple[re.Pattern[str], str]]:
     for key, value in mapped.entries:
         if variables_in(value):
             continue
-        flags = re.IGNORECASE
-        if key.startswith("~"):
-            pattern = key.removeprefix("~*") if key.startswith("~*") else key.removeprefix("~")
-            flags = re.IGNORECASE if key.startswith("~*") else re.NOFLAG
+        if key.startswith("~*"):
+            pattern, flags = key[2:], re.IGNORECASE
+        elif key.startswith("~"):
+            pattern, flags = key[1:], re.NOFLAG
         else:
-            pattern = rf"\A{re.escape(key)}\Z"
+            pattern, flags = rf"\A{re.escape(key)}\Z", re.IGNORECASE
         try:
-            with warnings.catch_warnings(action="ignore", category=FutureWarning):
-                compiled = re.compile(pattern, flags)
-        except re.error:  # PCRE knows more than re; such a key names no node here
-            continue
-        yield compiled, value
+            yield compiled(pattern, flags), value
+        except re.error:
+            continue  # such a key names no node here
 
 
 def upstreams_by_node(mapped: Map) -> dict[str, str]:

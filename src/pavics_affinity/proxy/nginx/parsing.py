@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from .lexing import Unreadable, Word, words_in
+from .lexing import Problem, Word, words_in
 
 _DEEPEST = 100
 TEMPLATES = (
@@ -17,14 +17,6 @@ _MARKS = ("$", "{{", "{%", "<%")
 _TABLES = ("map", "geo", "split_clients", "types", "charset_map")
 _BOM = "there is a byte order mark (BOM) here, which nginx reads as part of the directive"
 _BOM_AT_A_LINE = re.compile("^\ufeff", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why nginx refuses a file, and the line; None if the file ends too soon."""
-
-    reason: str
-    line: int | None
 
 
 @dataclass
@@ -64,8 +56,8 @@ def parse(text: str, problems: list[Problem], *, is_template: bool) -> list[Raw]
     parser = _Parser(problems, is_template)
     try:
         parser.parse(words_in(text))
-    except Unreadable as bad:
-        problems.append(Problem(str(bad), bad.line))
+    except Problem as bad:
+        problems.append(bad)
         return []
     return parser.top
 
@@ -91,21 +83,22 @@ class _Parser:
             else:
                 self._end(word)
         if self.words:
-            raise Unreadable("the file ends in the middle of a directive", None)
+            raise Problem("the file ends in the middle of a directive", None)
         if self.open:
-            raise Unreadable('unexpected end of file, expecting "}"', line)
+            raise Problem('unexpected end of file, expecting "}"', line)
 
     def _inside(self) -> list[Raw]:
         return self.open[-1].block if self.open else self.top
 
     def _end(self, word: Word) -> None:
         if not self.words:
-            raise Unreadable(f'unexpected "{word.text}"', word.line)
+            raise Problem(f'unexpected "{word.text}"', word.line)
         raw = Raw(self.words[0].text, self.words[0].line, [each.text for each in self.words[1:]])
         self.words = []
         if raw.name == "if":
             raw.args = list(_condition(raw.args))
-        raw.is_mark = raw.name.startswith(_MARKS) and not self._is_looked_up()
+        is_entry = bool(self.open) and self.open[-1].name in _TABLES
+        raw.is_mark = raw.name.startswith(_MARKS) and not is_entry
         problem = self._refused(raw, word.text)
         if problem:
             self.problems.append(Problem(problem, raw.line))
@@ -114,16 +107,13 @@ class _Parser:
         if word.kind == "{":
             self.open.append(raw)
             if len(self.open) > _DEEPEST:
-                raise Unreadable(f"more than {_DEEPEST} blocks inside each other", word.line)
-
-    def _is_looked_up(self) -> bool:
-        return bool(self.open) and self.open[-1].name in _TABLES
+                raise Problem(f"more than {_DEEPEST} blocks inside each other", word.line)
 
     def _close(self, word: Word) -> None:
         if self.words:
-            raise Unreadable('a directive is not terminated by ";"', self.words[-1].line)
+            raise Problem('a directive is not terminated by ";"', self.words[-1].line)
         if not self.open:
-            raise Unreadable('unexpected "}"', word.line)
+            raise Problem('unexpected "}"', word.line)
         self.open.pop()
 
     def _refused(self, raw: Raw, end: str) -> str:

@@ -1,29 +1,23 @@
-"""``proxy_pass`` and similar directives: where requests go, and the settings that apply."""
+"""``proxy_pass`` and similar directives: where requests and connections go."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ...errors import InvalidPlacement
 from ...placement.servers import Server, parse_server
-from .maps import Maps
-from .paths import path_on_node, public_prefix
-from .servers import ServerBlock, place_of
-from .statements import Block, Statement
+from .maps import LOOKUPS, Maps, read_maps
+from .servers import ServerBlock, path_on_node, place_of, public_prefix
+from .statements import PLACEHOLDER, Block, Statement, walk
+from .upstreams import Upstream, read_upstreams
 from .values import Value, expand
 
-_KINDS = {
-    "proxy_pass": "proxy",
-    "uwsgi_pass": "uwsgi",
-    "fastcgi_pass": "fastcgi",
-    "scgi_pass": "scgi",
-    "grpc_pass": "grpc",
-}
+_PASSES = ("proxy_pass", "uwsgi_pass", "fastcgi_pass", "scgi_pass", "grpc_pass")
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*)(?::(?P<port>\d{1,5}))?", re.ASCII)
-UNRESOLVED = re.compile(r"\$|\{\{|\{%|<%")
-_SCHEME = re.compile(r"(?!unix:)(?:\w+|\$\{?\w+\}?|\{\{[^{}]*\}\})://")
+_SCHEME = re.compile(r"\A(?!unix:)(?:\w+|\$\{?\w+\}?|\{\{[^{}]*\}\})://")
 _REAL = re.compile(r"[A-Za-z0-9_\[]", re.ASCII)
 _SOCKET = re.compile(r"unix:[^:]+", re.IGNORECASE)
 # A variable after the upstream's name holds the URI.
@@ -60,7 +54,7 @@ class Target:
     @property
     def is_real(self) -> bool:
         """Whether it is known and can be a machine; ``.unknown`` stands for a refusal."""
-        return _REAL.match(self.host) is not None and not UNRESOLVED.search(self.host)
+        return _REAL.match(self.host) is not None and not PLACEHOLDER.search(self.host)
 
     @property
     def server(self) -> Server | None:
@@ -91,16 +85,6 @@ class ProxyPass:
     targets: tuple[Target, ...]
     unknown: frozenset[str]
     block: Statement
-
-    @property
-    def file(self) -> str:
-        """The file."""
-        return self.statement.file
-
-    @property
-    def line(self) -> int:
-        """The line, from 1."""
-        return self.statement.line
 
     @property
     def place(self) -> str:
@@ -161,11 +145,10 @@ def _inside(
     maps: Maps,
 ) -> Iterator[ProxyPass]:
     for inner in block.block:
-        if inner.name in _KINDS and inner.args:
+        if inner.name in _PASSES and inner.args:
+            kind = inner.name.removesuffix("_pass")
             targets, unknown = targets_of(inner, levels, maps)
-            yield ProxyPass(
-                inner, _KINDS[inner.name], levels, server, location, targets, unknown, block
-            )
+            yield ProxyPass(inner, kind, levels, server, location, targets, unknown, block)
         elif inner.block:
             here = inner if inner.name == "location" else location
             yield from _inside(inner, (*levels, inner.block), server, here, maps)
@@ -175,28 +158,83 @@ def targets_of(
     statement: Statement, levels: Sequence[Block], maps: Maps
 ) -> tuple[tuple[Target, ...], frozenset[str]]:
     """Return the targets of a ``proxy_pass`` or similar line, and its unknown variables."""
-    scheme = _SCHEME.match(statement.args[0])
-    text = statement.args[0].removeprefix(scheme[0] if scheme else "")
+    text = _SCHEME.sub("", statement.args[0])
     found: dict[Target, None] = {}
     unknown: set[str] = set()
     for value in expand(text, levels, maps):
         target = _target(value, variable=value.text != text)
         if target is not None:
             found[target] = None
-            unknown |= value.unknown if UNRESOLVED.search(target.host) else set()
+            unknown |= value.unknown if PLACEHOLDER.search(target.host) else set()
     return tuple(found), frozenset(unknown)
 
 
 def _target(value: Value, *, variable: bool) -> Target | None:
-    text = value.text.removeprefix(found[0] if (found := _SCHEME.match(value.text)) else "")
-    socket = _SOCKET.match(text)
-    if socket is not None:
-        return Target(socket[0], None, value.of_node, variable, value.deciders)
-    authority = _AUTHORITY.match(text)
-    found = _HOST_AND_PORT.fullmatch(authority[0] if authority else "")
-    if authority and UNRESOLVED.search(authority[0]):
-        return Target(authority[0], None, value.of_node, variable, value.deciders)
-    if found is None or not found["host"]:
-        return None
-    port = None if found["port"] is None else int(found["port"])
-    return Target(found["host"], port, value.of_node, variable, value.deciders)
+    text = _SCHEME.sub("", value.text)
+    whole = _SOCKET.match(text) or _AUTHORITY.match(text)
+    host, port = whole[0] if whole else "", None
+    if not _SOCKET.match(text) and not PLACEHOLDER.search(host):
+        found = _HOST_AND_PORT.fullmatch(host)
+        if found is None or not found["host"]:
+            return None
+        host, port = found["host"], None if found["port"] is None else int(found["port"])
+    return Target(host, port, value.of_node, variable, value.deciders)
+
+
+# ---- the ``stream`` part, which balances connections and sees no header ----
+
+
+class StreamPass(NamedTuple):
+    """A ``proxy_pass`` of connections: its server and line, its targets, what is unknown."""
+
+    server: Statement
+    statement: Statement
+    targets: tuple[Target, ...]
+    unknown: frozenset[str]
+
+
+class Streams(NamedTuple):
+    """The contents of ``stream`` blocks, and of snippets for them.
+
+    `blocks` are its ``upstream`` and ``server`` blocks. The names of `upstreams` are in lower case.
+    """
+
+    blocks: frozenset[Statement]
+    upstreams: dict[str, Upstream]
+    maps: Maps
+    proxy_passes: tuple[StreamPass, ...]
+
+
+def read_streams(statements: Block) -> Streams:
+    """Find the statements that belong to ``stream``.
+
+    In a snippet, a ``server`` block with a ``proxy_pass`` outside of any location can only
+    belong to a ``stream`` block. The same is true of upstreams that no other server uses.
+    """
+    inside = [inner for each in statements.named("stream") for inner in each.block]
+    bare = [each for each in statements.named("server") if each.named("proxy_pass")]
+    maps = [each for each in statements if bare and each.name in LOOKUPS]
+    found = Block((*inside, *bare, *_upstreams_of(bare, statements), *maps))
+    servers, blocks = found.named("server"), found.named("upstream")
+    lookups = read_maps(found)
+    passes = (
+        StreamPass(server, line, *targets_of(line, (found, server.block), lookups))
+        for server in servers
+        for line in server.named("proxy_pass")
+        if line.args
+    )
+    upstreams = {each.name.lower(): each for each in read_upstreams(blocks)}
+    return Streams(frozenset((*servers, *blocks)), upstreams, lookups, tuple(passes))
+
+
+def _upstreams_of(bare: list[Statement], statements: Block) -> Iterable[Statement]:
+    named = {e.args[0].lower() for each in bare for e in each.named("proxy_pass") if e.args}
+    if not named:
+        return
+    ours = frozenset(bare)
+    others = [each for each in statements.named("server") if each not in ours]
+    words = [arg.lower() for statement in walk(others) for arg in statement.args]
+    for each in statements.named("upstream"):
+        name = each.args[0].lower() if each.args else ""
+        if name in named and not any(name in word for word in words):
+            yield each

@@ -1,20 +1,28 @@
-"""``server`` blocks: the ports they listen on, and which of their locations gets a path."""
+"""``server`` blocks: the ports they listen on, which location gets a path, and what a node sees."""
 
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from ...topology.urls import origin_of
-from .statements import Block, Statement
+from .maps import compiled
+from .statements import Block, Statement, walk
 from .upstreams import BARE_PORT, Refusal
 
 _REAL_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", re.ASCII)
 # HTTP/3 has no form without TLS.
 _TLS = frozenset({"ssl", "quic"})
 _MODIFIER = re.compile(r"(=|\^~|~\*?|@)?")
+# The ordinary characters at the beginning of an expression, as long as none is repeated.
+_LITERAL = re.compile(r"\^(?=/)((?:(?:\\[\W_]|[^.^$*+?()\[\]{}|\\])(?![*+?{]))+)")
+_GROUP = re.compile(r"\$\{?(\d)\}?")
+_QUERY = re.compile(r"\$\{?(?:is_args|args|query_string)\b\}?")
+_WHOLE_PATH = re.compile(r"\$\{?(?:uri|document_uri|request_uri)\b\}?")
+
+OUTPUTS = re.compile(r"output|status|result", re.IGNORECASE)
+"""Usual names in paths of outputs and status documents."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +41,18 @@ class ServerBlock:
 
     statement: Statement
     listens: tuple[Listen, ...]
-    names: frozenset[str]
-    real_names: tuple[str, ...]
+    names: tuple[str, ...]
     refusals: tuple[Refusal, ...]
 
     @property
     def ports(self) -> set[int]:
         """The ports at which it listens."""
         return {listen.port for listen in self.listens}
+
+    @property
+    def tls(self) -> bool:
+        """Whether it speaks TLS at one of its ports."""
+        return any(listen.tls for listen in self.listens)
 
     def listen_for(self, url: str | None) -> int | str:
         """Return the address or port for a URL, as a topology writes it; else the first one."""
@@ -54,13 +66,14 @@ class ServerBlock:
 
     def base_url(self) -> str | None:
         """Return the scheme, name and port that a client would use, if the name is known."""
-        if not self.real_names:
+        name = next(filter(_REAL_NAME.fullmatch, self.names), None)
+        if name is None:
             return None
         first = next(iter(self.listens), None)
         listen = next((each for each in self.listens if each.tls), first)
         port, tls = (80, False) if listen is None else (listen.port, listen.tls)
         scheme = "https" if tls else "http"
-        return f"{scheme}://{self.real_names[0]}" + ("" if port == (80, 443)[tls] else f":{port}")
+        return f"{scheme}://{name}" + ("" if port == (80, 443)[tls] else f":{port}")
 
 
 def read_servers(http: Block, blocks: Iterable[Statement]) -> tuple[ServerBlock, ...]:
@@ -94,14 +107,9 @@ def _read(block: Statement) -> ServerBlock:
     listens = [each for each in read if isinstance(each, Listen)]
     if not read:
         listens = [Listen(block, None, 80)]
-    names = [name for line in block.named("server_name") for name in line.args]
-    return ServerBlock(
-        block,
-        tuple(listens),
-        frozenset(names),
-        tuple(name for name in names if _REAL_NAME.fullmatch(name)),
-        tuple(each for each in read if isinstance(each, Refusal)),
-    )
+    names = tuple(name for line in block.named("server_name") for name in line.args)
+    refusals = tuple(each for each in read if isinstance(each, Refusal))
+    return ServerBlock(block, tuple(listens), names, refusals)
 
 
 def _listen(line: Statement) -> Listen | Refusal | None:
@@ -176,14 +184,10 @@ def location_for(block: Statement, path: str) -> Statement | None:
     best = max(prefixes, key=lambda each: len(each[0]), default=None)
     if best is None or best[1].args[0] != "^~":
         for modifier, inner in expressions:
-            if modifier.startswith("~") and _matches(inner.args[1], path, modifier):
+            flags = re.IGNORECASE if "*" in modifier else re.NOFLAG
+            if modifier.startswith("~") and compiled(inner.args[1], flags).search(path):
                 return location_for(inner, path) or inner
     return None if best is None else location_for(best[1], path) or best[1]
-
-
-def _matches(pattern: str, path: str, modifier: str) -> bool:
-    with warnings.catch_warnings(action="ignore", category=FutureWarning):
-        return re.search(pattern, path, re.IGNORECASE if "*" in modifier else 0) is not None
 
 
 def find_location(goal: str, server: Statement) -> Statement | None:
@@ -193,4 +197,97 @@ def find_location(goal: str, server: Statement) -> Statement | None:
     try:
         return location_for(server, goal)
     except re.error:
-        return None  # PCRE accepts more than re
+        return None
+
+
+# ---- paths: what clients request, and what a node sees ----
+
+
+def public_prefix(location: Statement | None, server: Block) -> str | None:
+    """Return the prefix of the paths that lead to a location; None if it is not known.
+
+    For a regular expression it is the text at its beginning. For an internal location it is
+    the prefix of the paths that a rewrite sends there.
+    """
+    if location is None:
+        return None
+    prefix = location_prefix(location.args)
+    if prefix is None:
+        return None if location.args[0].startswith("@") else _literal(location.args[-1])
+    if not location.named("internal"):
+        return prefix
+    return next((_literal(line.args[0]) for line in _rewrites_to(location, server)), None)
+
+
+def path_on_node(
+    path: str, location: Statement | None, inner: Block, server: Block, uri: str | None
+) -> str:
+    """Return the path that a node sees when a client requests `path`.
+
+    `inner` is the block that passes the request on; `uri` is the part of ``proxy_pass`` after
+    the name.
+    """
+    if location is not None and location.named("internal"):
+        path = _rewritten(path, _rewrites_to(location, server)) or path
+    stays = [line for line in inner.named("rewrite") if line.args[2:] == ("break",)]
+    changed = _rewritten(path, stays)
+    if changed is not None or uri is None or location is None:
+        return path if changed is None else changed  # nginx ignores the URI after a rewrite
+    if "$" in uri:
+        return _filled(uri, path, location)
+    prefix = location_prefix(location.args)
+    return path if prefix is None else uri + path[len(prefix) :]
+
+
+def _rewrites_to(location: Statement, server: Block) -> Iterator[Statement]:
+    """Yield the rewrites of a server that lead to a location."""
+    prefix = (location_prefix(location.args) or "").rstrip("/")
+    for line in walk(server):
+        if line.name == "rewrite" and len(line.args) > 1 and line.args[2:] != ("break",):
+            goal = line.args[1].partition("$")[0].rstrip("/")
+            if prefix and (goal == prefix or goal.startswith(prefix + "/")):
+                yield line
+
+
+def _rewritten(path: str, lines: Iterable[Statement]) -> str | None:
+    """Return a path after the first rewrite that matches."""
+    for line in lines:
+        if len(line.args) < 2:
+            continue
+        found = _match(line.args[0], path)
+        if found is not None:
+            return _with_groups(line.args[1].partition("?")[0], found) or "/"
+    return None
+
+
+def _match(pattern: str, path: str) -> re.Match[str] | None:
+    try:
+        expression = compiled(pattern)
+    except re.error:
+        return None
+    # A prefix is known without the slash at its end.
+    return expression.search(path) or expression.search(path + "/")
+
+
+def _with_groups(text: str, found: re.Match[str]) -> str:
+    groups = found.groups("")
+    return _GROUP.sub(lambda each: (*groups, *[""] * 10)[int(each[1]) - 1], text)
+
+
+def _filled(uri: str, path: str, location: Statement) -> str:
+    """Fill in the variables of a URI; return the path unchanged if one is not known."""
+    text = _WHOLE_PATH.sub(lambda _: path, _QUERY.sub("", uri))
+    if _GROUP.search(text):
+        found = _match(location.args[-1], path) if location_prefix(location.args) is None else None
+        if found is None:
+            return path
+        text = _with_groups(text, found)
+    return path if "$" in text else text
+
+
+def _literal(pattern: str) -> str | None:
+    """Return the text that every match of a regular expression begins with."""
+    found = _LITERAL.match(pattern)
+    if found is None or re.search(r"\|(?![^(]*\))", pattern):
+        return None
+    return re.sub(r"(?s)\\(.)", r"\1", found[1])

@@ -14,8 +14,8 @@ from functools import cached_property
 from pathlib import Path
 
 from ...errors import MissingExtra, NginxConfigError
-from .lexing import has_marks
-from .parsing import TEMPLATES, Problem, Raw, decoded, parse
+from .lexing import Problem, has_marks
+from .parsing import TEMPLATES, Raw, decoded, parse
 from .trees import Tree, find_in_tree
 
 StrPath = str | os.PathLike[str]
@@ -30,7 +30,8 @@ _SHIPPED = frozenset(
     }
 )  # fmt: skip
 _LONGEST = 70
-_PLACEHOLDER = re.compile(r"\$|\{\{|\{%|<%")
+PLACEHOLDER = re.compile(r"\$|\{\{|\{%|<%")
+"""A variable, or the beginning of a template's mark."""
 
 
 class Block(tuple["Statement", ...]):
@@ -95,7 +96,7 @@ class Statement:
 
 def has_placeholder(statement: Statement) -> bool:
     """Return whether the arguments hold a variable, or a template's mark."""
-    return any(_PLACEHOLDER.search(word) for word in statement.args)
+    return any(PLACEHOLDER.search(word) for word in statement.args)
 
 
 def walk(block: Iterable[Statement]) -> Iterator[Statement]:
@@ -114,16 +115,10 @@ def marks_in(block: Iterable[Statement]) -> Iterator[Statement]:
 
 
 def find_nginx_files(path: StrPath) -> list[str]:
-    """Return the files that a path names; none for a directory without nginx files.
+    """Return the files that a path or pattern names; none for a directory without nginx files.
 
-    A path is a file, a pattern, or a directory. In a directory, these are its ``nginx.conf``
-    or ``*.conf``, those in its ``conf.d`` or ``config/proxy``, or templates of these;
-    otherwise all that are below it.
-
-    Raises
-    ------
-    NginxConfigError
-        There is no such file.
+    In a directory, these are its ``nginx.conf`` or ``*.conf``, those in its ``conf.d`` or
+    ``config/proxy``, or templates of these; otherwise all that are below it.
     """
     name = os.fspath(path)
     if not isinstance(name, str) or "\0" in name:
@@ -174,19 +169,11 @@ def _snippets(place: Path, suffixes: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class NginxFiles:
-    """The contents of nginx files.
+    """The contents of nginx files: the statements inside ``http``, and the ``stream`` blocks.
 
-    Attributes
-    ----------
-    statements : Block
-        The statements inside ``http``, and the ``stream`` blocks.
-    errors : tuple of NginxConfigError
-        Parts that could not be read, in order.
-    templates, steered : frozenset of str
-        Files that something fills in before nginx reads them; and those of them with marks
-        of Jinja, Go or a similar language.
-    open_names : mapping of str to tuple of str
-        Template variables without a value where others have one, by file.
+    `errors` are the parts that could not be read. `templates` are the files that something fills
+    in before nginx reads them, and `steered` those with marks of Jinja, Go or the like.
+    `open_names` are the template variables without a value where others have one, by file.
     """
 
     statements: Block
@@ -200,11 +187,6 @@ def read_files(files: Iterable[str], tree: Tree | None = None) -> NginxFiles:
     """Read nginx files, leniently; a file that another one includes is read only there.
 
     A `tree` knows the values of templates, and the files that a container mounts.
-
-    Raises
-    ------
-    MissingExtra
-        crossplane is not installed.
     """
     try:
         import crossplane  # noqa: F401 - its tables list the arguments of directives
@@ -324,4 +306,4 @@ class _Reader:
 
 def _unreadable(file: str, problem: Problem) -> NginxConfigError:
     place = file if problem.line is None else f"{file}, line {problem.line}"
-    return NginxConfigError(f"{place}: {problem.reason}", file=file, line=problem.line)
+    return NginxConfigError(f"{place}: {problem}", file=file, line=problem.line)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ...errors import InvalidPlacement, NginxConfigError, TopologyError
 from ...placement.keys import HashDirective, parse_hash
 from ...placement.servers import Resolve, Server, parse_server, peers_of
 from ...topology import Backend
+from ...topology.parts import Method
 from .statements import Statement
 
 BARE_PORT = re.compile(r"[0-9]+", re.ASCII)
@@ -29,6 +31,9 @@ _CONTROL = re.compile(
     r"|\{\{-?\s*(?:/\*|\$\w+\s*:?=|(?:if|else|end|range|with|define)\b)"
 )
 _LOOP = re.compile(r"\b(?:for|range|each)\b")
+
+Machine = tuple[str, int | None]
+"""A host in lower case, and a port."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,12 @@ class ServerLine:
     def has(self, parameter: str) -> bool:
         """Return whether the line has exactly this parameter."""
         return parameter in self.statement.args[1:]
+
+    def number(self, parameter: str) -> str | None:
+        """Return the number of a parameter, such as ``max_fails``; None if it is not there."""
+        words = (word.partition("=") for word in self.statement.args[1:])
+        found = [value for name, _, value in words if name == parameter]
+        return found[-1].lstrip("0") or "0" if found else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +104,11 @@ class Upstream:
     def is_consistent(self) -> bool:
         """Whether it hashes ``consistent``."""
         return self.hashed is not None and self.hashed.consistent
+
+    @property
+    def hash_method(self) -> Method:
+        """Its method, as a topology writes it."""
+        return "hash consistent" if self.is_consistent else "hash"
 
     @property
     def variables(self) -> list[str]:
@@ -156,6 +172,11 @@ class Upstream:
         """The servers of the lines that nginx accepts."""
         return tuple(line.server for line in self.lines if line.server is not None)
 
+    @cached_property
+    def machines(self) -> dict[Machine, ServerLine]:
+        """The lines that nginx accepts, by their machines."""
+        return {machine_of(each.server): each for each in self.lines if each.server is not None}
+
     @property
     def choices(self) -> tuple[ServerLine, ...]:
         """The lines among which the method chooses."""
@@ -164,6 +185,11 @@ class Upstream:
     def first(self, name: str) -> Statement | None:
         """Return the first directive of this name."""
         return next(iter(self.statement.named(name)), None)
+
+
+def machine_of(server: Server) -> Machine:
+    """Return the machine of a server."""
+    return server.host.lower(), server.port
 
 
 def read_upstreams(blocks: Iterable[Statement]) -> tuple[Upstream, ...]:
@@ -184,13 +210,12 @@ def _read(block: Statement, before: Statement | None) -> Upstream:
         refusals.append(Refusal(block, reason, "rename or remove one of them"))
     methods = [line for line in block.block if line.name in METHODS]
     hashed = None
-    for line in methods:
-        if line.name == "hash":
-            try:
-                hashed = parse_hash(_quoted(line))
-            except InvalidPlacement as bad:
-                hashed = None
-                refusals.append(Refusal(line, bad.message, "write 'hash $http_machineid;'"))
+    for line in block.named("hash"):
+        try:
+            hashed = parse_hash(_quoted(line))
+        except InvalidPlacement as bad:
+            hashed = None
+            refusals.append(Refusal(line, bad.message, "write 'hash $http_machineid;'"))
     if methods and methods[-1].name != "hash":
         hashed = None
     lines = tuple(_server_line(line, methods) for line in block.named("server"))
@@ -227,21 +252,19 @@ def _quoted(line: Statement) -> str:
 
 def _server_line(line: Statement, methods: list[Statement]) -> ServerLine:
     address = line.args[0] if line.args else ""
-    if BARE_PORT.fullmatch(address):
-        refusal = Refusal(
-            line,
-            f"'{line.text};' has no host. nginx reads the number as the address "
-            f"{_as_address(address)}, port 80, and 'nginx -t' accepts it. Workflows of this node "
-            "wait for a machine that does not exist, until they time out",
-            f"write the node's address before the port: 'server 10.0.0.1:{address};'",
-            has_no_host=True,
+    is_number = BARE_PORT.fullmatch(address) is not None
+    if is_number or address.startswith(":"):
+        effect = (
+            f"nginx reads the number as the address {_as_address(address)}, port 80, and "
+            "'nginx -t' accepts it. Workflows of this node wait for a machine that does not "
+            "exist, until they time out"
+            if is_number
+            else "nginx refuses the file ('no host in upstream'). Documentation without the "
+            "addresses prints it like this"
         )
-        return ServerLine(line, None, refusal)
-    if address.startswith(":"):
         refusal = Refusal(
             line,
-            f"'{line.text};' has no host. nginx refuses the file ('no host in upstream'). "
-            "Documentation without the addresses prints it like this",
+            f"'{line.text};' has no host. {effect}",
             f"write the node's address before the port: 'server 10.0.0.1:{address.lstrip(':')};'",
             has_no_host=True,
         )

@@ -20,10 +20,9 @@ _OF_NGINX = re.compile(
     r"|remote_\w+|request|request_\w+|scheme|server_\w+|status|time_\w+|uri|nginx_\w+|uid_\w+"
 )
 # Other ways to give a variable a value, which are programs.
-_PROGRAMS = re.compile(r"set_by_lua\w*|js_set|perl_set|auth_request_set|set_\w+")
+_PROGRAMS = re.compile(r"js_set|perl_set|auth_request_set|set_\w+|.*_by_lua.*")
 # A text of Lua that gives a variable a value, or a file of it, which may.
 _LUA_SETS = r"ngx\.var(?:\.{0}\b|\[[\"']{0}[\"']\])\s*=[^=]"
-_LUA = re.compile(r".*_by_lua.*")
 _LUA_FILES = re.compile(r"(?:server_)?(?:rewrite|access)_by_lua_file")
 
 
@@ -83,29 +82,18 @@ def _values(found: re.Match[str], levels: Levels, maps: Maps, depth: int) -> lis
     unknown = [Value(found[0], unknown=frozenset([found[0]]))]
     if not name or name in _URI or depth > _DEEPEST:
         return unknown
-    by_lua = [_of_program(line, name) for line in _lua_that_sets(name, levels)]
+    by_programs = [
+        Value(f"${name}", unknown=frozenset([f"${name} ({line.name})"]))
+        for line in _programs_that_set(name, levels)
+    ]
     if name in maps:
-        return _mapped(maps[name], levels, maps, depth) + by_lua
+        return _mapped(maps[name], levels, maps, depth) + by_programs
     assigned = [
         value
         for text, deciders in _assigned(name, levels)
         for value in _with(expand(text, levels, maps, depth + 1), deciders)
     ]
-    programs = [
-        _of_program(line, name)
-        for level in levels
-        for line in _lines(level, _PROGRAMS)
-        if _sets(line, name)
-    ]
-    return [*assigned, *programs, *by_lua] or unknown
-
-
-def _of_program(line: Statement, name: str) -> Value:
-    return Value(f"${name}", unknown=frozenset([f"${name} ({line.name})"]))
-
-
-def _lines(level: Block, names: re.Pattern[str]) -> Iterator[Statement]:
-    return (line for name in level.names if names.fullmatch(name) for line in level.named(name))
+    return [*assigned, *by_programs] or unknown
 
 
 def _with(values: Iterable[Value], deciders: frozenset[str], of_node: bool = False) -> list[Value]:
@@ -161,9 +149,11 @@ def _assigned_in(level: Block, name: str) -> tuple[list[tuple[str, frozenset[str
     return found, always
 
 
-def _lua_that_sets(name: str, levels: Levels) -> Iterator[Statement]:
-    pattern = re.compile(_LUA_SETS.format(re.escape(name)), re.IGNORECASE)
+def _programs_that_set(name: str, levels: Levels) -> Iterator[Statement]:
+    by_lua = re.compile(_LUA_SETS.format(re.escape(name)), re.IGNORECASE)
     for level in levels:
-        for line in _lines(level, _LUA):
-            if _LUA_FILES.fullmatch(line.name) or (line.args and pattern.search(line.args[-1])):
+        directives = filter(_PROGRAMS.fullmatch, level.names)
+        for line in (line for directive in directives for line in level.named(directive)):
+            text = line.args[-1] if "_by_lua" in line.name and line.args else ""
+            if _sets(line, name) or _LUA_FILES.fullmatch(line.name) or by_lua.search(text):
                 yield line

@@ -3,7 +3,7 @@
 import pytest
 
 from pavics_affinity import read_nginx
-from pavics_affinity.proxy.nginx.paths import public_prefix
+from pavics_affinity.proxy.nginx.servers import public_prefix
 from pavics_affinity.proxy.nginx.statements import read_files
 from pavics_affinity.topology import Outputs
 from support.live_site import ask, running, site
