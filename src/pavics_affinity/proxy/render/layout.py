@@ -119,6 +119,23 @@ def proxy_ports(topology: Topology) -> tuple[ProxyPort, ...]:
     )
 
 
+def published_ports(topology: Topology) -> list[str]:
+    """Return the lines with which docker-compose publishes the proxy's ports."""
+    published: dict[int, int] = {}
+    for service in topology.services:
+        inside = service.listen_port or 0
+        outside = service.publish or inside
+        if published.setdefault(outside, inside) != inside:
+            raise TopologyError(
+                f"service {service.name!r}: port {outside} is published for the proxy's port "
+                f"{published[outside]} already, and this service listens on {inside}; choose "
+                "another port to publish",
+                key=f"services.{service.name}.publish",
+            )
+    # YAML 1.1 reads 22:22 as a number in base 60, so the ports are quoted.
+    return ["    ports:", *(f'      - "{o}:{i}"' for o, i in published.items())]
+
+
 def _check_reached(services: Sequence[Service], table: dict[str, Location], listen: str) -> None:
     reached = {location.service.name for location in table.values()}
     for service in services:
