@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ...protocol import DEFAULT_EVIDENCE
 from ...topology import Topology
@@ -47,48 +47,26 @@ class Answer:
         return f"{self.status} for a {self.hidden}" if self.hidden else str(self.status)
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(NamedTuple):
     """The discovery document at one origin; `trouble` says why a client cannot use it."""
 
-    url: str
     topology: Topology | None = None
     trouble: str = ""
 
 
 @dataclass
 class ServiceSeen:
-    """The answers of one service.
-
-    Attributes
-    ----------
-    url : str
-        As given.
-    document : Document
-        The discovery document of its origin.
-    by_id : dict
-        Answers by machineid, sent bare in the header.
-    without : list of Answer
-        Answers to requests without a key.
-    by_query, by_path : dict
-        Answers by machineid, sent in the query or in the path of the URL.
-    by_node : dict of str to Answer
-        Answers by the node that the key named.
-    unknown : Answer or None
-        The answer to a key with the name of a node that does not exist.
-    by_spelling : dict
-        Answers by spelling of the header and by machineid.
-    """
+    """The answers of one service, by the way in which the machineid was sent."""
 
     url: str
     document: Document
-    by_id: ByKey = field(default_factory=dict)
-    without: list[Answer] = field(default_factory=list)
+    by_id: ByKey = field(default_factory=dict)  # bare, in the header
+    without: list[Answer] = field(default_factory=list)  # not at all
     by_query: ByKey = field(default_factory=dict)
     by_path: ByKey = field(default_factory=dict)
-    by_node: dict[str, Answer] = field(default_factory=dict)
-    unknown: Answer | None = None
-    by_spelling: dict[str, ByKey] = field(default_factory=dict)
+    by_node: dict[str, Answer] = field(default_factory=dict)  # with the name of this node
+    unknown: Answer | None = None  # with the name of a node that does not exist
+    by_spelling: dict[str, ByKey] = field(default_factory=dict)  # of the header
 
     def with_ids(self) -> list[Answer]:
         """Return the answers to bare machineids."""
@@ -112,24 +90,12 @@ class ServiceSeen:
 
 @dataclass(frozen=True)
 class Seen:
-    """All answers of a probe.
+    """All answers of a probe."""
 
-    Attributes
-    ----------
-    header : str
-        Request header that carried the machineids.
-    evidence : str or None
-        Response header that should name the node.
-    services : tuple of ServiceSeen
-        At least one; the first got all the requests.
-    requests : int
-        Number of GETs that were sent.
-    """
-
-    header: str
-    evidence: str | None
-    services: tuple[ServiceSeen, ...]
-    requests: int
+    header: str  # carried the machineids
+    evidence: str | None  # should name the node
+    services: tuple[ServiceSeen, ...]  # at least one
+    requests: int  # GETs that were sent
 
     @property
     def first(self) -> ServiceSeen:

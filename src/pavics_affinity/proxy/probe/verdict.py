@@ -50,13 +50,7 @@ class Verdict:
 
 
 def judge(seen: Seen) -> Verdict:
-    """Judge the answers of a proxy.
-
-    Parameters
-    ----------
-    seen : Seen
-        The result of `ask`.
-    """
+    """Judge the answers of a proxy, the result of `ask`."""
     of_a_node = _of_a_nodes_url(seen.first)
     if of_a_node is not None:
         return of_a_node
