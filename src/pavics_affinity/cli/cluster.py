@@ -42,7 +42,6 @@ with Workflow({options}) as wf:
     "--style",
     type=click.Choice(["plain", "strict"]),
     default="plain",
-    show_default=True,
     help="plain: nginx with a hash over the header. strict: as render writes it; needs nginx.",
 )
 @click.option("--save", metavar="FILE", help="Write the topology to FILE, and leave it there.")

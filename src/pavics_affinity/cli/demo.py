@@ -26,7 +26,7 @@ BOX = {"lon0": -100.0, "lon1": -80.0, "lat0": 35.0, "lat1": 50.0}
 
 
 @click.command()
-@click.option("--chains", default=12, show_default=True, type=click.IntRange(1, 10_000))
+@click.option("--chains", default=12, type=click.IntRange(1, 10_000))
 @nodes_option
 @proxy_option
 @json_option

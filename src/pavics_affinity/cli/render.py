@@ -26,7 +26,6 @@ from .shared import existing_file, json_option
     "--style",
     type=click.Choice(["strict", "plain", "birdhouse"]),
     default="strict",
-    show_default=True,
     help="strict: a key may name its node. plain: only a hash over the header. birdhouse: strict, "
     "as a component of birdhouse-deploy.",
 )
@@ -39,7 +38,6 @@ from .shared import existing_file, json_option
     "--compose",
     metavar="NAME",
     default=COMPOSE_FILE,
-    show_default=True,
     help="Name of the compose file, below DIR.",
 )
 @click.option("--no-compose", is_flag=True, help="Do not write a compose file.")

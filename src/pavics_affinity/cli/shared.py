@@ -30,14 +30,12 @@ proxy_option = click.option(
     "--proxy",
     type=click.Choice(["auto", "nginx", "none"]),
     default="auto",
-    show_default=True,
     help="Put nginx in front, or nothing; auto uses nginx if it is installed.",
 )
 nodes_option = click.option(
     "--nodes",
     type=click.IntRange(1, 20),
     default=3,
-    show_default=True,
     help="Number of nodes.",
 )
 resolve_option = click.option(
