@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -90,8 +91,5 @@ def _as_object(seen: Seen, verdict: Verdict) -> dict[str, Any]:
         "header": seen.header,
         "requests": seen.requests,
         "ids": verdict.ids,
-        "findings": [
-            {"name": finding.name, "good": finding.good, "words": finding.words}
-            for finding in verdict.findings
-        ],
+        "findings": [asdict(finding) for finding in verdict.findings],
     }

@@ -52,6 +52,11 @@ def existing_file(_: click.Context, __: click.Parameter, path: str | None) -> st
     return path
 
 
+def topology_option(words: str) -> Callable[[Decorated], Decorated]:
+    """Return the option that names a topology file."""
+    return click.option("--topology", metavar="FILE", callback=existing_file, help=words)
+
+
 def in_terminal(error: AffinityError) -> str:
     """Return an error's message in one line, and where the manual explains it in another."""
     return f"{' '.join(error.message.split())}\n{see_manual(type(error))}"
@@ -103,24 +108,12 @@ def _is_file(arg: str) -> bool:
 
 def site_options(function: Decorated) -> Decorated:
     """Add the options that name the site of a command."""
-    options = [
-        click.option(
-            "--topology",
-            metavar="FILE",
-            callback=existing_file,
-            help=f"A topology file. [default: {VARIABLE}, or the user's configuration]",
-        ),
-        click.option(
-            "--nginx",
-            multiple=True,
-            metavar="FILE...",
-            help="nginx files, directories or patterns instead.",
-        ),
-        resolve_option,
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+    topology = topology_option(
+        f"A topology file. [default: {VARIABLE}, or the user's configuration]"
+    )
+    words = "nginx files, directories or patterns instead."
+    nginx = click.option("--nginx", multiple=True, metavar="FILE...", help=words)
+    return topology(nginx(resolve_option(function)))
 
 
 def load_site(topology: str | None, nginx: Sequence[str], *, resolve: bool) -> Topology:
