@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -91,5 +90,5 @@ def _as_object(seen: Seen, verdict: Verdict) -> dict[str, Any]:
         "header": seen.header,
         "requests": seen.requests,
         "ids": verdict.ids,
-        "findings": [asdict(finding) for finding in verdict.findings],
+        "findings": [finding._asdict() for finding in verdict.findings],
     }

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .seen import Answer, ByKey, NodeMarker, Seen, ServiceSeen, plain_text
 
 
-@dataclass(frozen=True)
-class ProbeFinding:
-    """One point of a probe.
+class ProbeFinding(NamedTuple):
+    """One point of a probe."""
 
-    Attributes
-    ----------
-    name : str
-        The subject.
-    good : bool or None
-        None if it is neither good nor bad, or unknown.
-    words : str
-        What was seen.
-    """
-
-    name: str
-    good: bool | None
-    words: str
+    name: str  # the subject
+    good: bool | None  # None if it is neither good nor bad, or unknown
+    words: str  # what was seen
 
 
 def find_all(seen: Seen, marker: NodeMarker | None) -> tuple[ProbeFinding, ...]:

@@ -88,8 +88,7 @@ class ServiceSeen:
         return [node for node, a in named if a.status is None or a.is_gateway_error]
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """All answers of a probe."""
 
     header: str  # carried the machineids
@@ -132,8 +131,7 @@ _NEVER = {
 _FOUND_OR_NOT = {200, 206, 404, 410}
 
 
-@dataclass(frozen=True)
-class NodeMarker:
+class NodeMarker(NamedTuple):
     """The part of an answer that depends on the node; the topology translates addresses."""
 
     kind: Literal["header", "status", "body"]

@@ -134,13 +134,12 @@ def _inner(topology: Topology, evidence: str) -> dict[str, str]:
     files[f"{_SERVICES}/{_NAME}.conf.template"] = "\n".join(_front(topology, evidence))
     mounts = [_mount(_DIRECTIVES), _mount(_SERVICES)]
     files["config/proxy/docker-compose-extra.yml"] = _override("proxy", mounts)
-    providers = {service.name: f"config/magpie/{service.name}-providers.cfg" for service in asked}
+    targets = []
     for service in asked:
-        files[providers[service.name]] = _provider(service)
-    targets = [
-        f"${{{_VARIABLE}}}/{file}:${{MAGPIE_PROVIDERS_CONFIG_PATH}}/{name}-providers.cfg:ro"
-        for name, file in providers.items()
-    ]
+        name = f"{service.name}-providers.cfg"
+        files[f"config/magpie/{name}"] = _provider(service)
+        source = f"${{{_VARIABLE}}}/config/magpie/{name}"
+        targets.append(f"{source}:${{MAGPIE_PROVIDERS_CONFIG_PATH}}/{name}:ro")
     files["config/magpie/docker-compose-extra.yml"] = _override("magpie", targets)
     return files
 

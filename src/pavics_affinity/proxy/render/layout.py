@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ...errors import TopologyError
@@ -14,8 +14,7 @@ from ...topology.urls import origin_of
 from . import values
 
 
-@dataclass(frozen=True)
-class Location:
+class Location(NamedTuple):
     """A path prefix of the proxy, and the path on the service's backends.
 
     Both are whole segments without a slash at the end; empty for the root. With a `node`, it is
@@ -33,8 +32,7 @@ class Location:
         return self.path != self.backend
 
 
-@dataclass(frozen=True)
-class ProxyPort:
+class ProxyPort(NamedTuple):
     """One port of the proxy: what it listens on, its services, and their locations.
 
     With `tls` it ends TLS. Below `node_places`, a path without a location names a node that does
