@@ -78,8 +78,7 @@ def server_of(answer: Answer) -> str:
 
 
 def _up(service: ServiceSeen) -> ProbeFinding:
-    answers = service.answers()
-    came = [answer for answer in answers if answer.status is not None]
+    answers, came = service.answers(), service.arrived()
     if not came:
         return ProbeFinding("up", False, f"no: {answers[0].failure}")
     words = f"{server_of(came[0])} answers {_counted(answer.said for answer in came)}"

@@ -76,6 +76,10 @@ class ServiceSeen:
         """Return all answers to the service's own URL, with and without a bare key."""
         return self.with_ids() + self.without
 
+    def arrived(self) -> list[Answer]:
+        """Return those of `answers` that came."""
+        return [answer for answer in self.answers() if answer.status is not None]
+
     @property
     def topology(self) -> Topology | None:
         """The published topology, if it contains this URL."""
@@ -174,7 +178,7 @@ class NodeMarker(NamedTuple):
 
 def find_marker(service: ServiceSeen, evidence: str | None) -> NodeMarker | None:
     """Find what identifies the node: the evidence header, or another part that differs."""
-    answers = [answer for answer in service.answers() if answer.status is not None]
+    answers = service.arrived()
     topology = service.document.topology
     # For a host given by name, nginx can name the node only if the key does.
     for header in ((evidence or DEFAULT_EVIDENCE).lower(), _KNOWN[0]):
