@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import ipaddress
 import os
 import shutil
 import socket
@@ -16,9 +15,9 @@ from typing import Any, TypeVar
 import click
 
 from ..errors import AffinityError, NginxConfigError, see_manual
+from ..placement.servers import parse_server, peers_of
 from ..topology import Topology
 from ..topology.sources import VARIABLE, default_topology_path
-from ..topology.urls import split_address
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -148,13 +147,14 @@ def _load(topology: str | None, nginx: Sequence[str], *, resolve: bool) -> Topol
 
 def _names_under_plain_hash(site: Topology) -> list[str]:
     """Return the host names whose number of addresses matters: nginx's plain hash counts them."""
-    names = []
-    for service in site.services:
-        for backend in site.backends(service):
-            parsed = None if backend.address is None else split_address(backend.address)
-            if parsed is not None and service.method == "hash" and not _is_address(parsed[0]):
-                names.append(parsed[0])
-    return names
+    servers = [
+        parse_server(backend.address)
+        for service in site.services
+        if service.method == "hash"
+        for backend in site.backends(service)
+        if backend.address is not None
+    ]
+    return [each.host for each in servers if peers_of(each, None)[0].address is None]
 
 
 def note_host_names(names: Iterable[str]) -> None:
@@ -173,11 +173,3 @@ def addresses_of(name: str) -> list[str]:
     """Resolve a host name on this machine as nginx does: stream sockets, both families."""
     found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
