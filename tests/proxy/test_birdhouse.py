@@ -184,6 +184,9 @@ def test_what_a_component_cannot_be_made_of_is_refused():
         own = replace(found.services[0], port=None, backends=[Backend("node1", "127.0.0.1:5101")])
         with pytest.raises(TopologyError, match="the port of its container"):
             render(found.with_services([own]), "birdhouse")
+        twice = [replace(each, publish=99) for each in found.services]
+        with pytest.raises(TopologyError, match="port 99 is published"):
+            render(found.with_services(twice), "birdhouse", layout="outer")
 
 
 def test_a_service_that_is_removed_takes_its_upstream_with_it(tmp_path):

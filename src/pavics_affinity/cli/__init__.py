@@ -6,9 +6,6 @@ import io
 import sys
 
 from .. import __version__
-from .commands import COMMANDS
-
-__all__ = ["COMMANDS", "main"]
 
 
 def main() -> None:

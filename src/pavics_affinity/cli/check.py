@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from itertools import groupby
 
 import click
@@ -14,16 +13,17 @@ from ..markup.suggest import suggest
 from ..proxy.check import RULES, SEVERITIES, Finding, check, count_files, find_files
 from .shared import (
     addresses_of,
-    existing_file,
     in_terminal,
     json_option,
     note_host_names,
     resolve_option,
+    topology_option,
     wrap,
 )
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 _INDENT = " " * 4
+_IN_JSON = ("rule", "severity", "file", "line", "message", "remedy")
 
 
 def _known(_: click.Context, __: click.Parameter, rules: Sequence[str]) -> Sequence[str]:
@@ -38,12 +38,7 @@ def _known(_: click.Context, __: click.Parameter, rules: Sequence[str]) -> Seque
 
 @click.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
-@click.option(
-    "--topology",
-    metavar="FILE",
-    callback=existing_file,
-    help="A topology file to compare the files with.",
-)
+@topology_option("A topology file to compare the files with.")
 @resolve_option
 @click.option(
     "--env",
@@ -93,18 +88,13 @@ def command(
     every = check(*paths, topology=topology, resolve=lookup, env=env)
     found = [each for each in every if each.rule not in ignore]
     if as_json:
-        click.echo(json.dumps([_as_object(each) for each in found], indent=2))
+        shown = [{name: getattr(each, name) for name in _IN_JSON} for each in found]
+        click.echo(json.dumps(shown, indent=2))
     else:
         _show(found, paths)
     note_host_names(names)
     if any(each.severity == "error" for each in found):
         ctx.exit(1)
-
-
-def _as_object(found: Finding) -> dict[str, object]:
-    names = ("rule", "severity", "file", "line", "message", "remedy")
-    values = asdict(found)
-    return {name: values[name] for name in names}
 
 
 def _show(found: Sequence[Finding], paths: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ import click
 
 from ..errors import AffinityError
 from ..protocol import DEFAULT_EVIDENCE
-from .demo import BOX
+from .demo import BOX_INPUTS
 from .shared import json_option, nodes_option, proxy_option
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ with Workflow({options}) as wf:
     "--style",
     type=click.Choice(["plain", "strict"]),
     default="plain",
-    show_default=True,
     help="plain: nginx with a hash over the header. strict: as render writes it; needs nginx.",
 )
 @click.option("--save", metavar="FILE", help="Write the topology to FILE, and leave it there.")
@@ -114,7 +113,7 @@ def _script(cluster: LocalCluster, path: Path, style: str) -> str:
         malleefowl=cluster.url("malleefowl"),
         flyingpigeon=cluster.url("flyingpigeon"),
         data=cluster.sample_url,
-        box=[(key, str(value)) for key, value in BOX.items()],
+        box=BOX_INPUTS,
     )
 
 

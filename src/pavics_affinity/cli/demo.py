@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 BOX = {"lon0": -100.0, "lon1": -80.0, "lat0": 35.0, "lat1": 50.0}
 """Degrees; within the sample, E1_north_america.nc."""
+BOX_INPUTS = [(key, str(value)) for key, value in BOX.items()]
 
 
 @click.command()
-@click.option("--chains", default=12, show_default=True, type=click.IntRange(1, 10_000))
+@click.option("--chains", default=12, type=click.IntRange(1, 10_000))
 @nodes_option
 @proxy_option
 @json_option
@@ -104,8 +105,7 @@ def _pinned(cluster: LocalCluster, number: int, path: Path) -> str | None:
         flyingpigeon = workflow.wps(cluster.url("flyingpigeon"))
         download = malleefowl.execute("download", [("resource", cluster.sample_url)]).wait()
         [source] = download.output("output").json()
-        inputs = [("resource", source), *((key, str(value)) for key, value in BOX.items())]
-        subset = flyingpigeon.execute("subset_bbox", inputs).wait()
+        subset = flyingpigeon.execute("subset_bbox", [("resource", source), *BOX_INPUTS]).wait()
         subset.output("output").download(path)
         _check(path)
         return _where(cluster, workflow.machineid) or workflow.node
@@ -141,7 +141,7 @@ def _with_owslib(cluster: LocalCluster, number: int, path: Path, headers: dict[s
     download = service("malleefowl").execute("download", resource, output=embedded, mode=SYNC)
     _ran(download)
     [source] = json.loads(download.processOutputs[0].data[0])
-    inputs = [("resource", source), *((key, str(value)) for key, value in BOX.items())]
+    inputs = [("resource", source), *BOX_INPUTS]
     asked = [("output", True, None)]
     subset = service("flyingpigeon").execute("subset_bbox", inputs, output=asked, mode=SYNC)
     _ran(subset)

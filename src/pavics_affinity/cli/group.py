@@ -10,7 +10,19 @@ import click
 
 from .. import __version__
 from ..markup.suggest import suggest
-from .commands import COMMANDS
+
+COMMANDS = {
+    "demo": "Run chains of processes on a cluster on this machine, pinned and unpinned.",
+    "cluster": "Start a cluster on this machine, and print its URLs.",
+    "where": "Show the node of a machineid.",
+    "mint": "Print new machineids, optionally for one node.",
+    "spread": "Show the balance over nodes, and what a change would move.",
+    "check": "Look for mistakes in nginx and compose files.",
+    "render": "Write the files of a proxy from a topology.",
+    "log": "Count requests, errors and chains in a strict proxy's access log.",
+    "probe": "Ask a live proxy whether affinity works.",
+}
+"""Each command's line in the help; its module, here, defines `command`."""
 
 
 class LazyGroup(click.Group):
@@ -24,15 +36,7 @@ class LazyGroup(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        module = f"{__package__}.{cmd_name}"
-        try:
-            command: click.Command = importlib.import_module(module).command
-        except ModuleNotFoundError as missing:
-            if missing.name != module:
-                raise
-            raise click.UsageError(
-                f"the command {cmd_name!r} is not in this version ({__version__})"
-            ) from None
+        command: click.Command = importlib.import_module(f"{__package__}.{cmd_name}").command
         return command
 
     def resolve_command(
@@ -70,7 +74,7 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
     invoke_without_command=True,
     no_args_is_help=True,
 )

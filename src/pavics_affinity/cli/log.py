@@ -13,7 +13,7 @@ from ..errors import AffinityError
 from ..proxy.accesslog import AccessLog, Row, prometheus_text, read_access_log
 from ..proxy.write import write_whole
 from ..topology import Topology
-from .shared import existing_file, json_option, wrap
+from .shared import json_option, topology_option, wrap
 
 
 def _existing(_: click.Context, __: click.Parameter, paths: Sequence[str]) -> Sequence[str]:
@@ -25,12 +25,7 @@ def _existing(_: click.Context, __: click.Parameter, paths: Sequence[str]) -> Se
 
 @click.command()
 @click.argument("paths", metavar="LOG...", nargs=-1, required=True, callback=_existing)
-@click.option(
-    "--topology",
-    metavar="FILE",
-    callback=existing_file,
-    help="Also show the nodes and services of a topology file that have no requests.",
-)
+@topology_option("Also show the nodes and services of a topology file that have no requests.")
 @click.option(
     "--prometheus",
     metavar="FILE",

@@ -19,7 +19,7 @@ from .shared import SiteCommand, in_terminal, json_option, load_site, site_optio
     metavar="NAME",
     help="With --node: the service whose hash decides. [default: the site's first]",
 )
-@click.option("--count", metavar="K", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--count", metavar="K", type=click.IntRange(min=1), default=1)
 @site_options
 @json_option
 def command(

@@ -29,9 +29,9 @@ _MARKS = {True: "ok", False: "NO", None: "-"}
     metavar="NAME",
     help="Response header that names the node, if the proxy publishes none.",
 )
-@click.option("--ids", default=5, show_default=True, help="Number of machineids.")
-@click.option("--requests", default=3, show_default=True, help="Requests with each of them.")
-@click.option("--timeout", default=5.0, show_default=True, help="Seconds for each request.")
+@click.option("--ids", default=5, help="Number of machineids.")
+@click.option("--requests", default=3, help="Requests with each of them.")
+@click.option("--timeout", default=5.0, help="Seconds for each request.")
 @json_option
 def command(
     urls: Sequence[str],
@@ -90,8 +90,5 @@ def _as_object(seen: Seen, verdict: Verdict) -> dict[str, Any]:
         "header": seen.header,
         "requests": seen.requests,
         "ids": verdict.ids,
-        "findings": [
-            {"name": finding.name, "good": finding.good, "words": finding.words}
-            for finding in verdict.findings
-        ],
+        "findings": [finding._asdict() for finding in verdict.findings],
     }

@@ -26,7 +26,6 @@ from .shared import existing_file, json_option
     "--style",
     type=click.Choice(["strict", "plain", "birdhouse"]),
     default="strict",
-    show_default=True,
     help="strict: a key may name its node. plain: only a hash over the header. birdhouse: strict, "
     "as a component of birdhouse-deploy.",
 )
@@ -39,7 +38,6 @@ from .shared import existing_file, json_option
     "--compose",
     metavar="NAME",
     default=COMPOSE_FILE,
-    show_default=True,
     help="Name of the compose file, below DIR.",
 )
 @click.option("--no-compose", is_flag=True, help="Do not write a compose file.")
@@ -72,7 +70,9 @@ def command(
     files = render(site, style, compose=None if no_compose else compose, layout=layout or "inner")
     changes = compare(files, output) if show_diff else write(files, output, force=force)
     if as_json:
-        click.echo(json.dumps(_as_object(changes, style, written=not show_diff)))
+        found = changes._asdict()
+        del found["replaced"]
+        click.echo(json.dumps({"style": style, "done": not show_diff, **found}))
         return
     if show_diff:
         click.echo(changes.diff or "nothing would change\n", nl=False)
@@ -87,18 +87,6 @@ def command(
         click.echo(f"note: {note}", err=True)
     if not show_diff and (changes.written or changes.removed):
         click.echo(f"next: {_ADD_IT if style == 'birdhouse' else _next(output, changes)}", err=True)
-
-
-def _as_object(changes: Changes, style: Style, *, written: bool) -> dict[str, object]:
-    return {
-        "style": style,
-        "done": written,
-        "written": list(changes.written),
-        "unchanged": list(changes.unchanged),
-        "removed": list(changes.removed),
-        "foreign": list(changes.foreign),
-        "diff": changes.diff,
-    }
 
 
 def _show(changes: Changes, output: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import ipaddress
 import os
 import shutil
 import socket
@@ -16,9 +15,9 @@ from typing import Any, TypeVar
 import click
 
 from ..errors import AffinityError, NginxConfigError, see_manual
+from ..placement.servers import parse_server, peers_of
 from ..topology import Topology
 from ..topology.sources import VARIABLE, default_topology_path
-from ..topology.urls import split_address
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -30,14 +29,12 @@ proxy_option = click.option(
     "--proxy",
     type=click.Choice(["auto", "nginx", "none"]),
     default="auto",
-    show_default=True,
     help="Put nginx in front, or nothing; auto uses nginx if it is installed.",
 )
 nodes_option = click.option(
     "--nodes",
     type=click.IntRange(1, 20),
     default=3,
-    show_default=True,
     help="Number of nodes.",
 )
 resolve_option = click.option(
@@ -52,6 +49,11 @@ def existing_file(_: click.Context, __: click.Parameter, path: str | None) -> st
     if path is not None and not Path(path).exists():
         raise click.BadParameter(f"{path!r} does not exist")
     return path
+
+
+def topology_option(words: str) -> Callable[[Decorated], Decorated]:
+    """Return the option that names a topology file."""
+    return click.option("--topology", metavar="FILE", callback=existing_file, help=words)
 
 
 def in_terminal(error: AffinityError) -> str:
@@ -105,24 +107,12 @@ def _is_file(arg: str) -> bool:
 
 def site_options(function: Decorated) -> Decorated:
     """Add the options that name the site of a command."""
-    options = [
-        click.option(
-            "--topology",
-            metavar="FILE",
-            callback=existing_file,
-            help=f"A topology file. [default: {VARIABLE}, or the user's configuration]",
-        ),
-        click.option(
-            "--nginx",
-            multiple=True,
-            metavar="FILE...",
-            help="nginx files, directories or patterns instead.",
-        ),
-        resolve_option,
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+    topology = topology_option(
+        f"A topology file. [default: {VARIABLE}, or the user's configuration]"
+    )
+    words = "nginx files, directories or patterns instead."
+    nginx = click.option("--nginx", multiple=True, metavar="FILE...", help=words)
+    return topology(nginx(resolve_option(function)))
 
 
 def load_site(topology: str | None, nginx: Sequence[str], *, resolve: bool) -> Topology:
@@ -157,13 +147,14 @@ def _load(topology: str | None, nginx: Sequence[str], *, resolve: bool) -> Topol
 
 def _names_under_plain_hash(site: Topology) -> list[str]:
     """Return the host names whose number of addresses matters: nginx's plain hash counts them."""
-    names = []
-    for service in site.services:
-        for backend in site.backends(service):
-            parsed = None if backend.address is None else split_address(backend.address)
-            if parsed is not None and service.method == "hash" and not _is_address(parsed[0]):
-                names.append(parsed[0])
-    return names
+    servers = [
+        parse_server(backend.address)
+        for service in site.services
+        if service.method == "hash"
+        for backend in site.backends(service)
+        if backend.address is not None
+    ]
+    return [each.host for each in servers if peers_of(each, None)[0].address is None]
 
 
 def note_host_names(names: Iterable[str]) -> None:
@@ -182,11 +173,3 @@ def addresses_of(name: str) -> list[str]:
     """Resolve a host name on this machine as nginx does: stream sockets, both families."""
     found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -28,7 +28,6 @@ _BAR = 12
     metavar="K",
     type=click.IntRange(min=100),
     default=10_000,
-    show_default=True,
     help="Number of machineids to try; always the same ones.",
 )
 @json_option

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ..markup import cards, clean
@@ -38,8 +38,7 @@ _HOW = {
 }
 
 
-@dataclass(frozen=True)
-class Overview:
+class Overview(NamedTuple):
     """The data that is shown of a workflow."""
 
     machineid: str
@@ -50,11 +49,6 @@ class Overview:
     warned: Sequence[str]
     """The warnings that its user has seen."""
     link_to: LinkTo
-
-    @property
-    def title(self) -> str:
-        """The title, which says whether the workflow is closed."""
-        return "Workflow, closed" if self.closed else "Workflow"
 
     @property
     def requests(self) -> str:
@@ -87,13 +81,14 @@ class Overview:
 
     def as_card(self) -> cards.Card:
         """Return the card for notebooks and terminals."""
+        title = "Workflow, closed" if self.closed else "Workflow"
         steps = list(self.record.steps)
         used = self.services
         shown = [cards.link(url, name) for name, url in used[:MOST_SERVICES]]
         if len(used) > MOST_SERVICES:
             shown.append(cards.Span(f"{len(used) - MOST_SERVICES:,} more"))
         return cards.card(
-            cards.text(cards.strong(self.title), " ", cards.code(self.machineid)),
+            cards.text(cards.strong(title), " ", cards.code(self.machineid)),
             cards.facts(
                 (
                     ("node", self._node()),

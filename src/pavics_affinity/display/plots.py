@@ -5,8 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import MissingExtra, TopologyError
 from ..machineid import derive_machineid
@@ -58,8 +57,7 @@ class Batch(Protocol):
         """The chains started so far, including running ones."""
 
 
-@dataclass(frozen=True)
-class _Bar:
+class _Bar(NamedTuple):
     node: str
     name: str
     start: float

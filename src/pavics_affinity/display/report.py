@@ -7,8 +7,8 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from importlib import metadata
+from typing import NamedTuple
 
 from ..markup import clean
 from ..record import Step
@@ -47,8 +47,7 @@ def versions() -> list[tuple[str, str]]:
     return found
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """The data of a report that a user can send to an operator."""
 
     overview: Overview

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..markup import cards, clean
 from ..record import Step
@@ -19,8 +18,7 @@ _GOOD = frozenset({"ProcessSucceeded", "successful"})
 _BAD = frozenset({"ProcessFailed", "Exception", "failed", "dismissed"})
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """One output."""
 
     identifier: str

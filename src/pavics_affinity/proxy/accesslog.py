@@ -68,24 +68,12 @@ class Distinct:
 
 @dataclass
 class Row:
-    """The answers of one node for one service.
-
-    Attributes
-    ----------
-    requests : int
-        All requests.
-    statuses : Counter of int
-        Requests by the status of the answer.
-    unpinned : int
-        Requests without a machineid.
-    chains : Distinct
-        Different machineids, without what follows ``~``.
-    """
+    """The answers of one node for one service."""
 
     requests: int = 0
-    statuses: Counter[int] = field(default_factory=Counter)
-    unpinned: int = 0
-    chains: Distinct = field(default_factory=Distinct)
+    statuses: Counter[int] = field(default_factory=Counter)  # requests by status
+    unpinned: int = 0  # requests without a machineid
+    chains: Distinct = field(default_factory=Distinct)  # machineids without what follows ~
 
     def add(self, status: int, key: str, chain: int | None) -> None:
         """Count a request, with the hash of its machineid."""
@@ -105,32 +93,18 @@ class Row:
 class AccessLog:
     """The result of `read_access_log`.
 
-    Attributes
-    ----------
-    rows : dict of (str or None, str or None) to Row
-        By node and service. The service is None if nginx answered itself. The node is None if
-        nginx asked no node, or if its name is unknown.
-    total : Row
-        All rows together; a chain counts once, however many nodes and services it used.
-    lines : int
-        Lines that were read, damaged ones included.
-    damaged : int
-        Lines that could not be read.
-    named : list of str
-        The first damaged lines: file, line and what is wrong.
-    uncounted : int
-        Requests without a row, because there are `MOST_ROWS` rows already.
-    first, last : datetime or None
-        The earliest and the latest answer.
+    `rows` is by node and service. The service is None if nginx answered itself. The node is None
+    if nginx asked no node, or if its name is unknown. In `total` a chain counts once, however
+    many nodes and services it used.
     """
 
     rows: dict[tuple[str | None, str | None], Row] = field(default_factory=dict)
     total: Row = field(default_factory=Row)
-    lines: int = 0
-    damaged: int = 0
-    named: list[str] = field(default_factory=list)
-    uncounted: int = 0
-    first: datetime | None = None
+    lines: int = 0  # read, damaged ones included
+    damaged: int = 0  # lines that could not be read
+    named: list[str] = field(default_factory=list)  # the first of these, with what is wrong
+    uncounted: int = 0  # requests without a row, because there are `MOST_ROWS` already
+    first: datetime | None = None  # the earliest and the latest answer
     last: datetime | None = None
 
     def row(self, node: str | None, service: str | None) -> Row | None:
@@ -150,21 +124,8 @@ class AccessLog:
 def read_access_log(paths: Iterable[str], topology: Topology | None = None) -> AccessLog:
     """Count the requests in access logs of a strict proxy.
 
-    Parameters
-    ----------
-    paths : iterable of str
-        Files, also compressed by gzip; ``-`` is standard input.
-    topology : Topology, optional
-        Its nodes and services have a row even without requests.
-
-    Returns
-    -------
-    AccessLog
-
-    Raises
-    ------
-    AffinityError
-        A file cannot be read.
+    The files may be compressed by gzip, and ``-`` is standard input. The nodes and services of the
+    topology have a row even without requests. Raises `AffinityError` if a file cannot be read.
     """
     log = AccessLog()
     if topology is not None:
@@ -237,46 +198,36 @@ def _count(log: AccessLog, place: str, line: bytes) -> None:
 
 # ---- for Prometheus ----
 
-_PREFIX = "pavics_affinity_log"
-
 
 def prometheus_text(log: AccessLog) -> str:
     """Return the numbers in Prometheus' text format, for node_exporter's textfile collector."""
     rows = [(f'node="{n or ""}",service="{s or ""}"', row) for (n, s), row in log.rows.items()]
-    metrics: list[tuple[str, str, str, list[tuple[str, float]]]] = [
+    requests = (
+        (f'{{{labels},status="{status}"}}', count)
+        for labels, row in rows
+        for status, count in sorted((row.statuses or Counter({200: 0})).items())
+    )
+    unpinned = ((f"{{{labels}}}", row.unpinned) for labels, row in rows)
+    chains = ((f"{{{labels}}}", len(row.chains)) for labels, row in rows)
+    estimate = f"Different machineids; above {EXACT}, an estimate."
+    latest = log.last.timestamp() if log.last else 0
+    return "".join(
         (
-            "requests",
-            "counter",
-            "Requests in the log.",
-            [
-                (f'{{{labels},status="{status}"}}', count)
-                for labels, row in rows
-                for status, count in sorted((row.statuses or Counter({200: 0})).items())
-            ],
-        ),
-        (
-            "unpinned_requests",
-            "counter",
-            "Requests without a machineid.",
-            [(f"{{{labels}}}", row.unpinned) for labels, row in rows],
-        ),
-        (
-            "chains",
-            "gauge",
-            f"Different machineids; above {EXACT}, an estimate.",
-            [(f"{{{labels}}}", len(row.chains)) for labels, row in rows],
-        ),
-        ("damaged_lines", "counter", "Lines that could not be read.", [("", log.damaged)]),
-        (
-            "last_request_timestamp_seconds",
-            "gauge",
-            "Time of the latest answer; 0 without one.",
-            [("", log.last.timestamp() if log.last else 0)],
-        ),
-    ]
-    lines = []
-    for short, kind, words, samples in metrics:
-        name = f"{_PREFIX}_{short}{'_total' if kind == 'counter' else ''}"
-        lines += [f"# HELP {name} {words}", f"# TYPE {name} {kind}"]
-        lines += [f"{name}{labels} {value:.15g}" for labels, value in samples]
-    return "\n".join([*lines, ""])
+            _metric("requests_total", "Requests in the log.", requests),
+            _metric("unpinned_requests_total", "Requests without a machineid.", unpinned),
+            _metric("chains", estimate, chains),
+            _metric("damaged_lines_total", "Lines that could not be read.", [("", log.damaged)]),
+            _metric(
+                "last_request_timestamp_seconds",
+                "Time of the latest answer; 0 without one.",
+                [("", latest)],
+            ),
+        )
+    )
+
+
+def _metric(name: str, words: str, samples: Iterable[tuple[str, float]]) -> str:
+    kind = "counter" if name.endswith("_total") else "gauge"
+    full = f"pavics_affinity_log_{name}"
+    values = "".join(f"{full}{labels} {value:.15g}\n" for labels, value in samples)
+    return f"# HELP {full} {words}\n# TYPE {full} {kind}\n{values}"

@@ -8,8 +8,8 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import AffinityError
 
@@ -20,40 +20,20 @@ _READ_BY_NGINX = ("config/proxy/conf.d", "config/proxy/conf.extra-directives.d")
 
 
 class NotOurs(AffinityError, FileExistsError):
-    """A file exists that ``render`` did not write, or that was edited since.
-
-    Attributes
-    ----------
-    files : list of str
-        Their paths.
-    """
+    """A file exists that ``render`` did not write, or that was edited since."""
 
     files: list[str]
 
 
-@dataclass(frozen=True)
-class Changes:
-    """The changes that writing made, or would make, by relative paths.
+class Changes(NamedTuple):
+    """The changes that writing made, or would make, by relative paths."""
 
-    Attributes
-    ----------
-    written, unchanged, removed : tuple of str
-        Files with a new text, files with the same text, and files of an earlier call that
-        are no longer rendered.
-    replaced : tuple of str
-        The files in `written` that existed before.
-    foreign : tuple of str
-        Files that render did not write, but nginx reads.
-    diff : str
-        All changes as a unified diff.
-    """
-
-    written: tuple[str, ...]
+    written: tuple[str, ...]  # with a new text
     unchanged: tuple[str, ...]
-    removed: tuple[str, ...]
-    replaced: tuple[str, ...]
-    foreign: tuple[str, ...]
-    diff: str
+    removed: tuple[str, ...]  # of an earlier call, and no longer rendered
+    replaced: tuple[str, ...]  # written, and existed before
+    foreign: tuple[str, ...]  # not written by render, but nginx reads them
+    diff: str  # all changes, in the unified form
 
 
 def stamped(text: str) -> str:
@@ -118,31 +98,12 @@ def compare(files: Mapping[str, str], directory: str | os.PathLike[str]) -> Chan
 def write(
     files: Mapping[str, str], directory: str | os.PathLike[str], *, force: bool = False
 ) -> Changes:
-    """Write rendered files into a directory.
+    """Write rendered files, given by relative path, into a directory that may not exist yet.
 
-    Each file is written whole under another name. When all could be written, they are
-    renamed. A file in ``conf.d`` that an earlier call wrote and that is no longer rendered is
-    removed, because nginx would still read it.
-
-    Parameters
-    ----------
-    files : mapping of str to str
-        Text by relative path, as `render` returns it.
-    directory : path
-        The directory; created if it is missing.
-    force : bool, default False
-        Also replace files that render did not write, or that were edited since.
-
-    Returns
-    -------
-    Changes
-
-    Raises
-    ------
-    NotOurs
-        Such a file exists. Nothing was written.
-    AffinityError
-        The directory cannot be written to. No file is left incomplete.
+    Raises `NotOurs` before anything is written, if one of them exists that render did not write,
+    or that was edited since; `force` replaces it. A file that an earlier call wrote and that is
+    no longer rendered is removed where nginx would still read it. Raises `AffinityError` if the
+    directory cannot be written to; no file is left incomplete.
     """
     root = Path(directory)
     try:
@@ -163,11 +124,7 @@ def write(
 
 
 def _refuse_foreign(root: Path, names: Iterable[str]) -> None:
-    foreign = [
-        name
-        for name in names
-        if (old := _read(root / name)) is not None and old and not is_ours(old)
-    ]
+    foreign = [name for name in names if (old := _read(root / name)) and not is_ours(old)]
     if foreign:
         raise NotOurs(
             f"{', '.join(str(root / name) for name in foreign)}: render did not write this, or it "
@@ -204,11 +161,9 @@ def _read(path: Path) -> bytes | None:
 
 
 def _diff(name: str, old: bytes | None, new: str | None) -> list[str]:
-    before = [] if old is None else old.decode(errors="replace").splitlines(keepends=True)
-    after = [] if new is None else new.splitlines(keepends=True)
     lines = difflib.unified_diff(
-        before,
-        after,
+        (old or b"").decode(errors="replace").splitlines(keepends=True),
+        (new or "").splitlines(keepends=True),
         "/dev/null" if old is None else f"a/{name}",
         "/dev/null" if new is None else f"b/{name}",
     )

@@ -20,13 +20,13 @@ def site(proxy, url=URL, nodes=NODES, evidence="X-Pavics-Node"):
 
 DOCUMENTS = st.sampled_from(
     [
-        Document(URL),
-        Document(URL, trouble="makes no sense"),
-        Document(URL, site("strict")),
-        Document(URL, site("plain")),
-        Document(URL, site("strict", evidence=None)),
-        Document(URL, site("strict", nodes=NODES[:1])),
-        Document(URL, site("strict", url="http://proxy.example:58091/wps")),
+        Document(),
+        Document(trouble="makes no sense"),
+        Document(site("strict")),
+        Document(site("plain")),
+        Document(site("strict", evidence=None)),
+        Document(site("strict", nodes=NODES[:1])),
+        Document(site("strict", url="http://proxy.example:58091/wps")),
     ]
 )
 ANSWERS = st.one_of(

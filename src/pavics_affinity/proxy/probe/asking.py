@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -113,20 +114,11 @@ def ask(plan: Plan) -> Seen:
     """Send a probe's requests to a proxy and the services behind it.
 
     Failures of the proxy do not raise; they are part of the result.
-
-    Parameters
-    ----------
-    plan : Plan
-        The requests.
     """
     wire = _Wire(plan)
-    documents: dict[Origin | None, Document] = {}
-    services = []
-    for url in plan.urls:
-        origin = origin_of(url)
-        if origin is not None and origin not in documents:
-            documents[origin] = wire.document(origin)
-        services.append(ServiceSeen(url, documents[origin]))
+    origins = {url: origin for url in plan.urls if (origin := origin_of(url)) is not None}
+    documents = {origin: wire.document(origin) for origin in dict.fromkeys(origins.values())}
+    services = [ServiceSeen(url, documents[origin]) for url, origin in origins.items()]
     first = services[0]
     published = first.topology
     header = plan.header or (published.header if published else DEFAULT_HEADER)
@@ -260,20 +252,17 @@ class _Wire:
         return {key: [self.get(asked, {header: key}) for _ in range(times)] for key in ids}
 
     def document(self, origin: Origin) -> Document:
-        url = f"{origin}{WELL_KNOWN}"
-        found = self._get(url, {"Accept": "application/json"}, LARGEST)
-        if isinstance(found, str) or found.status != 200:
-            return Document(url)
-        try:
-            data = json.loads(found.body)
-        except (ValueError, RecursionError):
-            return Document(url)
+        found = self._get(f"{origin}{WELL_KNOWN}", {"Accept": "application/json"}, LARGEST)
+        data = None
+        if not isinstance(found, str) and found.status == 200:
+            with contextlib.suppress(ValueError, RecursionError):
+                data = json.loads(found.body)
         if not isinstance(data, dict) or DOCUMENT_MARK not in data:
-            return Document(url)
+            return Document()
         try:
-            return Document(url, topology_of(data, origin))
+            return Document(topology_of(data, origin))
         except TopologyError as bad:
-            return Document(url, trouble=bad.message)
+            return Document(trouble=bad.message)
 
     def _get(self, url: str, headers: Mapping[str, str], largest: int) -> Bounded | str:
         if self._silent >= _MOST_SILENT:

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .seen import Answer, ByKey, NodeMarker, Seen, ServiceSeen, plain_text
 
 
-@dataclass(frozen=True)
-class ProbeFinding:
-    """One point of a probe.
+class ProbeFinding(NamedTuple):
+    """One point of a probe."""
 
-    Attributes
-    ----------
-    name : str
-        The subject.
-    good : bool or None
-        None if it is neither good nor bad, or unknown.
-    words : str
-        What was seen.
-    """
-
-    name: str
-    good: bool | None
-    words: str
+    name: str  # the subject
+    good: bool | None  # None if it is neither good nor bad, or unknown
+    words: str  # what was seen
 
 
 def find_all(seen: Seen, marker: NodeMarker | None) -> tuple[ProbeFinding, ...]:
@@ -89,8 +78,7 @@ def server_of(answer: Answer) -> str:
 
 
 def _up(service: ServiceSeen) -> ProbeFinding:
-    answers = service.answers()
-    came = [answer for answer in answers if answer.status is not None]
+    answers, came = service.answers(), service.arrived()
     if not came:
         return ProbeFinding("up", False, f"no: {answers[0].failure}")
     words = f"{server_of(came[0])} answers {_counted(answer.said for answer in came)}"

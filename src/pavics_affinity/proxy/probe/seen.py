@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ...protocol import DEFAULT_EVIDENCE
 from ...topology import Topology
@@ -47,48 +47,26 @@ class Answer:
         return f"{self.status} for a {self.hidden}" if self.hidden else str(self.status)
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(NamedTuple):
     """The discovery document at one origin; `trouble` says why a client cannot use it."""
 
-    url: str
     topology: Topology | None = None
     trouble: str = ""
 
 
 @dataclass
 class ServiceSeen:
-    """The answers of one service.
-
-    Attributes
-    ----------
-    url : str
-        As given.
-    document : Document
-        The discovery document of its origin.
-    by_id : dict
-        Answers by machineid, sent bare in the header.
-    without : list of Answer
-        Answers to requests without a key.
-    by_query, by_path : dict
-        Answers by machineid, sent in the query or in the path of the URL.
-    by_node : dict of str to Answer
-        Answers by the node that the key named.
-    unknown : Answer or None
-        The answer to a key with the name of a node that does not exist.
-    by_spelling : dict
-        Answers by spelling of the header and by machineid.
-    """
+    """The answers of one service, by the way in which the machineid was sent."""
 
     url: str
     document: Document
-    by_id: ByKey = field(default_factory=dict)
-    without: list[Answer] = field(default_factory=list)
+    by_id: ByKey = field(default_factory=dict)  # bare, in the header
+    without: list[Answer] = field(default_factory=list)  # not at all
     by_query: ByKey = field(default_factory=dict)
     by_path: ByKey = field(default_factory=dict)
-    by_node: dict[str, Answer] = field(default_factory=dict)
-    unknown: Answer | None = None
-    by_spelling: dict[str, ByKey] = field(default_factory=dict)
+    by_node: dict[str, Answer] = field(default_factory=dict)  # with the name of this node
+    unknown: Answer | None = None  # with the name of a node that does not exist
+    by_spelling: dict[str, ByKey] = field(default_factory=dict)  # of the header
 
     def with_ids(self) -> list[Answer]:
         """Return the answers to bare machineids."""
@@ -97,6 +75,10 @@ class ServiceSeen:
     def answers(self) -> list[Answer]:
         """Return all answers to the service's own URL, with and without a bare key."""
         return self.with_ids() + self.without
+
+    def arrived(self) -> list[Answer]:
+        """Return those of `answers` that came."""
+        return [answer for answer in self.answers() if answer.status is not None]
 
     @property
     def topology(self) -> Topology | None:
@@ -110,26 +92,13 @@ class ServiceSeen:
         return [node for node, a in named if a.status is None or a.is_gateway_error]
 
 
-@dataclass(frozen=True)
-class Seen:
-    """All answers of a probe.
+class Seen(NamedTuple):
+    """All answers of a probe."""
 
-    Attributes
-    ----------
-    header : str
-        Request header that carried the machineids.
-    evidence : str or None
-        Response header that should name the node.
-    services : tuple of ServiceSeen
-        At least one; the first got all the requests.
-    requests : int
-        Number of GETs that were sent.
-    """
-
-    header: str
-    evidence: str | None
-    services: tuple[ServiceSeen, ...]
-    requests: int
+    header: str  # carried the machineids
+    evidence: str | None  # should name the node
+    services: tuple[ServiceSeen, ...]  # at least one
+    requests: int  # GETs that were sent
 
     @property
     def first(self) -> ServiceSeen:
@@ -166,8 +135,7 @@ _NEVER = {
 _FOUND_OR_NOT = {200, 206, 404, 410}
 
 
-@dataclass(frozen=True)
-class NodeMarker:
+class NodeMarker(NamedTuple):
     """The part of an answer that depends on the node; the topology translates addresses."""
 
     kind: Literal["header", "status", "body"]
@@ -210,7 +178,7 @@ class NodeMarker:
 
 def find_marker(service: ServiceSeen, evidence: str | None) -> NodeMarker | None:
     """Find what identifies the node: the evidence header, or another part that differs."""
-    answers = [answer for answer in service.answers() if answer.status is not None]
+    answers = service.arrived()
     topology = service.document.topology
     # For a host given by name, nginx can name the node only if the key does.
     for header in ((evidence or DEFAULT_EVIDENCE).lower(), _KNOWN[0]):

@@ -6,11 +6,12 @@ One module, because the first judgement that fits is the verdict, so their order
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from .findings import ProbeFinding, are_together, find_all, misled, server_of
-from .seen import NodeMarker, Seen, ServiceSeen, find_marker, plain_text
+from .seen import Answer, NodeMarker, Seen, ServiceSeen, find_marker, plain_text
 
 Kind = Literal[
     "strict", "plain", "single-node",
@@ -50,13 +51,7 @@ class Verdict:
 
 
 def judge(seen: Seen) -> Verdict:
-    """Judge the answers of a proxy.
-
-    Parameters
-    ----------
-    seen : Seen
-        The result of `ask`.
-    """
+    """Judge the answers of a proxy, the result of `ask`."""
     of_a_node = _of_a_nodes_url(seen.first)
     if of_a_node is not None:
         return of_a_node
@@ -97,21 +92,19 @@ def _of_a_nodes_url(first: ServiceSeen) -> Verdict | None:
 
 def _without_answers(first: ServiceSeen) -> Verdict | None:
     """Judge a proxy if none of its answers comes from a service."""
-    answers = first.answers()
-    came = [answer for answer in answers if answer.status is not None]
+    came = first.arrived()
     if not came:
-        failure = answers[0].failure
+        failure = first.answers()[0].failure
         return Verdict(
             "down", False, f"nothing answers at {first.url}: {failure}", _next_if_down(failure)
         )
-    statuses = {answer.status for answer in came}
     if all(answer.is_gateway_error for answer in came) and (
         len(first.dead_nodes()) == len(first.by_node)
     ):
         return Verdict(
             "nodes-down",
             False,
-            f"the proxy answers, and no node behind it does ({_joined(statuses)})",
+            f"the proxy answers, and no node behind it does ({_statuses(came)})",
             "start the service on its nodes; if it runs, compare its port with the proxy's "
             "server lines",
         )
@@ -180,7 +173,7 @@ def _without_evidence(seen: Seen, marker: NodeMarker | None) -> Verdict | None:
 
 def _without_marker(first: ServiceSeen) -> Verdict:
     """Judge a proxy whose answers do not identify nodes."""
-    came = [answer for answer in first.answers() if answer.status is not None]
+    came = first.arrived()
     published = first.topology
     if published is not None and len(published.nodes) == 1:
         return _SINGLE_NODE
@@ -197,7 +190,7 @@ def _without_marker(first: ServiceSeen) -> Verdict:
         return Verdict(
             "no-service",
             False,
-            f"{first.url} answers {_joined({a.status for a in came})}, and not as a service",
+            f"{first.url} answers {_statuses(came)}, and not as a service",
             "check the URL: use the scheme, port and path that users type, as in .../wps",
         )
     if not any("nginx" in answer.headers.get("server", "").lower() for answer in came):
@@ -373,5 +366,5 @@ def _variable(header: str) -> str:
     return f"$http_{header.lower().replace('-', '_')}"
 
 
-def _joined(statuses: set[int | None]) -> str:
-    return ", ".join(str(status) for status in sorted(s for s in statuses if s is not None))
+def _statuses(answers: Iterable[Answer]) -> str:
+    return ", ".join(sorted({str(answer.status) for answer in answers}))

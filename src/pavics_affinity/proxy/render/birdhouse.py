@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal, get_args
 
 from ...errors import TopologyError
-from ...protocol import DEFAULT_EVIDENCE, PATH_PREFIX, QUERY_NAME
-from ...topology import Backend, Service, Tls, Topology
+from ...protocol import PATH_PREFIX, QUERY_NAME
+from ...topology import Backend, Service, Topology
 from ...topology.model import InFront
 from ...topology.urls import split_address
 from ..naming import COMPONENT_PREFIX
 from . import values
-from .layout import proxy_files, proxy_ports
+from .layout import proxy_ports, published_ports
 from .strict import (
     REFUSE_ILL_FORMED,
     common_maps,
@@ -24,10 +23,9 @@ from .strict import (
     location_blocks,
     passing_on,
     refuse_unknown,
-    server_block,
-    service_blocks,
+    site_files,
 )
-from .tls import check_tls
+from .tls import certificate_mounts
 
 Layout = Literal["inner", "outer"]
 
@@ -73,15 +71,13 @@ def render_birdhouse(topology: Topology, layout: Layout = "inner") -> dict[str, 
     """
     if layout not in get_args(Layout):
         raise TopologyError(f"layout {layout!r}: expected one of {', '.join(get_args(Layout))}")
-    _check(topology)
-    return {"default.env": _DEFAULTS} | (
-        _inner(topology) if layout == "inner" else _outer(topology)
-    )
+    _check_ports(topology)
+    evidence = values.evidence_header(topology)
+    rendered = (_inner if layout == "inner" else _outer)(topology, evidence)
+    return {"default.env": _DEFAULTS} | rendered
 
 
-def _check(topology: Topology) -> None:
-    check_tls(topology)
-    values.header_name(topology.header, "header")
+def _check_ports(topology: Topology) -> None:
     for service in topology.services:
         if values.listen(service) in _TAKEN:
             raise TopologyError(
@@ -99,42 +95,30 @@ def _named(service: Service) -> Service:
 def _directives(topology: Topology, document: str, evidence: str) -> dict[str, str]:
     """Return the upstreams and their servers."""
     named = topology.with_services(map(_named, topology.services))
-    files = proxy_files(
-        named,
-        lambda service: service_blocks(named, service),
-        lambda port: server_block(named, port, evidence),
-    )
+    of_services = site_files(named, evidence)
     common = "\n".join([common_maps(named), document, _JOINT])
-    return {f"{_DIRECTIVES}/00-affinity.conf": common} | {
-        f"{_DIRECTIVES}/{name.removeprefix('conf.d/')}": text for name, text in files.items()
-    }
+    files = {"conf.d/00-affinity.conf": common, **of_services}
+    return {name.replace("conf.d", _DIRECTIVES, 1): text for name, text in files.items()}
 
 
 # ---- outer: a second server in the stack's proxy ----
 
 
-def _outer(topology: Topology) -> dict[str, str]:
-    evidence = values.header_name(topology.evidence or DEFAULT_EVIDENCE, "evidence")
-    ports = {
-        service.publish or service.listen_port or 0: service.listen_port or 0
-        for service in topology.services
-    }
-    lines = ["    ports:", *(f"      - {json.dumps(f'{o}:{i}')}" for o, i in ports.items())]
-    mounts = [_mount(_DIRECTIVES)]
-    if isinstance(topology.tls, Tls):
-        files = dict.fromkeys([topology.tls.certificate, topology.tls.key])
-        mounts += [f"{file}:{file}:ro" for file in files if file != _CERTIFICATE]
-    return {
-        **_directives(topology, document_variables(topology, evidence=evidence), evidence),
-        "config/proxy/docker-compose-extra.yml": _override("proxy", mounts, lines),
-    }
+def _outer(topology: Topology, evidence: str) -> dict[str, str]:
+    files = _directives(topology, document_variables(topology, evidence=evidence), evidence)
+    certificate = [
+        mount for mount in certificate_mounts(topology) if not mount.startswith(f"{_CERTIFICATE}:")
+    ]
+    files["config/proxy/docker-compose-extra.yml"] = _override(
+        "proxy", [_mount(_DIRECTIVES), *certificate], published_ports(topology)
+    )
+    return files
 
 
 # ---- inner: behind Twitcher ----
 
 
-def _inner(topology: Topology) -> dict[str, str]:
-    evidence = values.header_name(topology.evidence or DEFAULT_EVIDENCE, "evidence")
+def _inner(topology: Topology, evidence: str) -> dict[str, str]:
     # Twitcher reaches these servers by plain HTTP; they have nothing but the service.
     asked = [
         replace(service, url=None, path=None, outputs=None, aliases=(), publish=None)
@@ -150,13 +134,12 @@ def _inner(topology: Topology) -> dict[str, str]:
     files[f"{_SERVICES}/{_NAME}.conf.template"] = "\n".join(_front(topology, evidence))
     mounts = [_mount(_DIRECTIVES), _mount(_SERVICES)]
     files["config/proxy/docker-compose-extra.yml"] = _override("proxy", mounts)
-    providers = {service.name: f"config/magpie/{service.name}-providers.cfg" for service in asked}
+    targets = []
     for service in asked:
-        files[providers[service.name]] = _provider(service)
-    targets = [
-        f"${{{_VARIABLE}}}/{file}:${{MAGPIE_PROVIDERS_CONFIG_PATH}}/{name}-providers.cfg:ro"
-        for name, file in providers.items()
-    ]
+        name = f"{service.name}-providers.cfg"
+        files[f"config/magpie/{name}"] = _provider(service)
+        source = f"${{{_VARIABLE}}}/config/magpie/{name}"
+        targets.append(f"{source}:${{MAGPIE_PROVIDERS_CONFIG_PATH}}/{name}:ro")
     files["config/magpie/docker-compose-extra.yml"] = _override("magpie", targets)
     return files
 
@@ -183,7 +166,7 @@ def _front(topology: Topology, evidence: str) -> Iterator[str]:
     yield f"    return 307 $affinity_scheme://$http_host$affinity_uri{_QUERY};"
     yield "  }"
     named = topology.with_services(
-        _named(replace(service, url=None, aliases=(), listen=_TAKEN[1], tls=service.tls))
+        _named(replace(service, url=None, aliases=(), listen=_TAKEN[1]))
         for service in topology.services
         if service.outputs is not None
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ...errors import TopologyError
@@ -14,8 +14,7 @@ from ...topology.urls import origin_of
 from . import values
 
 
-@dataclass(frozen=True)
-class Location:
+class Location(NamedTuple):
     """A path prefix of the proxy, and the path on the service's backends.
 
     Both are whole segments without a slash at the end; empty for the root. With a `node`, it is
@@ -33,8 +32,7 @@ class Location:
         return self.path != self.backend
 
 
-@dataclass(frozen=True)
-class ProxyPort:
+class ProxyPort(NamedTuple):
     """One port of the proxy: what it listens on, its services, and their locations.
 
     With `tls` it ends TLS. Below `node_places`, a path without a location names a node that does
@@ -117,6 +115,23 @@ def proxy_ports(topology: Topology) -> tuple[ProxyPort, ...]:
         )
         for listen, services in by_port.items()
     )
+
+
+def published_ports(topology: Topology) -> list[str]:
+    """Return the lines with which docker-compose publishes the proxy's ports."""
+    published: dict[int, int] = {}
+    for service in topology.services:
+        inside = service.listen_port or 0
+        outside = service.publish or inside
+        if published.setdefault(outside, inside) != inside:
+            raise TopologyError(
+                f"service {service.name!r}: port {outside} is published for the proxy's port "
+                f"{published[outside]} already, and this service listens on {inside}; choose "
+                "another port to publish",
+                key=f"services.{service.name}.publish",
+            )
+    # YAML 1.1 reads 22:22 as a number in base 60, so the ports are quoted.
+    return ["    ports:", *(f'      - "{o}:{i}"' for o, i in published.items())]
 
 
 def _check_reached(services: Sequence[Service], table: dict[str, Location], listen: str) -> None:

@@ -6,18 +6,17 @@ from ...topology import Backend, Service, Topology
 from . import values
 from .layout import Location, ProxyPort, proxy_files
 from .tls import listen_lines
-from .values import NODE_VARIABLE, address_entries
+from .values import NODE_VARIABLE, node_map
 
 
 def render_plain(topology: Topology) -> dict[str, str]:
     """Return the files of a plain proxy: text by path below ``config/proxy``."""
-    header = values.header_name(topology.header, "header")
-    variable = "$http_" + values.variable_part(header)
+    variable = "$http_" + values.variable_part(topology.header)
     files = {"nginx.conf": _main(topology)}
     evidence = ""
     if topology.evidence is not None:
         evidence = values.header_name(topology.evidence, "evidence")
-        files["conf.d/00-affinity.conf"] = _node_map(topology)
+        files["conf.d/00-affinity.conf"] = "\n".join([*node_map(topology), ""])
     return files | proxy_files(
         topology,
         lambda service: _upstream(topology, service, variable),
@@ -67,23 +66,10 @@ def _target(topology: Topology, location: Location) -> str:
 
 
 def _location(location: Location, target: str) -> list[str]:
-    if not location.changes_path:
-        if not location.path:
-            return [f"  location / {{ proxy_pass {target}; }}"]
-        return [
-            f"  location = {location.path} {{ proxy_pass {target}; }}",
-            f"  location {location.path}/ {{ proxy_pass {target}; }}",
-        ]
-    inside = [f"  location {location.path}/ {{ proxy_pass {target}{location.backend}/; }}"]
-    if location.path:
-        exact = location.backend or "/"
-        inside.insert(0, f"  location = {location.path} {{ proxy_pass {target}{exact}; }}")
-    return inside
-
-
-def _node_map(topology: Topology) -> str:
-    lines = [f"map $upstream_addr ${NODE_VARIABLE} {{", *address_entries(topology), "}", ""]
-    return "\n".join(lines)
+    path, backend = location.path, location.backend
+    exact, below = (backend or "/", f"{backend}/") if location.changes_path else ("", "")
+    whole = [f"  location = {path} {{ proxy_pass {target}{exact}; }}"] if path else []
+    return [*whole, f"  location {path}/ {{ proxy_pass {target}{below}; }}"]
 
 
 def _main(topology: Topology) -> str:

@@ -1,7 +1,4 @@
-"""Render the strict style: a key may name its node, and then no other node answers.
-
-The module is long because the maps, pools and locations of one file refer to each other.
-"""
+"""Render the strict style: a key may name its node, and then no other node answers."""
 
 from __future__ import annotations
 
@@ -12,7 +9,6 @@ from urllib.parse import urlsplit
 from ...discovery.document import document_text
 from ...protocol import (
     CONNECTED_HEADER,
-    DEFAULT_EVIDENCE,
     MACHINEID,
     NODE_NAME,
     PATH_PREFIX,
@@ -24,7 +20,7 @@ from ...topology import Backend, Service, Topology
 from . import values
 from .layout import Location, ProxyPort, proxy_files
 from .tls import listen_lines, scheme_map
-from .values import NODE_VARIABLE, address_entries, named_hosts
+from .values import NODE_VARIABLE, named_hosts, node_map
 
 # nginx's buffer for a directive's argument has 4096 bytes.
 _CHUNK = 1500
@@ -37,22 +33,23 @@ _UNKNOWN = ".unknown"
 
 def render_strict(topology: Topology) -> dict[str, str]:
     """Return the files of a strict proxy: text by path below ``config/proxy``."""
-    values.header_name(topology.header, "header")
-    evidence = values.header_name(topology.evidence or DEFAULT_EVIDENCE, "evidence")
-    files = {"nginx.conf": _main(topology), "conf.d/00-affinity.conf": _common(topology)}
-    return files | proxy_files(
+    evidence = values.evidence_header(topology)
+    document = document_variables(topology, evidence=evidence)
+    common = "\n".join([common_maps(topology), _LOG, document])
+    files = {"nginx.conf": _main(topology), "conf.d/00-affinity.conf": common}
+    return files | site_files(topology, evidence)
+
+
+def site_files(topology: Topology, evidence: str) -> dict[str, str]:
+    """Return the files of the services and their ports; they need the maps of `common_maps`."""
+    return proxy_files(
         topology,
-        lambda service: service_blocks(topology, service),
-        lambda port: server_block(topology, port, evidence),
+        lambda service: _service_blocks(topology, service),
+        lambda port: _server_block(topology, port, evidence),
     )
 
 
 # ---- what all services share ----
-
-
-def _common(topology: Topology) -> str:
-    document = document_variables(topology, evidence=topology.evidence or DEFAULT_EVIDENCE)
-    return "\n".join([common_maps(topology), _LOG, document])
 
 
 def common_maps(topology: Topology) -> str:
@@ -112,11 +109,9 @@ def _evidence_map(topology: Topology) -> str:
         '  default "";',
         *(f'  "~[.]{node.name}$" {node.name};' for node in topology.nodes),
         "}",
-        f"map $upstream_addr ${NODE_VARIABLE} {{",
-        "  default $affinity_asked;",
-        *address_entries(topology),
+        *node_map(topology, "  default $affinity_asked;"),
     ]
-    return "\n".join([*lines, "}", ""])
+    return "\n".join([*lines, ""])
 
 
 _LOG_FIELDS = {
@@ -160,7 +155,7 @@ def document_variables(topology: Topology, *, evidence: str | None) -> str:
 # ---- one service ----
 
 
-def service_blocks(topology: Topology, service: Service) -> str:
+def _service_blocks(topology: Topology, service: Service) -> str:
     """Return the upstreams of a service, and the map that chooses between them."""
     backends = topology.backends(service)
     by_node: dict[str, list[Backend]] = {}
@@ -183,11 +178,11 @@ def service_blocks(topology: Topology, service: Service) -> str:
         "}",
     ]
     for node, of_node in by_node.items():
-        several = ["  hash $affinity_key;"] if len(of_node) > 1 else []
+        shared = len(of_node) > 1
         lines += [
             f"upstream {service.name}.{node} {{",
-            *several,
-            *(f"  server {_server_line(b, service, shared=len(of_node) > 1)};" for b in of_node),
+            *(["  hash $affinity_key;"] if shared else []),
+            *(f"  server {_server_line(b, service, shared=shared)};" for b in of_node),
             *_KEEPALIVE,
             "}",
         ]
@@ -217,7 +212,7 @@ def _pool_variable(service: Service) -> str:
 # ---- one port ----
 
 
-def server_block(topology: Topology, port: ProxyPort, evidence: str) -> str:
+def _server_block(topology: Topology, port: ProxyPort, evidence: str) -> str:
     """Return the server block of a port."""
     alone = len(port.services) == 1
     lines = [
@@ -302,12 +297,9 @@ def refuse_unknown(service: Service) -> str:
 
 
 def _refuse_other(service: Service, node: str) -> str:
-    """Return the lines that refuse a key if it and the path name different nodes."""
-    own = f'"^{service.name}([.]{node})?$"'
-    return (
-        f"if (${_pool_variable(service)} !~ {own}) "
-        '{ return 421 "the key names another node than the path\\n"; }'
-    )
+    """Return the line that refuses a key if it and the path name different nodes."""
+    other = f'${_pool_variable(service)} !~ "^{service.name}([.]{node})?$"'
+    return f'if ({other}) {{ return 421 "the key names another node than the path\\n"; }}'
 
 
 def _tls(port: ProxyPort) -> list[str]:
@@ -328,31 +320,18 @@ def location_blocks(location: Location, first: Sequence[str]) -> list[str]:
     if location.node is not None:
         first = [_refuse_other(location.service, location.node)]
         target = f"{scheme}://{location.service.name}.{location.node}"
-    if not location.changes_path:
-        inside = [*first, f"proxy_pass {target}$affinity_uri;"]
-        root = ["location / {", *inside]
-        exact = [f"location = {location.path} {{", *inside]
-        below = [f"location {location.path}/ {{", *inside]
-        blocks = [exact, below] if location.path else [root]
+    path, backend = location.path, location.backend
+    if location.changes_path:
+        exact = [f"rewrite ^ {backend or '/'} break;", f"proxy_pass {target};"]
+        rewrite = f'rewrite "^{re.escape(path)}(/.*)$" {backend}$1 break;'
+        below = [rewrite, f"proxy_pass {target};"]
     else:
-        path, backend = re.escape(location.path), location.backend
-        exact = [
-            f"location = {location.path} {{",
-            *first,
-            f"rewrite ^ {backend or '/'} break;",
-            f"proxy_pass {target};",
-        ]
-        below = [
-            f"location {location.path}/ {{",
-            *first,
-            f'rewrite "^{path}(/.*)$" {backend}$1 break;',
-            f"proxy_pass {target};",
-        ]
-        blocks = [exact, below] if location.path else [below]
+        exact = below = [f"proxy_pass {target}$affinity_uri;"]
+    blocks = [(f"= {path}", exact)] if path else []
     return [
         line
-        for head, *inner in blocks
-        for line in (f"  {head}", *(f"    {each}" for each in inner), "  }")
+        for pattern, inner in [*blocks, (f"{path}/", below)]
+        for line in (f"  location {pattern} {{", *(f"    {e}" for e in [*first, *inner]), "  }")
     ]
 
 

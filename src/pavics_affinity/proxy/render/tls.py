@@ -51,6 +51,13 @@ def listen_lines(topology: Topology, port: ProxyPort) -> list[str]:
     ]
 
 
+def certificate_mounts(topology: Topology) -> list[str]:
+    """Return docker-compose's mounts of the certificate and its key, if the proxy ends TLS."""
+    tls = topology.tls
+    files = dict.fromkeys([tls.certificate, tls.key] if isinstance(tls, Tls) else [])
+    return [f"{file}:{file}:ro" for file in files]
+
+
 def scheme_map(topology: Topology) -> str:
     """Return the map that finds the scheme that clients use, for the backends."""
     if isinstance(topology.tls, Tls):

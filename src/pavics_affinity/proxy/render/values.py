@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ...errors import TopologyError
 from ...placement.servers import parse_server, peers_of
-from ...protocol import HEADER_RULE, is_free_header, passes_nginx
+from ...protocol import DEFAULT_EVIDENCE, HEADER_RULE, is_free_header, passes_nginx
 from ...topology import Backend, Service, Topology
 
 NODE_VARIABLE = "affinity_node"
@@ -35,6 +35,11 @@ def header_name(name: str, key: str) -> str:
             key=key,
         )
     return name
+
+
+def evidence_header(topology: Topology) -> str:
+    """Return the name of the header in which a strict proxy names the node."""
+    return header_name(topology.evidence or DEFAULT_EVIDENCE, "evidence")
 
 
 def path(text: str, what: str, key: str) -> str:
@@ -132,14 +137,15 @@ def variable_part(name: str) -> str:
 # ---- the nodes of addresses ----
 
 
-def address_entries(topology: Topology) -> list[str]:
-    """Return the lines of a map from ``$upstream_addr`` to the names of nodes.
+def node_map(topology: Topology, *default: str) -> list[str]:
+    """Return the lines of the map from ``$upstream_addr`` to the names of nodes.
 
     Host names are missing: nginx writes their addresses, which are not known here.
     """
     nodes = {found: node for node, _, found in _peers(topology) if found is not None}
     # After a retry nginx lists several addresses, and the last one answered.
-    return [f'  "~(^|[ ,]){_literal(found)}$" {node};' for found, node in nodes.items()]
+    entries = (f'  "~(^|[ ,]){_literal(found)}$" {node};' for found, node in nodes.items())
+    return [f"map $upstream_addr ${NODE_VARIABLE} {{", *default, *entries, "}"]
 
 
 def named_hosts(topology: Topology) -> list[str]:
