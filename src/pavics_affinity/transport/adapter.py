@@ -7,62 +7,16 @@ import threading
 from typing import Any, cast
 
 import requests
-from requests.adapters import BaseAdapter, HTTPAdapter
-from urllib3.exceptions import LocationValueError
+from requests.adapters import BaseAdapter
 
 from ..errors import WorkflowClosed
 from ..pin import Pin
 from ..record import Record
-from .connections import Pools
+from .connections import WireAdapter
 from .credentials import Origins
 from .exchange import Exchange
 from .times import DEFAULT_DEADLINE, DEFAULT_PATIENCE, Timeout
 from .wire import Options, WireRequest, WireResponse
-
-
-class WireAdapter(HTTPAdapter):
-    """What opens the connections; knows nothing but the name a certificate must have."""
-
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        """Have the connections mark whether a fault came before the request."""
-        super().init_poolmanager(*args, **options)
-        self.pools = Pools()
-        self.pools.of(self.poolmanager)
-
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        """Have those through a proxy of the environment tell it, too."""
-        known = proxy in self.proxy_manager
-        manager = super().proxy_manager_for(proxy, **options)
-        if not known:
-            self.pools.of(manager)
-        return manager
-
-    def send(self, *args: Any, **options: Any) -> requests.Response:
-        """Send a request, and raise nothing but requests' errors."""
-        try:
-            return super().send(*args, **options)
-        except LocationValueError as error:  # a host name that no resolver takes
-            raise requests.exceptions.InvalidURL(error) from error
-
-    def close(self) -> None:
-        """Close the connections, those that an answer keeps alive included."""
-        super().close()
-        self.pools.close()
-
-    def build_connection_pool_key_attributes(
-        self, request: requests.PreparedRequest, verify: bool | str, cert: Any = None
-    ) -> tuple[Any, Any]:
-        """Ask a node that is reached by its address for the service's certificate."""
-        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
-        options: dict[str, Any] = {**pool}
-        name = getattr(request, "tls_name", None)
-        if name is not None:
-            options["server_hostname"] = options["assert_hostname"] = name
-        return host, options
-
-    def build_response(self, req: requests.PreparedRequest, resp: Any) -> WireResponse:
-        """Make the answer one that tells how much of it came."""
-        return WireResponse.of(super().build_response(req, resp))
 
 
 class AffinityAdapter(BaseAdapter):

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 import requests
 
-from .adapter import WireAdapter
-from .connections import Sockets
+from .connections import Sockets, WireAdapter
 
 _PIECE = 16_384
 

@@ -68,13 +68,6 @@ class WireResponse(requests.Response):
     ended: Callable[[int], None] | None = None
     _handed_on = 0
 
-    @classmethod
-    def of(cls, response: requests.Response) -> WireResponse:
-        """Take over an answer that requests has built."""
-        own = cls()
-        own.__dict__.update(response.__dict__)
-        return own
-
     def close(self) -> None:
         """Give the connection back, or close it where the body was not read to its end."""
         ended, self.ended = self.ended, None
