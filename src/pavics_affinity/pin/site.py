@@ -30,6 +30,7 @@ class Target(NamedTuple):
     key: str | None = None  # None out of scope
     node: str | None = None  # that is expected to answer
     route: Literal["proxy", "direct", "outside"] = "outside"
+    origin: Origin | None = None  # of the URL as the caller knows it
     site: Site | None = None  # None out of scope
     topology: Topology | None = None
     match: Match | None = None
@@ -64,8 +65,9 @@ class Site:
         self.executes_under_way = 0
         self.via: Literal["proxy", "direct"] = "proxy"
         self.node_answered_directly = False
+        #: Where an answer has named its node.
+        self.named_nodes: set[ServiceURL] = set()
         self.lock = threading.RLock()
-        self._named_nodes: set[ServiceURL] = set()
         self._asked_for = False
         self._passed: list[str] = []
         self._keys: dict[str, str] = {}
@@ -187,14 +189,6 @@ class Site:
                     load.take(site, node)
                     self._count_on(site, node)
             self.known = known
-
-    def note_evidence(self, place: ServiceURL) -> None:
-        """Note that an answer from a service's URL has named its node."""
-        self._named_nodes.add(place)
-
-    def has_named_nodes(self, place: ServiceURL) -> bool:
-        """Return whether an answer from this service's URL has named its node before."""
-        return place in self._named_nodes
 
     def other_node(self, target: Target) -> bool:
         """Return whether `pass_over` would leave another node to try."""
