@@ -60,7 +60,7 @@ class _Timed(io.RawIOBase):
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         self._raw, self._sock = raw, sock
         self._timeout = sock.gettimeout()
-        self._end = None if self._timeout is None else time.monotonic() + self._timeout
+        self._in_head, self._end = self._timeout is not None, 0.0
 
     def readable(self) -> bool:
         """Tell io that this can be read."""
@@ -68,17 +68,19 @@ class _Timed(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int | None:
         """Read once from the socket."""
-        if self._end is not None:
+        if self._in_head and self._end:
             left = self._end - time.monotonic()
             if left <= 0:
                 raise TimeoutError("the headers were still coming when the time was up")
             self._sock.settimeout(left)
+        elif self._in_head:  # mostly the whole head comes at once
+            self._end = time.monotonic() + (self._timeout or 0)
         return self._raw.readinto(buffer)
 
     def head_is_over(self) -> None:
         """Read the rest without a limit in all."""
-        if self._end is not None:
-            self._end = None
+        self._in_head = False
+        if self._sock.gettimeout() != self._timeout:
             self._sock.settimeout(self._timeout)
 
     def close(self) -> None:
@@ -209,7 +211,7 @@ class _Marking:
 
     def send(self, data: Any) -> None:
         """Send a large body in pieces: the time-out bounds what is sent at once, as a whole."""
-        if not isinstance(data, bytes):
+        if not isinstance(data, bytes) or len(data) <= _PIECE:
             super().send(data)  # type: ignore[misc]  # as above
             return
         whole = memoryview(data)

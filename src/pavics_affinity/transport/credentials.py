@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from collections.abc import Collection, Mapping
@@ -21,6 +22,9 @@ from requests.utils import NETRC_FILES, get_environ_proxies, get_netrc_auth
 
 from ..errors import InvalidRequest
 from ..topology.urls import Origin, origin_of, shown
+
+# Name and value of a header as requests takes them, in Latin-1.
+_HEADER = r"(?=[\0-\xff]*\Z)[^:\s][^:\r\n]*\n(?:\S[^\r\n]*)?"
 
 
 def is_upgrade(before: str, url: str) -> bool:
@@ -69,17 +73,19 @@ def check_headers(headers: Mapping[str, Any], url: str) -> None:
     for name, value in headers.items():
         if value is None:  # takes a header of the session away
             continue
-        try:
-            requests.utils.check_header_validity((name, value))
-            if "\n" in (name[-1:], value[-1:]) or value[-1:] == b"\n":
-                raise requests.exceptions.InvalidHeader  # as requests does from 2.34 on
-            f"{name}{value}".encode("latin-1")
-        except (UnicodeError, requests.exceptions.InvalidHeader):
+        is_text = isinstance(name, str) and isinstance(value, str)
+        line = f"{name}\n{value}" if is_text else _decoded(name, value)
+        if re.fullmatch(_HEADER, line) is None:
             raise InvalidRequest(
                 f"{shown(url)} was not requested: the header {name!r} cannot be sent. Its value "
                 "must be text without line breaks and without characters beyond Latin-1",
                 url=url,
-            ) from None
+            )
+
+
+def _decoded(*parts: Any) -> str:
+    texts = [part.decode("latin-1") if isinstance(part, bytes) else part for part in parts]
+    return "\n".join(texts) if all(isinstance(text, str) for text in texts) else ""
 
 
 class Origins(dict[Origin | None, OriginSettings]):
@@ -210,9 +216,9 @@ def withhold_cookies(request: requests.PreparedRequest, names: set[str]) -> None
 
 # ---- what the environment says of a host: its proxies, and the login in the user's .netrc ----
 
-_NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-#: What the proxies depend on; behind a CGI, urllib does not believe HTTP_PROXY.
-_VARIABLES = (*_NAMES, *(name.upper() for name in _NAMES), "REQUEST_METHOD")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+#: Where they do not hold; behind a CGI, urllib does not believe HTTP_PROXY.
+_EXCEPTIONS = ("no_proxy", "NO_PROXY", "REQUEST_METHOD")
 #: Here the system's settings count, too, and they may change without a trace.
 _BEYOND_THE_ENVIRONMENT = sys.platform in ("darwin", "win32")
 
@@ -249,9 +255,12 @@ def environment_proxies(url: str) -> Mapping[str, str]:
     """
     if _BEYOND_THE_ENVIRONMENT:
         return get_environ_proxies(url)
+    named = tuple(map(os.environ.get, _PROXIES))
+    if not any(named):
+        return {}
     parts = urlsplit(url)
     host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    return _looked_up(host, tuple(map(os.environ.get, _VARIABLES)))
+    return _looked_up(host, named + tuple(map(os.environ.get, _EXCEPTIONS)))
 
 
 @lru_cache(maxsize=256)
