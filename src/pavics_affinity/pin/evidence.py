@@ -42,22 +42,19 @@ class WarningsLog:
             return list(self._texts.values())
 
     def warn(
-        self, topic: str, message: str, category: type[AffinityWarning] = AffinityWarning
+        self,
+        topic: str,
+        message: str,
+        category: type[AffinityWarning] = AffinityWarning,
+        *,
+        once: bool = False,
     ) -> None:
-        """Warn, each time."""
+        """Warn each time, or only once per topic."""
         text = without_login(message)
         with self._lock:
-            self._texts[topic] = text
-        warn(text, category)
-
-    def once(
-        self, topic: str, message: str, category: type[AffinityWarning] = AffinityWarning
-    ) -> None:
-        """Warn, but only once per topic."""
-        with self._lock:
-            if topic in self._texts:
+            if once and topic in self._texts:
                 return
-            text = self._texts[topic] = without_login(message)
+            self._texts[topic] = text
         warn(text, category)
 
 
@@ -202,7 +199,7 @@ class EvidenceCheck:
 
     def _stripped(self, site: Site, name: str, url: str) -> None:
         """Warn once per site: what is behind the same proxy loses its evidence in the same way."""
-        self._log.once(
+        self._log.warn(
             f"stripped {id(site)}",
             f"the topology promises the response header {name}, and the answers of "
             f"{url.partition('?')[0]} arrive without it: something on the way, such as Twitcher, "
@@ -210,6 +207,7 @@ class EvidenceCheck:
             "from the topology. To prove it, put the names of nodes into the outputs' URLs, or "
             "take `evidence` out of the topology if no answer ever has the header",
             EvidenceStrippedWarning,
+            once=True,
         )
 
     def _weigh(

@@ -450,28 +450,23 @@ class Pin:
     ) -> Situation:
         """Describe for `policy.decide` where the workflow stands; nothing changes by it."""
         site = target.site
-        situation = Situation(
+        may_return = site is not None and site.via == "direct" and not site.node_answered_directly
+        return Situation(
             execute=target.execute,
             body_is_there=body_is_there,
             route=target.route,
-            pinned=False,
+            pinned=site is not None and site.pinned,
             strict=self.strict,
             seconds_left=seconds_left,
-            patience_left=patience_left,
-            went_back=went_back,
-            given=self.given,
-            unheard_for=unheard_for,
-        )
-        if site is None:
-            return situation
-        unproved = target.route == "direct" and not site.node_answered_directly
-        return situation._replace(
-            pinned=site.pinned,
             covered=target.topology is not None,
             can_go_direct=self.can_go_direct(target),
-            can_go_back=unproved and site.via == "direct",
-            other_node=site.other_node(target),
-            may_leave=not self.strict and site.may_leave(target),
+            can_go_back=target.route == "direct" and may_return,
+            went_back=went_back,
+            other_node=site is not None and site.other_node(target),
+            may_leave=site is not None and not self.strict and site.may_leave(target),
+            given=self.given,
+            patience_left=patience_left,
+            unheard_for=unheard_for,
         )
 
     def turn(self, target: Target, turn: Turn, what: str) -> bool:
@@ -554,7 +549,7 @@ class Pin:
 
     def warn_once(self, topic: str, message: str) -> None:
         """Warn, but only once per workflow and topic."""
-        self._log.once(topic, message)
+        self._log.warn(topic, message, once=True)
 
     def warn_if_outside(self, url: str) -> None:
         """Warn, once per host, of a URL that is requested without the machineid."""

@@ -90,8 +90,7 @@ class Site:
             self.machineid, self.given = machineid, True
             self._keys_of = None
             if not self.pinned:
-                self._uncount()
-                self.node, self.known = None, "unknown"
+                self._forget()
 
     def has(self, node: str) -> bool:
         """Return whether the site is known to have a node of this name."""
@@ -158,8 +157,7 @@ class Site:
                 return
             if self.node is not None and self.pinned:
                 raise self._not_offered(topology, match.service)
-            self._uncount()
-            self.node = self._keys_of = None
+            self._forget()
             if not any(self._nodes_for(topology, match)):
                 self._passed.clear()  # other services may have nodes left, this one has none
             chosen = next(self._in_order(topology, match.service), None)
@@ -233,9 +231,7 @@ class Site:
                 return True
             left = self._others(target)
             self._passed.append(target.node)
-            self._uncount()
-            self.node, self.known = None, "unknown"
-            self._keys_of = None
+            self._forget()
             if not left:
                 self._passed.clear()
             return left
@@ -277,6 +273,11 @@ class Site:
         """Give the place on the node back."""
         with self.lock:
             self._uncount()
+
+    def _forget(self) -> None:
+        """Leave the node, if there is one, for any other."""
+        self._uncount()
+        self.node, self.known, self._keys_of = None, "unknown", None
 
     def _steer(self, topology: Topology, match: Match) -> str:
         if self.node is None:
