@@ -29,7 +29,7 @@ from .transport import (
     Seconds,
     ambient_session,
 )
-from .transport.ambient import reset_session, use_session
+from .transport.session import reset_session, use_session
 from .transport.times import Timeout
 
 if TYPE_CHECKING:

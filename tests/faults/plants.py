@@ -57,7 +57,7 @@ _PIN = (
     Plant(
         "pin: evidence is judged by site, and not by the service's URL",
         "pin/evidence.py",
-        'return origin, match.service.name, "outputs" if match.is_output else path',
+        'return target.origin, match.service.name, "outputs" if match.is_output else path',
         'return "", "", ""',
         (
             "pin/test_pin.py::test_evidence_is_judged_by_the_services_url_and_outputs_may_prove_the_node",
@@ -114,7 +114,7 @@ _PIN = (
     Plant(
         "pin: the id is sent to a host out of scope, also on a redirect",
         "pin/pin.py",
-        "            return Target(url, execute=execute)\n",
+        "            return Target(url, origin=origin, execute=execute)\n",
         "            return Target(url, self.header, self.machineid, execute=execute)\n",
         (
             "transport/test_session.py::test_a_redirect_carries_the_machineid_only_to_hosts_in_scope",
@@ -222,8 +222,8 @@ _TRANSPORT = (
     Plant(
         "transport: an answer that is cut in its headers is accepted",
         "transport/connections.py",
-        "if self._in_head and (line or begun):",
-        "if False:",
+        '        if lines:\n            raise BrokenHead(_CUT)\n        return b""\n',
+        '        return b"".join(lines)\n',
         (
             "transport/test_connections.py::test_an_answer_that_is_cut_anywhere_is_repeated_or_of_unknown_outcome[direct]",
         ),
@@ -272,8 +272,8 @@ _TRANSPORT = (
     Plant(
         "transport: a URL is sent without having been checked",
         "transport/session.py",
-        'return checked_url(text, "the request")',
-        "return text",
+        'url = request.url = checked_url(url, "the request")',
+        "request.url = url",
         (
             "test_hostile_servers.py::test_a_url_that_cannot_be_asked_for_is_our_error_at_every_door",
         ),
@@ -287,7 +287,7 @@ _TRANSPORT = (
     ),
     Plant(
         "transport: a forked process uses its parent's connections",
-        "transport/adapter.py",
+        "transport/exchange.py",
         "if self._process != os.getpid():",
         "if False:",
         ("transport/test_session.py::test_a_fork_gets_its_own_connections",),

@@ -661,7 +661,7 @@ def evidence(document: bytes) -> None:
     with _workflow() as wf:
         target = wf.session.pin.route(WPS)
         seen = seen_in(target, 200, {"X-Node": value})
-        wf.session.pin.check_evidence(target, seen, WPS, success=True)
+        wf.session.pin.evidence.answer(target, seen, WPS, success=True)
 
 
 def state(document: bytes) -> None:

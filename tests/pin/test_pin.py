@@ -213,7 +213,7 @@ def answered(pin: Pin, node: str | None, status: int = 200, url: str = FP):
     headers = {} if node is None else {"X-Node": node}
     target = pin.route(url)
     seen = seen_in(target, status, headers)
-    return pin.check_evidence(target, seen, url, success=status < 300)
+    return pin.evidence.answer(target, seen, url, success=status < 300)
 
 
 def test_before_anything_was_executed_the_node_that_answers_is_the_workflows():
@@ -470,11 +470,11 @@ def test_a_stray_answer_after_the_file_has_changed_may_be_repeated(tmp_path):
     target = pin.route(FP)
     site("n2", "n1", "n3", evidence="X-Node").dump(path)
     seen = seen_in(target, 200, {"X-Node": "n2"})
-    assert pin.check_evidence(target, seen, FP, success=True) == "n2"
+    assert pin.evidence.answer(target, seen, FP, success=True) == "n2"
     again = pin.route(FP)
     assert again.node == "n1"
     seen = seen_in(again, 200, {"X-Node": "n1"})
-    assert pin.check_evidence(again, seen, FP, success=True) is None
+    assert pin.evidence.answer(again, seen, FP, success=True) is None
 
 
 class Changing:
@@ -523,12 +523,12 @@ def test_the_node_itself_is_asked_only_without_a_step_down_from_https():
     for scheme, allowed in (("http", True), ("https", False)):
         pin = pin_at(site(scheme=scheme))
         url = f"{scheme}://proxy.example:8093/wps"
-        assert pin.can_go_direct(url, pin.route(url)) is allowed
+        assert pin.can_go_direct(pin.route(url)) is allowed
 
 
 def test_the_route_by_the_proxy_is_never_left():
     pin = pin_at(site(), route="proxy")
-    assert not pin.can_go_direct(FP, pin.route(FP))
+    assert not pin.can_go_direct(pin.route(FP))
 
 
 def test_the_direct_route_takes_paths_and_outputs_along():
@@ -798,5 +798,5 @@ def test_a_pinned_workflow_is_not_taken_to_another_nodes_file_when_the_proxy_is_
     pin = pin_at(by_node(), node="n1", strict=False)
     with pytest.warns(AffinityWarning):
         target = pin.route(f"{OUT}/n2/u/a.nc")
-    assert not pin.can_go_direct(f"{OUT}/n2/u/a.nc", target)
-    assert pin.can_go_direct(f"{OUT}/n1/u/a.nc", pin.route(f"{OUT}/n1/u/a.nc"))
+    assert not pin.can_go_direct(target)
+    assert pin.can_go_direct(pin.route(f"{OUT}/n1/u/a.nc"))

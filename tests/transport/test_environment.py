@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from pavics_affinity import Workflow
-from pavics_affinity.transport.environment import environment_proxies
+from pavics_affinity.transport.credentials import environment_proxies
 
 URLS = [
     "http://10.0.0.1:80/wps",

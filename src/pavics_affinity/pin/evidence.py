@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 from ..errors import (
     AffinityLost,
@@ -14,7 +15,6 @@ from ..errors import (
     UnknownNode,
 )
 from ..markup import some, without_login
-from ..topology.urls import split_url
 from ..warn import warn
 from .policy import GATEWAY, Evidence, Verdict, weigh, weigh_reference
 from .site import ServiceURL, Site, Target
@@ -42,22 +42,19 @@ class WarningsLog:
             return list(self._texts.values())
 
     def warn(
-        self, topic: str, message: str, category: type[AffinityWarning] = AffinityWarning
+        self,
+        topic: str,
+        message: str,
+        category: type[AffinityWarning] = AffinityWarning,
+        *,
+        once: bool = False,
     ) -> None:
-        """Warn, each time."""
+        """Warn each time, or only once per topic."""
         text = without_login(message)
         with self._lock:
-            self._texts[topic] = text
-        warn(text, category)
-
-    def once(
-        self, topic: str, message: str, category: type[AffinityWarning] = AffinityWarning
-    ) -> None:
-        """Warn, but only once per topic."""
-        with self._lock:
-            if topic in self._texts:
+            if once and topic in self._texts:
                 return
-            text = self._texts[topic] = without_login(message)
+            self._texts[topic] = text
         warn(text, category)
 
 
@@ -108,7 +105,16 @@ class EvidenceCheck:
         self._strict = strict
 
     def answer(self, target: Target, seen: Seen, url: str, *, success: bool) -> str | None:
-        """Check what an answer shows; see `Pin.check_evidence`."""
+        """Compare the node that answered with the workflow's.
+
+        Returns the node that answered, if it is another one and the topology turned out to have
+        changed: the request may be sent again, if it may be repeated.
+
+        Raises
+        ------
+        AffinityLost
+            Another node answered, or evidence that came before is missing.
+        """
         site = target.site
         if site is None:
             return None
@@ -117,21 +123,13 @@ class EvidenceCheck:
                 site.known, site.node_answered_directly = "proved", True
             return None
         place = _service_url(target, url)
-        found = Evidence(
-            seen.node,
-            missing=seen.value is None,
-            came_before=site.has_named_nodes(place),
-            success=success,
-            execute=target.execute,
-            expected=target.node,
-            was_pinned=target.pinned,
-        )
-        verdict = self._weigh(site, found)
+        came_before = place in site.named_nodes
+        verdict = self._weigh(target, site, seen, came_before, success)
         if verdict == "look":
-            found = found._replace(renewed=site.renew(thorough=True))
-            verdict = self._weigh(site, found)
+            renewed = site.renew(thorough=True)
+            verdict = self._weigh(target, site, seen, came_before, success, renewed)
         if seen.node is not None:
-            site.note_evidence(place)
+            site.named_nodes.add(place)
         if verdict == "again":
             return seen.node
         if verdict == "stripped" and target.match is not None:
@@ -201,7 +199,7 @@ class EvidenceCheck:
 
     def _stripped(self, site: Site, name: str, url: str) -> None:
         """Warn once per site: what is behind the same proxy loses its evidence in the same way."""
-        self._log.once(
+        self._log.warn(
             f"stripped {id(site)}",
             f"the topology promises the response header {name}, and the answers of "
             f"{url.partition('?')[0]} arrive without it: something on the way, such as Twitcher, "
@@ -209,19 +207,37 @@ class EvidenceCheck:
             "from the topology. To prove it, put the names of nodes into the outputs' URLs, or "
             "take `evidence` out of the topology if no answer ever has the header",
             EvidenceStrippedWarning,
+            once=True,
         )
 
-    def _weigh(self, site: Site, found: Evidence) -> Verdict:
+    def _weigh(
+        self,
+        target: Target,
+        site: Site,
+        seen: Seen,
+        came_before: bool,
+        success: bool,
+        renewed: bool | None = None,
+    ) -> Verdict:
         with site.lock:
             verdict = weigh(
-                found._replace(
+                Evidence(
+                    seen.node,
+                    missing=seen.value is None,
+                    came_before=came_before,
+                    success=success,
+                    execute=target.execute,
+                    expected=target.node,
+                    was_pinned=target.pinned,
                     node=site.node,
                     hold=site.hold,
                     under_way=site.executes_under_way > 0,
+                    renewed=renewed,
                 )
             )
-            if verdict == "proved" and found.answered is not None:
-                site.settle(found.answered, "proved")
+            new = (seen.node, "proved") != (site.node, site.known)
+            if verdict == "proved" and seen.node is not None and new:
+                site.settle(seen.node, "proved")
         return verdict
 
     def _raise_or_warn(self, site: Site, answered: str | None, message: str, url: str) -> None:
@@ -234,11 +250,10 @@ class EvidenceCheck:
 
 def _service_url(target: Target, url: str) -> ServiceURL:
     """Return the service's URL by which evidence is judged: each may have its own way here."""
-    match, split = target.match, split_url(url)
-    origin, path = (None, "") if split is None else (split[0], split[1].path)
+    match, path = target.match, urlsplit(url).path
     if match is None:
-        return origin, "", path
-    return origin, match.service.name, "outputs" if match.is_output else path
+        return target.origin, "", path
+    return target.origin, match.service.name, "outputs" if match.is_output else path
 
 
 def _in_words(seen: Seen) -> str:

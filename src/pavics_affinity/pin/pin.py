@@ -9,22 +9,31 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from ..errors import InvalidRequest, TopologyError, UnknownNode
 from ..machineid import mint_machineid, validate_machineid
 from ..protocol import Form, has_key, is_header_name, name_key, with_key
 from ..record import NodeKnown, Step
-from ..topology.urls import as_servers_read, origin_of
-from .evidence import EvidenceCheck, Seen, WarningsLog, unknown_node
+from ..topology.urls import Origin, as_servers_read, origin_of
+from .evidence import EvidenceCheck, WarningsLog, unknown_node
 from .places import Places, is_of_an_execution
 from .policy import Situation, Turn
 from .site import Site, Target
 
 if TYPE_CHECKING:
-    from ..topology import Match, TopologySource
+    from ..topology import Match, Topology, TopologySource
 
 Route = Literal["auto", "proxy", "direct"]
+
+
+class Found(NamedTuple):
+    """What is known of a URL."""
+
+    origin: Origin | None
+    site: Site | None = None
+    topology: Topology | None = None  # the site's, now
+    match: Match | None = None
 
 
 class Pin:
@@ -60,7 +69,8 @@ class Pin:
         self._bare: dict[str, Site] = {}
         self._used: list[Site] = []
         self._log = WarningsLog()
-        self._evidence = EvidenceCheck(self._log, strict=strict)
+        #: Compares the node that answered with the workflow's.
+        self.evidence = EvidenceCheck(self._log, strict=strict)
         self.places = Places()
         sources = list(sources)
         if node is not None and sources:
@@ -107,6 +117,10 @@ class Pin:
             return tuple(site.source for site in self._known if site.source is not None)
 
     @property
+    def _topologies(self) -> list[Topology]:
+        return [source.current for source in self.sources]
+
+    @property
     def node(self) -> str | None:
         """Node at the first site that was used; None while it is not known."""
         if self._wanted is not None and not self._used:
@@ -148,22 +162,21 @@ class Pin:
     @property
     def has_scope(self) -> bool:
         """Whether any host may receive the machineid yet."""
-        return bool(self._scope) or any(site.topology is not None for site in self._known)
+        return bool(self._scope or self._known)
 
     def in_scope(self, url: str) -> bool:
         """Return whether the URL's host may receive the machineid."""
-        origin = origin_of(url)
+        return self.receives(origin_of(url))
+
+    def receives(self, origin: Origin | None) -> bool:
+        """Return whether the host of an origin may receive the machineid."""
         if origin is None:
             return False
-        return origin.host in self._scope or any(
-            site.topology is not None and origin.host in site.topology.service_hosts
-            for site in self._known
-        )
+        return origin.host in self._scope or self._site_of(origin.host) is not None
 
     def node_of_url(self, url: str) -> str | None:
         """Name the node that the URL names, by its origin or its path; None if it names none."""
-        topologies = [site.topology for site in self._known if site.topology is not None]
-        names = (topology.node_of_url(url) for topology in topologies)
+        names = (topology.node_of_url(url) for topology in self._topologies)
         return next((name for name in names if name is not None), None)
 
     def is_local(self, url: str) -> bool:
@@ -174,8 +187,7 @@ class Pin:
         their hosts, what the path of an execution leads to does: it may be of an earlier workflow.
         """
         read = as_servers_read(url)
-        site, match = self._find(read)
-        topology = None if site is None else site.topology
+        _, site, topology, match = self._find(read)
         if site is not None and topology is not None and match is not None:
             leads_by_itself = topology.proxy == "strict" and has_key(url)
             if leads_by_itself or (match.node is not None and site.has(match.node)):
@@ -186,8 +198,7 @@ class Pin:
             return False
         if self.places.has_outputs(read):
             return True
-        known = [site.topology for site in self._known if site.topology is not None]
-        stated = {topology.states_outputs(read) for topology in known}
+        stated = {topology.states_outputs(read) for topology in self._topologies}
         if True in stated:
             return False
         own = False in stated or self.places.has_services(read)
@@ -213,8 +224,8 @@ class Pin:
         return {
             "machineid": self.machineid,
             "node": None if self._wanted_at is not None else self._wanted,
-            "sources": [site.source for site in self._known if site.source is not None],
-            "nodes": [site.node for site in self._known if site.source is not None],
+            "sources": list(self.sources),
+            "nodes": [site.node for site in self._known],
             "route": self.route_policy,
             "strict": self.strict,
             "header": self.header,
@@ -239,19 +250,20 @@ class Pin:
     def restore(self, url: str, node: str) -> None:
         """Stay on the node on which an earlier process executed something at this URL."""
         with self._lock:
-            site, match = self._find(url)
-            if site is not None and match is not None and site.has(node):
-                site.keep(node)
+            found = self._find(url)
+            if found.site is not None and found.match is not None and found.site.has(node):
+                found.site.keep(node)
 
     # ---- the way out ----
 
     def peek(self, url: str) -> Match | None:
         """Return how a topology covers the URL; None if none does. Nothing changes by it."""
-        return self._find(url)[1]
+        return self._find(url).match
 
     def is_outside(self, url: str) -> bool:
         """Return whether a request for the URL would go out without the machineid."""
-        return self._find(url)[0] is None and not self.in_scope(url)
+        found = self._find(url)
+        return found.site is None and not self.receives(found.origin)
 
     def hold(self, url: str) -> Target:
         """Route a URL, and stay on its node: a link or header that is handed out leads there."""
@@ -271,28 +283,33 @@ class Pin:
         BackendUnavailable, SteeringImpossible, TopologyError
             No way leads to the workflow's node.
         """
-        site, match = self._find(url)
-        topology = None if site is None else site.topology
+        found = self._find(url)
+        _, site, topology, match = found
         if match is None or site is None or topology is None:
-            return self._uncovered(url, site, execute)
+            return self._uncovered(url, found, execute)
         # A strict proxy receives the node's name: no other server list can lead it astray.
         thorough = execute and topology.proxy != "strict"
         if site.renew(thorough=thorough or not (match.node is None or site.has(match.node))):
             topology = site.topology or topology
             match = topology.covering(url) or match
-        self._mark_used(site)
+        if site not in self._used:
+            self._mark_used(site)
         with site.lock:
             if match.node is not None:
-                self._evidence.own_url(site, match.node, url)
-            site.choose(topology, match)
+                self.evidence.own_url(site, match.node, url)
+            if not topology.offers(match.service, site.node):
+                site.choose(topology, match)
             node = match.node or site.node
-            direct = url if match.at_node else self._direct_url(site, match, node, url)
+            direct = url if match.at_node else None
+            if direct is None and self._goes_direct(site):
+                direct = self._direct_url(match, node, url)
             return Target(
                 url=url if direct is None else direct,
                 header=topology.header,
                 key=site.key_for(topology, match) if direct is None else self.machineid,
                 node=node,
                 route="proxy" if direct is None else "direct",
+                origin=found.origin,
                 site=site,
                 topology=topology,
                 match=match,
@@ -300,10 +317,8 @@ class Pin:
                 execute=execute,
             )
 
-    def _direct_url(self, site: Site, match: Match, node: str | None, url: str) -> str | None:
-        """Return the URL on the node if requests go there now; None if they go to the proxy."""
-        if not self._goes_direct(site):
-            return None
+    def _direct_url(self, match: Match, node: str | None, url: str) -> str | None:
+        """Return the URL on the node; None if it is not known, and the proxy may be asked."""
         direct = match.to_node(node) if node else None
         if direct is None and self.route_policy == "direct":
             raise TopologyError(
@@ -319,29 +334,35 @@ class Pin:
         """Return whether requests to the site's proxy go to the node itself now."""
         return self.route_policy == "direct" or site.via == "direct"
 
-    def _uncovered(self, url: str, site: Site | None, execute: bool) -> Target:
+    def _uncovered(self, url: str, found: Found, execute: bool) -> Target:
         """Route what no topology covers: with the bare id in scope, without it elsewhere."""
+        origin, site, topology, _ = found
+        if site is None and origin is not None and self.receives(origin):
+            with self._lock:
+                site = self._bare.setdefault(
+                    origin.host, Site(self.machineid, None, given=self.given)
+                )
         if site is None:
-            site = self._bare_site(url)
-        if site is None:
-            return Target(url, execute=execute)
+            return Target(url, origin=origin, execute=execute)
         if self._wanted is not None and not any(known.has(self._wanted) for known in self._known):
             raise TopologyError(
-                f"no topology is known for {origin_of(url)}, so the request cannot be led to node "
+                f"no topology is known for {origin}, so the request cannot be led to node "
                 f"{self._wanted!r}. Pass topology=, or leave out node=",
                 machineid=self.machineid,
                 node=self._wanted,
                 url=url,
             )
-        self._mark_used(site)
+        if site not in self._used:
+            self._mark_used(site)
         return Target(
             url=url,
-            header=self.header if site.topology is None else site.topology.header,
+            header=self.header if topology is None else topology.header,
             key=site.uncovered_key(),
             node=site.node,
             route="proxy",
+            origin=origin,
             site=site,
-            topology=site.topology,
+            topology=topology,
             pinned=site.hold != "free",
             execute=execute,
         )
@@ -355,11 +376,11 @@ class Pin:
         Raises as `route` does.
         """
         if self.node_of_url(url) is not None:
-            site, match = found = self._find(url)
-            named = None if match is None else match.node
-            if site is not None and named is not None and not site.knows(named):
-                raise unknown_node(named, url, site.topology)
-            return self._at_named_node(url, *found)
+            found = self._find(url)
+            named = None if found.match is None else found.match.node
+            if found.site is not None and named is not None and not found.site.knows(named):
+                raise unknown_node(named, url, found.site.topology)
+            return self._at_named_node(url, found)
         target = self.hold(url)
         topology = target.topology
         if target.route == "direct":
@@ -373,8 +394,9 @@ class Pin:
             return own
         return with_key(url, target.key, form)
 
-    def _at_named_node(self, url: str, site: Site | None, match: Match | None) -> str:
+    def _at_named_node(self, url: str, found: Found) -> str:
         """Return a URL that names a node, or the node's own if there is no way by the proxy."""
+        site, match = found.site, found.match
         if site is None or match is None or match.node is None or match.at_node:
             return url
         return (match.to_node(match.node) if self._goes_direct(site) else None) or url
@@ -385,7 +407,7 @@ class Pin:
         Nothing is decided, requested or changed by it.
         """
         if self.node_of_url(url) is not None or not self.in_scope(url):
-            return self._at_named_node(url, *self._find(url))
+            return self._at_named_node(url, self._find(url))
         for site in self.sites:
             topology, node = site.topology, site.node or self.node
             match = None if topology is None else topology.covering(url)
@@ -400,18 +422,17 @@ class Pin:
 
     # ---- which ways are open, and taking them ----
 
-    def can_go_direct(self, url: str, target: Target) -> bool:
+    def can_go_direct(self, target: Target) -> bool:
         """Return whether the node itself may be asked, because the proxy does not answer.
 
         Never from https to http, and only if the topology has the node's address.
         """
-        site, topology = target.site, target.topology
-        if self.route_policy != "auto" or target.route != "proxy" or site is None:
+        site, match, public = target.site, target.match, target.origin
+        if self.route_policy != "auto" or target.route != "proxy":
             return False
-        if topology is None or site.node is None:
+        if site is None or site.node is None or match is None:
             return False
-        direct = None if target.match is None else target.match.to_node(site.node)
-        public = origin_of(url)
+        direct = match.to_node(site.node)
         origin = origin_of(direct) if direct else None
         if public is None or origin is None or origin == public:
             return False
@@ -419,7 +440,6 @@ class Pin:
 
     def situation(
         self,
-        url: str,
         target: Target,
         *,
         body_is_there: bool,
@@ -430,28 +450,23 @@ class Pin:
     ) -> Situation:
         """Describe for `policy.decide` where the workflow stands; nothing changes by it."""
         site = target.site
-        situation = Situation(
+        may_return = site is not None and site.via == "direct" and not site.node_answered_directly
+        return Situation(
             execute=target.execute,
             body_is_there=body_is_there,
             route=target.route,
-            pinned=False,
+            pinned=site is not None and site.pinned,
             strict=self.strict,
             seconds_left=seconds_left,
-            patience_left=patience_left,
-            went_back=went_back,
-            given=self.given,
-            unheard_for=unheard_for,
-        )
-        if site is None:
-            return situation
-        unproved = target.route == "direct" and not site.node_answered_directly
-        return situation._replace(
-            pinned=site.pinned,
             covered=target.topology is not None,
-            can_go_direct=self.can_go_direct(url, target),
-            can_go_back=unproved and site.via == "direct",
-            other_node=site.other_node(target),
-            may_leave=not self.strict and site.may_leave(target),
+            can_go_direct=self.can_go_direct(target),
+            can_go_back=target.route == "direct" and may_return,
+            went_back=went_back,
+            other_node=site is not None and site.other_node(target),
+            may_leave=site is not None and not self.strict and site.may_leave(target),
+            given=self.given,
+            patience_left=patience_left,
+            unheard_for=unheard_for,
         )
 
     def turn(self, target: Target, turn: Turn, what: str) -> bool:
@@ -466,18 +481,18 @@ class Pin:
         return turn.node == "leave" and self.leave(target, what)
 
     @contextlib.contextmanager
-    def under_way(self, target: Target, step: Step | None) -> Iterator[bool]:
+    def under_way(self, target: Target, step: Step) -> Iterator[bool]:
         """Hold the node while the Execute of a step is on its way; for good if it may have run.
 
         Yields False, and holds nothing, if the workflow has left the target's node since it was
         routed: another thread found the node away or its queue full.
         """
         site = target.site
-        if site is None or step is None:
+        if site is None:
             yield True
             return
         with site.lock:
-            is_there = target.is_named or site.node == target.node
+            is_there = site.node == target.node or target.is_named
             site.executes_under_way += is_there
         if not is_there:
             yield False
@@ -513,19 +528,6 @@ class Pin:
 
     # ---- the way back ----
 
-    def check_evidence(self, target: Target, seen: Seen, url: str, *, success: bool) -> str | None:
-        """Compare the node that answered with the workflow's.
-
-        Returns the node that answered, if it is another one and the topology turned out to have
-        changed: the request may be sent again, if it may be repeated.
-
-        Raises
-        ------
-        AffinityLost
-            Another node answered, or evidence that came before is missing.
-        """
-        return self._evidence.answer(target, seen, url, success=success)
-
     def note_reference(self, url: str) -> None:
         """Take a status location or output as evidence, where its origin or path names a node."""
         self.note_place(url)
@@ -533,7 +535,7 @@ class Pin:
 
     def check_reference(self, url: str) -> None:
         """Compare the node that a URL in a document names with the workflow's."""
-        self._evidence.reference(self.sites, url)
+        self.evidence.reference(self.sites, url)
 
     def note_place(self, url: str) -> None:
         """Learn where a document puts a status document or an output.
@@ -545,14 +547,9 @@ class Pin:
         if match is None or not (match.is_output or match.node is not None):
             self.places.add_output(url)
 
-    def astray(self, target: Target, answered: str, what: str, url: str) -> None:
-        """Raise or warn: another node answered, and its answer cannot be used."""
-        if target.site is not None:
-            self._evidence.lost(target.site, answered, what, url)
-
     def warn_once(self, topic: str, message: str) -> None:
         """Warn, but only once per workflow and topic."""
-        self._log.once(topic, message)
+        self._log.warn(topic, message, once=True)
 
     def warn_if_outside(self, url: str) -> None:
         """Warn, once per host, of a URL that is requested without the machineid."""
@@ -583,35 +580,29 @@ class Pin:
                 return self._used[0]
             return next((site for site in self._known if site.node is not None), None)
 
-    def _find(self, url: str) -> tuple[Site | None, Match | None]:
+    def _find(self, url: str) -> Found:
         """Look for the site that a URL belongs to; nothing changes by it."""
+        origin = origin_of(url)
         with self._lock:
             for site in self._known:
                 topology = site.topology
                 match = None if topology is None else topology.covering(url)
-                if match is not None and (not match.by_port or self.in_scope(url)):
-                    return site, match
-            origin = origin_of(url)
-            if origin is None or not self.in_scope(url):
-                return None, None
-            for site in self._known:
-                if site.topology is not None and origin.host in site.topology.service_hosts:
-                    return site, None
-            return self._bare.get(origin.host), None
+                if match is not None and (not match.by_port or self.receives(origin)):
+                    return Found(origin, site, topology, match)
+            if origin is None or not self.receives(origin):
+                return Found(origin)
+            of_host = self._site_of(origin.host) or self._bare.get(origin.host)
+            return Found(origin, of_host, None if of_host is None else of_host.topology)
 
-    def _bare_site(self, url: str) -> Site | None:
-        """Return the site of a host in scope without a topology; None if it is out of scope."""
-        origin = origin_of(url)
-        if origin is None or not self.in_scope(url):
-            return None
-        with self._lock:
-            if origin.host not in self._bare:
-                self._bare[origin.host] = Site(self.machineid, None, given=self.given)
-            return self._bare[origin.host]
+    def _site_of(self, host: str) -> Site | None:
+        """Return the site whose topology names a host."""
+        for site in self._known:
+            topology = site.topology
+            if topology is not None and host in topology.service_hosts:
+                return site
+        return None
 
     def _mark_used(self, site: Site) -> None:
-        if site in self._used:
-            return
         with self._lock:
             if site in self._used:
                 return

@@ -203,9 +203,10 @@ Decision = Deliver | Again | Fail | Find
 
 def is_plain(answer: Answer, *, execute: bool) -> bool:
     """Return whether an answer is for the caller in every situation."""
-    redirected = execute and (answer.status in TURNED_INTO_GET or answer.leaves_scope)
-    refused = execute and is_busy(answer)
-    return not (answer.status in _SPECIAL or redirected or refused or answer.stray is not None)
+    if answer.status in _SPECIAL or answer.stray is not None:
+        return False
+    redirected = answer.status in TURNED_INTO_GET or answer.leaves_scope
+    return not (execute and (redirected or answer.server_busy is not None))
 
 
 def is_busy(answer: Answer) -> bool:

@@ -30,6 +30,7 @@ class Target(NamedTuple):
     key: str | None = None  # None out of scope
     node: str | None = None  # that is expected to answer
     route: Literal["proxy", "direct", "outside"] = "outside"
+    origin: Origin | None = None  # of the URL as the caller knows it
     site: Site | None = None  # None out of scope
     topology: Topology | None = None
     match: Match | None = None
@@ -64,8 +65,9 @@ class Site:
         self.executes_under_way = 0
         self.via: Literal["proxy", "direct"] = "proxy"
         self.node_answered_directly = False
+        #: Where an answer has named its node.
+        self.named_nodes: set[ServiceURL] = set()
         self.lock = threading.RLock()
-        self._named_nodes: set[ServiceURL] = set()
         self._asked_for = False
         self._passed: list[str] = []
         self._keys: dict[str, str] = {}
@@ -88,8 +90,7 @@ class Site:
             self.machineid, self.given = machineid, True
             self._keys_of = None
             if not self.pinned:
-                self._uncount()
-                self.node, self.known = None, "unknown"
+                self._forget()
 
     def has(self, node: str) -> bool:
         """Return whether the site is known to have a node of this name."""
@@ -156,8 +157,7 @@ class Site:
                 return
             if self.node is not None and self.pinned:
                 raise self._not_offered(topology, match.service)
-            self._uncount()
-            self.node = self._keys_of = None
+            self._forget()
             if not any(self._nodes_for(topology, match)):
                 self._passed.clear()  # other services may have nodes left, this one has none
             chosen = next(self._in_order(topology, match.service), None)
@@ -187,14 +187,6 @@ class Site:
                     load.take(site, node)
                     self._count_on(site, node)
             self.known = known
-
-    def note_evidence(self, place: ServiceURL) -> None:
-        """Note that an answer from a service's URL has named its node."""
-        self._named_nodes.add(place)
-
-    def has_named_nodes(self, place: ServiceURL) -> bool:
-        """Return whether an answer from this service's URL has named its node before."""
-        return place in self._named_nodes
 
     def other_node(self, target: Target) -> bool:
         """Return whether `pass_over` would leave another node to try."""
@@ -239,9 +231,7 @@ class Site:
                 return True
             left = self._others(target)
             self._passed.append(target.node)
-            self._uncount()
-            self.node, self.known = None, "unknown"
-            self._keys_of = None
+            self._forget()
             if not left:
                 self._passed.clear()
             return left
@@ -283,6 +273,11 @@ class Site:
         """Give the place on the node back."""
         with self.lock:
             self._uncount()
+
+    def _forget(self) -> None:
+        """Leave the node, if there is one, for any other."""
+        self._uncount()
+        self.node, self.known, self._keys_of = None, "unknown", None
 
     def _steer(self, topology: Topology, match: Match) -> str:
         if self.node is None:

@@ -1,8 +1,7 @@
 """The one place that opens connections."""
 
-from .adapter import AffinityAdapter
-from .ambient import ambient_session, use_session
-from .session import DEFAULT_EMBED_LIMIT, AffinitySession
+from .exchange import AffinityAdapter
+from .session import DEFAULT_EMBED_LIMIT, AffinitySession, ambient_session, use_session
 from .times import DEFAULT_DEADLINE, DEFAULT_PATIENCE, Seconds
 
 __all__ = [

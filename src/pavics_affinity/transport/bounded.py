@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import requests
 
-from .adapter import WireAdapter
-from .connections import Sockets
+from .connections import Sockets, WireAdapter
+from .credentials import nothing_added
 
 _PIECE = 16_384
 
@@ -75,7 +75,7 @@ def _get(
 ) -> Bounded:
     with _Stranger() as session:
         # Anything callable keeps requests from looking into .netrc.
-        session.auth = _as_it_is
+        session.auth = nothing_added
         session.headers["Accept-Encoding"] = "identity"
         response = session.get(
             url,
@@ -103,7 +103,3 @@ class _Stranger(requests.Session):
     def resolve_redirects(self, *_: Any, **__: Any) -> Iterator[Any]:
         """Look at no redirect: requests would read its body for that, however long."""
         return iter(())
-
-
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import http.client
 import io
+import re
 import socket
 import threading
 import time
@@ -13,11 +14,22 @@ import weakref
 from collections.abc import Iterator
 from contextvars import ContextVar
 from email import errors as defects
-from typing import Any
+from typing import Any, cast
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import LocationValueError
+
+from .wire import WireResponse
 
 _MARK = "_pavics_affinity_while_connecting"
-_SWITCHING = 101
 _PIECE = 1 << 18
+# As http.client limits a head.
+_LONGEST_LINE = 65_536
+_MOST_LINES = 101
+# Not 101: after it another protocol is spoken.
+_INTERIM = rb"HTTP/\S+\s+1(?!01)[0-9]{2}\s"
+_CUT = "the connection ended inside its status line or headers"
 #: http.client leaves out such a line, or all that follow it: length, evidence, everything.
 _LOST = (
     defects.MissingHeaderBodySeparatorDefect,
@@ -48,7 +60,7 @@ class _Timed(io.RawIOBase):
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         self._raw, self._sock = raw, sock
         self._timeout = sock.gettimeout()
-        self._end = None if self._timeout is None else time.monotonic() + self._timeout
+        self._in_head, self._end = self._timeout is not None, 0.0
 
     def readable(self) -> bool:
         """Tell io that this can be read."""
@@ -56,17 +68,19 @@ class _Timed(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int | None:
         """Read once from the socket."""
-        if self._end is not None:
+        if self._in_head and self._end:
             left = self._end - time.monotonic()
             if left <= 0:
                 raise TimeoutError("the headers were still coming when the time was up")
             self._sock.settimeout(left)
+        elif self._in_head:  # mostly the whole head comes at once
+            self._end = time.monotonic() + (self._timeout or 0)
         return self._raw.readinto(buffer)
 
     def head_is_over(self) -> None:
         """Read the rest without a limit in all."""
-        if self._end is not None:
-            self._end = None
+        self._in_head = False
+        if self._sock.gettimeout() != self._timeout:
             self._sock.settimeout(self._timeout)
 
     def close(self) -> None:
@@ -85,25 +99,33 @@ class _Lines(io.BufferedReader):
     """
 
     raw: _Timed
+    in_head = True  # of the answer to a CONNECT, which http.client reads line by line
 
-    def __init__(self, raw: _Timed) -> None:
-        super().__init__(raw)
-        self._in_head, self._begun = True, False
-
-    def head_is_over(self) -> None:
-        """Read the rest without a limit in all."""
-        self._in_head = False
-        self.raw.head_is_over()
+    def head(self) -> bytes:
+        """Return the status line and the headers; nothing if the connection ends before them."""
+        lines: list[bytes] = []
+        read = super().readline
+        while line := read(_LONGEST_LINE + 1):
+            lines.append(line)
+            if len(line) > _LONGEST_LINE:
+                raise http.client.LineTooLong("header line")
+            if len(lines) > _MOST_LINES:
+                raise http.client.HTTPException(f"more than {_MOST_LINES} header lines")
+            # What does not begin like HTTP may never end: it is for http.client to refuse.
+            if line in (b"\r\n", b"\n") or (line[-1:] == b"\n" and lines[0][:5] != b"HTTP/"):
+                return b"".join(lines)
+        if lines:
+            raise BrokenHead(_CUT)
+        return b""
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """Return a whole line, or one of `size` bytes; the body's end where it is cut there."""
         size = -1 if size is None else size
         line = super().readline(size)
-        begun, self._begun = self._begun, True
         if line.endswith(b"\n") or 0 <= size <= len(line):
             return line
-        if self._in_head and (line or begun):
-            raise BrokenHead("the connection ended inside its status line or headers")
+        if self.in_head and line:
+            raise BrokenHead(_CUT)
         return b""  # "1" of "1f": a size of a chunk that is cut is none
 
 
@@ -121,13 +143,18 @@ class _Answer(http.client.HTTPResponse):
     def begin(self) -> None:
         """Read up to the body."""
         lines = self.fp
-        super().begin()
-        while 100 <= self.status < 200 and self.status != _SWITCHING:
-            self.headers = self.msg = None  # type: ignore[assignment]  # as before the first
+        head = lines.head()
+        while re.match(_INTERIM, head):
+            head = lines.head()
+        try:
+            self.fp = io.BytesIO(head)
             super().begin()
+        finally:
+            self.fp = lines
         if any(isinstance(defect, _LOST) for defect in self.headers.defects):
             raise BrokenHead("one of its header lines is not a header")
-        lines.head_is_over()
+        lines.in_head = False
+        lines.raw.head_is_over()
 
 
 class Sockets:
@@ -184,7 +211,7 @@ class _Marking:
 
     def send(self, data: Any) -> None:
         """Send a large body in pieces: the time-out bounds what is sent at once, as a whole."""
-        if not isinstance(data, bytes):
+        if not isinstance(data, bytes) or len(data) <= _PIECE:
             super().send(data)  # type: ignore[misc]  # as above
             return
         whole = memoryview(data)
@@ -199,32 +226,35 @@ def _marking(pool: type[Any]) -> type[Any]:
     return type("Pool", (pool,), {"ConnectionCls": made})
 
 
-class Pools:
-    """The pools that one adapter makes.
+class WireAdapter(HTTPAdapter):
+    """What opens the connections; knows nothing but the name a certificate must have.
 
-    urllib3 leaves a pool open for as long as an answer of it lives, and errors
-    keep answers.
+    urllib3 leaves a pool open for as long as an answer of it lives, and errors keep answers: so
+    the pools that were made are closed here.
     """
 
-    def __init__(self) -> None:
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """Have the connections mark whether a fault came before the request."""
+        super().init_poolmanager(*args, **options)
         self._lock = threading.Lock()
         self._made: weakref.WeakSet[Any] = weakref.WeakSet()
         self._closed = False
+        self._take(self.poolmanager)
 
-    def of(self, manager: Any) -> None:
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """Have those through a proxy of the environment tell it, too."""
+        known = proxy in self.proxy_manager
+        manager = super().proxy_manager_for(proxy, **options)
+        if not known:
+            self._take(manager)
+        return manager
+
+    def _take(self, manager: Any) -> None:
         """Have a `urllib3.PoolManager` make its pools here."""
         manager.pool_classes_by_scheme = {
             scheme: functools.partial(self._make, _marking(pool))
             for scheme, pool in manager.pool_classes_by_scheme.items()
         }
-
-    def close(self) -> None:
-        """Close the idle connections now, and those in use once their answers are read."""
-        with self._lock:
-            self._closed = True
-            made = list(self._made)
-        for pool in made:
-            pool.close()
 
     def _make(self, kind: type[Any], *args: Any, **options: Any) -> Any:
         pool = kind(*args, **options)
@@ -233,3 +263,37 @@ class Pools:
             if self._closed:  # another thread has closed the workflow meanwhile
                 pool.close()
         return pool
+
+    def send(self, *args: Any, **options: Any) -> requests.Response:
+        """Send a request, and raise nothing but requests' errors."""
+        try:
+            return super().send(*args, **options)
+        except LocationValueError as error:  # a host name that no resolver takes
+            raise requests.exceptions.InvalidURL(error) from error
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: bool | str, cert: Any = None
+    ) -> tuple[Any, Any]:
+        """Ask a node that is reached by its address for the service's certificate."""
+        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
+        name = getattr(request, "tls_name", None)
+        return host, {**pool} if name is None else {
+            **pool,
+            "server_hostname": name,
+            "assert_hostname": name,
+        }
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> WireResponse:
+        """Make the answer one that tells how much of it came."""
+        response = super().build_response(req, resp)
+        response.__class__ = WireResponse
+        return cast("WireResponse", response)
+
+    def close(self) -> None:
+        """Close the idle connections now, and those in use once their answers are read."""
+        super().close()
+        with self._lock:
+            self._closed = True
+            made = list(self._made)
+        for pool in made:
+            pool.close()

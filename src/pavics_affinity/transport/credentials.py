@@ -1,22 +1,30 @@
-"""Credentials, headers, TLS settings and cookies: only for whom they were given."""
+"""Credentials, headers, TLS settings, cookies and proxies: to whom they go."""
 
 from __future__ import annotations
 
 import os
+import re
+import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http.cookiejar import Cookie, DefaultCookiePolicy
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from requests.auth import AuthBase
 from requests.cookies import RequestsCookieJar
+from requests.utils import NETRC_FILES, get_environ_proxies, get_netrc_auth
 
 from ..errors import InvalidRequest
 from ..topology.urls import Origin, origin_of, shown
+
+# Name and value of a header as requests takes them, in Latin-1.
+_HEADER = r"(?=[\0-\xff]*\Z)[^:\s][^:\r\n]*\n(?:\S[^\r\n]*)?"
 
 
 def is_upgrade(before: str, url: str) -> bool:
@@ -65,25 +73,30 @@ def check_headers(headers: Mapping[str, Any], url: str) -> None:
     for name, value in headers.items():
         if value is None:  # takes a header of the session away
             continue
-        try:
-            requests.utils.check_header_validity((name, value))
-            if "\n" in (name[-1:], value[-1:]) or value[-1:] == b"\n":
-                raise requests.exceptions.InvalidHeader  # as requests does from 2.34 on
-            f"{name}{value}".encode("latin-1")
-        except (UnicodeError, requests.exceptions.InvalidHeader):
+        is_text = isinstance(name, str) and isinstance(value, str)
+        line = f"{name}\n{value}" if is_text else _decoded(name, value)
+        if re.fullmatch(_HEADER, line) is None:
             raise InvalidRequest(
                 f"{shown(url)} was not requested: the header {name!r} cannot be sent. Its value "
                 "must be text without line breaks and without characters beyond Latin-1",
                 url=url,
-            ) from None
+            )
 
 
-class Origins:
+def _decoded(*parts: Any) -> str:
+    texts = [part.decode("latin-1") if isinstance(part, bytes) else part for part in parts]
+    return "\n".join(texts) if all(isinstance(text, str) for text in texts) else ""
+
+
+class Origins(dict[Origin | None, OriginSettings]):
     """Settings by exact origin: scheme, host and port."""
 
     def __init__(self) -> None:
-        self._settings: dict[Origin, OriginSettings] = {}
+        super().__init__()
         self._lock = threading.Lock()
+
+    def __missing__(self, origin: Origin | None) -> OriginSettings:
+        return NOTHING
 
     def put(self, url: str, given: OriginSettings) -> None:
         """Keep settings for the URL's origin; what is given again replaces what was."""
@@ -91,8 +104,8 @@ class Origins:
         if origin is None:
             return
         with self._lock:
-            old = self._settings.get(origin, NOTHING)
-            self._settings[origin] = OriginSettings(
+            old = self[origin]
+            self[origin] = OriginSettings(
                 auth=old.auth if given.auth is None else given.auth,
                 verify=old.verify if given.verify is None else given.verify,
                 cert=old.cert if given.cert is None else given.cert,
@@ -101,17 +114,13 @@ class Origins:
 
     def upgrade(self, before: str, url: str) -> None:
         """Let what was given for http hold for https of the same host, too; its own comes first."""
-        given, origin = self.of(before), origin_of(url)
-        if given is NOTHING or origin is None:
-            return
-        own = self.of(url)
+        given, own = self.of(before), self.of(url)
         self.put(url, given)
         self.put(url, own)
 
     def of(self, url: str) -> OriginSettings:
         """Return the settings of the URL's origin."""
-        origin = origin_of(url)
-        return NOTHING if origin is None else self._settings.get(origin, NOTHING)
+        return self[origin_of(url)]
 
 
 # ---- what a host out of scope, or a redirect to another origin, does not receive ----
@@ -203,3 +212,57 @@ def withhold_cookies(request: requests.PreparedRequest, names: set[str]) -> None
             kept.set_cookie(cookie)
     request.headers.pop("Cookie", None)
     request.prepare_cookies(kept)
+
+
+# ---- what the environment says of a host: its proxies, and the login in the user's .netrc ----
+
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+#: Where they do not hold; behind a CGI, urllib does not believe HTTP_PROXY.
+_EXCEPTIONS = ("no_proxy", "NO_PROXY", "REQUEST_METHOD")
+#: Here the system's settings count, too, and they may change without a trace.
+_BEYOND_THE_ENVIRONMENT = sys.platform in ("darwin", "win32")
+
+
+def netrc_login(url: str, *, default: bool) -> tuple[str, str] | None:
+    """Return the login that the user's ``.netrc`` has for the URL's host.
+
+    An entry ``default`` counts only if `default`: it would go to any host that a document names.
+    """
+    login = get_netrc_auth(url)
+    if login is None or default or urlsplit(url).hostname in _netrc_hosts():
+        return login
+    return None
+
+
+def _netrc_hosts() -> Collection[str]:
+    """Return the hosts that the ``.netrc`` names, which is the one that requests reads."""
+    from netrc import NetrcParseError, netrc
+
+    named = os.environ.get("NETRC")
+    paths = map(os.path.expanduser, NETRC_FILES if named is None else [named])
+    found = next(filter(os.path.exists, paths), None)
+    try:
+        return netrc(found).hosts.keys() - {"default"} if found else ()
+    except (NetrcParseError, OSError):
+        return ()
+
+
+def environment_proxies(url: str) -> Mapping[str, str]:
+    """Return the proxies for a URL, by scheme; empty where ``no_proxy`` excepts its host.
+
+    They are looked up once for each host: requests walks through the whole environment twice
+    for each request, which takes longer than everything that this package does with it.
+    """
+    if _BEYOND_THE_ENVIRONMENT:
+        return get_environ_proxies(url)
+    named = tuple(map(os.environ.get, _PROXIES))
+    if not any(named):
+        return {}
+    parts = urlsplit(url)
+    host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return _looked_up(host, named + tuple(map(os.environ.get, _EXCEPTIONS)))
+
+
+@lru_cache(maxsize=256)
+def _looked_up(host: str, environment: tuple[str | None, ...]) -> Mapping[str, str]:
+    return MappingProxyType(get_environ_proxies(host))

@@ -1,4 +1,4 @@
-"""One request of a caller's with all its attempts: route, send, decide, act.
+"""The one adapter, and a request of a caller's with all its attempts: route, send, decide, act.
 
 One module, because a reader wants to see the whole way of a request: the loop, the facts that
 `pin.policy` needs, and what is recorded. The decisions are there, the words in `messages`.
@@ -7,14 +7,17 @@ One module, because a reader wants to see the whole way of a request: the loop, 
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
 import time
 from collections.abc import Mapping
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, cast
 
 import requests
 import urllib3
+from requests.adapters import BaseAdapter
 
-from ..errors import AffinityError, ServiceBusy
+from ..errors import AffinityError, ServiceBusy, WorkflowClosed
 from ..markup import without_login
 from ..pin import Pin, Target
 from ..pin.evidence import seen_in
@@ -27,7 +30,6 @@ from ..pin.policy import (
     Again,
     Answer,
     Decision,
-    Deliver,
     Fail,
     Failure,
     Fault,
@@ -44,21 +46,21 @@ from ..record import NodeKnown, Record, Request, current_call
 from ..record.steps import Step, digest_of
 from ..topology.urls import origin_of, shown
 from . import faults
+from .connections import WireAdapter
 from .credentials import Origins
 from .messages import Attempts, error_for, full_queue, what_happened
 from .times import (
     CONNECT_TIMEOUT,
     DEFAULT_DEADLINE,
+    DEFAULT_PATIENCE,
     EXECUTE_TIMEOUT,
     READ_TIMEOUT,
     Patience,
-    Timeout,
     as_timeout,
     retry_after,
 )
 from .wire import (
     Options,
-    Outgoing,
     WireRequest,
     WireResponse,
     harmless,
@@ -81,29 +83,12 @@ _MOST_OF_A_REDIRECT = 65_536
 """Bytes: requests reads the body of each redirect that it follows, to its end."""
 
 
-class Sender(Protocol):
-    """What an exchange needs of the adapter."""
-
-    pin: Pin
-    record: Record
-    origins: Origins
-    timeout: Timeout
-    deadline: float
-    patience: float
-
-    def check_open(self, url: str | None) -> None:
-        """Raise `WorkflowClosed` if the workflow has ended."""
-
-    def transmit(self, wire: WireRequest, *, fresh: bool, **options: Any) -> WireResponse:
-        """Put a request onto the wire, once."""
-
-
 class Exchange:
     """Sends one request until it is answered, or must not or cannot be sent again."""
 
     def __init__(
         self,
-        adapter: Sender,
+        adapter: AffinityAdapter,
         request: requests.PreparedRequest,
         timeout: Any,
         options: Options,
@@ -115,8 +100,9 @@ class Exchange:
         self.options = options
         self.call = current_call()
         self.execute = is_execute(request)
-        self.step = self._step() if self.execute else None
-        self.timeout = self._timeout(timeout)
+        self.step = (self.call.step or self._step()) if self.execute else None
+        silence = EXECUTE_TIMEOUT if self.execute else READ_TIMEOUT
+        self.timeout = as_timeout(timeout) or adapter.timeout or (CONNECT_TIMEOUT, silence)
         self.deadline = self.call.within(adapter.deadline)
         self.patience = Patience(self.deadline)
         self.for_a_place: Patience | None = None  # since an Execute was refused for a full queue
@@ -133,8 +119,8 @@ class Exchange:
         error: BaseException | None = None
         try:
             while self.response is None:
-                # Another thread may close the workflow between two attempts.
-                self.adapter.check_open(self.url)
+                if self.adapter.closed:  # perhaps by another thread, between two attempts
+                    raise self._closed()
                 self.target = self.pin.route(self.url, execute=self.execute)
                 self._attempt(self.target)
         except BaseException as raised:
@@ -157,6 +143,8 @@ class Exchange:
         outcome = self._send(sent, target)
         if outcome is None:
             return
+        if isinstance(outcome, Answer) and is_plain(outcome, execute=self.execute):
+            return
         while isinstance(decision := self._decide(target, outcome), Find):
             outcome = self._find(decision.what, outcome, sent, target)
         if decision.turn != STAY:
@@ -172,15 +160,12 @@ class Exchange:
                 self.patience.wait(decision.wait)
 
     def _decide(self, target: Target, outcome: Outcome) -> Decision:
-        if isinstance(outcome, Answer) and is_plain(outcome, execute=self.execute):
-            return Deliver()
         if self.execute and isinstance(outcome, Answer) and is_busy(outcome):
             self.for_a_place = self.for_a_place or Patience.for_a_place(
                 self.call.within(self.adapter.patience)
             )
         unheard = isinstance(outcome, Fault) and outcome.refused and self._is_unheard(target)
         situation = self.pin.situation(
-            self.url,
             target,
             # A body that is read piece by piece is gone after it was sent once.
             body_is_there=self.request.body is None or isinstance(self.request.body, str | bytes),
@@ -198,58 +183,53 @@ class Exchange:
         """
         if target.topology is not None or self.adapter.deadline > DEFAULT_DEADLINE:
             return False
-        record, here = self.adapter.record, origin_of(self.url)
+        record, here = self.adapter.record, target.origin
         answered = [entry.url for entry in record if entry.status is not None]
         # Those of an earlier process, too, whose requests are not in this record.
         answered += [step.service for step in record.steps if step.state in _HEARD]
         return not any(origin_of(url) == here for url in answered)
 
-    def _send(self, sent: Outgoing, target: Target) -> Outcome | None:
+    def _send(self, sent: WireRequest, target: Target) -> Outcome | None:
         """Send, and return the outcome; None if another thread has just moved the workflow."""
-        outcome: Outcome
-        with self.pin.under_way(target, self.step) as is_there:
-            if not is_there:
-                return None
-            if self.step is not None:
+        if self.step is None:
+            outcome = self._sent(sent, target)
+        else:
+            with self.pin.under_way(target, self.step) as is_there:
+                if not is_there:
+                    return None
                 self.step.sending(target.node, self.pin.machineid)
-            self.attempts += 1
-            self.node, self.proved = target.node, False
-            try:
-                response = self.response = self._transmit(sent)
-                wrapped = wrapped_refusal(response) if target.site is not None else None
-            except requests.RequestException as raised:
-                outcome = _fault(raised)
-            else:
-                outcome = self._answer(response, target, wrapped)
-            if self.step is not None and nothing_ran(outcome):
-                self.step.not_sent(what_happened(outcome))
-            if isinstance(outcome, Answer):
-                outcome = outcome._replace(stray=self._check_evidence(response, target))
-                outcome = self._look_for_refusal(response, outcome)
-        if isinstance(outcome, Answer) and outcome.stray is None:
-            outcome = self._read(response, outcome)
+                outcome = self._sent(sent, target)
+        if isinstance(outcome, Answer) and outcome.stray is None and self.response is not None:
+            outcome = self._read(self.response, outcome)
         return outcome
 
-    def _transmit(self, sent: Outgoing) -> WireResponse:
-        response = self.adapter.transmit(
-            sent.wire,
-            fresh=self.execute,
-            stream=True,
-            timeout=self.timeout,
-            verify=sent.verify,
-            cert=sent.cert,
-            proxies=sent.proxies,
-        )
-        response.request = self.request
-        response.url = self.url
-        response.connection = self.adapter  # type: ignore[assignment]  # any adapter will do
-        return response
-
-    def _check_evidence(self, response: WireResponse, target: Target) -> str | None:
-        status = response.status_code
-        seen = seen_in(target, status, response.headers)
+    def _sent(self, sent: WireRequest, target: Target) -> Outcome:
+        """Send, and see what the answer shows, but for its body."""
+        self.attempts += 1
+        self.node, self.proved = target.node, False
+        try:
+            response = self.response = self.adapter.transmit(
+                sent, fresh=self.execute, timeout=self.timeout
+            )
+            response.request, response.url = self.request, self.url
+            response.connection = self.adapter  # type: ignore[assignment]  # any adapter will do
+            inside = response.status_code == 400 and target.site is not None
+            wrapped = wrapped_refusal(response) if inside else None
+        except requests.RequestException as raised:
+            fault = _fault(raised)
+            if self.step is not None and nothing_ran(fault):
+                self.step.not_sent(what_happened(fault))
+            return fault
+        answer = self._answer(response, target, wrapped)
+        if self.step is not None and not is_plain(answer, execute=True) and nothing_ran(answer):
+            self.step.not_sent(what_happened(answer))
+        seen = seen_in(target, response.status_code, response.headers)
         self.node, self.proved = seen.node or self.node, seen.node is not None
-        return self.pin.check_evidence(target, seen, self.url, success=200 <= status < 300)
+        success = 200 <= response.status_code < 300
+        answer = answer._replace(
+            stray=self.pin.evidence.answer(target, seen, self.url, success=success)
+        )
+        return self._look_for_refusal(response, answer)
 
     def _look_for_refusal(self, response: WireResponse, answer: Answer) -> Answer:
         """Have the client read the answer to its Execute, while the node may still change."""
@@ -309,9 +289,9 @@ class Exchange:
     def _leaves_scope(self, location: str) -> bool:
         here, there = origin_of(self.url), origin_of(location)
         same = here is not None and there is not None and here.host == there.host
-        return bool(location) and not same and not self.pin.in_scope(location)
+        return bool(location) and not same and not self.pin.receives(there)
 
-    def _find(self, what: str, outcome: Outcome, sent: Outgoing, target: Target) -> Outcome:
+    def _find(self, what: str, outcome: Outcome, sent: WireRequest, target: Target) -> Outcome:
         """Find out what `policy.decide` needs to know."""
         if isinstance(outcome, Fault) or self.response is None:
             return outcome  # only answers leave a question open
@@ -323,7 +303,7 @@ class Exchange:
         self._astray(outcome, target)
         return self._read(self.response, outcome._replace(stray=None))
 
-    def _answers_again(self, probe: Outgoing) -> bool:
+    def _answers_again(self, probe: WireRequest) -> bool:
         """Ask the node something harmless until it answers or patience ends."""
         patience = Patience(self.deadline)
         connect, silence = self.timeout if isinstance(self.timeout, tuple) else (self.timeout,) * 2
@@ -331,16 +311,12 @@ class Exchange:
             left = max(patience.left, _LEAST_TIMEOUT)
             with contextlib.suppress(requests.RequestException):
                 answer = self.adapter.transmit(
-                    probe.wire,
+                    probe,
                     fresh=True,
-                    stream=True,
                     timeout=(
                         min(left, connect or CONNECT_TIMEOUT),
                         min(left, silence or READ_TIMEOUT, READ_TIMEOUT),
                     ),
-                    verify=probe.verify,
-                    cert=probe.cert,
-                    proxies=probe.proxies,
                 )
                 with answer:
                     if answer.status_code not in GATEWAY and wrapped_refusal(answer) is None:
@@ -353,11 +329,11 @@ class Exchange:
     def _turn(self, turn: Turn, outcome: Outcome, target: Target) -> None:
         if turn.via == "direct":
             message = (
-                f"the proxy at {origin_of(self.url)} does not answer; the requests of workflow "
+                f"the proxy at {target.origin} does not answer; the requests of workflow "
                 f"{self.pin.machineid!r} go to node {target.node!r} itself from now on"
             )
             self.adapter.record.note(message)
-            self.pin.warn_once(f"direct {origin_of(self.url)}", message)
+            self.pin.warn_once(f"direct {target.origin}", message)
         elif turn.via == "proxy":
             self.adapter.record.note(
                 f"node {target.node!r} does not answer either; the proxy is asked again"
@@ -368,7 +344,9 @@ class Exchange:
     def _astray(self, answer: Answer, target: Target) -> None:
         """Raise or warn: the topology has changed, and it is too late to repeat the request."""
         did = "ran the Execute" if self.execute else "answered"
-        self.pin.astray(target, answer.stray or "", f"node {answer.stray!r} {did}", self.url)
+        if target.site is not None:
+            what = f"node {answer.stray!r} {did}"
+            self.pin.evidence.lost(target.site, answer.stray, what, self.url)
 
     def _fail(self, failure: Failure, outcome: Outcome, target: Target) -> NoReturn:
         if isinstance(outcome, Answer) and failure == "affinity lost":
@@ -413,9 +391,7 @@ class Exchange:
     # ---- bookkeeping ----
 
     def _step(self) -> Step:
-        """Return the step that the client has begun for this Execute, or begin one."""
-        if self.call.step is not None:
-            return self.call.step
+        """Begin the step of an Execute for which the client has begun none."""
         body = self.request.body
         whole = body if isinstance(body, str | bytes) else None
         return self.adapter.record.steps.begin(
@@ -432,13 +408,6 @@ class Exchange:
                 self.step.unknown(error)
             else:
                 self.step.not_sent()
-
-    def _timeout(self, given: Any) -> Any:
-        if given is not None:
-            return as_timeout(given)
-        if self.adapter.timeout is not None:
-            return self.adapter.timeout
-        return (CONNECT_TIMEOUT, EXECUTE_TIMEOUT if self.execute else READ_TIMEOUT)
 
     def _record(self, started: float, error: BaseException | None) -> None:
         target, response = self.target, self.response
@@ -464,6 +433,15 @@ class Exchange:
                 entry.bytes, entry.seconds = came, self.patience.seconds
 
             response.ended = ended
+
+    def _closed(self) -> WorkflowClosed:
+        machineid = self.pin.machineid
+        return WorkflowClosed(
+            f"workflow {machineid!r} is closed. Make a new one, with Workflow({machineid!r}) if "
+            "its files are still needed",
+            machineid=machineid,
+            url=self.url,
+        )
 
     def _known(self) -> NodeKnown:
         """Return how the node of this request is known."""
@@ -515,3 +493,82 @@ def _read_a_little(response: requests.Response) -> None:
     response.raw.close()  # a connection that has the rest of it in the way is of no more use
     response._content = start
     response._content_consumed = True  # type: ignore[attr-defined]  # as .content sets it
+
+
+class AffinityAdapter(BaseAdapter):
+    """Sends each request where its workflow's files are.
+
+    It works on a copy of the request. The response keeps the caller's request
+    and URL, and this adapter, so that redirects, cookies and authentication
+    behave as if there were no routing, and no redirect carries the id away.
+
+    Without a time-out a request gets 10 s to connect, and 60 s of silence, an hour after an
+    Execute. The deadline is for how long a request that may be repeated is repeated, the patience
+    for how long an Execute waits for a place in a full queue.
+    """
+
+    def __init__(
+        self,
+        pin: Pin,
+        record: Record,
+        *,
+        timeout: tuple[float | None, float | None] | float | None = None,
+        deadline: float = DEFAULT_DEADLINE,
+        patience: float = DEFAULT_PATIENCE,
+    ) -> None:
+        super().__init__()
+        self.pin = pin
+        self.record = record
+        self.origins = Origins()
+        self.timeout = timeout
+        self.deadline = deadline
+        self.patience = patience
+        self.closed = False
+        self._lock = threading.Lock()
+        self._pool = WireAdapter()
+        self._process = os.getpid()
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: bool | str = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> requests.Response:
+        """Send a request, as requests' own adapter does.
+
+        Raises
+        ------
+        WorkflowClosed
+            The workflow has ended.
+        TransportError
+            One of its kinds; see `pavics_affinity.errors`.
+        """
+        options = Options(stream, verify, cert, proxies)
+        return Exchange(self, request, timeout, options).run()
+
+    def transmit(self, wire: WireRequest, *, fresh: bool, timeout: Any) -> WireResponse:
+        """Put a request onto the wire, once; a fresh connection cannot have been closed before."""
+        pool = WireAdapter(pool_connections=1, pool_maxsize=1) if fresh else self._pooled()
+        try:
+            answer = pool.send(wire, stream=True, timeout=timeout, **wire.options)
+        finally:
+            if fresh:
+                pool.close()
+        return cast("WireResponse", answer)
+
+    def _pooled(self) -> WireAdapter:
+        if self._process != os.getpid():
+            with self._lock:
+                # A connection that two processes use would mix up their answers.
+                self._pool = WireAdapter()
+                self._process = os.getpid()
+        return self._pool
+
+    def close(self) -> None:
+        """Close the pooled connections and refuse further requests."""
+        self.closed = True
+        self._pooled().close()
+        self.pin.close()

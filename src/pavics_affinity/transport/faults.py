@@ -27,7 +27,6 @@ _NO_WAY = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)
 _BROKEN_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _ALERTS_OF_DAMAGE = ("DECODE_ERROR", "BAD_RECORD_MAC", "INTERNAL_ERROR")
 _FOR_GOOD = ("403", "407")
-NAMED_PROXY = "the proxy that the environment names"
 # As http.client words it.
 _REFUSED_TUNNEL = r"(?a)Tunnel connection failed: ([0-9]{3})\b"
 
@@ -72,11 +71,19 @@ def is_refused(error: requests.RequestException) -> bool:
 
 def describe(error: requests.RequestException) -> str:
     """Say in a few words what went wrong."""
-    causes = list(causes_of(error))
-    words = _words_for(causes)
-    if was_not_sent(error) and any(isinstance(cause, ProxyError) for cause in causes):
-        return f"{NAMED_PROXY} was asked, and {words}"
+    words = _words_for(list(causes_of(error)))
+    if is_of_a_named_proxy(error) and not isinstance(error, _NO_WAY):
+        return f"the proxy that the environment names was asked, and {words}"
     return words
+
+
+def is_of_a_named_proxy(error: BaseException | None) -> bool:
+    """Return whether there is no way to, or no connection with, a proxy of the environment."""
+    if isinstance(error, _NO_WAY):  # the service's own URL was checked before
+        return True
+    if not isinstance(error, requests.RequestException) or not was_not_sent(error):
+        return False
+    return any(isinstance(cause, ProxyError) for cause in causes_of(error))
 
 
 def _words_for(causes: Sequence[BaseException]) -> str:

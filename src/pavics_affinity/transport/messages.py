@@ -18,7 +18,7 @@ from ..errors import (
 from ..pin import Target
 from ..pin.policy import MISDIRECTED, SEE_OTHER, Answer, Failure, Fault, Outcome
 from ..topology.urls import origin_of, shown
-from .faults import NAMED_PROXY
+from .faults import is_of_a_named_proxy
 
 
 class Attempts(NamedTuple):
@@ -127,7 +127,7 @@ def _no_answer(outcome: Outcome, a: Attempts) -> str:
 def _unreachable(outcome: Outcome, a: Attempts) -> str:
     who = "the service's proxy" if a.pinned else "the service"
     what = what_happened(outcome)
-    if NAMED_PROXY in what:
+    if isinstance(outcome, Fault) and is_of_a_named_proxy(outcome.cause):
         advice = (
             "Correct the variable http_proxy or https_proxy. If the service is reached without a "
             "proxy, add its host to no_proxy"

@@ -1,4 +1,4 @@
-"""The session of one workflow: a `requests.Session` whose every request is pinned.
+"""The session of one workflow, a `requests.Session` whose every request is pinned; the ambient one.
 
 One module, because it is one class: each method replaces one that requests calls.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar, Token
 from typing import Any, TypeVar
 
 import requests
@@ -27,22 +29,24 @@ from ..machineid import validate_machineid
 from ..pin import Pin
 from ..protocol import split_key
 from ..record import NodeKnown, Record
+from ..topology.sources import default_sources
 from ..topology.urls import checked_url, origin_of, shown
 from ..warn import warn
-from .adapter import AffinityAdapter
 from .credentials import (
     NEUTRAL_HEADERS,
     CookiePolicy,
     OriginSettings,
     check_headers,
+    environment_proxies,
     is_login,
     is_upgrade,
     jar_of,
     names_of,
+    netrc_login,
     nothing_added,
     withhold_cookies,
 )
-from .environment import environment_proxies, netrc_login
+from .exchange import AffinityAdapter
 from .times import (
     DEFAULT_DEADLINE,
     DEFAULT_PATIENCE,
@@ -94,7 +98,8 @@ class AffinitySession(requests.Session):
         patience: Seconds = DEFAULT_PATIENCE,
     ) -> None:
         super().__init__()
-        self.cookies.set_policy(CookiePolicy())
+        self._policy = CookiePolicy()
+        self.cookies.set_policy(self._policy)
         self.affinity = AffinityAdapter(
             pin,
             Record() if record is None else record,
@@ -244,11 +249,16 @@ class AffinitySession(requests.Session):
         InvalidRequest
             A header or a login cannot be sent.
         """
-        url = request.url = self._checked(request.url)
-        own: set[str] = set()
+        given = request.url
+        url = given.decode("latin-1") if isinstance(given, bytes) else given
+        url = request.url = checked_url(url, "the request")
+        origin = origin_of(url)
+        in_scope = self.pin.receives(origin)
         if request.auth is None:
-            request.auth = self.affinity.origins.of(url).auth
-        if not self.pin.in_scope(url):
+            request.auth = self.affinity.origins[origin].auth
+        check_headers(request.headers or {}, url)
+        own: set[str] = set()
+        if not in_scope:
             self.pin.warn_if_outside(url)
             if request.auth is None:
                 request.auth = self._netrc(url) or nothing_added
@@ -256,30 +266,7 @@ class AffinitySession(requests.Session):
             request.headers = {**withheld, **(request.headers or {})}
             request.params = self._own_params(request.params)
             own = {cookie.name for cookie in self.cookies if not cookie.domain}
-        prepared = self._prepared(request)
-        headers = {name.lower(): value for name, value in (request.headers or {}).items()}
-        if not headers.get("cookie"):  # else the header that was given is the one that is sent
-            withhold_cookies(prepared, own - names_of(request.cookies))
-        return prepared
-
-    def _checked(self, url: Any) -> str:
-        """Return a URL as it may be asked for; one of another scheme needs its own adapter."""
-        text = url.decode("latin-1") if isinstance(url, bytes) else url
-        other = isinstance(text, str) and not text.lstrip().lower().startswith("http")
-        if other and any(text.lower().startswith(prefix.lower()) for prefix in self.adapters):
-            return str(text)
-        return checked_url(text, "the request")
-
-    def _own_params(self, given: Any) -> Any:
-        """Return a request's parameters such that requests adds none of the session's."""
-        if isinstance(self.params, Mapping) and isinstance(given or {}, Mapping):
-            return {**dict.fromkeys(self.params), **(given or {})}
-        return given or {}
-
-    def _prepared(self, request: requests.Request) -> requests.PreparedRequest:
-        """Prepare a request as requests does, which raises foreign errors for what is not ASCII."""
-        url = request.url or ""
-        check_headers(request.headers or {}, url)
+        request.params = request.params or None  # which requests need not merge
         try:
             prepared = super().prepare_request(request)
         except UnicodeError:
@@ -291,7 +278,18 @@ class AffinitySession(requests.Session):
                 machineid=self.machineid,
             ) from None
         check_headers(prepared.headers, url)  # those of the session and the cookies, too
+        if self.cookies or request.cookies:
+            headers = request.headers or {}
+            # A Cookie header that was given is the one that is sent.
+            if not any(value and name.lower() == "cookie" for name, value in headers.items()):
+                withhold_cookies(prepared, own - names_of(request.cookies))
         return prepared
+
+    def _own_params(self, given: Any) -> Any:
+        """Return a request's parameters such that requests adds none of the session's."""
+        if isinstance(self.params, Mapping) and isinstance(given or {}, Mapping):
+            return {**dict.fromkeys(self.params), **(given or {})}
+        return given or {}
 
     def _netrc(self, url: str) -> tuple[str, str] | None:
         """Return the user's login for the URL's host; ``default`` counts for hosts in scope."""
@@ -305,8 +303,10 @@ class AffinitySession(requests.Session):
         OutOfScope
             Its URL, or that of a redirect, cannot be requested.
         """
-        self._checked(request.url)
-        jar_of(request).set_policy(CookiePolicy())
+        checked_url(request.url, "the request")
+        jar = getattr(request, "_cookies", None)  # those of its redirects are kept here
+        if jar is not None:
+            jar.set_policy(self._policy)
         given = options.get("cert", self.cert)
         if given is not None and given == self.cert and not self.pin.in_scope(request.url or ""):
             options["cert"] = None
@@ -396,18 +396,6 @@ class AffinitySession(requests.Session):
             "cert": self.cert if cert is None else cert,
         }
 
-    def get_adapter(self, url: str | bytes) -> Any:
-        """Return the adapter for a URL; only http and https have one."""
-        text = url.decode("latin-1") if isinstance(url, bytes) else url
-        if text.lower().startswith(("http://", "https://")):
-            return super().get_adapter(text)
-        scheme = text.partition(":")[0]
-        raise OutOfScope(
-            f"{text[:200]!r} is not fetched: expected an http or https URL, not {scheme!r}",
-            machineid=self.machineid,
-            url=text,
-        )
-
     def mount(self, prefix: str | bytes, adapter: Any) -> None:
         """Mount an adapter for other schemes; one for http or https is left out, with a warning.
 
@@ -457,3 +445,46 @@ def _checked_limit(limit: object) -> int:
 
 def _rebuild(state: Mapping[str, Any], options: Mapping[str, Any]) -> AffinitySession:
     return AffinitySession(Pin.of(state), **options)
+
+
+# ---- the ambient one: that of the innermost `with`, else that of this Python process ----
+
+MACHINEID_VARIABLE = "PAVICS_AFFINITY_MACHINEID"
+
+_AMBIENT: ContextVar[AffinitySession | None] = ContextVar("pavics_affinity_session", default=None)
+_LOCK = threading.Lock()
+_OF_PROCESS: list[AffinitySession] = []
+
+
+def ambient_session() -> AffinitySession:
+    """Return the session that a client uses when it is given none.
+
+    Returns
+    -------
+    AffinitySession
+        That of the innermost ``with Workflow()`` of this thread or task; else
+        the one of this Python process, whose machineid is taken from
+        ``PAVICS_AFFINITY_MACHINEID`` or minted once.
+    """
+    ambient = _AMBIENT.get()
+    if ambient is not None:
+        return ambient
+    with _LOCK:
+        if not _OF_PROCESS or _OF_PROCESS[0].closed:
+            given = os.environ.get(MACHINEID_VARIABLE)
+            pin = Pin(given or None, sources=default_sources())
+            _OF_PROCESS[:] = [AffinitySession(pin)]
+        return _OF_PROCESS[0]
+
+
+def use_session(session: AffinitySession) -> Token[AffinitySession | None]:
+    """Make a session the ambient one of this context; returns the token to undo it."""
+    return _AMBIENT.set(session)
+
+
+def reset_session(token: Token[AffinitySession | None]) -> None:
+    """Undo `use_session`; in another context than its own there is nothing to undo."""
+    try:
+        _AMBIENT.reset(token)
+    except ValueError:
+        return

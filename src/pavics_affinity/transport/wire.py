@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -16,9 +16,8 @@ import urllib3
 from ..errors import MachineIdConflict, OutOfScope
 from ..pin import Pin, Target
 from ..protocol import split_key
-from ..topology.urls import origin_of
-from .credentials import Origins, OriginSettings, check_files
-from .environment import environment_proxies
+from ..topology.urls import Origin, origin_of
+from .credentials import Origins, OriginSettings, check_files, environment_proxies
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SECRET_HEADERS = ("Authorization", "Cookie", "Proxy-Authorization")
@@ -44,9 +43,13 @@ _REASONS = {
 
 
 class WireRequest(requests.PreparedRequest):
-    """A prepared request; `tls_name` is for a node that shows its service's certificate."""
+    """A prepared request as it leaves; `tls_name` if a node shows its service's certificate.
+
+    `options` are those of `requests.adapters.HTTPAdapter.send`.
+    """
 
     tls_name: str | None = None
+    options: Mapping[str, Any] = MappingProxyType({})
 
     @classmethod
     def copy_of(cls, request: requests.PreparedRequest, url: str) -> WireRequest:
@@ -68,13 +71,6 @@ class WireResponse(requests.Response):
     ended: Callable[[int], None] | None = None
     _handed_on = 0
 
-    @classmethod
-    def of(cls, response: requests.Response) -> WireResponse:
-        """Take over an answer that requests has built."""
-        own = cls()
-        own.__dict__.update(response.__dict__)
-        return own
-
     def close(self) -> None:
         """Give the connection back, or close it where the body was not read to its end."""
         ended, self.ended = self.ended, None
@@ -83,9 +79,10 @@ class WireResponse(requests.Response):
         super().close()
 
     def iter_content(self, chunk_size: int | None = 1, decode_unicode: bool = False) -> Any:
-        """Hand the body on in pieces, and count them."""
+        """Hand the body on in pieces, and count those of a chunked one."""
         pieces = super().iter_content(chunk_size, decode_unicode)
-        return pieces if self._content_consumed else self._counted(pieces)  # type: ignore[attr-defined]  # requests' own
+        counts = getattr(self.raw, "chunked", False) and not self._content_consumed  # type: ignore[attr-defined]  # requests' own
+        return self._counted(pieces) if counts else pieces
 
     @property
     def came(self) -> int:
@@ -97,9 +94,8 @@ class WireResponse(requests.Response):
         return max(int(self.raw.tell()), self._handed_on)
 
     def _counted(self, pieces: Iterable[Any]) -> Iterator[Any]:
-        chunked = bool(getattr(self.raw, "chunked", False))
         for piece in pieces:
-            self._handed_on += len(piece) if chunked else 0
+            self._handed_on += len(piece)
             yield piece
 
 
@@ -172,12 +168,6 @@ def _parameters(url: str) -> Mapping[str, list[str]]:
     return MappingProxyType(found)
 
 
-def without_secrets(headers: MutableMapping[str, str]) -> None:
-    """Take away what must not leave the origin it was given for."""
-    for name in SECRET_HEADERS:
-        headers.pop(name, None)
-
-
 # ---- what leaves ----
 
 
@@ -190,18 +180,9 @@ class Options(NamedTuple):
     proxies: Any = None
 
 
-class Outgoing(NamedTuple):
-    """A request as it leaves, and how."""
-
-    wire: WireRequest
-    verify: bool | str
-    cert: Any
-    proxies: Any
-
-
 def outgoing(
     request: requests.PreparedRequest, target: Target, pin: Pin, origins: Origins, given: Options
-) -> Outgoing:
+) -> WireRequest:
     """Copy a request for its target.
 
     Raises
@@ -215,34 +196,37 @@ def outgoing(
     """
     url = request.url or ""
     wire = WireRequest.copy_of(request, target.url)
-    _drop_own_key(wire.headers, target, pin, url)
+    for name in {target.header, pin.header}:
+        if name in wire.headers:
+            _drop_own_key(wire.headers, name, target, pin, url)
     if target.key is not None:
         wire.headers[target.header] = target.key
-    settings, proxies = origins.of(url), given.proxies
+    settings, proxies = origins[target.origin], given.proxies
     verify = given.verify if settings.verify is None else settings.verify
     if target.url != url:
-        settings = _of_the_node(wire, settings, pin, origins, url)
+        settings = _of_the_node(wire, settings, pin, origins, target.origin, url)
         verify = verify if settings.verify is None else settings.verify
         proxies = environment_proxies(target.url)
     for name, value in settings.headers.items():
         wire.headers.setdefault(name, value)
     cert = settings.cert if given.cert is None else given.cert
-    over_tls = target.url.lower().startswith("https:")  # else requests needs no authority
-    check_files(verify if over_tls else None, cert, url)
+    if not isinstance(verify, bool) or cert is not None:
+        over_tls = target.url.lower().startswith("https:")  # else requests needs no authority
+        check_files(verify if over_tls else None, cert, url)
     if target.execute:
         wire.headers["Connection"] = "close"
-    return Outgoing(wire, verify, cert, proxies)
+    wire.options = {"verify": verify, "cert": cert, "proxies": proxies}
+    return wire
 
 
-def harmless(sent: Outgoing, target: Target) -> Outgoing:
+def harmless(sent: WireRequest, target: Target) -> WireRequest:
     """Return a GetCapabilities to the same node."""
-    wire = WireRequest.copy_of(
-        sent.wire, f"{target.url.partition('?')[0]}?service=WPS&request=GetCapabilities"
-    )
-    wire.method, wire.body, wire.tls_name = "GET", None, sent.wire.tls_name
+    url = f"{target.url.partition('?')[0]}?service=WPS&request=GetCapabilities"
+    wire = WireRequest.copy_of(sent, url)
+    wire.method, wire.body, wire.tls_name, wire.options = "GET", None, sent.tls_name, sent.options
     for name in ("Content-Length", "Content-Type", "Transfer-Encoding"):
         wire.headers.pop(name, None)
-    return Outgoing(wire, sent.verify, sent.cert, sent.proxies)
+    return wire
 
 
 def _of_the_node(
@@ -250,13 +234,14 @@ def _of_the_node(
     given: OriginSettings,
     pin: Pin,
     origins: Origins,
+    public: Origin | None,
     url: str,
 ) -> OriginSettings:
     """Return the settings for a node that is asked itself: the service's are not for its eyes.
 
     Only a user who chose route='direct' gave them for the nodes.
     """
-    public, actual = origin_of(url), origin_of(wire.url or "")
+    actual = origin_of(wire.url or "")
     if public and actual and actual.scheme == "https":
         wire.tls_name = public.host  # a node shows the service's certificate
     if pin.route_policy == "direct":
@@ -269,27 +254,26 @@ def _of_the_node(
                 url=url,
             )
         return given
-    without_secrets(wire.headers)
-    settings = origins.of(wire.url or "")
+    for name in SECRET_HEADERS:
+        wire.headers.pop(name, None)
+    settings = origins[actual]
     if callable(settings.auth):
         settings.auth(wire)
     return settings
 
 
-def _drop_own_key(headers: Any, target: Target, pin: Pin, url: str) -> None:
+def _drop_own_key(headers: Any, name: str, target: Target, pin: Pin, url: str) -> None:
     """Remove a machineid that the caller set: the workflow's is the one that is sent."""
-    for name in {target.header, pin.header}:
-        value = headers.get(name)
-        if value is None:
-            continue
-        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-        if target.key is not None and split_key(text)[0] != pin.machineid:
-            raise MachineIdConflict(
-                f"the request has {name}: {text!r}, and the workflow's machineid is "
-                f"{pin.machineid!r}. Leave the header out, pass it to the first client, too, or "
-                f"make the workflow with Workflow({text!r})",
-                machineid=pin.machineid,
-                url=url,
-            )
-        if target.key is not None or split_key(text)[0] == pin.machineid:
-            del headers[name]
+    value = headers[name]
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    own = split_key(text)[0] == pin.machineid
+    if target.key is not None and not own:
+        raise MachineIdConflict(
+            f"the request has {name}: {text!r}, and the workflow's machineid is "
+            f"{pin.machineid!r}. Leave the header out, pass it to the first client, too, or "
+            f"make the workflow with Workflow({text!r})",
+            machineid=pin.machineid,
+            url=url,
+        )
+    if own:
+        del headers[name]

@@ -113,7 +113,7 @@ def test_nothing_leaves_by_another_way_than_the_session(cluster, monkeypatch):
 
     from requests.adapters import HTTPAdapter
 
-    from pavics_affinity.transport.adapter import WireAdapter
+    from pavics_affinity.transport.connections import WireAdapter
 
     def refused(*args, **options):
         raise AssertionError("a request past the session")

@@ -28,7 +28,7 @@ from pavics_affinity.errors import (
     UnknownProcess,
 )
 from pavics_affinity.transport import use_session
-from pavics_affinity.transport.ambient import reset_session
+from pavics_affinity.transport.session import reset_session
 from support import wpsdocs
 from support.loopback import Answer, Server, free_port
 

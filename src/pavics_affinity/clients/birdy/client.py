@@ -19,7 +19,7 @@ from owslib.wps import ASYNC, WPS_DEFAULT_VERSION
 
 from ...errors import InvalidRequest, MissingExtra, message_of
 from ...record import calling
-from ...transport.ambient import reset_session, use_session
+from ...transport.session import reset_session, use_session
 from ..http import xml
 from ..http.answers import given
 from ..http.execute import before_sending
