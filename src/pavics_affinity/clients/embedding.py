@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import codecs
-import contextlib
 import io
 import json
 import re
@@ -19,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from owslib.wps import ComplexData, ComplexDataInput
 
-from ..errors import ReferenceRefused, ServiceError
+from ..errors import ReferenceRefused
 from ..protocol import has_key
 from ..topology.urls import shown
-from .http.execute import size_limit
+from .http.sending import REMEDIES
 from .http.urls import web_url
 from .outputs.resource import Resource
 from .outputs.transfer import Remote, Transfer
@@ -30,14 +29,8 @@ from .outputs.transfer import Remote, Transfer
 if TYPE_CHECKING:
     import requests
 
-    from ..record import Step
     from ..transport import AffinitySession
     from .wps.descriptions import InputRule
-
-REMEDIES = (
-    "Pass the file:// path, if the process gives one; or give the workflow a topology that has "
-    "the nodes' addresses or a strict proxy"
-)
 
 _PIECE = 3 * 2**18
 """Bytes that are encoded at a time: a multiple of 3, so that base64 has no padding inside."""
@@ -228,39 +221,6 @@ def _pieces(content: bytes) -> Iterator[bytes]:
 
 def _decoded(content: bytes) -> Iterator[str]:
     return codecs.iterdecode(_pieces(content), "utf-8")
-
-
-# ---- what a service says to the size ----
-
-
-@contextlib.contextmanager
-def within_limits(session: AffinitySession, url: str, size: int, step: Step) -> Iterator[None]:
-    """Raise ReferenceRefused if a service refuses a step's request for its size, now or earlier.
-
-    The errors of a request without an output's content stay as they are.
-    """
-    attached = "content" in step.inputs.values()
-    known = session.refused_sizes.get(url)
-    if attached and known is not None and size >= known:
-        step.not_sent()
-        raise _too_large(session, url, size, f"it refused a request of {known} bytes before")
-    try:
-        yield
-    except ServiceError as error:
-        limit = size_limit(error)
-        if limit is None or not attached:
-            raise
-        session.refused_sizes[url] = min(size, known or size)
-        raise _too_large(session, url, size, limit) from error
-
-
-def _too_large(session: AffinitySession, url: str, size: int, why: str) -> ReferenceRefused:
-    return ReferenceRefused(
-        f"{url} refuses a request of {size} bytes, which has the content of an earlier output, "
-        f"because no URL leads the service to its node: {why}. Nothing was executed. {REMEDIES}",
-        about=session,
-        url=url,
-    )
 
 
 def forms(session: AffinitySession, inputs: Iterable[tuple[str, Any]]) -> dict[str, str]:

@@ -24,7 +24,8 @@ from owslib.wps import ComplexDataInput, is_complexdata
 
 from ..errors import InvalidRequest, ReferenceRefused
 from ..warn import warn
-from .embedding import REMEDIES, Attached, Embedded, attach
+from .embedding import Attached, Embedded, attach
+from .http.sending import REMEDIES
 from .outputs.boxes import Box
 from .outputs.metalink import is_metalink
 from .outputs.output import Output

@@ -9,7 +9,7 @@ from owslib.wps import BoundingBoxDataInput, ComplexDataInput
 from pavics_affinity import WebProcessingService
 from pavics_affinity.clients.http import xml
 from pavics_affinity.clients.wps.descriptions import Description
-from pavics_affinity.clients.wps.inputs import values
+from pavics_affinity.clients.wps.request import as_value, pairs
 from pavics_affinity.errors import InvalidRequest, UnknownInput, UnknownOutput
 from support import wpsdocs
 
@@ -17,6 +17,10 @@ from support import wpsdocs
 def described(*inputs, **options):
     root = xml.parse(wpsdocs.description("step", "".join(inputs), **options))
     return Description.of(next(root.iterchildren("{*}ProcessDescription")))
+
+
+def values(inputs):
+    return [(name, as_value(name, value)) for name, value in pairs(inputs)]
 
 
 def check(rule, *given):

@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -19,11 +19,13 @@ from lxml import etree
 from ...brief import brief
 from ...errors import (
     ExecutionFailed,
+    JournalError,
     NotAService,
     OutOfScope,
     OutputUnavailable,
     ServiceError,
     UnknownOutput,
+    message_of,
 )
 from ...markup.suggest import suggest
 from ...record import Step, StepState
@@ -32,13 +34,13 @@ from ...topology.urls import shown
 from ...transport import ambient_session
 from ..http import xml
 from ..http.answers import Answer, expect, given
-from ..http.execute import lost, where
 from ..http.pickling import KeepsItsLogin
+from ..http.sending import executing, lost, send_once, where
 from ..http.urls import named_by, web_url
 from ..http.waiting import Executions, Followed, State, Trouble
 from ..outputs.metalink import is_metalink
 from ..outputs.output import Output
-from .submission import ExecuteRequest, kept, submit
+from .request import ExecuteRequest
 
 if TYPE_CHECKING:
     from ...markup.cards import Card
@@ -91,33 +93,8 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
         "its statusLocation, and call .attach() of a client there; or one of its outputs"
     )
 
-    def __init__(
-        self,
-        version: str = owslib.wps.WPS_DEFAULT_VERSION,
-        url: str | None = None,
-        username: str | None = None,
-        password: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        verify: bool | str | None = None,
-        cert: Any = None,
-        timeout: Any = None,
-        auth: Any = None,
-        language: str | None = None,
-        *,
-        session: AffinitySession | None = None,
-    ) -> None:
-        super().__init__(
-            version=version,
-            url=url,
-            username=username,
-            password=password,
-            headers=headers,
-            verify=verify,
-            cert=cert,
-            timeout=timeout,
-            auth=auth,
-            language=language,
-        )
+    def __init__(self, *args: Any, session: AffinitySession | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.session = ambient_session() if session is None else session
         self.request: Any = None
         self.response: Any = None  # OWSLib: an element after submitting, bytes after asking
@@ -274,15 +251,38 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
             root = self._recall(earlier)
         else:
             step = steps.begin(request.process, shown(url), digest=digest)
+            step.inputs = dict(request.sent)
             self._follow(step)
-            timeout = self.timeout
-            if timeout is None and request.asynchronous and self.session.affinity.timeout is None:
-                timeout = _ASYNC_TIMEOUT
-            root = submit(self.session, url, request, step, timeout)
+            root = self._send(url, request, step)
         self.response = root
         # Accepted: a job begins now, however long that took.
         self._submitted = self._asked = time.monotonic()
         return root
+
+    def _send(self, url: str, request: ExecuteRequest, step: Step) -> etree._Element:
+        timeout = self.timeout
+        if timeout is None and request.asynchronous and self.session.affinity.timeout is None:
+            timeout = _ASYNC_TIMEOUT
+        doing = f"Execute {request.process}"
+        with executing(self.session, url, len(request.document), step):
+            answer = send_once(
+                self.session,
+                "POST",
+                url,
+                doing=doing,
+                step=step,
+                is_xml=True,
+                data=request.document,
+                headers={"Content-Type": "text/xml"},
+                timeout=timeout,
+            )
+            raw = request.raw
+            held = None if raw is None else raw.response(answer, request.process)
+            if held is not None:
+                return held
+            return expect(
+                answer, "ExecuteResponse", doing=doing, session=self.session, execute=True
+            )
 
     def parseResponse(self, response: etree._Element) -> None:  # noqa: N802 - OWSLib's name
         """Take over a response or status document, given its root.
@@ -506,6 +506,17 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
             about=self.session,
             url=self.statusLocation or self.url,
         )
+
+
+def kept(answer: bytes) -> etree._Element:
+    """Return the root of an answer that a journal has kept."""
+    try:
+        return xml.parse(answer)
+    except (etree.XMLSyntaxError, ServiceError) as error:
+        raise JournalError(
+            f"an answer in the journal cannot be read ({message_of(error)}): the file was changed "
+            "by something else. Restore an intact copy, or run the chain again"
+        ) from error
 
 
 def _names_a_file(request: str | bytes | None) -> bool:

@@ -1,13 +1,18 @@
-"""An Execute document, built from a user's inputs."""
+"""An Execute document, built from a user's inputs or as the user built it, and a raw answer to it.
+
+A raw data response, one output as the answer itself, is put into a response document, so that the
+execution, the journal and OWSLib read it as any other.
+"""
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import numbers
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from lxml import etree
 from owslib.wps import (
@@ -23,9 +28,10 @@ from owslib.wps import (
 
 from ...errors import InvalidRequest
 from ..embedding import Attached, Embedded, new_mark, with_large
-from ..http.xml import UNWRITABLE
+from ..http import xml
+from ..http.answers import Answer, given
+from ..outputs import names
 from ..outputs.boxes import Box
-from .submission import ExecuteRequest
 
 if TYPE_CHECKING:
     from .descriptions import Description, Value
@@ -34,8 +40,38 @@ if TYPE_CHECKING:
 #: and what is made of it, would hold it five times over.
 LARGE = 2**20
 
+_WPS = "{http://www.opengis.net/wps/1.0.0}"
+_OWS = "{http://www.opengis.net/ows/1.1}"
 #: How Python and XML Schema write them.
 _NOT_FINITE = {"inf": "INF", "-inf": "-INF", "nan": "NaN"}
+
+
+class ExecuteRequest(NamedTuple):
+    """An Execute document, and what it asks for."""
+
+    document: bytes
+    process: str
+    asynchronous: bool
+    raw: RawOutput | None
+    sent: Mapping[str, str]  # form of each input, as in `Step`
+
+    @classmethod
+    def read(cls, document: str | bytes) -> Self:
+        """Read a document that the user has built."""
+        root = given(document, own=True)
+        form = root.find("{*}ResponseForm/{*}ResponseDocument")
+        raw = root.find("{*}ResponseForm/{*}RawDataOutput")
+        return cls(
+            document.encode() if isinstance(document, str) else document,
+            process=_identifier(root),
+            asynchronous=form is not None and form.get("status") == "true",
+            raw=None if raw is None else RawOutput(_identifier(raw), raw.get("mimeType")),
+            sent={},
+        )
+
+
+def _identifier(element: etree._Element) -> str:
+    return (element.findtext("{*}Identifier") or "").strip()
 
 
 def build_request(
@@ -69,12 +105,13 @@ def build_request(
             mode=ASYNC if asynchronous else SYNC,
             lineage=lineage,
         )
-        return ExecuteRequest.of(root, with_large(etree.tostring(root), large), sent)
+        document = with_large(etree.tostring(root), large)
     except (ValueError, TypeError) as error:  # lxml: control characters, NUL
         raise InvalidRequest(
             f"the inputs of {identifier!r} cannot be written as XML: {error}. Leave out "
             "control characters"
         ) from error
+    return ExecuteRequest(document, identifier, asynchronous, None, sent)
 
 
 def _outputs(output: Any) -> list[tuple[Any, ...]] | None:
@@ -118,16 +155,8 @@ def pairs(inputs: Any) -> list[tuple[str, Any]]:
     return listed
 
 
-def values(inputs: Any) -> list[tuple[str, Value]]:
-    """Return inputs as OWSLib builds a request from them.
-
-    A value may be a str, one of OWSLib's own input objects, a number, a boolean, a date or
-    a time.
-    """
-    return [(name, _value(name, value)) for name, value in pairs(inputs)]
-
-
-def _value(name: str, value: Any) -> Value:
+def as_value(name: str, value: Any) -> Value:
+    """Return what OWSLib builds a request from: a str or an OWSLib input object."""
     if isinstance(value, str) or is_complexdata(value) or is_boundingboxdata(value):
         return value
     if isinstance(value, Box):  # a value of an output's `data`
@@ -160,29 +189,75 @@ def _value(name: str, value: Any) -> Value:
 
 def _marked(value: Value, large: dict[bytes, Iterable[bytes]]) -> Value:
     """Return a value, or a mark instead of a large text, whose pieces are put aside."""
-    pieces = _pieces(value)
-    if pieces is None:
-        return value
+    pieces: Iterable[str]
+    if isinstance(value, Attached):
+        if len(value.content) < LARGE:
+            return value
+        pieces = value.pieces()
+    else:
+        text = value.value if isinstance(value, ComplexDataInput) else None
+        if not isinstance(text, str) or len(text) < LARGE or is_reference(text):
+            return value
+        if re.search(xml.UNWRITABLE, text):
+            raise ValueError("a large input has characters that XML cannot hold")
+        pieces = (text[start : start + LARGE] for start in range(0, len(text), LARGE))
     mark = new_mark()
     large[mark.encode()] = map(_escaped, pieces)
     return Embedded(mark, value.mimeType, value.encoding, value.schema)
-
-
-def _pieces(value: Value) -> Iterable[str] | None:
-    """Return a large input in pieces; None for any other."""
-    if isinstance(value, Attached):
-        return value.pieces() if len(value.content) >= LARGE else None
-    if not isinstance(value, ComplexDataInput) or not isinstance(value.value, str):
-        return None
-    text: str = value.value
-    if len(text) < LARGE or is_reference(text):
-        return None
-    if re.search(UNWRITABLE, text):
-        raise ValueError("a large input has characters that XML cannot hold")
-    return (text[start : start + LARGE] for start in range(0, len(text), LARGE))
 
 
 def _escaped(text: str) -> bytes:
     for character, reference in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\r", "&#13;")):
         text = text.replace(character, reference)
     return text.encode("ascii", "xmlcharrefreplace")
+
+
+# ---- raw data ----
+
+
+class RawOutput(NamedTuple):
+    """The output that a request asks for as raw data, and the media type that it asks for."""
+
+    identifier: str
+    mimetype: str | None
+
+    def response(self, answer: Answer, process: str) -> etree._Element | None:
+        """Return a response document that holds the answer as the output.
+
+        None is returned if the answer is a document of the service: an exception, a response
+        document after all, or a web page where another media type was asked for.
+        """
+        if not self._is_data(answer):
+            return None
+        root = etree.Element(f"{_WPS}ExecuteResponse", service="WPS", version="1.0.0")
+        _named(root, "Process", process)
+        etree.SubElement(etree.SubElement(root, f"{_WPS}Status"), f"{_WPS}ProcessSucceeded")
+        outputs = etree.SubElement(root, f"{_WPS}ProcessOutputs")
+        output = _named(outputs, "Output", self.identifier or "output")
+        name = names.from_disposition(answer.response.headers.get("Content-Disposition"))
+        if name:
+            output.set("fileName", name)
+        data = etree.SubElement(output, f"{_WPS}Data")
+        held = etree.SubElement(data, f"{_WPS}ComplexData", encoding="base64")
+        kind = answer.content_type or self.mimetype
+        if kind and kind.isascii() and kind.isprintable():
+            held.set("mimeType", kind)
+        held.text = base64.b64encode(answer.body).decode()
+        return root
+
+    def _is_data(self, answer: Answer) -> bool:
+        if answer.status not in (200, 203):
+            return False
+        start = answer.start
+        root = "" if start is None else xml.local_name(start)
+        if start is not None and xml.is_wps(start, "ExecuteResponse") and xml.service_of(start):
+            return False
+        page = "html" in answer.content_type and "html" not in (self.mimetype or "html").lower()
+        return root not in ("ExceptionReport", "ServiceExceptionReport") and not page
+
+
+def _named(parent: etree._Element, tag: str, identifier: str) -> etree._Element:
+    element = etree.SubElement(parent, f"{_WPS}{tag}")
+    for name in ("Identifier", "Title"):
+        etree.SubElement(element, f"{_OWS}{name}").text = identifier
+    return element
