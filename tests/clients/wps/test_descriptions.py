@@ -112,7 +112,7 @@ def test_an_unknown_input_is_refused_naming_the_near_ones():
 
 def test_an_unknown_output_is_refused_naming_those_there_are():
     with pytest.raises(UnknownOutput, match="there are metalink, output"):
-        described(outputs=("output", "metalink")).check_outputs(["zzz"])
+        described(outputs=("output", "metalink")).check_output("zzz")
 
 
 def test_a_missing_input_is_refused():

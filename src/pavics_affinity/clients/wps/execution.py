@@ -9,7 +9,6 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -304,13 +303,11 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
                 url=self.url,
             ) from error
         if xml.local_name(response) == "ExecuteResponse":
-            wps = f"{{{xml.namespace(response)}}}"
             self.processOutputs.clear()  # OWSLib's own, whose data may be large
             self.processOutputs[:] = [
                 Output.of_element(element, session=self.session, service=self.url or "")
-                for element in response.iterfind(f"{wps}ProcessOutputs/{wps}Output")
+                for element in response.iterfind("{*}ProcessOutputs/{*}Output")
             ]
-        self._named = list(self._references())
         self._note_places(response.get("serviceInstance"))
         self._quiet.note(self.status, self.percentCompleted, self.statusMessage)
         self._update_step(response)
@@ -416,19 +413,18 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
         """Learn what the service calls itself, and where it puts its documents and outputs."""
         pin = self.session.pin
         pin.places.add_service_origin(instance or "")
-        for url in self._named:
-            pin.note_place(url)
+        self._named = []
+        for url in (self.statusLocation, *[output.reference for output in self.processOutputs]):
+            if url:
+                with contextlib.suppress(OutOfScope):  # raised when it is asked for
+                    named = web_url(url, base=self.url or "", what="what the document names")
+                    self._named.append(named)
+        for named in self._named:
+            pin.note_place(named)
         for output in self.processOutputs:
             if output.reference is None and is_metalink(output.mimeType):
                 with contextlib.suppress(OutputUnavailable):  # raised when it is asked for
                     output.files()
-
-    def _references(self) -> Iterator[str]:
-        """Yield the URLs of the status document and of the outputs."""
-        for url in (self.statusLocation, *[output.reference for output in self.processOutputs]):
-            if url:
-                with contextlib.suppress(OutOfScope):  # raised when it is asked for
-                    yield web_url(url, base=self.url or "", what="what the document names")
 
     # ---- the step ----
 
@@ -451,8 +447,6 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
 
     def _update_step(self, document: etree._Element) -> None:
         """Note in the workflow's record, and its journal, what a document says."""
-        if self.status is None:
-            return
         steps = self.session.record.steps
         if self.step is None:
             if not self.statusLocation:
@@ -489,7 +483,7 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
         said = self._errors_text() or (self.statusMessage or "").strip()
         first = self.errors[0] if self.errors else None
         code, locator = getattr(first, "code", None), getattr(first, "locator", None)
-        words = xml.OWSException(said, code, locator)
+        words = xml.OWSException.of(said, code, locator)
         hint = (
             ". If it looked for a file that an earlier step wrote: that file is only on the node "
             "that ran the step. The node may be down, or the proxy may have chosen another one "

@@ -88,10 +88,11 @@ def build_request(
     """Build a request for inputs that were checked; `execution` is OWSLib's builder."""
     if mode not in (ASYNC, SYNC, AUTO):
         raise InvalidRequest(f"mode is {mode!r}; expected {ASYNC!r}, {SYNC!r} or {AUTO!r}")
-    wanted = _outputs(output)
+    wanted = None if output is None else _outputs(output)
     asynchronous = mode != SYNC
     if described is not None:
-        described.check_outputs([name for name, *_ in wanted or []])
+        for name, *_ in wanted or []:
+            described.check_output(name)
         # asked for what it does not support, the server would refuse
         asynchronous = asynchronous and described.asynchronous
     if asynchronous and wanted is None:
@@ -114,10 +115,8 @@ def build_request(
     return ExecuteRequest(document, identifier, asynchronous, None, sent)
 
 
-def _outputs(output: Any) -> list[tuple[Any, ...]] | None:
+def _outputs(output: Any) -> list[tuple[Any, ...]]:
     """Return the wanted outputs as OWSLib's tuples."""
-    if output is None:
-        return None
     listed = [output] if isinstance(output, str) else output
     result: list[tuple[Any, ...]] = []
     if isinstance(listed, list | tuple):

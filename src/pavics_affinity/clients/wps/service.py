@@ -27,10 +27,11 @@ from ...transport.credentials import check_files
 from .. import references
 from ..embedding import forms
 from ..http import xml
-from ..http.answers import MAX_METADATA, Answer, expect, given
+from ..http.answers import Answer, expect, given
 from ..http.pickling import KeepsItsLogin, as_authentication, requests_auth, split_login
 from ..http.sending import before_sending, fetch_document
 from ..http.xml import MALFORMED, plain
+from ..limits import LIMITS
 from .descriptions import Description, Descriptions, readable
 from .execution import Execution
 from .process import service_card, shown_processes
@@ -425,7 +426,7 @@ class WebProcessingService(ShownAsCard, KeepsItsLogin, owslib.wps.WebProcessingS
             url,
             doing=request,
             timeout=self.timeout,
-            limit=MAX_METADATA,
+            limit=LIMITS.metadata,
             named=self.url,
         )
 
