@@ -122,8 +122,8 @@ class Description(NamedTuple):
     @classmethod
     def of(cls, element: etree._Element) -> Description:
         """Read a ``ProcessDescription`` element."""
-        rules = [InputRule.of(e) for e in _grandchildren(element, "DataInputs", "Input")]
-        outputs = _grandchildren(element, "ProcessOutputs", "Output")
+        rules = [InputRule.of(e) for e in element.iterfind("{*}DataInputs/{*}Input")]
+        outputs = element.iterfind("{*}ProcessOutputs/{*}Output")
         return cls(
             identifier=text_of(child(element, "Identifier")),
             inputs={rule.identifier: rule for rule in rules},
@@ -222,13 +222,10 @@ def readable(document: str | bytes) -> bytes:
                 del element.attrib[name]
         for literal in element.iterchildren("{*}LiteralData"):
             cast = {"integer": int, "float": float}.get(LiteralRule.of(literal).datatype)
-            written = (
-                *literal.iterfind("{*}AllowedValues/{*}Value"),
-                child(literal, "DefaultValue"),
-            )
-            for value in written:
-                if value is not None and cast is not None and not _casts(cast, value.text or "0"):
-                    value.getparent().remove(value)  # type: ignore[union-attr]  # it has one
+            for path in ("{*}AllowedValues/{*}Value", "{*}DefaultValue"):
+                for value in literal.findall(path):
+                    if cast is not None and not _casts(cast, value.text or "0"):
+                        value.getparent().remove(value)  # type: ignore[union-attr]  # it has one
     return etree.tostring(root)
 
 
@@ -238,11 +235,6 @@ def _casts(cast: Callable[[str], object], text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _grandchildren(element: etree._Element, parent: str, name: str) -> list[etree._Element]:
-    found = child(element, parent)
-    return [] if found is None else list(found.iterchildren(f"{{*}}{name}"))
 
 
 def _megabytes(element: etree._Element | None) -> float | None:

@@ -39,7 +39,7 @@ from ..http.urls import named_by, web_url
 from ..http.waiting import Executions, Followed, State, Trouble
 from ..outputs.metalink import is_metalink
 from ..outputs.output import Output
-from .request import ExecuteRequest
+from .request import ExecuteRequest, raw_response
 
 if TYPE_CHECKING:
     from ...markup.cards import Card
@@ -275,8 +275,7 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
                 headers={"Content-Type": "text/xml"},
                 timeout=timeout,
             )
-            raw = request.raw
-            held = None if raw is None else raw.response(answer, request.process)
+            held = raw_response(request, answer)
             if held is not None:
                 return held
             return expect(

@@ -52,7 +52,7 @@ class ExecuteRequest(NamedTuple):
     document: bytes
     process: str
     asynchronous: bool
-    raw: RawOutput | None
+    raw: etree._Element | None  # RawDataOutput
     sent: Mapping[str, str]  # form of each input, as in `Step`
 
     @classmethod
@@ -60,18 +60,13 @@ class ExecuteRequest(NamedTuple):
         """Read a document that the user has built."""
         root = given(document, own=True)
         form = root.find("{*}ResponseForm/{*}ResponseDocument")
-        raw = root.find("{*}ResponseForm/{*}RawDataOutput")
         return cls(
             document.encode() if isinstance(document, str) else document,
-            process=_identifier(root),
+            process=xml.text_of(xml.child(root, "Identifier")),
             asynchronous=form is not None and form.get("status") == "true",
-            raw=None if raw is None else RawOutput(_identifier(raw), raw.get("mimeType")),
+            raw=root.find("{*}ResponseForm/{*}RawDataOutput"),
             sent={},
         )
-
-
-def _identifier(element: etree._Element) -> str:
-    return (element.findtext("{*}Identifier") or "").strip()
 
 
 def build_request(
@@ -214,45 +209,42 @@ def _escaped(text: str) -> bytes:
 # ---- raw data ----
 
 
-class RawOutput(NamedTuple):
-    """The output that a request asks for as raw data, and the media type that it asks for."""
+def raw_response(request: ExecuteRequest, answer: Answer) -> etree._Element | None:
+    """Return a response document that holds the answer as the output that was asked for.
 
-    identifier: str
-    mimetype: str | None
+    None is returned if a response document was asked for, or the answer is a document of the
+    service: an exception, a response document after all, or a web page where another media type
+    was asked for.
+    """
+    raw = request.raw
+    if raw is None or not _is_data(answer, raw.get("mimeType")):
+        return None
+    root = etree.Element(f"{_WPS}ExecuteResponse", service="WPS", version="1.0.0")
+    _named(root, "Process", request.process)
+    etree.SubElement(etree.SubElement(root, f"{_WPS}Status"), f"{_WPS}ProcessSucceeded")
+    outputs = etree.SubElement(root, f"{_WPS}ProcessOutputs")
+    output = _named(outputs, "Output", xml.text_of(xml.child(raw, "Identifier")) or "output")
+    name = names.from_disposition(answer.response.headers.get("Content-Disposition"))
+    if name:
+        output.set("fileName", name)
+    data = etree.SubElement(output, f"{_WPS}Data")
+    held = etree.SubElement(data, f"{_WPS}ComplexData", encoding="base64")
+    kind = answer.content_type or raw.get("mimeType")
+    if kind and kind.isascii() and kind.isprintable():
+        held.set("mimeType", kind)
+    held.text = base64.b64encode(answer.body).decode()
+    return root
 
-    def response(self, answer: Answer, process: str) -> etree._Element | None:
-        """Return a response document that holds the answer as the output.
 
-        None is returned if the answer is a document of the service: an exception, a response
-        document after all, or a web page where another media type was asked for.
-        """
-        if not self._is_data(answer):
-            return None
-        root = etree.Element(f"{_WPS}ExecuteResponse", service="WPS", version="1.0.0")
-        _named(root, "Process", process)
-        etree.SubElement(etree.SubElement(root, f"{_WPS}Status"), f"{_WPS}ProcessSucceeded")
-        outputs = etree.SubElement(root, f"{_WPS}ProcessOutputs")
-        output = _named(outputs, "Output", self.identifier or "output")
-        name = names.from_disposition(answer.response.headers.get("Content-Disposition"))
-        if name:
-            output.set("fileName", name)
-        data = etree.SubElement(output, f"{_WPS}Data")
-        held = etree.SubElement(data, f"{_WPS}ComplexData", encoding="base64")
-        kind = answer.content_type or self.mimetype
-        if kind and kind.isascii() and kind.isprintable():
-            held.set("mimeType", kind)
-        held.text = base64.b64encode(answer.body).decode()
-        return root
-
-    def _is_data(self, answer: Answer) -> bool:
-        if answer.status not in (200, 203):
-            return False
-        start = answer.start
-        root = "" if start is None else xml.local_name(start)
-        if start is not None and xml.is_wps(start, "ExecuteResponse") and xml.service_of(start):
-            return False
-        page = "html" in answer.content_type and "html" not in (self.mimetype or "html").lower()
-        return root not in ("ExceptionReport", "ServiceExceptionReport") and not page
+def _is_data(answer: Answer, mimetype: str | None) -> bool:
+    if answer.status not in (200, 203):
+        return False
+    start = answer.start
+    root = "" if start is None else xml.local_name(start)
+    if start is not None and xml.is_wps(start, "ExecuteResponse") and xml.service_of(start):
+        return False
+    page = "html" in answer.content_type and "html" not in (mimetype or "html").lower()
+    return root not in ("ExceptionReport", "ServiceExceptionReport") and not page
 
 
 def _named(parent: etree._Element, tag: str, identifier: str) -> etree._Element:
