@@ -123,9 +123,9 @@ class Answer:
             return False
         return (not self.body or "xml" in self.content_type) and self.root is None
 
-    def announces(self, *names: str) -> bool:
-        """Tell from the start tag alone whether it is a WPS document of one of these names."""
-        return self.status < 400 and self.start is not None and xml.is_wps(self.start, *names)
+    def announces(self, name: str) -> bool:
+        """Tell from the start tag alone whether it is a WPS document of this name."""
+        return self.status < 400 and self.start is not None and xml.is_wps(self.start, name)
 
     @property
     def server_busy(self) -> str | None:

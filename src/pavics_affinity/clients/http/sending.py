@@ -219,8 +219,7 @@ def send_once(
         ),
     ):
         response = session.request(method, url, stream=True, **options)
-    known = last[0] if last and last[0].response is response else None
-    return read_whole(response) if known is None else known
+    return last[0] if last and last[0].response is response else read_whole(response)
 
 
 def lost(session: AffinitySession, step: Step) -> ExecuteOutcomeUnknown:

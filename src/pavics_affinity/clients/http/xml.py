@@ -139,14 +139,13 @@ def text_of(element: etree._Element | None) -> str:
     return (element.text or "").strip() if element is not None else ""
 
 
-def is_wps(root: etree._Element, *names: str) -> bool:
-    """Return whether an element looks like the root of a WPS 1.0.0 document of one of these names.
+def is_wps(root: etree._Element, name: str) -> bool:
+    """Return whether an element looks like the root of a WPS 1.0.0 document of this name.
 
     Its start tag is enough. Namespaces are not compared as a whole: servers send older ones, and
     none. Only ``Capabilities`` is a name that other services use, too.
     """
-    name = local_name(root)
-    if name not in names or is_wps_2(root):
+    if local_name(root) != name or is_wps_2(root):
         return False
     if name != "Capabilities" or root.find("{*}ProcessOfferings") is not None:
         return True
