@@ -231,15 +231,16 @@ def expect(
         wanted = xml.is_wps(root, name) if said is None else execute and not _owslib_raises(answer)
         if wanted:
             return root
-    kinds = (ExecutionFailed, HTTPExecutionFailed) if execute else (ServiceError, HTTPServiceError)
-    kind: type[ServiceError] = kinds[answer.status in _HTTP_ERRORS]
+    http = answer.status in _HTTP_ERRORS
+    kind: type[ServiceError] = HTTPServiceError if http else ServiceError
     details: dict[str, Any] = {}
     if said is not None:
+        if execute:
+            kind = HTTPExecutionFailed if http else ExecutionFailed
         words = f"{answer.url} refused {doing}: {said}"
         words += f". {_VERSIONS}" if _of_version(said) else ""
         details = said._asdict()
     elif answer.status in _UNDECIDED or answer.status >= 500:
-        kind = HTTPServiceError if answer.status in _HTTP_ERRORS else ServiceError
         words = f"{answer.url} answered {doing} with {answer.summary}{_advice_on_status(answer)}"
     else:
         kind = NotAService
