@@ -112,16 +112,13 @@ def build_request(
 
 def _outputs(output: Any) -> list[tuple[Any, ...]]:
     """Return the wanted outputs as OWSLib's tuples."""
-    listed = [output] if isinstance(output, str) else output
-    result: list[tuple[Any, ...]] = []
-    if isinstance(listed, list | tuple):
-        for item in listed:
-            entry = (item, None) if isinstance(item, str) else tuple(item)
-            if len(entry) not in (2, 3) or not isinstance(entry[0], str):
-                break
-            result.append(entry)
-        else:
-            return result
+    listed = output if isinstance(output, list | tuple) else [output]
+    entries = [(item, None) if isinstance(item, str) else item for item in listed]
+    if all(
+        isinstance(entry, list | tuple) and len(entry) in (2, 3) and isinstance(entry[0], str)
+        for entry in entries
+    ):
+        return [tuple(entry) for entry in entries]
     raise InvalidRequest(
         f"output is {output!r}; expected a name, or a list of names, of (name, as_reference) or "
         "of (name, as_reference, mimetype)"
