@@ -275,9 +275,10 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
                 headers={"Content-Type": "text/xml"},
                 timeout=timeout,
             )
-            held = raw_response(request, answer)
-            if held is not None:
-                return held
+            if request.raw is not None:
+                held = raw_response(request.raw, request.process, answer)
+                if held is not None:
+                    return held
             return expect(
                 answer, "ExecuteResponse", doing=doing, session=self.session, execute=True
             )

@@ -206,18 +206,16 @@ def _escaped(text: str) -> bytes:
 # ---- raw data ----
 
 
-def raw_response(request: ExecuteRequest, answer: Answer) -> etree._Element | None:
-    """Return a response document that holds the answer as the output that was asked for.
+def raw_response(raw: etree._Element, process: str, answer: Answer) -> etree._Element | None:
+    """Return a response document that holds the answer as the raw output that was asked for.
 
-    None is returned if a response document was asked for, or the answer is a document of the
-    service: an exception, a response document after all, or a web page where another media type
-    was asked for.
+    None is returned if the answer is a document of the service: an exception, a response
+    document after all, or a web page where another media type was asked for.
     """
-    raw = request.raw
-    if raw is None or not _is_data(answer, raw.get("mimeType")):
+    if not _is_data(answer, raw.get("mimeType")):
         return None
     root = etree.Element(f"{_WPS}ExecuteResponse", service="WPS", version="1.0.0")
-    _named(root, "Process", request.process)
+    _named(root, "Process", process)
     etree.SubElement(etree.SubElement(root, f"{_WPS}Status"), f"{_WPS}ProcessSucceeded")
     outputs = etree.SubElement(root, f"{_WPS}ProcessOutputs")
     output = _named(outputs, "Output", xml.text_of(xml.child(raw, "Identifier")) or "output")
