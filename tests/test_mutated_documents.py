@@ -100,7 +100,7 @@ def test_descriptions_that_a_request_is_held_against(document):
                 with contextlib.suppress(AffinityError):
                     described.check_inputs(inputs)
             with contextlib.suppress(AffinityError):
-                described.check_outputs(["output"])
+                described.check_output("output")
 
 
 def parsed(document: bytes):

@@ -297,14 +297,14 @@ _TRANSPORT = (
 _CLIENTS = (
     Plant(
         "wps: an answer that may be cut is taken for the result",
-        "clients/http/execute.py",
+        "clients/http/sending.py",
         "if is_xml and answer.may_be_cut:",
         "if False:",
         ("clients/wps/test_submission.py",),
     ),
     Plant(
         "wps: an Execute that the service ran, and that failed, is sent again",
-        "clients/http/execute.py",
+        "clients/http/sending.py",
         "error, ran=True)",
         "error, ran=False)",
         ("clients/wps/test_submission.py::test_only_what_a_busy_server_refused_is_sent_again",),

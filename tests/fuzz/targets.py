@@ -187,7 +187,7 @@ def description(document: bytes) -> None:
         for inputs in ([], [("delay", "3")], [("resource", "x"), ("kind", "b"), ("delay", "x")]):
             _each(lambda inputs=inputs: wps.execute("step", inputs, [("output", True)]))
         for element in answers.given(document).iterchildren("{*}ProcessDescription"):
-            _each(lambda element=element: Description.of(element).check_outputs(["output"]))
+            _each(lambda element=element: Description.of(element).check_output("output"))
 
 
 def response(document: bytes) -> None:

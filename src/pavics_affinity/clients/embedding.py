@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import base64
 import codecs
-import contextlib
 import io
 import json
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from owslib.wps import ComplexData, ComplexDataInput
 
-from ..errors import ReferenceRefused, ServiceError
+from ..errors import ReferenceRefused
 from ..protocol import has_key
 from ..topology.urls import shown
-from .http.execute import size_limit
+from .http.sending import REMEDIES
 from .http.urls import web_url
 from .outputs.resource import Resource
 from .outputs.transfer import Remote, Transfer
@@ -30,14 +29,8 @@ from .outputs.transfer import Remote, Transfer
 if TYPE_CHECKING:
     import requests
 
-    from ..record import Step
     from ..transport import AffinitySession
     from .wps.descriptions import InputRule
-
-REMEDIES = (
-    "Pass the file:// path, if the process gives one; or give the workflow a topology that has "
-    "the nodes' addresses or a strict proxy"
-)
 
 _PIECE = 3 * 2**18
 """Bytes that are encoded at a time: a multiple of 3, so that base64 has no padding inside."""
@@ -106,39 +99,6 @@ def with_large(document: bytes, large: Mapping[bytes, Iterable[bytes]]) -> bytes
     return whole.getvalue()
 
 
-def attach(
-    session: AffinitySession,
-    url: str,
-    what: str,
-    rule: InputRule | None,
-    media_type: str | None,
-    *,
-    limit: int,
-) -> Attached:
-    """Fetch an output over its workflow's session, to send it as an input.
-
-    `rule` has the formats and the size that the input takes, `media_type` is the output's, if it
-    is known. ReferenceRefused is raised if it is larger than `limit` or than the input takes.
-    """
-    limit, who = _smallest(limit, rule)
-    content, stated = _fetched(session, url, what, limit, who)
-    formats = () if rule is None else rule.formats
-    known = _plain(media_type) or _plain(stated) or None
-    mimetype = _offered(known, formats) or _offered(stated, formats)
-    if rule is None:
-        mimetype = known
-    is_text = _is_text(content, mimetype or media_type or stated)
-    return Attached(content, mimetype, is_text=is_text)
-
-
-def _smallest(limit: int, rule: InputRule | None) -> tuple[int, str]:
-    """Return the most bytes that may be embedded, and who sets that."""
-    own = limit, "the workflow's embed_limit"
-    if rule is None or rule.megabytes is None:
-        return own
-    return min(own, (int(rule.megabytes * 2**20), "the process, by maximumMegabytes"))
-
-
 class _Own(Remote):
     """An output whose content is sent to a service.
 
@@ -161,46 +121,61 @@ class _Own(Remote):
         return response
 
 
-def _fetched(
-    session: AffinitySession, url: str, what: str, limit: int, who: str
-) -> tuple[bytes, str]:
-    """Return the content, and the media type that the server states."""
-    transfer = Transfer(_Own(session, Resource(web_url(url, base=url, what=what)), what))
-    with transfer.open() as first:
-        file = _Bounded(session, url, what, limit, who)
-        file.check(transfer.total or 0)
-        transfer.run(first, file, lambda position, words: None)
-        return file.getvalue(), first.headers.get("Content-Type", "")
+class _Checked(io.BytesIO):
+    """Takes a piece after a check of the size that it leads to."""
 
-
-class _Bounded(io.BytesIO):
-    """Takes no more than a limit."""
-
-    def __init__(self, session: AffinitySession, url: str, what: str, limit: int, who: str) -> None:
+    def __init__(self, check: Callable[[int], None]) -> None:
         super().__init__()
-        self._session, self._url, self._what = session, url, what
-        self._limit, self._who = limit, who
+        self._check = check
 
     def write(self, piece: Any) -> int:
-        self.check(self.tell() + len(piece))
+        self._check(self.tell() + len(piece))
         return super().write(piece)
 
-    def check(self, size: int) -> None:
-        if size > self._limit:
+
+def attach(
+    session: AffinitySession,
+    url: str,
+    what: str,
+    rule: InputRule | None,
+    media_type: str | None,
+    *,
+    limit: int,
+) -> Attached:
+    """Fetch an output over its workflow's session, to send it as an input.
+
+    `rule` has the formats and the size that the input takes, `media_type` is the output's, if it
+    is known. ReferenceRefused is raised if it is larger than `limit` or than the input takes.
+    """
+    who = "the workflow's embed_limit"
+    if rule is not None and rule.megabytes is not None:
+        most = int(rule.megabytes * 2**20), "the process, by maximumMegabytes"
+        limit, who = min((limit, who), most)
+
+    def check(size: int) -> None:
+        if size > limit:
             raise ReferenceRefused(
-                f"{self._what} is {self._url}: no URL leads the service to the node that has the "
-                f"file, and its content, {size} bytes or more, is larger than the "
-                f"{self._limit} bytes that may be embedded in a request ({self._who}). Nothing "
-                f"was executed. {REMEDIES}",
-                about=self._session,
-                url=self._url,
+                f"{what} is {url}: no URL leads the service to the node that has the file, and "
+                f"its content, {size} bytes or more, is larger than the {limit} bytes that may be "
+                f"embedded in a request ({who}). Nothing was executed. {REMEDIES}",
+                about=session,
+                url=url,
             )
 
-
-def _offered(media_type: str | None, formats: tuple[str, ...]) -> str | None:
-    """Return the format of the input that a media type is, or None."""
-    plain = _plain(media_type)
-    return next((offered for offered in formats if plain and _plain(offered) == plain), None)
+    transfer = Transfer(_Own(session, Resource(web_url(url, base=url, what=what)), what))
+    with transfer.open() as first:
+        check(transfer.total or 0)
+        file = _Checked(check)
+        transfer.run(first, file, lambda position, words: None)
+    content, stated = file.getvalue(), first.headers.get("Content-Type", "")
+    kinds = [kind for kind in (_plain(media_type), _plain(stated)) if kind]
+    if rule is None:
+        mimetype = next(iter(kinds), None)
+    else:
+        offered = (f for kind in kinds for f in rule.formats if _plain(f) == kind)
+        mimetype = next(offered, None)
+    is_text = _is_text(content, mimetype or media_type or stated)
+    return Attached(content, mimetype, is_text=is_text)
 
 
 def _plain(media_type: str | None) -> str:
@@ -228,39 +203,6 @@ def _pieces(content: bytes) -> Iterator[bytes]:
 
 def _decoded(content: bytes) -> Iterator[str]:
     return codecs.iterdecode(_pieces(content), "utf-8")
-
-
-# ---- what a service says to the size ----
-
-
-@contextlib.contextmanager
-def within_limits(session: AffinitySession, url: str, size: int, step: Step) -> Iterator[None]:
-    """Raise ReferenceRefused if a service refuses a step's request for its size, now or earlier.
-
-    The errors of a request without an output's content stay as they are.
-    """
-    attached = "content" in step.inputs.values()
-    known = session.refused_sizes.get(url)
-    if attached and known is not None and size >= known:
-        step.not_sent()
-        raise _too_large(session, url, size, f"it refused a request of {known} bytes before")
-    try:
-        yield
-    except ServiceError as error:
-        limit = size_limit(error)
-        if limit is None or not attached:
-            raise
-        session.refused_sizes[url] = min(size, known or size)
-        raise _too_large(session, url, size, limit) from error
-
-
-def _too_large(session: AffinitySession, url: str, size: int, why: str) -> ReferenceRefused:
-    return ReferenceRefused(
-        f"{url} refuses a request of {size} bytes, which has the content of an earlier output, "
-        f"because no URL leads the service to its node: {why}. Nothing was executed. {REMEDIES}",
-        about=session,
-        url=url,
-    )
 
 
 def forms(session: AffinitySession, inputs: Iterable[tuple[str, Any]]) -> dict[str, str]:

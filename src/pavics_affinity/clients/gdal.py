@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _LIBRARIES = ("rasterio", "fiona", "pyogrio")
 
 
-class GdalEnv(Mapping[str, str]):
+class GdalEnv(dict[str, str]):
     """Options of GDAL by name, and a context manager that sets them in the libraries in use.
 
     Parameters
@@ -39,18 +39,9 @@ class GdalEnv(Mapping[str, str]):
     """
 
     def __init__(self, options: Mapping[str, str], machineid: str) -> None:
-        self._options = dict(options)
+        super().__init__(options)
         self.machineid = machineid
         self._entered = threading.local()
-
-    def __getitem__(self, name: str) -> str:
-        return self._options[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._options)
-
-    def __len__(self) -> int:
-        return len(self._options)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of workflow {self.machineid!r}: {', '.join(self)}>"
@@ -146,7 +137,7 @@ def _set_in_pyogrio(options: GdalEnv) -> Iterator[None]:
     here = threading.get_ident(), options
     with _LOCK:
         for thread, other in _open:
-            if thread != here[0] and dict(other) != dict(options):
+            if thread != here[0] and other != options:
                 raise InvalidRequest(
                     "geopandas reads with pyogrio, which has one set of options for all threads, "
                     f"and another thread is reading for workflow {other.machineid!r}. Read for "

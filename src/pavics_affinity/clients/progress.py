@@ -21,23 +21,20 @@ def in_notebook() -> bool:
     return any(c.__name__ == "ZMQInteractiveShell" for c in type(shell).__mro__)
 
 
-def _is_wanted(wanted: bool | None) -> bool:
-    if wanted is not None:
-        return wanted
-    # A batch, whose chains run in threads, shows one bar for all.
-    return in_notebook() and threading.current_thread() is threading.main_thread()
-
-
 @contextlib.contextmanager
 def bar(wanted: bool | None, **options: Any) -> Iterator[Move]:
     """Show a bar while the block runs, and yield what moves it; None shows it in a notebook only.
 
     The options are tqdm's. MissingExtra is raised outside a notebook if tqdm is not installed.
     """
-    if not _is_wanted(wanted):
+    notebook = in_notebook()
+    if wanted is None:
+        # A batch, whose chains run in threads, shows one bar for all.
+        wanted = notebook and threading.current_thread() is threading.main_thread()
+    if not wanted:
         yield lambda position, words: None
         return
-    if in_notebook():
+    if notebook:
         from ..display.progress import NotebookBar
 
         with NotebookBar(options["desc"], options.get("total"), options["unit"]) as page:

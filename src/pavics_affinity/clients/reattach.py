@@ -8,8 +8,7 @@ from ..record import Step
 from .http.urls import web_url
 from .http.waiting import Executions
 from .ogcapi.jobs import Job
-from .wps.execution import Execution
-from .wps.submission import kept
+from .wps.execution import Execution, kept
 
 if TYPE_CHECKING:
     from ..transport import AffinitySession

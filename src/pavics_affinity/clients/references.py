@@ -24,7 +24,8 @@ from owslib.wps import ComplexDataInput, is_complexdata
 
 from ..errors import InvalidRequest, ReferenceRefused
 from ..warn import warn
-from .embedding import REMEDIES, Attached, Embedded, attach
+from .embedding import Attached, Embedded, attach
+from .http.sending import REMEDIES
 from .outputs.boxes import Box
 from .outputs.metalink import is_metalink
 from .outputs.output import Output
@@ -65,16 +66,14 @@ def resolve(
     fetch an input from the wrong node.
     """
     rules = {} if described is None else described.inputs
-    return [
-        (name, _as_reference(as_input(session, name, value, rules.get(name)), rules.get(name)))
-        for name, value in inputs
-    ]
-
-
-def _as_reference(value: Any, rule: InputRule | None) -> Any:
-    """Return a URL for a complex input as a reference: OWSLib would send it as text."""
-    is_complex = rule is not None and rule.kind == "complex"
-    return ComplexDataInput(value) if is_complex and _whole_url(value) == value else value
+    resolved = []
+    for name, value in inputs:
+        rule = rules.get(name)
+        sent = as_input(session, name, value, rule)
+        if rule is not None and rule.kind == "complex" and _whole_url(sent) == sent:
+            sent = ComplexDataInput(sent)  # OWSLib would send the URL as text
+        resolved.append((name, sent))
+    return resolved
 
 
 def resolve_json(session: AffinitySession, inputs: Any, name: str = "") -> Any:

@@ -71,7 +71,7 @@ def test_an_exception_report_is_read_with_code_locator_and_all_texts():
 
 
 def test_a_locator_none_as_pywps_writes_it_is_none():
-    assert xml.OWSException("x", "NoApplicableCode", "None").locator is None
+    assert xml.OWSException.of("x", "NoApplicableCode", "None").locator is None
 
 
 def test_another_document_is_not_an_exception_report():

@@ -9,7 +9,7 @@ from owslib.wps import BoundingBoxDataInput, ComplexDataInput
 from pavics_affinity import WebProcessingService
 from pavics_affinity.clients.http import xml
 from pavics_affinity.clients.wps.descriptions import Description
-from pavics_affinity.clients.wps.inputs import values
+from pavics_affinity.clients.wps.request import as_value, pairs
 from pavics_affinity.errors import InvalidRequest, UnknownInput, UnknownOutput
 from support import wpsdocs
 
@@ -17,6 +17,10 @@ from support import wpsdocs
 def described(*inputs, **options):
     root = xml.parse(wpsdocs.description("step", "".join(inputs), **options))
     return Description.of(next(root.iterchildren("{*}ProcessDescription")))
+
+
+def values(inputs):
+    return [(name, as_value(name, value)) for name, value in pairs(inputs)]
 
 
 def check(rule, *given):
@@ -108,7 +112,7 @@ def test_an_unknown_input_is_refused_naming_the_near_ones():
 
 def test_an_unknown_output_is_refused_naming_those_there_are():
     with pytest.raises(UnknownOutput, match="there are metalink, output"):
-        described(outputs=("output", "metalink")).check_outputs(["zzz"])
+        described(outputs=("output", "metalink")).check_output("zzz")
 
 
 def test_a_missing_input_is_refused():

@@ -395,6 +395,8 @@ def test_an_unknown_process_is_every_error_that_owslib_raises(wps):
         ([("resource", ComplexDataInput("nul \0 in it"))], None, InvalidRequest),
         ([("delay", "2")], [("output", True, "text/plain", "more")], InvalidRequest),
         ([("delay", "2")], 7, InvalidRequest),
+        ([("delay", "2")], ("output", True), InvalidRequest),
+        ([("delay", "2")], [7], InvalidRequest),
     ],
 )
 def test_nothing_is_sent_of_a_request_that_does_not_fit(wps, service, inputs, output, error):

@@ -22,7 +22,7 @@ from ...record import calling
 from ...transport.session import reset_session, use_session
 from ..http import xml
 from ..http.answers import given
-from ..http.execute import before_sending
+from ..http.sending import before_sending
 from ..references import as_input
 from ..wps.descriptions import readable
 from ..wps.execution import Execution

@@ -6,9 +6,9 @@ import contextlib
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
 
 import requests
 import urllib3
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 #: Bytes. No document of a service is larger; embedded outputs are part of one.
 MAX_DOCUMENT = LIMITS.document
-#: Bytes. No service says more about itself and its processes; OWSLib needs ten times as much.
-MAX_METADATA = LIMITS.metadata
 #: Seconds in which a document must be complete once its headers have come.
 MAX_SECONDS = LIMITS.seconds
 
@@ -69,7 +67,8 @@ def chunks(response: requests.Response, *, until: float | None = None) -> Iterat
         if read1 is None:
             pieces = response.iter_content(_CHUNK)
         else:  # as the bytes come, so that a trickle cannot outlast the deadline
-            pieces = iter(lambda: read1(_CHUNK, decode_content=True) or b"", b"")
+            come = partial(read1, _CHUNK, decode_content=True)
+            pieces = takewhile(bool, iter(come, None))
         for piece in pieces:
             yield piece
             if until is not None and time.monotonic() > until:
@@ -78,15 +77,15 @@ def chunks(response: requests.Response, *, until: float | None = None) -> Iterat
         raise BodyBroken(str(error) or type(error).__name__) from error
 
 
-@dataclass(frozen=True)
 class Answer:
     """A document that a service sent, and the response in which it came."""
 
-    url: str
-    status: int
-    content_type: str
-    body: bytes
-    response: requests.Response
+    def __init__(self, url: str, body: bytes, response: requests.Response) -> None:
+        self.url = url  # for messages
+        self.body = body
+        self.response = response
+        self.status = response.status_code
+        self.content_type = response.headers.get("Content-Type", "").lower()
 
     @cached_property
     def start(self) -> etree._Element | None:
@@ -99,15 +98,11 @@ class Answer:
     @cached_property
     def root(self) -> etree._Element | None:
         """The root element; None if the body is not well-formed XML."""
-        return self._parsed[0]
-
-    @cached_property
-    def _parsed(self) -> tuple[etree._Element | None, str]:
-        """The root element, or why there is none, in the parser's words."""
         try:
-            return xml.parse(self.body), ""
+            return xml.parse(self.body)
         except etree.XMLSyntaxError as error:
-            return None, str(error)[:200]
+            self._not_xml = str(error)[:200]
+            return None
         except ServiceError as error:
             raise self._refused(error) from None
 
@@ -128,9 +123,9 @@ class Answer:
             return False
         return (not self.body or "xml" in self.content_type) and self.root is None
 
-    def announces(self, *names: str) -> bool:
-        """Tell from the start tag alone whether it is a WPS document of one of these names."""
-        return self.status < 400 and self.start is not None and xml.is_wps(self.start, *names)
+    def announces(self, name: str) -> bool:
+        """Tell from the start tag alone whether it is a WPS document of this name."""
+        return self.status < 400 and self.start is not None and xml.is_wps(self.start, name)
 
     @property
     def server_busy(self) -> str | None:
@@ -169,7 +164,7 @@ class Answer:
             read_json(self.body)
             return "JSON"
         if text.startswith("<") and "xml" in self.content_type:
-            return f"XML that cannot be read ({self._parsed[1]})"
+            return f"XML that cannot be read ({self._not_xml})"
         kind = self.content_type.split(";")[0] or "no content type"
         start = " ".join(text[:60].split())
         if not start.isprintable() or "\ufffd" in start:
@@ -210,8 +205,7 @@ def read(
                     "read. Ask for large outputs as references",
                     url=url,
                 )
-    content_type = response.headers.get("Content-Type", "").lower()
-    return Answer(url, response.status_code, content_type, bytes(body), response)
+    return Answer(url, bytes(body), response)
 
 
 def given(document: str | bytes, *, own: bool = False) -> etree._Element:
@@ -233,33 +227,34 @@ def expect(
     In answer to an Execute, the service's refusals are `ExecutionFailed`.
     """
     root, said = answer.root, answer.said
-    if root is not None and said is not None:
-        if answer.status < 400 and execute and not _owslib_raises(answer):
+    if root is not None and answer.status < 400:
+        wanted = xml.is_wps(root, name) if said is None else execute and not _owslib_raises(answer)
+        if wanted:
             return root
-        raise _refusal(answer, said, doing, session, execute=execute)
-    if root is not None and answer.status < 400 and xml.is_wps(root, name):
-        return root
-    if answer.status in _UNDECIDED or answer.status >= 500:
-        kind = HTTPServiceError if answer.status in _HTTP_ERRORS else ServiceError
-        raise kind(
-            f"{answer.url} answered {doing} with {answer.summary}{_advice_on_status(answer)}",
-            response=answer.response,
-            about=session,
-            url=answer.url,
+    http = answer.status in _HTTP_ERRORS
+    kind: type[ServiceError] = HTTPServiceError if http else ServiceError
+    details: dict[str, Any] = {}
+    if said is not None:
+        if execute:
+            kind = HTTPExecutionFailed if http else ExecutionFailed
+        words = f"{answer.url} refused {doing}: {said}"
+        words += f". {_VERSIONS}" if _of_version(said) else ""
+        details = said._asdict()
+    elif answer.status in _UNDECIDED or answer.status >= 500:
+        words = f"{answer.url} answered {doing} with {answer.summary}{_advice_on_status(answer)}"
+    else:
+        kind = NotAService
+        words = (
+            f"{answer.url} is not a WPS 1.0.0: it answered {doing} with {answer.summary}; "
+            f"{advice(answer, 'WPS')}"
         )
-    raise NotAService(
-        f"{answer.url} is not a WPS 1.0.0: it answered {doing} with {answer.summary}; "
-        f"{advice(answer, 'WPS')}",
-        response=answer.response,
-        about=session,
-        url=answer.url,
-    )
+    raise kind(words, response=answer.response, about=session, url=answer.url, **details)
 
 
 def advice(answer: Answer, service: str) -> str:
     """Say what to do if another kind of service answered than a ``"WPS"`` or ``"OGC API"``."""
     root = answer.root
-    found = "" if root is None else xml.service_of(root) or ""
+    found = "" if root is None else xml.service_of(root)
     if root is not None and xml.is_wps_2(root):
         return f"it speaks {found}. {_VERSIONS}"
     if found and not found.startswith("WPS"):
@@ -286,26 +281,6 @@ def _owslib_raises(answer: Answer) -> bool:
         "text/xml",
         "application/xml",
         "application/vnd.ogc.se_xml",
-    )
-
-
-def _refusal(
-    answer: Answer, said: xml.OWSException, doing: str, session: AffinitySession, *, execute: bool
-) -> ServiceError:
-    http = answer.status in _HTTP_ERRORS
-    kind: type[ServiceError]
-    if execute:
-        kind = HTTPExecutionFailed if http else ExecutionFailed
-    else:
-        kind = HTTPServiceError if http else ServiceError
-    return kind(
-        f"{answer.url} refused {doing}: {said}{'. ' + _VERSIONS if _of_version(said) else ''}",
-        response=answer.response,
-        code=said.code,
-        locator=said.locator,
-        text=said.text,
-        about=session,
-        url=answer.url,
     )
 
 

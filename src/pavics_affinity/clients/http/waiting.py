@@ -27,9 +27,8 @@ from ...record import Step
 from ...transport.times import CONNECT_TIMEOUT, READ_TIMEOUT, as_timeout, asked_to_wait
 from ..progress import bar
 from .answers import Answer, BodyBroken
-from .execute import where
-from .fetch import get_once
 from .pickling import StaysHere
+from .sending import get_once, where
 from .urls import named_by
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ more in it than `limits.LIMITS`, is refused before a tree of it is built.
 from __future__ import annotations
 
 import contextlib
+import io
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from lxml import etree
 
@@ -24,7 +24,6 @@ _SAFELY: dict[str, Any] = {
     "load_dtd": False,
     "huge_tree": False,
 }
-_PIECE = 512
 _WPS_1 = "http://www.opengis.net/wps/1.0.0"
 _SERVICE = r"(?i)/(csw|sos|sps|wcps|wcs|wfs|wms|wmts|wps)(?:/([0-9][0-9.]*))?(?![a-z])"
 #: Byte order mark and blanks, which some servers send before the document.
@@ -47,26 +46,23 @@ _ENVELOPE = (
 MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
-@dataclass(frozen=True)
-class OWSException:
+class OWSException(NamedTuple):
     """What an OWS ``ExceptionReport`` says."""
 
     text: str  # the server's own words; several exceptions are joined by newlines
     code: str | None  # of the first, such as InvalidParameterValue
     locator: str | None  # of the first: what the server names as the cause
 
-    def __post_init__(self) -> None:
-        if self.locator in ("", "None"):  # what PyWPS writes where there is none
-            object.__setattr__(self, "locator", None)
+    @classmethod
+    def of(cls, text: str, code: str | None, locator: str | None) -> Self:
+        """Return what an exception says, without what PyWPS writes where there is no locator."""
+        return cls(text, code, None if locator in ("", "None") else locator)
 
     def __str__(self) -> str:
-        details = [
-            f"{name} {value}"
-            for name, value in (("code", self.code), ("locator", self.locator))
-            if value
-        ]
+        named = {"code": self.code, "locator": self.locator}
+        details = ", ".join(f"{name} {value}" for name, value in named.items() if value)
         words = self.text or "no reason given"
-        return f"{words} ({', '.join(details)})" if details else words
+        return f"{words} ({details})" if details else words
 
 
 def parse(text: str | bytes, *, own: bool = False) -> etree._Element:
@@ -95,17 +91,13 @@ def start(document: bytes) -> etree._Element | None:
     Raises NotAService and ServiceError as `parse`.
     """
     document = document.lstrip(_BLANK)
-    parser = etree.XMLPullParser(("start",), **_SAFELY)
     if document.lstrip()[:1] not in (b"[", b"{"):
         check_xml(document, _SAFELY)
-    begin, size = 0, _PIECE
-    while begin < len(document):
-        with contextlib.suppress(etree.XMLSyntaxError):
-            parser.feed(document[begin : begin + size])
-        begin, size = begin + size, 2 * size  # a tag that is not complete is read again
-        for _, root in parser.read_events():
-            _refuse_entities(root)  # type: ignore[arg-type]  # of a start, it is an element
-            return root  # type: ignore[return-value]  # as above
+    with contextlib.suppress(etree.XMLSyntaxError):
+        root: etree._Element
+        for _, root in etree.iterparse(io.BytesIO(document), ("start",), **_SAFELY):
+            _refuse_entities(root)
+            return root
     return None
 
 
@@ -137,11 +129,6 @@ def local_name(element: etree._Element) -> str:
     return str(element.tag).rpartition("}")[2]
 
 
-def namespace(element: etree._Element) -> str:
-    """Return the element's namespace, or an empty string."""
-    return str(element.tag).rpartition("}")[0].removeprefix("{")
-
-
 def child(element: etree._Element, name: str) -> etree._Element | None:
     """Return the first child of this name, in any namespace."""
     return next(element.iterchildren(f"{{*}}{name}"), None)
@@ -152,39 +139,38 @@ def text_of(element: etree._Element | None) -> str:
     return (element.text or "").strip() if element is not None else ""
 
 
-def is_wps(root: etree._Element, *names: str) -> bool:
-    """Return whether an element looks like the root of a WPS 1.0.0 document of one of these names.
+def is_wps(root: etree._Element, name: str) -> bool:
+    """Return whether an element looks like the root of a WPS 1.0.0 document of this name.
 
     Its start tag is enough. Namespaces are not compared as a whole: servers send older ones, and
     none. Only ``Capabilities`` is a name that other services use, too.
     """
-    name = local_name(root)
-    if name not in names or is_wps_2(root):
+    if local_name(root) != name or is_wps_2(root):
         return False
     if name != "Capabilities" or root.find("{*}ProcessOfferings") is not None:
         return True
-    return (service_of(root) or "").startswith("WPS")
+    return service_of(root).startswith("WPS")
 
 
 def is_wps_2(root: etree._Element) -> bool:
     """Return whether an element looks like the root of a WPS 2.0 document."""
-    if "/wps/2" in namespace(root).lower():
+    if "/wps/2" in str(root.tag).lower():  # in its namespace: a name has no slash
         return True
     return (
         local_name(root) == "Capabilities"
         and root.find("{*}ProcessOfferings") is None
-        and (service_of(root) or "").startswith("WPS 2")
+        and service_of(root).startswith("WPS 2")
     )
 
 
-def service_of(root: etree._Element) -> str | None:
-    """Return the kind of service that sends such a document, as ``"WMS 1.3.0"``, or None."""
+def service_of(root: etree._Element) -> str:
+    """Return the kind of service that sends such a document, as ``"WMS 1.3.0"``, or nothing."""
     named = re.match(r"(W[A-Z]+)(?:_MS)?_Capabilities$", local_name(root))
-    found = re.search(_SERVICE, namespace(root))
+    found = re.search(_SERVICE, str(root.tag).rpartition("}")[0])
     kind = root.get("service") or (found[1] if found else None) or (named[1] if named else "")
     kind = "WMS" if kind == "WMT" else kind.strip().upper()[:20]
     version = (root.get("version") or (found[2] if found else None) or "").strip()[:20]
-    return f"{kind} {version}".strip() if kind else None
+    return f"{kind} {version}".strip() if kind else ""
 
 
 def readable(root: etree._Element) -> etree._Element:
@@ -192,10 +178,12 @@ def readable(root: etree._Element) -> etree._Element:
 
     OWSLib fails on comments, and needs a namespace to find the status.
     """
-    bare = not namespace(root)
+    bare = "}" not in str(root.tag)
+    if not bare and next(root.iter(etree.Comment, etree.ProcessingInstruction), None) is None:
+        return root
     for path in _ENVELOPE:
         for element in root.iterfind(path):
-            if bare and not namespace(element):
+            if bare and "}" not in str(element.tag):
                 element.tag = f"{{{_WPS_1}}}{element.tag}"
             if local_name(element) not in _CONTENTS:
                 for comment in element.iterchildren(etree.Comment, etree.ProcessingInstruction):
@@ -210,7 +198,7 @@ def exception_of(root: etree._Element) -> OWSException | None:
     exceptions = list(root.iterchildren("{*}Exception", "{*}ServiceException"))
     texts = [" ".join(" ".join(str(t) for t in e.itertext()).split()) for e in exceptions]
     first = exceptions[0] if exceptions else root
-    return OWSException(
+    return OWSException.of(
         text="\n".join(t for t in texts if t),
         code=first.get("exceptionCode") or first.get("code"),
         locator=first.get("locator"),

@@ -17,7 +17,7 @@ from ...markup.suggest import suggest
 from ...record import Step, StepState, operation
 from ...topology.urls import shown
 from ..http.answers import Answer, BodyBroken, read
-from ..http.fetch import fetch_document, patience_of, until_whole
+from ..http.sending import fetch_document, patience_of, until_whole
 from ..http.urls import web_url
 from ..http.waiting import Followed, State, Trouble
 from ..outputs.output import Output

@@ -23,11 +23,10 @@ from ...record.steps import digest_of
 from ...topology.urls import checked_url, shown
 from ...transport import ambient_session
 from .. import references
-from ..embedding import Attached, forms, with_large, within_limits
+from ..embedding import Attached, forms, with_large
 from ..http.answers import Answer
-from ..http.execute import before_sending, lost, noting, send_once
-from ..http.fetch import fetch_document
 from ..http.pickling import KeepsItsLogin, as_authentication, requests_auth, split_login
+from ..http.sending import before_sending, executing, fetch_document, lost, send_once
 from ..http.urls import web_url
 from ..http.waiting import Executions
 from ..limits import read_json
@@ -263,7 +262,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         step = steps.begin(process_id, shown(self.url), digest=digest, api="ogcapi")
         step.inputs = forms(self.session, resolved.items())
         raw = response == "raw"
-        with within_limits(self.session, self.url, len(body), step), noting(step):
+        with executing(self.session, self.url, len(body), step):
             prefer = {"Prefer": "respond-async" if async_ else "respond-sync"}
             answer = self._send("POST", url, body, f"Execute {process_id}", prefer, step)
             outputs = self._described_outputs(process_id)

@@ -16,7 +16,7 @@ import requests
 from ...errors import AffinityError, DownloadFailed, MissingExtra, OutputUnavailable
 from ...record import operation
 from ..http.answers import MAX_DOCUMENT, Answer, BodyBroken, TooLarge
-from ..http.fetch import get_once
+from ..http.sending import get_once
 
 if TYPE_CHECKING:
     import xarray

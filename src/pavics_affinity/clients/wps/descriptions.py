@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lxml import etree
@@ -76,7 +76,11 @@ class InputRule(NamedTuple):
 
     def check(self, value: Value) -> str | None:
         """Raise if the value cannot be one of this input; return what is in doubt about it."""
-        verdict = self.judge(value)
+        if isinstance(value, str):
+            literal = self.kind == "literal"
+            verdict = self.literal.judge(value.strip()) if literal else Verdict.FITS
+        else:
+            verdict = Verdict.FITS if self._takes(value) else Verdict.REFUSED
         if verdict == Verdict.FITS:
             return None
         shown = repr(value) if isinstance(value, str) else f"a {type(value).__name__}"
@@ -92,18 +96,15 @@ class InputRule(NamedTuple):
             value=value,
         )
 
-    def judge(self, value: Value) -> Verdict:
-        """Return whether the service takes a value."""
-        if isinstance(value, str):
-            return self.literal.judge(value.strip()) if self.kind == "literal" else Verdict.FITS
+    def _takes(self, value: Value) -> bool:
+        """Return whether an input object of OWSLib's is of the input's kind."""
         if is_boundingboxdata(value):
-            fits = self.kind in ("bbox", "")
-        else:
-            # What is content is not looked at: it may be large, and is encoded as it is sent.
-            whole = isinstance(value, ComplexDataInput) and not getattr(value, "is_content", False)
-            reference = whole and is_reference(value.value)
-            fits = self.kind in ("complex", "") or reference
-        return Verdict.FITS if fits else Verdict.REFUSED
+            return self.kind in ("bbox", "")
+        if self.kind in ("complex", ""):
+            return True
+        # What is content is not looked at: it may be large, and is encoded as it is sent.
+        whole = isinstance(value, ComplexDataInput) and not getattr(value, "is_content", False)
+        return whole and is_reference(value.value)
 
 
 class Description(NamedTuple):
@@ -121,8 +122,8 @@ class Description(NamedTuple):
     @classmethod
     def of(cls, element: etree._Element) -> Description:
         """Read a ``ProcessDescription`` element."""
-        rules = [InputRule.of(e) for e in _grandchildren(element, "DataInputs", "Input")]
-        outputs = _grandchildren(element, "ProcessOutputs", "Output")
+        rules = [InputRule.of(e) for e in element.iterfind("{*}DataInputs/{*}Input")]
+        outputs = element.iterfind("{*}ProcessOutputs/{*}Output")
         return cls(
             identifier=text_of(child(element, "Identifier")),
             inputs={rule.identifier: rule for rule in rules},
@@ -159,15 +160,14 @@ class Description(NamedTuple):
                 )
         return [doubt for doubt in doubts if doubt]
 
-    def check_outputs(self, names: Iterable[str]) -> None:
-        """Raise `UnknownOutput` if the process has no outputs of these names."""
-        for name in names:
-            if name not in self.outputs:
-                raise UnknownOutput(
-                    f"process {self.identifier!r} has no output {name!r}; "
-                    f"{suggest(name, self.outputs, 'output')}",
-                    output=name,
-                )
+    def check_output(self, name: str) -> None:
+        """Raise `UnknownOutput` if the process has no output of this name."""
+        if name not in self.outputs:
+            raise UnknownOutput(
+                f"process {self.identifier!r} has no output {name!r}; "
+                f"{suggest(name, self.outputs, 'output')}",
+                output=name,
+            )
 
 
 class Descriptions:
@@ -222,13 +222,10 @@ def readable(document: str | bytes) -> bytes:
                 del element.attrib[name]
         for literal in element.iterchildren("{*}LiteralData"):
             cast = {"integer": int, "float": float}.get(LiteralRule.of(literal).datatype)
-            written = (
-                *literal.iterfind("{*}AllowedValues/{*}Value"),
-                child(literal, "DefaultValue"),
-            )
-            for value in written:
-                if value is not None and cast is not None and not _casts(cast, value.text or "0"):
-                    value.getparent().remove(value)  # type: ignore[union-attr]  # it has one
+            for path in ("{*}AllowedValues/{*}Value", "{*}DefaultValue"):
+                for value in literal.findall(path):
+                    if cast is not None and not _casts(cast, value.text or "0"):
+                        value.getparent().remove(value)  # type: ignore[union-attr]  # it has one
     return etree.tostring(root)
 
 
@@ -238,11 +235,6 @@ def _casts(cast: Callable[[str], object], text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _grandchildren(element: etree._Element, parent: str, name: str) -> list[etree._Element]:
-    found = child(element, parent)
-    return [] if found is None else list(found.iterchildren(f"{{*}}{name}"))
 
 
 def _megabytes(element: etree._Element | None) -> float | None:

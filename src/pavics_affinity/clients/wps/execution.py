@@ -9,7 +9,6 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -19,11 +18,13 @@ from lxml import etree
 from ...brief import brief
 from ...errors import (
     ExecutionFailed,
+    JournalError,
     NotAService,
     OutOfScope,
     OutputUnavailable,
     ServiceError,
     UnknownOutput,
+    message_of,
 )
 from ...markup.suggest import suggest
 from ...record import Step, StepState
@@ -32,13 +33,13 @@ from ...topology.urls import shown
 from ...transport import ambient_session
 from ..http import xml
 from ..http.answers import Answer, expect, given
-from ..http.execute import lost, where
 from ..http.pickling import KeepsItsLogin
+from ..http.sending import executing, lost, send_once, where
 from ..http.urls import named_by, web_url
 from ..http.waiting import Executions, Followed, State, Trouble
 from ..outputs.metalink import is_metalink
 from ..outputs.output import Output
-from .submission import ExecuteRequest, kept, submit
+from .request import ExecuteRequest, raw_response
 
 if TYPE_CHECKING:
     from ...markup.cards import Card
@@ -91,33 +92,8 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
         "its statusLocation, and call .attach() of a client there; or one of its outputs"
     )
 
-    def __init__(
-        self,
-        version: str = owslib.wps.WPS_DEFAULT_VERSION,
-        url: str | None = None,
-        username: str | None = None,
-        password: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        verify: bool | str | None = None,
-        cert: Any = None,
-        timeout: Any = None,
-        auth: Any = None,
-        language: str | None = None,
-        *,
-        session: AffinitySession | None = None,
-    ) -> None:
-        super().__init__(
-            version=version,
-            url=url,
-            username=username,
-            password=password,
-            headers=headers,
-            verify=verify,
-            cert=cert,
-            timeout=timeout,
-            auth=auth,
-            language=language,
-        )
+    def __init__(self, *args: Any, session: AffinitySession | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.session = ambient_session() if session is None else session
         self.request: Any = None
         self.response: Any = None  # OWSLib: an element after submitting, bytes after asking
@@ -274,15 +250,38 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
             root = self._recall(earlier)
         else:
             step = steps.begin(request.process, shown(url), digest=digest)
+            step.inputs = dict(request.sent)
             self._follow(step)
-            timeout = self.timeout
-            if timeout is None and request.asynchronous and self.session.affinity.timeout is None:
-                timeout = _ASYNC_TIMEOUT
-            root = submit(self.session, url, request, step, timeout)
+            root = self._send(url, request, step)
         self.response = root
         # Accepted: a job begins now, however long that took.
         self._submitted = self._asked = time.monotonic()
         return root
+
+    def _send(self, url: str, request: ExecuteRequest, step: Step) -> etree._Element:
+        timeout = self.timeout
+        if timeout is None and request.asynchronous and self.session.affinity.timeout is None:
+            timeout = _ASYNC_TIMEOUT
+        doing = f"Execute {request.process}"
+        with executing(self.session, url, len(request.document), step):
+            answer = send_once(
+                self.session,
+                "POST",
+                url,
+                doing=doing,
+                step=step,
+                is_xml=True,
+                data=request.document,
+                headers={"Content-Type": "text/xml"},
+                timeout=timeout,
+            )
+            if request.raw is not None:
+                held = raw_response(request.raw, request.process, answer)
+                if held is not None:
+                    return held
+            return expect(
+                answer, "ExecuteResponse", doing=doing, session=self.session, execute=True
+            )
 
     def parseResponse(self, response: etree._Element) -> None:  # noqa: N802 - OWSLib's name
         """Take over a response or status document, given its root.
@@ -304,13 +303,11 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
                 url=self.url,
             ) from error
         if xml.local_name(response) == "ExecuteResponse":
-            wps = f"{{{xml.namespace(response)}}}"
             self.processOutputs.clear()  # OWSLib's own, whose data may be large
             self.processOutputs[:] = [
                 Output.of_element(element, session=self.session, service=self.url or "")
-                for element in response.iterfind(f"{wps}ProcessOutputs/{wps}Output")
+                for element in response.iterfind("{*}ProcessOutputs/{*}Output")
             ]
-        self._named = list(self._references())
         self._note_places(response.get("serviceInstance"))
         self._quiet.note(self.status, self.percentCompleted, self.statusMessage)
         self._update_step(response)
@@ -416,19 +413,18 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
         """Learn what the service calls itself, and where it puts its documents and outputs."""
         pin = self.session.pin
         pin.places.add_service_origin(instance or "")
-        for url in self._named:
-            pin.note_place(url)
+        self._named = []
+        for url in (self.statusLocation, *[output.reference for output in self.processOutputs]):
+            if url:
+                with contextlib.suppress(OutOfScope):  # raised when it is asked for
+                    named = web_url(url, base=self.url or "", what="what the document names")
+                    self._named.append(named)
+        for named in self._named:
+            pin.note_place(named)
         for output in self.processOutputs:
             if output.reference is None and is_metalink(output.mimeType):
                 with contextlib.suppress(OutputUnavailable):  # raised when it is asked for
                     output.files()
-
-    def _references(self) -> Iterator[str]:
-        """Yield the URLs of the status document and of the outputs."""
-        for url in (self.statusLocation, *[output.reference for output in self.processOutputs]):
-            if url:
-                with contextlib.suppress(OutOfScope):  # raised when it is asked for
-                    yield web_url(url, base=self.url or "", what="what the document names")
 
     # ---- the step ----
 
@@ -451,8 +447,6 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
 
     def _update_step(self, document: etree._Element) -> None:
         """Note in the workflow's record, and its journal, what a document says."""
-        if self.status is None:
-            return
         steps = self.session.record.steps
         if self.step is None:
             if not self.statusLocation:
@@ -489,7 +483,7 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
         said = self._errors_text() or (self.statusMessage or "").strip()
         first = self.errors[0] if self.errors else None
         code, locator = getattr(first, "code", None), getattr(first, "locator", None)
-        words = xml.OWSException(said, code, locator)
+        words = xml.OWSException.of(said, code, locator)
         hint = (
             ". If it looked for a file that an earlier step wrote: that file is only on the node "
             "that ran the step. The node may be down, or the proxy may have chosen another one "
@@ -506,6 +500,17 @@ class Execution(KeepsItsLogin, Followed, owslib.wps.WPSExecution):
             about=self.session,
             url=self.statusLocation or self.url,
         )
+
+
+def kept(answer: bytes) -> etree._Element:
+    """Return the root of an answer that a journal has kept."""
+    try:
+        return xml.parse(answer)
+    except (etree.XMLSyntaxError, ServiceError) as error:
+        raise JournalError(
+            f"an answer in the journal cannot be read ({message_of(error)}): the file was changed "
+            "by something else. Restore an intact copy, or run the chain again"
+        ) from error
 
 
 def _names_a_file(request: str | bytes | None) -> bool:

@@ -71,16 +71,14 @@ class LiteralRule(NamedTuple):
     @classmethod
     def of(cls, element: etree._Element) -> LiteralRule:
         """Read a ``LiteralData`` element."""
-        listed: list[str] = []
-        free = any(child(element, n) is not None for n in ("AnyValue", "ValuesReference", "Range"))
-        for allowed in element.iterchildren("{*}AllowedValues"):
-            listed += [text_of(value) for value in allowed.iterchildren("{*}Value")]
-            others = ("Range", "AnyValue", "ValuesReference")
-            free = free or any(child(allowed, name) is not None for name in others)
+        allowed = list(element.iterchildren("{*}AllowedValues"))
+        listed = tuple(text_of(v) for each in allowed for v in each.iterchildren("{*}Value"))
+        others = ("{*}AnyValue", "{*}ValuesReference", "{*}Range")
+        free = any(next(e.iterchildren(*others), None) is not None for e in (element, *allowed))
         default = child(element, "DefaultValue")
         return cls(
             datatype=_datatype(child(element, "DataType")),
-            listed=tuple(listed),
+            listed=listed,
             free=free or any(value.casefold() in _ANYTHING for value in listed),
             default=None if default is None else text_of(default),
         )

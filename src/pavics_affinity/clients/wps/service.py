@@ -27,16 +27,15 @@ from ...transport.credentials import check_files
 from .. import references
 from ..embedding import forms
 from ..http import xml
-from ..http.answers import MAX_METADATA, Answer, expect, given
-from ..http.execute import before_sending
-from ..http.fetch import fetch_document
+from ..http.answers import Answer, expect, given
 from ..http.pickling import KeepsItsLogin, as_authentication, requests_auth, split_login
+from ..http.sending import before_sending, fetch_document
 from ..http.xml import MALFORMED, plain
+from ..limits import LIMITS
 from .descriptions import Description, Descriptions, readable
 from .execution import Execution
-from .inputs import build_request, pairs, values
 from .process import service_card, shown_processes
-from .submission import ExecuteRequest
+from .request import ExecuteRequest, as_value, build_request, pairs
 
 if TYPE_CHECKING:
     from ...markup.cards import Card
@@ -297,20 +296,22 @@ class WebProcessingService(ShownAsCard, KeepsItsLogin, owslib.wps.WebProcessingS
         built: ExecuteRequest | None = None
         if request is None:
             with before_sending():
-                described = None
+                described = None if response is not None else self.description(identifier)
+                listed = pairs(inputs)
                 if response is None:
-                    described = self.description(identifier)
-                    inputs = references.resolve(self.session, pairs(inputs), described)
-                checked = self._checked_inputs(identifier, inputs, described)
+                    listed = references.resolve(self.session, listed, described)
+                listed = [(name, as_value(name, value)) for name, value in listed]
+                for doubt in [] if described is None else described.check_inputs(listed):
+                    self.session.pin.warn_once(f"{identifier}: {doubt}", doubt)
                 built = build_request(
                     execution,
                     identifier,
-                    checked,
+                    listed,
                     output,
                     mode=mode,
                     lineage=lineage,
                     described=described,
-                    sent=forms(self.session, checked),
+                    sent=forms(self.session, listed),
                 )
             execution.request = built.document
         if response is not None:
@@ -413,15 +414,6 @@ class WebProcessingService(ShownAsCard, KeepsItsLogin, owslib.wps.WebProcessingS
             session=self.session,
         )
 
-    def _checked_inputs(
-        self, identifier: str, inputs: Any, described: Description | None
-    ) -> list[tuple[str, Any]]:
-        """Return inputs that the process takes; warn of those that it may not take."""
-        listed = values(inputs)
-        for doubt in [] if described is None else described.check_inputs(listed):
-            self.session.pin.warn_once(f"{identifier}: {doubt}", doubt)
-        return listed
-
     def _get(self, request: str, **parameters: str) -> Answer:
         """Ask for a document; again if its answer breaks off."""
         self._bind()
@@ -434,7 +426,7 @@ class WebProcessingService(ShownAsCard, KeepsItsLogin, owslib.wps.WebProcessingS
             url,
             doing=request,
             timeout=self.timeout,
-            limit=MAX_METADATA,
+            limit=LIMITS.metadata,
             named=self.url,
         )
 

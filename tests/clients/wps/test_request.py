@@ -8,7 +8,7 @@ from lxml import etree
 from owslib.wps import ComplexDataInput
 
 from pavics_affinity import Workflow
-from pavics_affinity.clients.wps import inputs as made
+from pavics_affinity.clients.wps import request as made
 from pavics_affinity.errors import InvalidRequest
 from support import wpsdocs
 from support.rawserver import RawServer, cost, head

@@ -1,10 +1,10 @@
-"""An Execute: sent once, with a step of the record that knows its outcome."""
+"""Questions, asked until an answer is whole; and an Execute: sent once, its outcome noted."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...errors import (
     DownloadFailed,
@@ -12,17 +12,28 @@ from ...errors import (
     ExecutionFailed,
     InvalidRequest,
     OutputUnavailable,
+    ReferenceRefused,
     ServiceError,
+    ServiceUnreachable,
     say_also,
 )
-from ...record import Step, calling, current_call
+from ...record import Step, calling, current_call, operation
+from ...transport.times import Patience, current_deadline
 from ..progress import bar
-from .answers import Answer, BodyBroken, read
+from .answers import MAX_DOCUMENT, Answer, BodyBroken, read
 
 if TYPE_CHECKING:
     import requests
 
     from ...transport import AffinitySession
+
+T = TypeVar("T")
+
+REMEDIES = (
+    "Pass the file:// path, if the process gives one; or give the workflow a topology that has "
+    "the nodes' addresses or a strict proxy"
+)
+"""What to do if no URL leads a service to an output."""
 
 _TWITCHERS_413 = "Response is not ok: Request Entity Too Large"
 """Twitcher's words, in a 400, for nginx's 413 behind it."""
@@ -31,6 +42,68 @@ _NOT_AGAIN = (
     "It was not sent again. Look at the service's jobs, or run the chain again if running it "
     "twice does no harm"
 )
+
+
+# ---- questions ----
+
+
+def fetch_document(
+    session: AffinitySession, url: str, *, doing: str, named: str | None = None, **options: Any
+) -> Answer:
+    """Get a document as `get_once` does, again while its answer breaks off."""
+
+    def ask() -> Answer:
+        return get_once(session, url, doing=doing, named=named, **options)
+
+    return until_whole(ask, session=session, url=named or url, doing=doing)
+
+
+def get_once(
+    session: AffinitySession,
+    url: str,
+    *,
+    doing: str,
+    limit: int = MAX_DOCUMENT,
+    named: str | None = None,
+    until: float | None = None,
+    timed: bool = True,
+    **options: Any,
+) -> Answer:
+    """Get a document; raise `BodyBroken` if its answer breaks off.
+
+    `doing` is what the record and messages call it, and `named` the URL that messages name, if it
+    is another one; `limit`, `until` and `timed` are those of `read`, the others of ``session.get``.
+    """
+    with operation(doing):
+        response = session.get(url, stream=True, **options)
+    return read(response, url=named or url, limit=limit, until=until, timed=timed)
+
+
+def until_whole(ask: Callable[[], T], *, session: AffinitySession, url: str, doing: str) -> T:
+    """Call `ask` until it does not raise `BodyBroken`, or the session's deadline is over."""
+    patience, attempts = patience_of(session), 0
+    while True:
+        attempts += 1
+        try:
+            return ask()
+        except BodyBroken as error:
+            if not patience.wait():
+                times = "once" if attempts == 1 else f"{attempts} times"
+                raise ServiceUnreachable(
+                    f"the answer to {doing} broke off {times} in {patience.seconds:.1f} s "
+                    f"({error}). Ask again later",
+                    attempts=attempts,
+                    about=session,
+                    url=url,
+                ) from error
+
+
+def patience_of(session: AffinitySession) -> Patience:
+    """Return the patience for a request that may be repeated, bounded by the deadline."""
+    return Patience(current_deadline(session.affinity.deadline))
+
+
+# ---- an Execute ----
 
 
 @contextlib.contextmanager
@@ -44,28 +117,40 @@ def before_sending() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def noting(step: Step) -> Iterator[None]:
-    """Note in a step the outcome of the Execute that is sent, and read, inside."""
+def executing(session: AffinitySession, url: str, size: int, step: Step) -> Iterator[None]:
+    """Note in a step the outcome of the Execute of so many bytes that is sent, and read, inside.
+
+    ReferenceRefused is raised if it has the content of an output, and the service refuses its
+    size, now or earlier.
+    """
+    attached = "content" in step.inputs.values()
+    known = session.refused_sizes.get(url)
+    if attached and known is not None and size >= known:
+        step.not_sent()
+        raise _too_large(session, url, size, f"it refused a request of {known} bytes before")
     try:
         yield
     except ServiceError as error:
-        code = getattr(error, "code", None)
+        limit = _size_limit(error)
         if not step.ran:
             pass  # the transport knows it by the status
-        elif size_limit(error) is not None:
+        elif limit is not None:
             step.refused(error, ran=False)
-        elif isinstance(error, ExecutionFailed) or code is not None:
+        elif isinstance(error, ExecutionFailed) or getattr(error, "code", None) is not None:
             step.refused(error, ran=True)
         elif step.state != "unknown":
             step.unknown(error)
-        raise
+        if limit is None or not attached:
+            raise
+        session.refused_sizes[url] = min(size, known or size)
+        raise _too_large(session, url, size, limit) from error
     except ExecuteOutcomeUnknown as error:
         if step.state != "unknown":
             step.unknown(error)
         raise
 
 
-def size_limit(error: ServiceError) -> str | None:
+def _size_limit(error: ServiceError) -> str | None:
     """Return what limits the size of requests, if that is why nothing was executed."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     text = str(getattr(error, "text", None) or "")
@@ -77,6 +162,15 @@ def size_limit(error: ServiceError) -> str | None:
     if getattr(error, "code", None) == "FileSizeExceeded" and "request size" in text:
         return f"{text!r}; the service's operator sets it (PyWPS: maxrequestsize, 3 MB by default)"
     return None
+
+
+def _too_large(session: AffinitySession, url: str, size: int, why: str) -> ReferenceRefused:
+    return ReferenceRefused(
+        f"{url} refuses a request of {size} bytes, which has the content of an earlier output, "
+        f"because no URL leads the service to its node: {why}. Nothing was executed. {REMEDIES}",
+        about=session,
+        url=url,
+    )
 
 
 def send_once(
@@ -91,7 +185,7 @@ def send_once(
 ) -> Answer:
     """Send a request that must not be repeated once it may have run, and read its answer.
 
-    The transport notes the result in the step, as `noting` does.
+    The transport notes the result in the step, as `executing` does.
     If the answer should be XML, one without a stated length is whole only if it is a document.
     """
     last: list[Answer] = []  # the answer that was read last; of redirects, too
@@ -125,8 +219,7 @@ def send_once(
         ),
     ):
         response = session.request(method, url, stream=True, **options)
-    known = last[0] if last and last[0].response is response else None
-    return read_whole(response) if known is None else known
+    return last[0] if last and last[0].response is response else read_whole(response)
 
 
 def lost(session: AffinitySession, step: Step) -> ExecuteOutcomeUnknown:

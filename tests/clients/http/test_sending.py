@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pavics_affinity.clients.http.fetch import fetch_document
+from pavics_affinity.clients.http.sending import fetch_document
 from pavics_affinity.errors import ServiceUnreachable
 from support.loopback import Answer, Server
 
