@@ -22,7 +22,7 @@ from ..http.answers import BodyBroken, chunks
 from ..http.urls import named_by
 from ..progress import Move
 from . import codings, names
-from .resource import Source
+from .resource import Source, charset_of
 
 if TYPE_CHECKING:
     import requests
@@ -46,6 +46,13 @@ class Remote(Source):
     options: Mapping[str, Any] = field(default_factory=dict)  # of `session.get`
     service: str = ""  # URL of the service whose document named it
     unpack: bool = False  # take off also a content coding with which the file is stored
+
+    def fill(self, file: BinaryIO, limit: int | None = None) -> str | None:
+        """Fetch it."""
+        transfer = Transfer(self, limit)
+        with transfer.open() as first:
+            transfer.run(first, file, lambda position, words: None)
+            return charset_of(first.headers)
 
     def get(self, headers: Mapping[str, str]) -> requests.Response:
         """Ask for it, and return the answer unread; raise OutputUnavailable if it is an error."""
