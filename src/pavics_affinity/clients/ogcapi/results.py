@@ -98,8 +98,9 @@ class Results(ShownAsCard, HasOutputs, dict[str, Any]):
         if identifier not in found:
             raise UnknownOutput(
                 f"{self.url} gave no output {identifier!r}; {suggest(identifier, found, 'output')}",
-                url=self.url,
                 output=identifier,
+                about=self.session,
+                url=self.url,
             )
         return found[identifier]
 

@@ -38,7 +38,6 @@ from .answers import (
     expect_json,
     is_job,
     job_url,
-    parsed,
 )
 from .definitions import read_yaml
 from .jobs import JSON, Job
@@ -352,7 +351,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         answer = self._get(url, "api", headers={"Accept": ", ".join(_DEFINITIONS)})
         check_status(answer, doing="api", session=self.session)
         try:
-            definition = parsed(answer) if answer.is_json else read_yaml(answer.body)
+            definition = read_json(answer.body) if answer.is_json else read_yaml(answer.body)
         except ValueError as error:
             raise NoOGCAPI(
                 f"the definition at {url} cannot be read: {error}. {_WITHOUT_DEFINITION}", url=url
@@ -439,7 +438,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         job = Job(self.session, location, process=process_id, timeout=self.timeout, step=step)
         self.session.shared(Executions).add(step, job)
         try:
-            document = parsed(answer)
+            document = read_json(answer.body)
         except ValueError:
             document = None
         if isinstance(document, dict):
