@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import copy_context
@@ -105,36 +104,26 @@ def save_all(
     Of equal names the second gets a number. If one fails, those that were not begun are not
     fetched, and those that are complete stay.
     """
-    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+    from concurrent.futures import ThreadPoolExecutor, as_completed
 
     if isinstance(parallel, bool) or not isinstance(parallel, int) or parallel < 1:
         raise InvalidRequest(f"parallel is {parallel!r}; expected a whole number above 0")
     target = _made(Path(directory))
     paths = [target / name for name in _distinct([name for name, _ in wanted])]
-    lock = threading.Lock()
-    done = 0
     with (
         bar(progress, total=len(wanted), desc="files", unit="file") as move,
         ThreadPoolExecutor(min(parallel, len(wanted) or 1)) as pool,
     ):
-
-        def fetch(save_to: Callable[[Path], Download], path: Path) -> Download:
-            nonlocal done
-            found = save_to(path)
-            with lock:
-                done += 1
-                move(done, path.name)
-            return found
-
         futures = [
-            pool.submit(copy_context().run, fetch, save_to, path)
+            pool.submit(copy_context().run, save_to, path)
             for (_, save_to), path in zip(wanted, paths, strict=True)
         ]
-        finished, left = wait(futures, return_when=FIRST_EXCEPTION)
-        for future in left:
-            future.cancel()
-    for future in finished:
-        future.result()
+        try:
+            for done, future in enumerate(as_completed(futures), 1):
+                move(done, future.result().path.name)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return [future.result() for future in futures]
 
 
