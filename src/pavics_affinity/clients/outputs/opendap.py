@@ -17,6 +17,7 @@ from ...errors import AffinityError, DownloadFailed, MissingExtra, OutputUnavail
 from ...record import operation
 from ..http.answers import MAX_DOCUMENT, Answer, BodyBroken, TooLarge
 from ..http.fetch import get_once
+from .resource import Resource, Source
 
 if TYPE_CHECKING:
     import xarray
@@ -29,6 +30,7 @@ MAX_VALUES = 2**31
 #: The media type by which PyWPS announces an OPeNDAP resource.
 MIMETYPE = "application/x-ogc-dods"
 
+_LABEL = "the OPeNDAP resource"
 _TIMEOUT = (5.0, 10.0)
 _ATTEMPTS = 3  # of an answer that breaks off
 
@@ -68,11 +70,10 @@ def open_url(session: AffinitySession, url: str, **options: Any) -> xarray.Datas
     except AffinityError:
         raise
     except Exception as error:  # pydap's parsers raise bare Exceptions
-        raise OutputUnavailable(
-            f"the OPeNDAP resource at {url} cannot be opened: {str(error)[:200]}. "
-            "Look at the URL with .dds behind it in a browser, or ask the server's operator",
-            about=session,
-            url=url,
+        raise Source(session, Resource(url), _LABEL).error(
+            OutputUnavailable,
+            f"cannot be opened: {str(error)[:200]}. Look at the URL with .dds behind it in a "
+            "browser, or ask the server's operator",
         ) from error
 
 
@@ -98,31 +99,28 @@ class _Through:
 
     def _fetch(self, url: str, limit: int) -> Answer:
         """Ask for a document or values; again if the answer breaks off."""
+        source = Source(self._session, Resource(url), _LABEL)
         for _ in range(_ATTEMPTS):
             try:
                 answer = get_once(self._session, url, doing="OPeNDAP", limit=limit, timed=False)
             except TooLarge as error:
-                raise DownloadFailed(
-                    f"{url} gives more than {limit // 2**20} MB at once; take less at a time, by "
+                raise source.error(
+                    DownloadFailed,
+                    f"gives more than {limit // 2**20} MB at once; take less at a time, by "
                     ".isel(...) or chunks=",
-                    about=self._session,
-                    url=url,
                 ) from error
             except BodyBroken as error:
                 broken = error
             else:
                 if answer.status == 200:
                     return answer
-                raise OutputUnavailable(
-                    f"the OPeNDAP resource at {url} answers HTTP {answer.status}. If it is gone, "
-                    "run the process again",
+                raise source.error(
+                    OutputUnavailable,
+                    f"answers HTTP {answer.status}. If it is gone, run the process again",
                     response=answer.response,
-                    about=self._session,
-                    url=url,
                 )
-        raise DownloadFailed(
-            f"{url} broke off {_ATTEMPTS} times ({broken}); try again later",
+        raise source.error(
+            DownloadFailed,
+            f"broke off {_ATTEMPTS} times ({broken}); try again later",
             attempts=_ATTEMPTS,
-            about=self._session,
-            url=url,
         ) from broken
