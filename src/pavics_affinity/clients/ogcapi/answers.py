@@ -177,7 +177,7 @@ def is_job(answer: Answer, outputs: Collection[str], *, asynchronous: bool, raw:
     if answer.status == 202 or (answer.status == 201 and addressed):
         return True
     named = addressed or answer.status == 201
-    document = _document(answer)
+    document = document_of(answer)
     if isinstance(document, Mapping):
         return _is_status(document, outputs, named=named, likely=asynchronous or not raw)
     if not answer.body.strip() or (answer.is_json and not document):
@@ -209,7 +209,7 @@ def job_url(answer: Answer, url_of: Callable[[str], str]) -> str | None:
     stated = _in_headers(answer.response)
     if stated is not None:
         return stated
-    document = _document(answer)
+    document = document_of(answer)
     if not isinstance(document, Mapping):
         return None
     members = {_plain(key): value for key, value in document.items()}
@@ -226,7 +226,7 @@ def results_link(links: Any) -> str | None:
     return _linked(listed, _RESULTS)
 
 
-def _document(answer: Answer) -> Any:
+def document_of(answer: Answer) -> Any:
     """Return the JSON value; None if it says that it is something else, or is broken."""
     if not answer.is_json and answer.status not in (201, 202):
         return None

@@ -35,6 +35,7 @@ from .answers import (
     NoOGCAPI,
     NoSuchProcess,
     check_status,
+    document_of,
     expect_json,
     is_job,
     job_url,
@@ -437,10 +438,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         self.session.note_reference(location)
         job = Job(self.session, location, process=process_id, timeout=self.timeout, step=step)
         self.session.shared(Executions).add(step, job)
-        try:
-            document = read_json(answer.body)
-        except ValueError:
-            document = None
+        document = document_of(answer)
         if isinstance(document, dict):
             job.take_over(document)
         return job
