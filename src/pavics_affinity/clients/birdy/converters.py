@@ -24,9 +24,8 @@ from lxml import etree
 
 from ...errors import OutputUnavailable
 from ..outputs.codings import is_packed
-from ..outputs.datasets import HDF5_LOCK
+from ..outputs.datasets import HDF5_LOCK, open_url
 from ..outputs.metalink import read_metalink
-from ..outputs.opendap import open_url
 from ..outputs.output import Output, download_all
 
 if TYPE_CHECKING:

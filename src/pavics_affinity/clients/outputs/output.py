@@ -1,7 +1,7 @@
 """Outputs of an execution, fetched from the node that wrote them.
 
 An `Output` is a `Resource` with what OWSLib's users expect of one, and with what reads it:
-`download` writes files, `opendap` and `datasets` open datasets, `metalink` lists files. The
+`download` writes files, `datasets` opens datasets, `metalink` lists files. The
 module is long because a user sees one class, documented for the API reference.
 """
 
@@ -66,23 +66,7 @@ _NETCDF = (b"CDF\x01", b"CDF\x02", b"CDF\x05", b"\x89HDF\r\n\x1a\n")
 class Output(ShownAsCard, owslib.wps.Output):
     """One output of an execution, with OWSLib's attributes and methods, and ways to read it.
 
-    Parameters
-    ----------
-    resource : Resource
-        What it is.
-    session : AffinitySession
-        Fetches it.
-    service : str
-        URL of the service, or of the document that names it.
-    identifier : str
-        Its name.
-    element : lxml.etree._Element, optional
-        The ``Output`` element of a response that OWSLib reads as well.
-    own : bool
-        The service's own response names it: it may then be a file of this machine,
-        if the service runs here, and it is never at the URL of the service.
-    files : sequence of Output, optional
-        The files that it lists.
+    Made by executions, jobs and results.
 
     Attributes
     ----------
@@ -116,12 +100,14 @@ class Output(ShownAsCard, owslib.wps.Output):
         # OWSLib sets its attributes; of an empty element to what they are where nothing is stated.
         super().__init__(etree.Element("Output") if element is None else element)
         self.session = session
-        self.service = service
+        self.service = service  # its URL, or that of the document that names the output
         self.encoding = resource.encoding
         self.reference = resource.url
         self._resource = resource
+        # The service's own response names it: it may then be a file of this machine, if the
+        # service runs here, and it is never at the URL of the service.
         self._own = own
-        self._files = files
+        self._files = files  # that it lists
         self._unpack = False
         if resource.data_type == "BoundingBoxData":
             self.dataType = resource.data_type
@@ -262,8 +248,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         OutputUnavailable, DownloadFailed, OutOfScope
             See `download`.
         """
-        from .datasets import open_file, scratch
-        from .opendap import open_url
+        from .datasets import open_file, open_url, scratch
 
         if self._is_opendap():
             return open_url(self.session, self._url(), **options)
@@ -294,8 +279,10 @@ class Output(ShownAsCard, owslib.wps.Output):
             Output(file, identifier=file.name, session=self.session, service=base, own=bool(local))
             for file in listed
         ]
-        for file in files:
-            file._note_place()
+        for file in files:  # learn where they are, at a host that may receive the machineid
+            with contextlib.suppress(OutOfScope, OutputUnavailable):  # raised when it is asked for
+                if self.session.pin.in_scope(file._url()):
+                    self.session.pin.note_place(file._url())
         return files
 
     # ---- OWSLib's own ----
@@ -394,12 +381,6 @@ class Output(ShownAsCard, owslib.wps.Output):
         kind = (self.mimeType or "").split(";")[0].strip().lower()
         return (given or names.clean(self._name) or "output") + _SUFFIXES.get(kind, "")
 
-    def _note_place(self) -> None:
-        """Learn where a document puts the file, at a host that may receive the machineid."""
-        with contextlib.suppress(OutOfScope, OutputUnavailable):  # raised when it is asked for
-            if self.session.pin.in_scope(self._url()):
-                self.session.pin.note_place(self._url())
-
     def _url(self, what: str | None = None) -> str:
         """Return the absolute URL of its reference; `what` is what an error calls it."""
         what = what or self._label
@@ -463,7 +444,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         """Return whether it is an OPeNDAP resource, which its server is asked if need be."""
         if self.reference is None or self._local_file() is not None:
             return False
-        from .opendap import is_opendap
+        from .datasets import is_opendap
 
         return is_opendap(self.session, self._url(), self.mimeType)
 
