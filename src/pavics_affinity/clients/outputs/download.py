@@ -19,8 +19,9 @@ from typing import BinaryIO
 from ...errors import DownloadFailed, InvalidRequest
 from ...markup import without_login
 from ..progress import bar
+from .names import from_disposition
 from .resource import Source
-from .transfer import Remote, Transfer, file_name, writing
+from .transfer import Remote, Transfer, writing
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,7 @@ def save(
     """Write a resource to a file, whole or not at all.
 
     The target is the file, or a directory (the working directory if it is None). In a directory
-    the file gets the name that the server gives it, cleaned, and `name`, a clean one, if there
-    is none.
+    the file gets the name that the answer gives it, or else `name`, which is a clean one.
     """
     started = time.monotonic()
     path, is_directory = _resolved(target)
@@ -84,7 +84,7 @@ def save(
         transfer = Transfer(source)
         first = transfer.open()
         if is_directory:
-            path = path / (file_name(first, source.url) or name)
+            path = path / (from_disposition(first.headers.get("Content-Disposition")) or name)
         shown = bar(progress, total=transfer.total, desc=path.name, unit="B", unit_scale=True)
         with first, part(path) as file, shown as move:
             transfer.run(first, file, move)

@@ -21,7 +21,7 @@ from ...transport.times import asked_to_wait, moment_of
 from ..http.answers import BodyBroken, chunks
 from ..http.urls import named_by
 from ..progress import Move
-from . import codings, names
+from . import codings
 from .resource import Source, charset_of
 
 if TYPE_CHECKING:
@@ -241,12 +241,6 @@ def writing(path: str | Path) -> Iterator[None]:
         raise DownloadFailed(
             f"{str(path)!r} could not be written: {error}. Pass another path"
         ) from error
-
-
-def file_name(response: requests.Response, url: str) -> str:
-    """Return the cleaned name that an answer, or else its URL, gives to a file."""
-    stated = names.from_disposition(response.headers.get("Content-Disposition"))
-    return stated or names.from_url(url)
 
 
 def _validator(headers: Mapping[str, str]) -> str | None:
