@@ -53,19 +53,6 @@ class Job(Followed, HasOutputs, dict[str, Any]):
 
     Made by `Processes.execute` and `Processes.attach`.
 
-    Parameters
-    ----------
-    session : AffinitySession
-        All requests go through it.
-    location : str
-        URL of the status document.
-    process : str, optional
-        Identifier of the process.
-    timeout : float or tuple, optional
-        The client's own.
-    step : Step, optional
-        Its entry in the workflow's record; by default one is made.
-
     Attributes
     ----------
     location : str

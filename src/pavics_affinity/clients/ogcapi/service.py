@@ -413,15 +413,11 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         return job.refresh()
 
     def _results(self, process_id: str, answer: Answer, *, raw: bool) -> Results:
-        doing = f"Execute {process_id}"
-        check_status(answer, doing=doing, session=self.session, execute=True)
-        if not answer.is_json or raw:
-            names = self._described_outputs(process_id)
-            return raw_results(answer, next(iter(names), "output"), self.session)
-        found = expect_json(answer, doing=doing, session=self.session, execute=True)
-        if not isinstance(found, dict):
-            found = {"value": found}
-        return Results(found, session=self.session, url=answer.url)
+        check_status(answer, doing=f"Execute {process_id}", session=self.session, execute=True)
+        name = "value"
+        if raw or not answer.is_json:
+            name = next(iter(self._described_outputs(process_id)), "output")
+        return raw_results(answer, name, self.session)
 
     def _job(self, process_id: str, answer: Answer, step: Step) -> Job:
         stated = job_url(answer, self._url)
