@@ -26,13 +26,6 @@ class Box(owslib.ows.BoundingBox):
     OWSLib's ``minx`` ... ``maxy`` are x and y, whatever the order of the CRS's axes is;
     the corners are in the document's own order, and have all dimensions.
 
-    Parameters
-    ----------
-    lower, upper : tuple of str
-        The corners' numbers.
-    crs : str or None
-        Name of the CRS, as the document states it.
-
     Attributes
     ----------
     lower_corner, upper_corner : tuple of str
