@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from ...brief import brief
 from ...record import Step, StepState, operation
-from ...topology.urls import shown
 from ..http.answers import Answer, BodyBroken, read
 from ..http.fetch import get_once, patience_of, until_whole
 from ..http.urls import web_url
@@ -72,19 +71,15 @@ class Job(Followed, HasOutputs, dict[str, Any]):
         self,
         session: AffinitySession,
         location: str,
+        step: Step,
         *,
-        process: str | None = None,
         timeout: Any = None,
-        step: Step | None = None,
     ) -> None:
         super().__init__()
         self.session = session
         self.location = location
-        self.step = step or session.record.steps.attached(
-            location, process or "", shown(location), "ogcapi"
-        )
+        self.step = step
         self.timeout = timeout
-        self._process = process
         self._begin()
 
     def __repr__(self) -> str:
@@ -262,8 +257,7 @@ class Job(Followed, HasOutputs, dict[str, Any]):
         self.clear()
         self.update(document)
         self._quiet.note(self.get("status"), self.get("progress"), self.message)
-        self._process = text_of(self.get("processID")) or self._process
-        self.step.process = self.step.process or self._process or ""
+        self.step.process = self.step.process or text_of(self.get("processID")) or ""
         self.step.update(
             _STATES.get(self.status or "accepted", "running"),
             percent=self.progress,
@@ -274,7 +268,8 @@ class Job(Followed, HasOutputs, dict[str, Any]):
     @property
     def _name(self) -> str:
         what = text_of(self.get("jobID")) or urlsplit(self.location).path.rpartition("/")[2]
-        return f"job {what!r} of process {self._process!r}" if self._process else f"job {what!r}"
+        process = self.step.process
+        return f"job {what!r} of process {process!r}" if process else f"job {what!r}"
 
     @property
     def _state(self) -> State:

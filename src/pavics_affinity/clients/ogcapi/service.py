@@ -259,7 +259,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         steps, digest = self.session.record.steps, digest_of(url, body)
         earlier = steps.recall(digest)
         if earlier is not None:
-            return self._recalled(process_id, earlier)
+            return self._recalled(earlier)
         step = steps.begin(process_id, shown(self.url), digest=digest, api="ogcapi")
         step.inputs = forms(self.session, resolved.items())
         raw = response == "raw"
@@ -294,7 +294,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         url = web_url(location, base=self.url, what="the job")
         self.session.note_reference(url)
         step = self.session.record.steps.attached(url, "", shown(self.url), "ogcapi")
-        return Job(self.session, url, timeout=self.timeout, step=step).refresh()
+        return Job(self.session, url, step, timeout=self.timeout).refresh()
 
     # ---- how ----
 
@@ -405,12 +405,11 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         outputs = self._described.get(process_id, {}).get("outputs")
         return outputs if isinstance(outputs, Mapping) else {}
 
-    def _recalled(self, process_id: str, step: Step) -> Job:
+    def _recalled(self, step: Step) -> Job:
         """Return the job that an earlier process started by the same request."""
         if step.location is None:
             raise lost(self.session, step)
-        job = Job(self.session, step.location, process=process_id, timeout=self.timeout, step=step)
-        return job.refresh()
+        return Job(self.session, step.location, step, timeout=self.timeout).refresh()
 
     def _results(self, process_id: str, answer: Answer, *, raw: bool) -> Results:
         check_status(answer, doing=f"Execute {process_id}", session=self.session, execute=True)
@@ -432,7 +431,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         location = web_url(stated, base=answer.response.url or self.url, what="the job")
         step.update("accepted", location=location)
         self.session.note_reference(location)
-        job = Job(self.session, location, process=process_id, timeout=self.timeout, step=step)
+        job = Job(self.session, location, step, timeout=self.timeout)
         self.session.shared(Executions).add(step, job)
         document = document_of(answer)
         if isinstance(document, dict):
