@@ -27,7 +27,7 @@ from ...errors import AffinityError, DownloadFailed, MissingExtra, OutputUnavail
 from ...record import operation
 from ..http.answers import MAX_DOCUMENT, Answer, BodyBroken, TooLarge
 from ..http.fetch import get_once
-from .resource import Resource, Source
+from .resource import Resource, Source, plain_type
 
 if TYPE_CHECKING:
     import xarray
@@ -102,7 +102,7 @@ def is_opendap(session: AffinitySession, url: str, media_type: str | None) -> bo
     It is one by its media type, or if its server answers HEAD with a ``Content-Description``
     that begins with ``dods``, as DAP 2 defines it.
     """
-    if (media_type or "").split(";")[0].strip().lower() == MIMETYPE:
+    if plain_type(media_type) == MIMETYPE:
         return True
     try:
         with operation("is it OPeNDAP?"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lxml import etree
 
 from ..http import xml
-from .resource import Expected, Resource
+from .resource import Expected, Resource, plain_type
 
 #: hashlib's names, the strongest first. Metalink's may have a hyphen: ``sha-256``.
 _ALGORITHMS = ("sha512", "sha384", "sha256", "sha1", "md5")
@@ -14,8 +14,7 @@ _DESCRIPTIONS = ("torrent", "application/x-bittorrent", "application/metalink4+x
 
 def is_metalink(mimetype: str | None) -> bool:
     """Return whether a media type is metalink's, of either version."""
-    kind = (mimetype or "").split(";")[0].strip().lower()
-    return kind in ("application/metalink+xml", "application/metalink4+xml")
+    return plain_type(mimetype) in ("application/metalink+xml", "application/metalink4+xml")
 
 
 def read_metalink(document: bytes) -> list[Resource]:

@@ -32,7 +32,7 @@ from .boxes import Box
 from .download import Download, save, save_all
 from .local import LocalFile, local_path
 from .metalink import is_metalink, read_metalink
-from .resource import Held, Resource, Source
+from .resource import Held, Resource, Source, plain_type
 from .transfer import Remote
 
 if TYPE_CHECKING:
@@ -378,8 +378,8 @@ class Output(ShownAsCard, owslib.wps.Output):
         given = names.clean(self._resource.name)
         if PurePosixPath(given).suffix:
             return given
-        kind = (self.mimeType or "").split(";")[0].strip().lower()
-        return (given or names.clean(self._name) or "output") + _SUFFIXES.get(kind, "")
+        suffix = _SUFFIXES.get(plain_type(self.mimeType), "")
+        return (given or names.clean(self._name) or "output") + suffix
 
     def _url(self, what: str | None = None) -> str:
         """Return the absolute URL of its reference; `what` is what an error calls it."""

@@ -187,6 +187,11 @@ class Held(Source):
             ) from error
 
 
+def plain_type(media_type: str | None) -> str:
+    """Return a media type without its parameters, in small letters; "" for None."""
+    return (media_type or "").partition(";")[0].strip().lower()
+
+
 def charset_of(headers: Mapping[str, str]) -> str | None:
     """Return the charset that a ``Content-Type`` names, or None."""
     stated = "charset" in headers.get("content-type", "").lower()
