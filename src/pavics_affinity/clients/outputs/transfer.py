@@ -108,25 +108,22 @@ class Transfer:
         """Write the file, in as many attempts as it takes."""
         furthest, fruitless = 0, 0
         while True:
-            broken: BodyBroken | None = None
             try:
                 self._copy(response, file, move)
                 return self._compare()
             except codings.WrongGuess:
                 self._decoder.reverse()
+                pause, ask_again = 0.0, self._whole
             except BodyBroken as error:
-                broken = error
+                fruitless = 0 if self.offset > furthest else fruitless + 1
+                furthest = max(furthest, self.offset)
+                if fruitless >= FRUITLESS or self.attempts >= ATTEMPTS:
+                    raise self._given_up(error) from error
+                pause, ask_again = min(0.1 * 2**fruitless, _LONGEST_PAUSE), self._rest
             finally:
                 response.close()
-            if broken is None:
-                response = self._whole(file)
-                continue
-            fruitless = 0 if self.offset > furthest else fruitless + 1
-            furthest = max(furthest, self.offset)
-            if fruitless >= FRUITLESS or self.attempts >= ATTEMPTS:
-                raise self._given_up(broken) from broken
-            time.sleep(min(0.1 * 2**fruitless, _LONGEST_PAUSE))
-            response = self._rest(file)
+            time.sleep(pause)
+            response = ask_again(file)
 
     def _copy(self, response: requests.Response, file: BinaryIO, move: Move) -> None:
         for piece in chunks(response):
