@@ -26,7 +26,6 @@ LATER = {
     "pavics_affinity.clients.links": "other programs",
     "pavics_affinity.clients.ogcapi": "OGC API - Processes",
     "pavics_affinity.clients.outputs.datasets": "xarray",
-    "pavics_affinity.clients.outputs.opendap": "xarray",
     "pavics_affinity.discovery.document": "a proxy that publishes a topology",
     "pavics_affinity.display": "people who look",
     "pavics_affinity.journal": "a workflow with a journal",

@@ -173,7 +173,8 @@ def test_json_that_a_server_sends(wf, server, elsewhere, impatient, document):
     server.body, server.kind = document, "application/json"
     elsewhere.seen.clear()
     client = wf.processes(server.url("/api"), json_=json.dumps(LANDING))
-    job = Job(wf.session, server.url("/jobs/1"))
+    location = server.url("/jobs/1")
+    job = Job(wf.session, location, wf.session.record.steps.attached(location, "", "", "ogcapi"))
     asked = [
         lambda: wf.processes(server.url("/api")).api(),
         client.processes,

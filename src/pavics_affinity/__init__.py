@@ -72,7 +72,7 @@ _HOMES = {
     "Results": "clients.ogcapi.results",
     "Service": "topology",
     "Topology": "topology",
-    "WPSClient": "clients.birdy",
+    "WPSClient": "clients.birdy.client",
     "WebProcessingService": "clients.wps",
     "Workflow": "workflow",
     "current_workflow": "workflow",

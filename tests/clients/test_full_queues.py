@@ -11,8 +11,15 @@ import time
 
 import pytest
 
-from pavics_affinity import Backend, Node, Service, Topology, WebProcessingService, Workflow
-from pavics_affinity.clients.birdy import WPSClient
+from pavics_affinity import (
+    Backend,
+    Node,
+    Service,
+    Topology,
+    WebProcessingService,
+    Workflow,
+    WPSClient,
+)
 from pavics_affinity.clients.wps.service import ASYNC, SYNC
 from pavics_affinity.errors import ExecutionFailed, ServiceBusy
 from pavics_affinity.transport import exchange

@@ -335,7 +335,9 @@ def definition(document: bytes) -> None:
 
 def job(document: bytes) -> None:
     with _workflow(document, "application/json") as wf:
-        made = Job(wf.session, f"{API}/jobs/1")
+        location = f"{API}/jobs/1"
+        step = wf.session.record.steps.attached(location, "", API, "ogcapi")
+        made = Job(wf.session, location, step)
         found = made._judge(_answer(document, "application/json"))
         if isinstance(found, Trouble):
             assert clean(found.what)

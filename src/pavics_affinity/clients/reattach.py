@@ -29,7 +29,7 @@ def reattach(session: AffinitySession, step: Step) -> Execution | Job | None:
         if step.location is None:
             return None
         location = web_url(step.location, base=step.service, what="the job")
-        found = Job(session, location, process=step.process, step=step)
+        found = Job(session, location, step)
     else:
         if step.location is None and step.answer is None:
             return None

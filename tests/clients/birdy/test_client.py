@@ -53,6 +53,11 @@ def client(service, wf):
     return wf.birdy(service.url())
 
 
+def gives(service, outputs=""):
+    """Have each Execute succeed with these outputs."""
+    service.execute = lambda seen: service.xml(wpsdocs.response(wpsdocs.SUCCEEDED, outputs))
+
+
 def nodes_of(cluster, machineid):
     return {request.node for request in cluster.proxy_requests(machineid=machineid)}
 
@@ -338,9 +343,7 @@ def test_the_language_is_the_services(service, wf):
     assert wps.language == "fr-CA"
     assert wps.languages.supported == ["en-US", "fr-CA"]
     wps.language = "en-US"
-    service.execute = lambda seen: service.xml(
-        wpsdocs.response(wpsdocs.SUCCEEDED, wpsdocs.embedded("hello"))
-    )
+    gives(service, wpsdocs.embedded("hello"))
     wps.step()
     assert b'language="en-US"' in service.asked("Execute")[0].body
 
@@ -435,7 +438,7 @@ def test_a_directory_that_is_not_ours_is_never_removed(service, tmp_path, monkey
     monkeypatch.setattr(
         WPSResult, "attach", lambda self, *args, **options: OtherBirdy(keep).attach(self)
     )
-    service.execute = lambda seen: service.xml(wpsdocs.response(wpsdocs.SUCCEEDED))
+    gives(service)
     with Workflow() as wf:
         result = wf.birdy(service.url()).step()
         assert result.somewhere == str(keep)
@@ -521,12 +524,7 @@ FILES = {
 def test_an_error_instead_of_a_result_is_not_a_result(service, mimetype, status):
     page = b"" if status == 204 else b"<html>slow down</html>"
     service.files = lambda seen: Answer(status, page, {"Content-Type": mimetype})
-    service.execute = lambda seen: service.xml(
-        wpsdocs.response(
-            wpsdocs.SUCCEEDED,
-            wpsdocs.reference(service.url(f"/o/{FILES[mimetype]}"), mimetype=mimetype),
-        )
-    )
+    gives(service, wpsdocs.reference(service.url(f"/o/{FILES[mimetype]}"), mimetype=mimetype))
     with Workflow(deadline=0.2) as hasty:
         result = hasty.birdy(service.url()).step()
         with pytest.raises(OutputUnavailable, match=f"HTTP {status}"):
@@ -552,12 +550,7 @@ def test_an_error_instead_of_a_linked_file_is_not_a_result(service, tmp_path, st
     service.files = lambda seen: (
         Answer(200, served[seen.path]) if seen.path in served else Answer(status, b"slow down")
     )
-    service.execute = lambda seen: service.xml(
-        wpsdocs.response(
-            wpsdocs.SUCCEEDED,
-            wpsdocs.reference(service.url(f"/o/{name}"), mimetype=f"application/{kind}"),
-        )
-    )
+    gives(service, wpsdocs.reference(service.url(f"/o/{name}"), mimetype=f"application/{kind}"))
     with Workflow(deadline=0.2) as hasty:
         result = hasty.birdy(service.url()).step()
         with pytest.raises((OutputUnavailable, BackendUnavailable), match=str(status)):
@@ -567,7 +560,7 @@ def test_an_error_instead_of_a_linked_file_is_not_a_result(service, tmp_path, st
 def test_an_output_without_a_place_is_named(service, client):
     """The others can be had by name."""
     outputs = wpsdocs.reference("", "log") + wpsdocs.embedded("hello", "text")
-    service.execute = lambda seen: service.xml(wpsdocs.response(wpsdocs.SUCCEEDED, outputs))
+    gives(service, outputs)
     result = client.step()
     with pytest.raises(OutputUnavailable, match=r"'log'.*names no place"):
         result.get(asobj=True)
@@ -603,12 +596,7 @@ def test_an_archive_is_unpacked_and_its_files_converted(service, client, tmp_pat
         made.writestr("sub/", "")
         made.writestr("sub/two.json", "[1, 2]")
     service.files = lambda seen: Answer(200, archive.read_bytes())
-    service.execute = lambda seen: service.xml(
-        wpsdocs.response(
-            wpsdocs.SUCCEEDED,
-            wpsdocs.reference(service.url("/outputs/a.zip"), mimetype="application/zip"),
-        )
-    )
+    gives(service, wpsdocs.reference(service.url("/outputs/a.zip"), mimetype="application/zip"))
     assert client.step().get(asobj=True).output == ["first", [1, 2]]
 
 
@@ -618,12 +606,7 @@ def test_an_archive_reads_nothing_outside_of_itself(service, client, tmp_path, n
     with zipfile.ZipFile(archive, "w") as made:
         made.writestr(name, "x")
     service.files = lambda seen: Answer(200, archive.read_bytes())
-    service.execute = lambda seen: service.xml(
-        wpsdocs.response(
-            wpsdocs.SUCCEEDED,
-            wpsdocs.reference(service.url("/outputs/a.zip"), mimetype="application/zip"),
-        )
-    )
+    gives(service, wpsdocs.reference(service.url("/outputs/a.zip"), mimetype="application/zip"))
     with pytest.raises(OutputUnavailable, match="outside of the directory"):
         client.step().get(asobj=True)
 
@@ -638,12 +621,7 @@ def test_a_metalink_in_an_archive_is_fetched_by_the_workflow(service, wf, tmp_pa
     service.files = lambda seen: Answer(
         200, archive.read_bytes() if "a.zip" in seen.path else b"linked"
     )
-    service.execute = lambda seen: service.xml(
-        wpsdocs.response(
-            wpsdocs.SUCCEEDED,
-            wpsdocs.reference(service.url("/outputs/a.zip"), mimetype="application/zip"),
-        )
-    )
+    gives(service, wpsdocs.reference(service.url("/outputs/a.zip"), mimetype="application/zip"))
     assert wf.birdy(service.url()).step().get(asobj=True).output == [["linked"]]
     [asked] = service.asked("/outputs/x.txt")
     assert asked.all("machineid") == [wf.machineid]
@@ -656,11 +634,7 @@ def test_a_picture_is_fetched_by_the_workflow(service, client, wf):
         "1f15c4890000000d49444154789c6360000000000200015e0d0a2db4"
     )
     service.files = lambda seen: Answer(200, pixel)
-    service.execute = lambda seen: service.xml(
-        wpsdocs.response(
-            wpsdocs.SUCCEEDED, wpsdocs.reference(service.url("/o/x.png"), mimetype="image/png")
-        )
-    )
+    gives(service, wpsdocs.reference(service.url("/o/x.png"), mimetype="image/png"))
     assert client.step().get(asobj=True).output.data == pixel
     [asked] = service.asked("/o/x.png")
     assert asked.all("machineid") == [wf.machineid]

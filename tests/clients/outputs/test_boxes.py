@@ -241,7 +241,14 @@ def test_a_box_goes_from_an_ogc_api_to_a_wps_and_back(made, service, api):
 
 
 @pytest.mark.parametrize(
-    "value", [{"bbox": [1, 2, 3]}, {"bbox": "1,2"}, {"bbox": ["a", "b", "c", "d"]}, [1, 2, 3, 4]]
+    "value",
+    [
+        {"bbox": [1, 2, 3]},
+        {"bbox": "1,2"},
+        {"bbox": ["a", "b", "c", "d"]},
+        {"bbox": [1, 2, 3, 4], "crs": "\0"},
+        [1, 2, 3, 4],
+    ],
 )
 def test_json_that_is_not_a_box_gives_none(value):
     assert Box.of_json(value) is None

@@ -397,6 +397,15 @@ def test_a_file_that_cannot_be_written_is_named(output, tmp_path):
     assert left_in(tmp_path) == ["taken"]
 
 
+def test_after_a_failure_the_files_that_were_not_begun_are_not_fetched(session, service, tmp_path):
+    service.files = lambda seen: Answer(404 if seen.path == "/1" else 200, CONTENT)
+    session.pin.add_scope(service.origin)
+    with pytest.raises(OutputUnavailable, match="HTTP 404"):
+        download_all(session, [service.url(f"/{n}") for n in range(40)], tmp_path, parallel=1)
+    assert "0" in left_in(tmp_path)
+    assert len(left_in(tmp_path)) < 39
+
+
 # ---- connections that break ----
 
 

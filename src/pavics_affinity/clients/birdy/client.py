@@ -5,7 +5,6 @@ birdy is of the extra ``birdy``; this module is imported where a client is made.
 
 from __future__ import annotations
 
-import copy
 import inspect
 import logging
 import types
@@ -269,15 +268,10 @@ def _descriptions(service: WebProcessingService, processes: str | list[str] | No
         raise ValueError(
             f"These process names were not found on the WPS server: {', '.join(missing)}"
         )
-    whole: etree._Element | None = None
+    whole = etree.Element("{http://www.opengis.net/wps/1.0.0}ProcessDescriptions")
     for identifier in wanted:
         root = xml.parse(service.description_document(identifier))
-        if whole is None:
-            whole = root
-        else:
-            whole.extend(copy.deepcopy(list(root.iterchildren("{*}ProcessDescription"))))
-    if whole is None:
-        whole = etree.Element("{http://www.opengis.net/wps/1.0.0}ProcessDescriptions")
+        whole.extend(list(root.iterchildren("{*}ProcessDescription")))
     return etree.tostring(whole)
 
 

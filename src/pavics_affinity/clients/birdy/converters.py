@@ -6,7 +6,7 @@ in the process, so what is handed to it here only looks like one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +24,9 @@ from lxml import etree
 
 from ...errors import OutputUnavailable
 from ..outputs.codings import is_packed
-from ..outputs.datasets import HDF5_LOCK
+from ..outputs.datasets import HDF5_LOCK, open_url
 from ..outputs.metalink import read_metalink
-from ..outputs.opendap import open_url
 from ..outputs.output import Output, download_all
-from ..outputs.resource import Resource
 
 if TYPE_CHECKING:
     from ...transport import AffinitySession
@@ -39,12 +37,7 @@ _DATASETS = (Netcdf4Converter, XarrayConverter)
 class Converters:
     """The converters of one client, as birdy looks for them among.
 
-    Parameters
-    ----------
-    session : AffinitySession
-        Fetches.
-    given : sequence of classes, optional
-        By default all that there are when a result is converted, as with birdy.
+    `given` are classes; None stands for all that there are when a result is converted.
     """
 
     def __init__(self, session: AffinitySession, given: Sequence[Any] | None) -> None:
@@ -57,15 +50,7 @@ class Converters:
 
 
 class Pinned:
-    """Stands for a converter class.
-
-    Parameters
-    ----------
-    kind : type
-        The class.
-    all_ : Converters
-        What it is one of; for the files that it unpacks.
-    """
+    """Stands for a converter class, one of a client's."""
 
     def __init__(self, kind: Any, all_: Converters) -> None:
         self.kind = kind
@@ -74,14 +59,9 @@ class Pinned:
         self.extensions = kind.extensions
         self.priority = kind.priority
 
-    def __call__(
-        self, output: Any, path: str | Path, verify: bool | str = True
-    ) -> Conversion | LinkedFiles:
+    def __call__(self, output: Any, path: str | Path, verify: bool | str = True) -> Conversion:
         """Begin a conversion; raises ImportError where the class misses a package."""
-        if issubclass(self.kind, MetalinkConverter):
-            # Read and fetched here, whether or not birdy's own reader is installed.
-            return LinkedFiles(self.all, output, path, verify)
-        return Conversion(self, output, path, verify)
+        return Conversion(self.kind, self.all, output, path, verify)
 
 
 class Conversion:
@@ -89,42 +69,38 @@ class Conversion:
 
     nested = False
 
-    def __init__(self, pinned: Pinned, output: Any, path: str | Path, verify: bool | str) -> None:
-        self._pinned = pinned
+    def __init__(
+        self, kind: Any, all_: Converters, output: Any, path: str | Path, verify: bool | str
+    ) -> None:
+        self._kind, self._all, self._path, self._verify = kind, all_, path, verify
         if isinstance(output, Output) and not (
-            issubclass(pinned.kind, GenericConverter) or is_packed(output.mimeType)
+            issubclass(kind, GenericConverter) or is_packed(output.mimeType)
         ):
             output = output._unpacked()
-        self._output, self._path, self._verify = output, path, verify
-        self._converter = pinned.kind(output, path=path, verify=verify)
+        self._output = output
+        # A metalink is read and fetched here, whether or not birdy's own reader is installed.
+        if not issubclass(kind, MetalinkConverter):
+            self._converter = self._of(output)
 
     def convert(self) -> Any:
-        """Return the object.
-
-        Raises
-        ------
-        OutputUnavailable
-            The file cannot be fetched, or is an archive that names one outside of itself.
-        """
-        kind = self._pinned.kind
-        if issubclass(kind, _DATASETS):
-            return self._dataset(kind)
-        if issubclass(kind, ImageConverter):
+        """Return the object; raises the errors of `Output.download`."""
+        if issubclass(self._kind, MetalinkConverter):
+            fetched = download_all(self._all.session, self._linked(), self._path, progress=False)
+            return self._each(file.path for file in fetched)
+        if issubclass(self._kind, _DATASETS):
+            return self._dataset()
+        if issubclass(self._kind, ImageConverter):
             return self._of(self._file()).convert()
         found = self._converter.convert()
-        if not kind.nested:
+        if not self._kind.nested:
             return found
-        files = [self._inside(file) for file in found]
-        return [
-            convert(str(file), self._path, self._pinned.all, self._verify)
-            for file in files
-            if not file.is_dir()
-        ]
+        files = [self._inside(name) for name in found]
+        return self._each(file for file in files if not file.is_dir())
 
-    def _dataset(self, kind: Any) -> Any:
+    def _dataset(self) -> Any:
         output = self._output
         if (
-            issubclass(kind, XarrayConverter)
+            issubclass(self._kind, XarrayConverter)
             and isinstance(output, Output)
             and output._is_opendap()
         ):
@@ -140,7 +116,10 @@ class Conversion:
         return str(self._output.download(self._path).path)
 
     def _of(self, source: Any) -> Any:
-        return self._pinned.kind(source, path=self._path, verify=self._verify)
+        return self._kind(source, path=self._path, verify=self._verify)
+
+    def _each(self, files: Iterable[Path]) -> list[Any]:
+        return [convert(str(file), self._path, self._all, self._verify) for file in files]
 
     def _inside(self, name: str | Path) -> Path:
         file = Path(name)
@@ -152,38 +131,18 @@ class Conversion:
             )
         return file
 
-
-class LinkedFiles:
-    """The conversion of a metalink: its files are fetched, and each is converted."""
-
-    nested = False
-
-    def __init__(self, all_: Converters, output: Any, path: str | Path, verify: bool | str) -> None:
-        self._all, self._output, self._path, self._verify = all_, output, path, verify
-
-    def convert(self) -> list[Any]:
-        """Return the objects.
-
-        Raises
-        ------
-        OutputUnavailable, DownloadFailed
-            The metalink cannot be read, or one of its files not be fetched.
-        """
-        session = self._all.session
+    def _linked(self) -> list[Output]:
+        """Return the files of a metalink, which is an output or a file of an archive."""
         if isinstance(self._output, Output):
-            files = self._output.files()
-        else:
-            listed = self._read(Path(self._output))
-            files = [
-                Output(file, identifier=file.name, session=session, service="") for file in listed
-            ]
-        fetched = download_all(session, files, self._path, progress=False)
-        return [convert(str(f.path), self._path, self._all, self._verify) for f in fetched]
-
-    def _read(self, file: Path) -> list[Resource]:
+            return self._output.files()
+        file = Path(self._output)
         try:
-            return read_metalink(file.read_bytes())
+            listed = read_metalink(file.read_bytes())
         except (etree.XMLSyntaxError, ValueError) as error:
             raise OutputUnavailable(
                 f"{file.name!r} is not a metalink: {error}. Look at what the file is: {str(file)!r}"
             ) from error
+        return [
+            Output(each, identifier=each.name, session=self._all.session, service="")
+            for each in listed
+        ]

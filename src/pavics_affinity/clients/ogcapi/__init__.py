@@ -1,5 +1,1 @@
 """The client of OGC API - Processes: a drop-in for `owslib.ogcapi.processes.Processes`."""
-
-from .service import Processes
-
-__all__ = ["Processes"]

@@ -43,18 +43,13 @@ class NoSuchProcess(UnknownProcess, RuntimeError):
     """An `UnknownProcess`, and the RuntimeError that OWSLib raises in that case."""
 
 
-def parsed(answer: Answer) -> Any:
-    """Return the value of a JSON document; ValueError if it is not JSON, or beyond the limits."""
-    return read_json(answer.body)
-
-
 def expect_json(
     answer: Answer, *, doing: str, session: AffinitySession, execute: bool = False
 ) -> Any:
     """Return the JSON value of an answer, and raise what it is otherwise."""
     check_status(answer, doing=doing, session=session, execute=execute)
     try:
-        return parsed(answer)
+        return read_json(answer.body)
     except ValueError as error:
         raise NoOGCAPI(
             f"{answer.url} is not an OGC API: it answered {doing} with {answer.summary} "
@@ -103,7 +98,7 @@ def is_not_ready(answer: Answer) -> bool:
 def _problem(answer: Answer) -> tuple[str, str | None] | None:
     """Return text and code of an exception as OGC and RFC 7807 define them."""
     try:
-        document = parsed(answer)
+        document = read_json(answer.body)
     except ValueError:
         return None
     if not isinstance(document, dict):
@@ -175,22 +170,14 @@ _RESULTS = ("results", "result", "outputs")
 def is_job(answer: Answer, outputs: Collection[str], *, asynchronous: bool, raw: bool) -> bool:
     """Return whether the service made a job, rather than sent the results.
 
-    Parameters
-    ----------
-    answer : Answer
-        Of a status below 400.
-    outputs : collection of str
-        Names of the process's outputs, as far as they are described.
-    asynchronous : bool
-        A job was asked for.
-    raw : bool
-        A single output was asked for as it is, so the answer may be any document.
+    `outputs` are the names of the process's outputs, as far as they are described. A job was asked
+    for if `asynchronous`; if `raw`, a single output as it is, which may be any document.
     """
     addressed = _in_headers(answer.response) is not None
     if answer.status == 202 or (answer.status == 201 and addressed):
         return True
     named = addressed or answer.status == 201
-    document = _document(answer)
+    document = document_of(answer)
     if isinstance(document, Mapping):
         return _is_status(document, outputs, named=named, likely=asynchronous or not raw)
     if not answer.body.strip() or (answer.is_json and not document):
@@ -222,7 +209,7 @@ def job_url(answer: Answer, url_of: Callable[[str], str]) -> str | None:
     stated = _in_headers(answer.response)
     if stated is not None:
         return stated
-    document = _document(answer)
+    document = document_of(answer)
     if not isinstance(document, Mapping):
         return None
     members = {_plain(key): value for key, value in document.items()}
@@ -235,19 +222,16 @@ def job_url(answer: Answer, url_of: Callable[[str], str]) -> str | None:
 
 def results_link(links: Any) -> str | None:
     """Return the link of a status document that leads to the results, in JSON if there is one."""
-    listed = (
-        [link for link in links if isinstance(link, Mapping)] if isinstance(links, list) else []
-    )
-    listed.sort(key=lambda link: "json" not in str(link.get("type")))
+    listed = sorted(_mappings(links), key=lambda link: "json" not in str(link.get("type")))
     return _linked(listed, _RESULTS)
 
 
-def _document(answer: Answer) -> Any:
+def document_of(answer: Answer) -> Any:
     """Return the JSON value; None if it says that it is something else, or is broken."""
     if not answer.is_json and answer.status not in (201, 202):
         return None
     try:
-        return parsed(answer)
+        return read_json(answer.body)
     except ValueError:
         return None
 
@@ -279,14 +263,16 @@ def _address(value: Any) -> str | None:
 
 
 def _linked(links: Any, relations: Collection[str]) -> str | None:
-    listed = links if isinstance(links, list) else []
     for relation in relations:
-        for link in listed:
-            if isinstance(link, Mapping) and relation in _relations_of(link):
-                href = link.get("href")
-                if isinstance(href, str) and href:
-                    return href
+        for link in _mappings(links):
+            href = link.get("href")
+            if relation in _relations_of(link) and isinstance(href, str) and href:
+                return href
     return None
+
+
+def _mappings(value: Any) -> list[Mapping[str, Any]]:
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
 
 
 def _relations_of(link: Mapping[str, Any]) -> set[str]:

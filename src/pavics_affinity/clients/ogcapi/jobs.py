@@ -8,18 +8,16 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args
 from urllib.parse import urlsplit
 
 from ...brief import brief
-from ...errors import UnknownOutput
-from ...markup.suggest import suggest
 from ...record import Step, StepState, operation
-from ...topology.urls import shown
 from ..http.answers import Answer, BodyBroken, read
-from ..http.sending import fetch_document, patience_of, until_whole
+from ..http.sending import get_once, patience_of, until_whole
 from ..http.urls import web_url
 from ..http.waiting import Followed, State, Trouble
+from ..limits import read_json
 from ..outputs.output import Output
 from ..outputs.resource import HasOutputs
 from .answers import (
@@ -31,17 +29,15 @@ from .answers import (
     check_status,
     expect_json,
     is_not_ready,
-    parsed,
     results_link,
     state_of,
 )
-from .results import Results, output_of, text_of
+from .results import Results, text_of
 
 if TYPE_CHECKING:
     from ...markup.cards import Card
     from ...transport import AffinitySession
 
-T = TypeVar("T")
 JSON = {"Accept": "application/json"}
 _STATES: dict[str, StepState] = {
     "accepted": "accepted",
@@ -55,19 +51,6 @@ class Job(Followed, HasOutputs, dict[str, Any]):
     """A job: its status document, and what can be done with it.
 
     Made by `Processes.execute` and `Processes.attach`.
-
-    Parameters
-    ----------
-    session : AffinitySession
-        All requests go through it.
-    location : str
-        URL of the status document.
-    process : str, optional
-        Identifier of the process.
-    timeout : float or tuple, optional
-        The client's own.
-    step : Step, optional
-        Its entry in the workflow's record; by default one is made.
 
     Attributes
     ----------
@@ -88,19 +71,15 @@ class Job(Followed, HasOutputs, dict[str, Any]):
         self,
         session: AffinitySession,
         location: str,
+        step: Step,
         *,
-        process: str | None = None,
         timeout: Any = None,
-        step: Step | None = None,
     ) -> None:
         super().__init__()
         self.session = session
         self.location = location
-        self.step = step or session.record.steps.attached(
-            location, process or "", shown(location), "ogcapi"
-        )
+        self.step = step
         self.timeout = timeout
-        self._process = process
         self._begin()
 
     def __repr__(self) -> str:
@@ -202,13 +181,8 @@ class Job(Followed, HasOutputs, dict[str, Any]):
         ServiceError
             The server refuses, or has a single output that is not JSON: see `output`.
         """
-        url = self._results_url()
-        answer = self._once_ready(
-            lambda: fetch_document(
-                self.session, url, doing="results", timeout=self.timeout, headers=JSON
-            )
-        )
-        return self._as_results(answer, "value", url)
+        options = {"doing": "results", "timeout": self.timeout, "headers": JSON}
+        return self._results("value", lambda url: get_once(self.session, url, **options))
 
     @brief
     def output(self, identifier: str) -> Output:
@@ -231,16 +205,7 @@ class Job(Followed, HasOutputs, dict[str, Any]):
         UnknownOutput
             It has no such output; the message lists those that there are.
         """
-        found = self.outputs(identifier)
-        if identifier not in found:
-            raise UnknownOutput(
-                f"{self._name} gave no output {identifier!r}; "
-                f"{suggest(identifier, found, 'output')}",
-                output=identifier,
-                about=self.session,
-                url=self.location,
-            )
-        return found[identifier]
+        return self._results(identifier, self._ask).output(identifier)
 
     @brief
     def outputs(self, single: str = "output") -> dict[str, Output]:
@@ -256,15 +221,7 @@ class Job(Followed, HasOutputs, dict[str, Any]):
         InvalidRequest, ExecutionFailed
             As `output`.
         """
-        url = self._results_url()
-        answer = self._once_ready(
-            lambda: until_whole(
-                lambda: self._ask(url), session=self.session, url=url, doing="results"
-            )
-        )
-        if isinstance(answer, Answer):
-            return self._as_results(answer, single, url).outputs()
-        return {single: output_of(single, answer, session=self.session, base=url)}
+        return self._results(single, self._ask).outputs()
 
     def dismiss(self) -> Self:
         """Have the server end the job and forget its results.
@@ -300,8 +257,7 @@ class Job(Followed, HasOutputs, dict[str, Any]):
         self.clear()
         self.update(document)
         self._quiet.note(self.get("status"), self.get("progress"), self.message)
-        self._process = text_of(self.get("processID")) or self._process
-        self.step.process = self.step.process or self._process or ""
+        self.step.process = self.step.process or text_of(self.get("processID")) or ""
         self.step.update(
             _STATES.get(self.status or "accepted", "running"),
             percent=self.progress,
@@ -312,7 +268,8 @@ class Job(Followed, HasOutputs, dict[str, Any]):
     @property
     def _name(self) -> str:
         what = text_of(self.get("jobID")) or urlsplit(self.location).path.rpartition("/")[2]
-        return f"job {what!r} of process {self._process!r}" if self._process else f"job {what!r}"
+        process = self.step.process
+        return f"job {what!r} of process {process!r}" if process else f"job {what!r}"
 
     @property
     def _state(self) -> State:
@@ -333,7 +290,7 @@ class Job(Followed, HasOutputs, dict[str, Any]):
         if trouble is not None:
             return trouble
         try:
-            document = parsed(answer)
+            document = read_json(answer.body)
         except ValueError:
             return Trouble(answer.summary)
         if not isinstance(document, dict):
@@ -359,7 +316,30 @@ class Job(Followed, HasOutputs, dict[str, Any]):
 
     # ---- results ----
 
-    def _ask(self, url: str) -> Answer | dict[str, Any]:
+    def _results(
+        self, single: str, ask: Callable[[str], Answer | dict[str, str | None]]
+    ) -> Results:
+        """Ask for the results; what is not a JSON object is the single output, under this name."""
+        if self.status not in ENDED:
+            raise self._not_ended(self.location)
+        self.wait()
+        path = self.location.partition("#")[0].partition("?")[0].rstrip("/")
+        stated = results_link(self.get("links")) or f"{path}/results"
+        url = web_url(stated, base=self.location, what=f"the results of {self._name}")
+        self.session.note_reference(url)
+        patience = patience_of(self.session)
+        while True:  # the server may say that the results of an ended job are not there yet
+            answer = until_whole(lambda: ask(url), session=self.session, url=url, doing="results")
+            if not isinstance(answer, Answer):
+                return Results({single: answer}, session=self.session, url=url)
+            if not is_not_ready(answer) or not patience.wait():
+                break
+        document = expect_json(answer, doing="the results", session=self.session)
+        if not isinstance(document, dict):
+            document = {single: document}
+        return Results(document, session=self.session, url=url)
+
+    def _ask(self, url: str) -> Answer | dict[str, str | None]:
         """Ask for the results; return a link to them, unread, if they are not JSON."""
         with operation("results"):
             response = self.session.get(url, stream=True, timeout=self.timeout, headers=JSON)
@@ -368,28 +348,3 @@ class Job(Followed, HasOutputs, dict[str, Any]):
             response.close()
             return {"href": url, "type": kind.split(";")[0].strip() or None}
         return read(response, url=url)
-
-    def _once_ready(self, ask: Callable[[], T]) -> T:
-        """Ask again while the server says that the results of the ended job are not there yet."""
-        patience = patience_of(self.session)
-        while True:
-            found = ask()
-            waits = isinstance(found, Answer) and is_not_ready(found)
-            if not waits or not patience.wait():
-                return found
-
-    def _as_results(self, answer: Answer, single: str, url: str) -> Results:
-        document = expect_json(answer, doing="the results", session=self.session)
-        if not isinstance(document, dict):
-            document = {single: document}
-        return Results(document, session=self.session, url=url)
-
-    def _results_url(self) -> str:
-        if self.status not in ENDED:
-            raise self._not_ended(self.location)
-        self.wait()
-        path = self.location.partition("#")[0].partition("?")[0].rstrip("/")
-        stated = results_link(self.get("links")) or f"{path}/results"
-        url = web_url(stated, base=self.location, what=f"the results of {self._name}")
-        self.session.note_reference(url)
-        return url

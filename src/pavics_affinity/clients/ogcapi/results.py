@@ -31,14 +31,12 @@ _BESIDE_OUTPUTS = frozenset({"outputs", "links"})
 class Results(ShownAsCard, HasOutputs, dict[str, Any]):
     """The results of a process: the server's document as a dict, and its values as outputs.
 
-    Parameters
+    Made by `Processes.execute` and `Job.results`.
+
+    Attributes
     ----------
-    document : mapping
-        The document.
-    session : AffinitySession
-        Fetches what the document refers to.
     url : str
-        Where it came from.
+        Where the document came from.
     """
 
     def __init__(self, document: Mapping[str, Any], *, session: AffinitySession, url: str) -> None:
@@ -98,8 +96,9 @@ class Results(ShownAsCard, HasOutputs, dict[str, Any]):
         if identifier not in found:
             raise UnknownOutput(
                 f"{self.url} gave no output {identifier!r}; {suggest(identifier, found, 'output')}",
-                url=self.url,
                 output=identifier,
+                about=self.session,
+                url=self.url,
             )
         return found[identifier]
 
@@ -112,15 +111,13 @@ class Results(ShownAsCard, HasOutputs, dict[str, Any]):
 
 
 def raw_results(answer: Answer, identifier: str, session: AffinitySession) -> Results:
-    """Return an output that came in answer to an Execute, without a document around it.
+    """Return what came in answer to an Execute: the results, or one output without a document.
 
     Raise NotAService if its media type is JSON, and it is not.
     """
     value: Any
     if answer.is_json:
-        value = expect_json(
-            answer, doing=f"for output {identifier!r}", session=session, execute=True
-        )
+        value = expect_json(answer, doing="Execute", session=session, execute=True)
         if isinstance(value, dict):
             return Results(value, session=session, url=answer.url)
     else:

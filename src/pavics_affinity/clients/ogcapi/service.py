@@ -34,10 +34,10 @@ from .answers import (
     NoOGCAPI,
     NoSuchProcess,
     check_status,
+    document_of,
     expect_json,
     is_job,
     job_url,
-    parsed,
 )
 from .definitions import read_yaml
 from .jobs import JSON, Job
@@ -258,7 +258,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         steps, digest = self.session.record.steps, digest_of(url, body)
         earlier = steps.recall(digest)
         if earlier is not None:
-            return self._recalled(process_id, earlier)
+            return self._recalled(earlier)
         step = steps.begin(process_id, shown(self.url), digest=digest, api="ogcapi")
         step.inputs = forms(self.session, resolved.items())
         raw = response == "raw"
@@ -293,7 +293,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         url = web_url(location, base=self.url, what="the job")
         self.session.note_reference(url)
         step = self.session.record.steps.attached(url, "", shown(self.url), "ogcapi")
-        return Job(self.session, url, timeout=self.timeout, step=step).refresh()
+        return Job(self.session, url, step, timeout=self.timeout).refresh()
 
     # ---- how ----
 
@@ -351,7 +351,7 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         answer = self._get(url, "api", headers={"Accept": ", ".join(_DEFINITIONS)})
         check_status(answer, doing="api", session=self.session)
         try:
-            definition = parsed(answer) if answer.is_json else read_yaml(answer.body)
+            definition = read_json(answer.body) if answer.is_json else read_yaml(answer.body)
         except ValueError as error:
             raise NoOGCAPI(
                 f"the definition at {url} cannot be read: {error}. {_WITHOUT_DEFINITION}", url=url
@@ -404,23 +404,18 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         outputs = self._described.get(process_id, {}).get("outputs")
         return outputs if isinstance(outputs, Mapping) else {}
 
-    def _recalled(self, process_id: str, step: Step) -> Job:
+    def _recalled(self, step: Step) -> Job:
         """Return the job that an earlier process started by the same request."""
         if step.location is None:
             raise lost(self.session, step)
-        job = Job(self.session, step.location, process=process_id, timeout=self.timeout, step=step)
-        return job.refresh()
+        return Job(self.session, step.location, step, timeout=self.timeout).refresh()
 
     def _results(self, process_id: str, answer: Answer, *, raw: bool) -> Results:
-        doing = f"Execute {process_id}"
-        check_status(answer, doing=doing, session=self.session, execute=True)
-        if not answer.is_json or raw:
-            names = self._described_outputs(process_id)
-            return raw_results(answer, next(iter(names), "output"), self.session)
-        found = expect_json(answer, doing=doing, session=self.session, execute=True)
-        if not isinstance(found, dict):
-            found = {"value": found}
-        return Results(found, session=self.session, url=answer.url)
+        check_status(answer, doing=f"Execute {process_id}", session=self.session, execute=True)
+        name = "value"
+        if raw or not answer.is_json:
+            name = next(iter(self._described_outputs(process_id)), "output")
+        return raw_results(answer, name, self.session)
 
     def _job(self, process_id: str, answer: Answer, step: Step) -> Job:
         stated = job_url(answer, self._url)
@@ -435,12 +430,9 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         location = web_url(stated, base=answer.response.url or self.url, what="the job")
         step.update("accepted", location=location)
         self.session.note_reference(location)
-        job = Job(self.session, location, process=process_id, timeout=self.timeout, step=step)
+        job = Job(self.session, location, step, timeout=self.timeout)
         self.session.shared(Executions).add(step, job)
-        try:
-            document = parsed(answer)
-        except ValueError:
-            document = None
+        document = document_of(answer)
         if isinstance(document, dict):
             job.take_over(document)
         return job

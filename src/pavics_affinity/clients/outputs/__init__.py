@@ -1,5 +1,1 @@
 """Outputs: fetched from the node that wrote them, whole or not at all."""
-
-from .output import Output
-
-__all__ = ["Output"]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import owslib.ows
 import owslib.wps
 from lxml import etree
+from owslib.crs import Crs
 
-from ..http.xml import local_name
+from ..http.xml import UNWRITABLE, local_name
 
-_OWS = "http://www.opengis.net/ows/1.1"
 #: What an `ows:WGS84BoundingBox` is in, by its definition: longitude first.
 _WGS84 = "urn:ogc:def:crs:OGC:2:84"
 _NAMES = frozenset({"BoundingBoxData", "BoundingBox", "WGS84BoundingBox"})
@@ -23,13 +25,6 @@ class Box(owslib.ows.BoundingBox):
 
     OWSLib's ``minx`` ... ``maxy`` are x and y, whatever the order of the CRS's axes is;
     the corners are in the document's own order, and have all dimensions.
-
-    Parameters
-    ----------
-    lower, upper : tuple of str
-        The corners' numbers.
-    crs : str or None
-        Name of the CRS, as the document states it.
 
     Attributes
     ----------
@@ -54,11 +49,16 @@ class Box(owslib.ows.BoundingBox):
         for number in (*lower, *upper):
             if math.isnan(float(number)):
                 raise ValueError(f"{number!r} is not a number")
+        if re.search(UNWRITABLE, crs or ""):  # the next step may be a WPS
+            raise ValueError(f"its CRS is {crs!r}")
         self.lower_corner, self.upper_corner, self.crs_name = lower, upper, crs
-        try:
-            super().__init__(self._element(crs))
-        except LookupError:  # OWSLib expects all parts of a URN or URL
-            super().__init__(self._element(None))
+        super().__init__(None)
+        known = None
+        with contextlib.suppress(AttributeError, LookupError, ValueError):  # not a name to OWSLib
+            known = Crs(crs) if crs else None
+        x, y = (1, 0) if known is not None and known.axisorder == "yx" else (0, 1)
+        self.__dict__.update(crs=known, dimensions=len(lower))
+        self.__dict__.update(minx=lower[x], miny=lower[y], maxx=upper[x], maxy=upper[y])
 
     @classmethod
     def of(cls, element: etree._Element) -> Box:
@@ -102,15 +102,6 @@ class Box(owslib.ows.BoundingBox):
         numbers = [float(number) for number in (*self.lower_corner, *self.upper_corner)]
         return {"bbox": numbers, **({"crs": self.crs_name} if self.crs_name else {})}
 
-    def _element(self, crs: str | None) -> etree._Element:
-        """Return it as OWSLib reads it."""
-        element = etree.Element("BoundingBox", dimensions=str(len(self.lower_corner)))
-        if crs:
-            element.set("crs", crs)
-        for name, corner in (("Lower", self.lower_corner), ("Upper", self.upper_corner)):
-            etree.SubElement(element, f"{{{_OWS}}}{name}Corner").text = " ".join(corner)
-        return element
-
 
 class _Input(owslib.wps.BoundingBoxDataInput):
     """An input that keeps all dimensions, and the absence of a CRS."""
@@ -127,12 +118,8 @@ class _Input(owslib.wps.BoundingBoxDataInput):
     def get_xml(self) -> Any:
         """Return the ``Data`` element."""
         data = super().get_xml()
-        for element, corner in zip(
-            data.iter(f"{{{_OWS}}}LowerCorner", f"{{{_OWS}}}UpperCorner"),
-            (self.lower_corner, self.upper_corner),
-            strict=True,
-        ):
-            element.text = " ".join(corner)
+        lower, upper = data[0]
+        lower.text, upper.text = " ".join(self.lower_corner), " ".join(self.upper_corner)
         return data
 
 

@@ -17,11 +17,10 @@ import urllib3.util
 
 from ...errors import DownloadFailed
 from . import names
+from .resource import Source, plain_type
 
 if TYPE_CHECKING:
     import requests
-
-    from .resource import Source
 
 _ALIASES = {"x-gzip": "gzip", "x-compress": "compress", "x-bzip2": "bzip2"}
 #: By coding: suffixes and media types of files that are stored so.
@@ -57,7 +56,7 @@ def is_stored_as(coding: str, called: Iterable[str], kinds: Iterable[str | None]
     """Tell by its names or media types whether a file is stored with this coding."""
     suffixes, types = _FILES[coding]
     return any(PurePosixPath(name).suffix.lower() in suffixes for name in called) or any(
-        (kind or "").split(";")[0].strip().lower() in types for kind in kinds
+        plain_type(kind) in types for kind in kinds
     )
 
 

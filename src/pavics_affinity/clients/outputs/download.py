@@ -9,23 +9,19 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from requests.utils import get_encoding_from_headers
-
-from ...errors import DownloadFailed, InvalidRequest, OutputUnavailable
+from ...errors import DownloadFailed, InvalidRequest
 from ...markup import without_login
 from ..progress import bar
-from . import names
-from .local import LocalFile
+from .names import from_disposition
 from .resource import Source
-from .transfer import Remote, Transfer, file_name, writing
+from .transfer import Remote, Transfer, writing
 
 
 @dataclass(frozen=True)
@@ -63,37 +59,8 @@ class Download(os.PathLike[str]):
         return str(self.path)
 
 
-class Held(Source):
-    """Content that a document of the service holds."""
-
-    @property
-    def charset(self) -> str | None:
-        """Charset of its bytes; text was decoded with the document."""
-        media_type = self.resource.media_type if self.resource.is_base64 else None
-        return _charset({"content-type": media_type or ""})
-
-    def write_to(self, file: BinaryIO) -> int:
-        """Write it into an open file, and return its size."""
-        return file.write(self.read())
-
-    def read(self) -> bytes:
-        """Return it, decoded; raise OutputUnavailable if it cannot be."""
-        try:
-            return self.resource.read()
-        except ValueError as error:
-            raise OutputUnavailable(
-                f"{self.label} cannot be read from the response: {error}. Look at the status "
-                "message of the execution, or ask the service's operator",
-                url=None,
-                about=self.session,
-            ) from error
-
-
-Readable = Remote | LocalFile | Held
-
-
 def save(
-    source: Readable,
+    source: Source,
     target: str | os.PathLike[str] | None,
     *,
     name: str,
@@ -102,45 +69,27 @@ def save(
     """Write a resource to a file, whole or not at all.
 
     The target is the file, or a directory (the working directory if it is None). In a directory
-    the file gets the name that the server gives it, cleaned, and `name` if that is not usable.
+    the file gets the name that the answer gives it, or else `name`, which is a clean one.
     """
     started = time.monotonic()
     path, is_directory = _resolved(target)
     if not isinstance(source, Remote):
         if is_directory:
-            given = names.clean(source.path.name) if isinstance(source, LocalFile) else ""
-            path = path / (given or name)
+            path = path / name
         with part(path) as file, writing(path):
-            size = source.write_to(file)
+            source.fill(file)
+            size = file.tell()
         url, attempts = source.resource.url, 0
     else:
         transfer = Transfer(source)
         first = transfer.open()
         if is_directory:
-            path = path / (file_name(first, source.url) or names.clean(name) or "output")
+            path = path / (from_disposition(first.headers.get("Content-Disposition")) or name)
         shown = bar(progress, total=transfer.total, desc=path.name, unit="B", unit_scale=True)
         with first, part(path) as file, shown as move:
             transfer.run(first, file, move)
         url, size, attempts = without_login(source.url), transfer.offset, transfer.attempts
     return Download(path, url, size, time.monotonic() - started, attempts, source.session.node)
-
-
-def fill(source: Readable, file: BinaryIO, *, limit: int | None = None) -> str | None:
-    """Read a resource into an open file, whole or with an error, and return its charset.
-
-    The file is written from its start, and is seekable. What is not in memory already, and is
-    larger than the limit, raises DownloadFailed.
-    """
-    if isinstance(source, Held):
-        source.write_to(file)
-        return source.charset
-    if isinstance(source, LocalFile):
-        source.write_to(file, limit)
-        return None
-    transfer = Transfer(source, limit)
-    with transfer.open() as first:
-        transfer.run(first, file, lambda position, words: None)
-        return _charset(first.headers)
 
 
 def save_all(
@@ -155,36 +104,26 @@ def save_all(
     Of equal names the second gets a number. If one fails, those that were not begun are not
     fetched, and those that are complete stay.
     """
-    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+    from concurrent.futures import ThreadPoolExecutor, as_completed
 
     if isinstance(parallel, bool) or not isinstance(parallel, int) or parallel < 1:
         raise InvalidRequest(f"parallel is {parallel!r}; expected a whole number above 0")
     target = _made(Path(directory))
     paths = [target / name for name in _distinct([name for name, _ in wanted])]
-    lock = threading.Lock()
-    done = 0
     with (
         bar(progress, total=len(wanted), desc="files", unit="file") as move,
         ThreadPoolExecutor(min(parallel, len(wanted) or 1)) as pool,
     ):
-
-        def fetch(save_to: Callable[[Path], Download], path: Path) -> Download:
-            nonlocal done
-            found = save_to(path)
-            with lock:
-                done += 1
-                move(done, path.name)
-            return found
-
         futures = [
-            pool.submit(copy_context().run, fetch, save_to, path)
+            pool.submit(copy_context().run, save_to, path)
             for (_, save_to), path in zip(wanted, paths, strict=True)
         ]
-        finished, left = wait(futures, return_when=FIRST_EXCEPTION)
-        for future in left:
-            future.cancel()
-    for future in finished:
-        future.result()
+        try:
+            for done, future in enumerate(as_completed(futures), 1):
+                move(done, future.result().path.name)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return [future.result() for future in futures]
 
 
@@ -239,9 +178,3 @@ def _distinct(wanted: list[str]) -> list[str]:
         taken.add(free.casefold())
         result.append(free)
     return result
-
-
-def _charset(headers: Mapping[str, str]) -> str | None:
-    """Return the charset that a ``Content-Type`` names, or None."""
-    stated = "charset" in headers.get("content-type", "").lower()
-    return get_encoding_from_headers(headers) if stated else None

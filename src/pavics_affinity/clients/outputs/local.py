@@ -30,15 +30,11 @@ class LocalFile(Source):
 
     path: Path
 
-    def write_to(self, file: BinaryIO, limit: int | None = None) -> int:
-        """Copy it into an open file, and return its size.
-
-        Raises OutputUnavailable if it cannot be read, and DownloadFailed if it is larger than
-        the limit, or is not what a metalink states.
-        """
+    def fill(self, file: BinaryIO, limit: int | None = None) -> None:
+        """Copy it; raise OutputUnavailable if it cannot be read."""
         try:
             with self._opened() as source:
-                return self._copy(source, file, limit)
+                self._copy(source, file, limit)
         except AffinityError:
             raise
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
@@ -56,7 +52,7 @@ class LocalFile(Source):
             os.close(descriptor)
             raise
 
-    def _copy(self, source: BinaryIO, file: BinaryIO, limit: int | None) -> int:
+    def _copy(self, source: BinaryIO, file: BinaryIO, limit: int | None) -> None:
         size = os.fstat(source.fileno()).st_size
         if limit is not None and size > limit:
             raise too_large(self, limit)
@@ -72,7 +68,6 @@ class LocalFile(Source):
         difference = expected.difference(size, hashed)
         if difference is not None:
             raise not_expected(self, difference)
-        return size
 
     def _unreadable(self, why: str) -> OutputUnavailable:
         return self.error(

@@ -5,27 +5,16 @@ from __future__ import annotations
 from lxml import etree
 
 from ..http import xml
-from .resource import Expected, Resource
+from .resource import Expected, Resource, plain_type
 
-#: hashlib's names by metalink's, the strongest first.
-_ALGORITHMS = {
-    "sha-512": "sha512",
-    "sha512": "sha512",
-    "sha-384": "sha384",
-    "sha384": "sha384",
-    "sha-256": "sha256",
-    "sha256": "sha256",
-    "sha-1": "sha1",
-    "sha1": "sha1",
-    "md5": "md5",
-}
+#: hashlib's names, the strongest first. Metalink's may have a hyphen: ``sha-256``.
+_ALGORITHMS = ("sha512", "sha384", "sha256", "sha1", "md5")
 _DESCRIPTIONS = ("torrent", "application/x-bittorrent", "application/metalink4+xml")
 
 
 def is_metalink(mimetype: str | None) -> bool:
     """Return whether a media type is metalink's, of either version."""
-    kind = (mimetype or "").split(";")[0].strip().lower()
-    return kind in ("application/metalink+xml", "application/metalink4+xml")
+    return plain_type(mimetype) in ("application/metalink+xml", "application/metalink4+xml")
 
 
 def read_metalink(document: bytes) -> list[Resource]:
@@ -56,13 +45,13 @@ def _file(element: etree._Element) -> Resource | None:
 def _expected(element: etree._Element) -> Expected:
     size = (element.findtext("{*}size") or "").strip()
     stated = {
-        (e.get("type") or "").strip().lower(): (e.text or "").strip().lower()
+        (e.get("type") or "").strip().lower().replace("-", ""): (e.text or "").strip().lower()
         for e in (*element.iterfind("{*}hash"), *element.iterfind("{*}verification/{*}hash"))
     }
     best = next((name for name in _ALGORITHMS if stated.get(name)), None)
     return Expected(
         size=int(size) if size.isdecimal() and len(size) < 19 else None,
-        algorithm=None if best is None else _ALGORITHMS[best],
+        algorithm=best,
         digest=None if best is None else stated[best],
     )
 

@@ -1,7 +1,7 @@
 """Outputs of an execution, fetched from the node that wrote them.
 
 An `Output` is a `Resource` with what OWSLib's users expect of one, and with what reads it:
-`download` writes files, `opendap` and `datasets` open datasets, `metalink` lists files. The
+`download` writes files, `datasets` opens datasets, `metalink` lists files. The
 module is long because a user sees one class, documented for the API reference.
 """
 
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import io
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 from urllib.parse import urljoin, urlsplit
 
@@ -30,10 +29,10 @@ from ..http.urls import same_host, web_url
 from ..limits import LIMITS, read_json
 from . import names
 from .boxes import Box
-from .download import Download, Held, Readable, fill, save, save_all
+from .download import Download, save, save_all
 from .local import LocalFile, local_path
 from .metalink import is_metalink, read_metalink
-from .resource import Resource
+from .resource import Held, Resource, Source, plain_type
 from .transfer import Remote
 
 if TYPE_CHECKING:
@@ -67,23 +66,7 @@ _NETCDF = (b"CDF\x01", b"CDF\x02", b"CDF\x05", b"\x89HDF\r\n\x1a\n")
 class Output(ShownAsCard, owslib.wps.Output):
     """One output of an execution, with OWSLib's attributes and methods, and ways to read it.
 
-    Parameters
-    ----------
-    resource : Resource
-        What it is.
-    session : AffinitySession
-        Fetches it.
-    service : str
-        URL of the service, or of the document that names it.
-    identifier : str
-        Its name.
-    element : lxml.etree._Element, optional
-        The ``Output`` element of a response that OWSLib reads as well.
-    own : bool
-        The service's own response names it: it may then be a file of this machine,
-        if the service runs here, and it is never at the URL of the service.
-    files : sequence of Output, optional
-        The files that it lists.
+    Made by executions, jobs and results.
 
     Attributes
     ----------
@@ -117,12 +100,14 @@ class Output(ShownAsCard, owslib.wps.Output):
         # OWSLib sets its attributes; of an empty element to what they are where nothing is stated.
         super().__init__(etree.Element("Output") if element is None else element)
         self.session = session
-        self.service = service
+        self.service = service  # its URL, or that of the document that names the output
         self.encoding = resource.encoding
         self.reference = resource.url
         self._resource = resource
+        # The service's own response names it: it may then be a file of this machine, if the
+        # service runs here, and it is never at the URL of the service.
         self._own = own
-        self._files = files
+        self._files = files  # that it lists
         self._unpack = False
         if resource.data_type == "BoundingBoxData":
             self.dataType = resource.data_type
@@ -164,7 +149,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         bounding box it is what `text` returns. Raises the errors of `download`, also for
         more than 256 MB.
         """
-        return self._content()[0]
+        return self._source().read(MAX_IN_MEMORY)[0]
 
     @brief
     def text(self) -> str:
@@ -174,7 +159,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         order, between commas; its CRS is in ``output.data[0].crs_name``. Raises the errors
         of `download`, also for content that is not text, and for more than 256 MB.
         """
-        content, charset = self._unpacked()._content()
+        content, charset = self._unpacked()._source().read(MAX_IN_MEMORY)
         try:
             return content.decode(charset or "utf-8-sig")
         except (ValueError, LookupError) as error:  # a charset may be anything
@@ -202,7 +187,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         """
         file = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - it is handed over
         try:
-            fill(self._source(), file)
+            self._source().fill(file)
         except BaseException:
             file.close()
             raise
@@ -241,7 +226,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         OutOfScope
             The reference is not an http or https URL.
         """
-        return save(self._source(), path, name=self._default_name, progress=progress)
+        return save(self._source(), path, name=self._file_name(), progress=progress)
 
     @brief
     def open_dataset(self, **options: Any) -> xarray.Dataset:
@@ -263,8 +248,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         OutputUnavailable, DownloadFailed, OutOfScope
             See `download`.
         """
-        from .datasets import open_file, scratch
-        from .opendap import open_url
+        from .datasets import open_file, open_url, scratch
 
         if self._is_opendap():
             return open_url(self.session, self._url(), **options)
@@ -282,7 +266,7 @@ class Output(ShownAsCard, owslib.wps.Output):
             return list(self._files)
         if not is_metalink(self.mimeType):
             return [self]
-        content, _ = self._unpacked()._content(MAX_DOCUMENT)
+        content, _ = self._unpacked()._source().read(MAX_DOCUMENT)
         try:
             listed = read_metalink(content.strip())
         except (etree.XMLSyntaxError, ValueError) as error:
@@ -295,8 +279,10 @@ class Output(ShownAsCard, owslib.wps.Output):
             Output(file, identifier=file.name, session=self.session, service=base, own=bool(local))
             for file in listed
         ]
-        for file in files:
-            file._note_place()
+        for file in files:  # learn where they are, at a host that may receive the machineid
+            with contextlib.suppress(OutOfScope, OutputUnavailable):  # raised when it is asked for
+                if self.session.pin.in_scope(file._url()):
+                    self.session.pin.note_place(file._url())
         return files
 
     # ---- OWSLib's own ----
@@ -331,9 +317,7 @@ class Output(ShownAsCard, owslib.wps.Output):
             return b""
         source = self._source(username, password, headers, verify, cert)
         self.fileName = self._file_name()
-        file = io.BytesIO()
-        fill(source, file)
-        return file.getvalue()
+        return source.read()[0]
 
     def writeToDisk(  # noqa: N802 - OWSLib's name
         self,
@@ -360,7 +344,7 @@ class Output(ShownAsCard, owslib.wps.Output):
             See `download`.
         """
         source = self._source(username, password, headers, verify, cert)
-        done = save(source, path, name=self._default_name)
+        done = save(source, path, name=self._file_name())
         self.fileName = done.path.name
         self.filePath = str(done.path)
 
@@ -386,23 +370,16 @@ class Output(ShownAsCard, owslib.wps.Output):
     def _label(self) -> str:
         return f"output {self._name!r}"
 
-    @property
-    def _default_name(self) -> str:
-        """File name where the server gives none."""
+    def _file_name(self) -> str:
+        """Return the clean name that its URL, or else its document, gives to the file."""
+        given = names.from_url(self.reference or "")
+        if given:
+            return given
         given = names.clean(self._resource.name)
         if PurePosixPath(given).suffix:
             return given
-        kind = (self.mimeType or "").split(";")[0].strip().lower()
-        return (given or names.clean(self._name) or "output") + _SUFFIXES.get(kind, "")
-
-    def _file_name(self) -> str:
-        return names.from_url(self.reference or "") or self._default_name
-
-    def _note_place(self) -> None:
-        """Learn where a document puts the file, at a host that may receive the machineid."""
-        with contextlib.suppress(OutOfScope, OutputUnavailable):  # raised when it is asked for
-            if self.session.pin.in_scope(self._url()):
-                self.session.pin.note_place(self._url())
+        suffix = _SUFFIXES.get(plain_type(self.mimeType), "")
+        return (given or names.clean(self._name) or "output") + suffix
 
     def _url(self, what: str | None = None) -> str:
         """Return the absolute URL of its reference; `what` is what an error calls it."""
@@ -435,7 +412,7 @@ class Output(ShownAsCard, owslib.wps.Output):
         headers: Mapping[str, str] | None = None,
         verify: bool | str = True,
         cert: Any = None,
-    ) -> Readable:
+    ) -> Source:
         """Return what reads it."""
         if self.reference is None:
             resource = self._resource._replace(media_type=self.mimeType)
@@ -467,18 +444,9 @@ class Output(ShownAsCard, owslib.wps.Output):
         """Return whether it is an OPeNDAP resource, which its server is asked if need be."""
         if self.reference is None or self._local_file() is not None:
             return False
-        from .opendap import is_opendap
+        from .datasets import is_opendap
 
         return is_opendap(self.session, self._url(), self.mimeType)
-
-    def _content(self, limit: int | None = None) -> tuple[bytes, str | None]:
-        """Return the content, and its charset if one is stated."""
-        source = self._source()
-        if isinstance(source, Held):
-            return source.read(), source.charset
-        file = io.BytesIO()
-        charset = fill(source, file, limit=limit or MAX_IN_MEMORY)
-        return file.getvalue(), charset
 
     def _unusable(self, wanted: str, content: bytes, error: Exception) -> OutputUnavailable:
         where = f" at {self.reference}" if self.reference else ""
@@ -526,7 +494,8 @@ def download_all(
         listed = list(urls)
     except TypeError:
         raise InvalidRequest(f"urls is {urls!r}; expected URLs or outputs") from None
-    wanted = [_wanted(session, item) for item in listed]
+    outputs = [output_at(session, item) for item in listed]
+    wanted = [(output._file_name(), partial(output.download, progress=False)) for output in outputs]
     return save_all(wanted, directory, parallel=parallel, progress=progress)
 
 
@@ -538,21 +507,7 @@ def output_at(session: AffinitySession, url: str | Output) -> Output:
         raise InvalidRequest(
             f"{url!r} is a {type(url).__name__}; expected a URL or an output. Nothing was fetched"
         )
-    url = web_url(url, base="", what="the file to open")
+    url = web_url(url, base="", what="the file")
+    session.pin.warn_if_outside(url)  # here: a thread that downloads has no line of the user's
     name = names.from_url(url) or "file"
     return Output(Resource(url, name=name), session=session, service=url, identifier=name)
-
-
-def _wanted(session: AffinitySession, item: Any) -> tuple[str, Callable[[Path], Download]]:
-    """Return the name of a file, and what saves it."""
-    if isinstance(item, Output):
-        return item._file_name(), partial(item.download, progress=False)
-    if not isinstance(item, str):
-        raise InvalidRequest(
-            f"{item!r} is a {type(item).__name__}; expected a URL or an output. Nothing was fetched"
-        )
-    url = web_url(item, base="", what="a file to download")
-    session.pin.warn_if_outside(url)  # here, and not in a thread that has no line of the user's
-    name = names.from_url(url) or "file"
-    source = Remote(session, Resource(url), f"file {url}")
-    return name, partial(save, source, name=name, progress=False)

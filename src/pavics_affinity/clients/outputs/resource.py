@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self, TypeVar
 
 from lxml import etree
+from requests.utils import get_encoding_from_headers
 
-from ...errors import AffinityError
+from ...errors import AffinityError, OutputUnavailable
 from ..http.xml import child, local_name
 from .boxes import Box, box_element
 
@@ -138,6 +140,19 @@ class Source:
         """Where it is."""
         return self.resource.url or ""
 
+    def fill(self, file: BinaryIO, limit: int | None = None) -> str | None:
+        """Write it, whole, into an open file that is seekable and empty; return its charset.
+
+        DownloadFailed is raised if it is larger than the limit, and not in memory already.
+        """
+        raise NotImplementedError
+
+    def read(self, limit: int | None = None) -> tuple[bytes, str | None]:
+        """Return its content and charset; see `fill`."""
+        file = io.BytesIO()
+        charset = self.fill(file, limit)
+        return file.getvalue(), charset
+
     def error(self, kind: type[E], what: str, **details: Any) -> E:
         """Make an error that says what is wrong with it."""
         return kind(
@@ -146,6 +161,41 @@ class Source:
             about=self.session,
             **details,
         )
+
+
+class Held(Source):
+    """Content that a document of the service holds."""
+
+    def fill(self, file: BinaryIO, limit: int | None = None) -> str | None:
+        """Write it, decoded."""
+        content, charset = self.read()
+        file.write(content)
+        return charset
+
+    def read(self, limit: int | None = None) -> tuple[bytes, str | None]:
+        """Return it, decoded; raise OutputUnavailable if it cannot be."""
+        # Text was decoded with the document.
+        media_type = self.resource.media_type if self.resource.is_base64 else None
+        try:
+            return self.resource.read(), charset_of({"content-type": media_type or ""})
+        except ValueError as error:
+            raise OutputUnavailable(
+                f"{self.label} cannot be read from the response: {error}. Look at the status "
+                "message of the execution, or ask the service's operator",
+                url=None,
+                about=self.session,
+            ) from error
+
+
+def plain_type(media_type: str | None) -> str:
+    """Return a media type without its parameters, in small letters; "" for None."""
+    return (media_type or "").partition(";")[0].strip().lower()
+
+
+def charset_of(headers: Mapping[str, str]) -> str | None:
+    """Return the charset that a ``Content-Type`` names, or None."""
+    stated = "charset" in headers.get("content-type", "").lower()
+    return get_encoding_from_headers(headers) if stated else None
 
 
 def _content(held: etree._Element) -> bytes:

@@ -21,8 +21,8 @@ from ...transport.times import asked_to_wait, moment_of
 from ..http.answers import BodyBroken, chunks
 from ..http.urls import named_by
 from ..progress import Move
-from . import codings, names
-from .resource import Source
+from . import codings
+from .resource import Source, charset_of
 
 if TYPE_CHECKING:
     import requests
@@ -46,6 +46,13 @@ class Remote(Source):
     options: Mapping[str, Any] = field(default_factory=dict)  # of `session.get`
     service: str = ""  # URL of the service whose document named it
     unpack: bool = False  # take off also a content coding with which the file is stored
+
+    def fill(self, file: BinaryIO, limit: int | None = None) -> str | None:
+        """Fetch it."""
+        transfer = Transfer(self, limit)
+        with transfer.open() as first:
+            transfer.run(first, file, lambda position, words: None)
+            return charset_of(first.headers)
 
     def get(self, headers: Mapping[str, str]) -> requests.Response:
         """Ask for it, and return the answer unread; raise OutputUnavailable if it is an error."""
@@ -101,25 +108,22 @@ class Transfer:
         """Write the file, in as many attempts as it takes."""
         furthest, fruitless = 0, 0
         while True:
-            broken: BodyBroken | None = None
             try:
                 self._copy(response, file, move)
                 return self._compare()
             except codings.WrongGuess:
                 self._decoder.reverse()
+                pause, ask_again = 0.0, self._whole
             except BodyBroken as error:
-                broken = error
+                fruitless = 0 if self.offset > furthest else fruitless + 1
+                furthest = max(furthest, self.offset)
+                if fruitless >= FRUITLESS or self.attempts >= ATTEMPTS:
+                    raise self._given_up(error) from error
+                pause, ask_again = min(0.1 * 2**fruitless, _LONGEST_PAUSE), self._rest
             finally:
                 response.close()
-            if broken is None:
-                response = self._whole(file)
-                continue
-            fruitless = 0 if self.offset > furthest else fruitless + 1
-            furthest = max(furthest, self.offset)
-            if fruitless >= FRUITLESS or self.attempts >= ATTEMPTS:
-                raise self._given_up(broken) from broken
-            time.sleep(min(0.1 * 2**fruitless, _LONGEST_PAUSE))
-            response = self._rest(file)
+            time.sleep(pause)
+            response = ask_again(file)
 
     def _copy(self, response: requests.Response, file: BinaryIO, move: Move) -> None:
         for piece in chunks(response):
@@ -234,12 +238,6 @@ def writing(path: str | Path) -> Iterator[None]:
         raise DownloadFailed(
             f"{str(path)!r} could not be written: {error}. Pass another path"
         ) from error
-
-
-def file_name(response: requests.Response, url: str) -> str:
-    """Return the cleaned name that an answer, or else its URL, gives to a file."""
-    stated = names.from_disposition(response.headers.get("Content-Disposition"))
-    return stated or names.from_url(url)
 
 
 def _validator(headers: Mapping[str, str]) -> str | None:

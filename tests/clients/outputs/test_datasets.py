@@ -10,7 +10,7 @@ import pytest
 
 from pavics_affinity import Backend, Node, Service, Topology, Workflow
 from pavics_affinity.clients.ogcapi.results import output_of
-from pavics_affinity.clients.outputs import opendap
+from pavics_affinity.clients.outputs import datasets
 from pavics_affinity.errors import (
     DownloadFailed,
     MissingExtra,
@@ -147,7 +147,7 @@ def test_threads_read_one_dataset(thredds):
 
 def test_an_opendap_media_type_saves_a_request(one):
     with Workflow("a1") as wf:
-        opened(wf, one.url, kind=opendap.MIMETYPE)
+        opened(wf, one.url, kind=datasets.MIMETYPE)
     assert [seen.method for seen in one.seen].count("HEAD") == 0
 
 
@@ -181,17 +181,17 @@ def answering(status: int, body: bytes, *, at: str):
 def test_a_document_that_is_not_dap_is_named(one, body):
     one.instead = answering(200, body, at=".dds")
     with Workflow("a1") as wf, pytest.raises(OutputUnavailable, match="cannot be opened"):
-        opened(wf, one.url, kind=opendap.MIMETYPE)
+        opened(wf, one.url, kind=datasets.MIMETYPE)
 
 
 def test_a_node_without_the_resource_is_named(one):
     one.instead = answering(404, b"", at=".dds")
     with Workflow("a1") as wf, pytest.raises(OutputUnavailable, match="HTTP 404"):
-        opened(wf, one.url, kind=opendap.MIMETYPE)
+        opened(wf, one.url, kind=datasets.MIMETYPE)
 
 
 def test_more_values_than_there_is_room_for_are_refused(one, monkeypatch):
-    monkeypatch.setattr(opendap, "MAX_VALUES", 2000)
+    monkeypatch.setattr(datasets, "MAX_VALUES", 2000)
     with Workflow("a1") as wf:
         dataset = opened(wf, one.url)
         with pytest.raises(DownloadFailed, match="take less at a time"):
@@ -200,10 +200,10 @@ def test_more_values_than_there_is_room_for_are_refused(one, monkeypatch):
 
 
 def test_an_endless_description_is_not_read_to_its_end(one, monkeypatch):
-    monkeypatch.setattr(opendap, "MAX_DOCUMENT", 100_000)
+    monkeypatch.setattr(datasets, "MAX_DOCUMENT", 100_000)
     one.instead = answering(200, b"Float64 x;\n" * 100_000, at=".dds")
     with Workflow("a1") as wf, pytest.raises(DownloadFailed, match="at once"):
-        opened(wf, one.url, kind=opendap.MIMETYPE)
+        opened(wf, one.url, kind=datasets.MIMETYPE)
 
 
 def test_without_pydap_the_extra_is_named(one, monkeypatch):
