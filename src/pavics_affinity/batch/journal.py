@@ -13,13 +13,14 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidRequest, JournalError
 from ..journal import Lines, check_format, checked, is_moment, is_text, read, read_lines
-from .chains import WorkflowResult, describe_error, short_repr
+from .intake import Work
+from .reporting import WorkflowResult, describe_error, short_repr
 from .task import Outcome
 
 Key = Callable[[Any], str]
@@ -40,23 +41,6 @@ _DONE: Mapping[str, Callable[[Any], bool]] = {
     "started": is_moment,
     "ended": is_moment,
 }
-
-
-@dataclass
-class Entry:
-    """An item in the journal, and the last attempt of its chain that has a file."""
-
-    key: str
-    attempt: int = 0
-    machineid: str | None = None
-    """The journal of an earlier call's workflow; None if the next attempt is a new one."""
-    node: str | None = None
-    """The node that has that workflow's files."""
-
-    @property
-    def begun(self) -> bool:
-        """Whether an earlier call executed something."""
-        return self.machineid is not None
 
 
 class BatchJournal:
@@ -109,57 +93,53 @@ class BatchJournal:
                 "its values would be returned for the wrong chain. Use another directory"
             )
 
-    def look_up(self, number: int, item: Any) -> WorkflowResult | Entry:
-        """Return the result of an item, or its entry if it has none yet.
+    def look_up(self, work: Work) -> WorkflowResult | None:
+        """Return the result of an item, or note what an earlier call began for it.
 
         Raises
         ------
         InvalidRequest
             The item cannot be recognised.
         """
-        name = self._name(item)
+        name = self._name(work.item)
         self._seen[name] += 1
         # Equal items are distinguished by their order.
         text = f"{name}\0{self._seen[name]}"
-        key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        finished = self._finished.pop(key, None)
+        work.key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        finished = self._finished.pop(work.key, None)
         if finished is not None:
             return WorkflowResult(
-                item=item,
+                item=work.item,
                 value=json.loads(finished["value"]),
                 node=finished.get("node"),
                 machineid=str(finished.get("machineid")),
                 started=finished.get("started") or 0.0,
                 ended=finished.get("ended") or 0.0,
-                number=number,
+                number=work.number,
                 recalled=True,
             )
-        return self._entry(key)
+        while self._file(work.key, work.files + 1).is_file():
+            work.files += 1
+        path = self._file(work.key, work.files)
+        # If even the first line is incomplete, nothing was sent.
+        if work.files and b"\n" in path.read_bytes():
+            contents = read(path)
+            if any(step.ran for step in contents.steps):  # else any node will do
+                work.machineid, work.node = contents.machineid, contents.node
+        return None
 
-    def _entry(self, key: str) -> Entry:
-        entry = Entry(key)
-        while self._path(replace(entry, attempt=entry.attempt + 1)).is_file():
-            entry.attempt += 1
-        path = self._path(entry)
-        if not entry.attempt or b"\n" not in path.read_bytes():
-            return entry  # even its first line is incomplete: nothing was sent
-        contents = read(path)
-        if any(step.ran for step in contents.steps):  # else any node will do
-            entry.machineid, entry.node = contents.machineid, contents.node
-        return entry
-
-    def next_file(self, entry: Entry) -> Path:
+    def next_file(self, work: Work) -> Path:
         """Return the file for the chain's next attempt; a new workflow gets a new file."""
-        if not entry.begun:
-            entry.attempt += 1
-        return self._path(entry)
+        if not work.is_resumed:
+            work.files += 1
+        return self._file(work.key, work.files)
 
-    def end(self, entry: Entry, outcome: Outcome) -> Outcome:
+    def end(self, work: Work, outcome: Outcome) -> Outcome:
         """Write an item's outcome, and return it as a later call will read it.
 
         Its value is converted to JSON and back, or replaced by an error if JSON cannot store it.
         """
-        common = {"key": entry.key, **outcome.run}
+        common = {"key": work.key, **outcome.run}
         if outcome.error is None:
             try:
                 text = json.dumps(outcome.value, default=_plain)
@@ -193,9 +173,9 @@ class BatchJournal:
                 "returns a text for an item"
             ) from problem
 
-    def _path(self, entry: Entry) -> Path:
-        suffix = f".{entry.attempt}" if entry.attempt > 1 else ""
-        return self.directory / "chains" / entry.key[:2] / f"{entry.key}{suffix}.jsonl"
+    def _file(self, key: str, number: int) -> Path:
+        suffix = f".{number}" if number > 1 else ""
+        return self.directory / "chains" / key[:2] / f"{key}{suffix}.jsonl"
 
 
 def _plain(value: object) -> str:
