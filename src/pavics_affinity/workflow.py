@@ -11,7 +11,6 @@ import threading
 import weakref
 from collections.abc import Iterable
 from contextvars import Token
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from .brief import brief
@@ -617,12 +616,7 @@ class Workflow(ShownAsCard):
         self._tokens.append(use_session(self.session))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         reset_session(self._tokens.pop())
         if not self._tokens:
             self.close()
@@ -640,16 +634,12 @@ class Workflow(ShownAsCard):
             )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle, (self.session,)
+        return Workflow._of, (self.session,)
 
     def __repr__(self) -> str:
         on = f" on node {self.node!r} ({self.node_known})" if self.node else ", node not known"
         closed = ", closed" if self.closed else ""
         return f"<Workflow {self.machineid!r}{on}{closed}>"
-
-
-def _unpickle(session: AffinitySession) -> Workflow:
-    return Workflow._of(session)
 
 
 def current_workflow() -> Workflow:

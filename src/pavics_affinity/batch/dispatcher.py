@@ -109,17 +109,14 @@ class Dispatcher:
         self._post(self._proceed)
 
     def close(self) -> None:
-        """Stop sending, and end the chains that run in this process."""
+        """Stop sending, end the chains that run in this process, and release the journal."""
         self._end()
         self._post(_wake)
         for attempt in list(self._attempts):
             attempt.end()
         if not self.started:
             self._release()
-
-    def join(self) -> None:
-        """Wait until the journal's directory is free for others."""
-        if self.started and threading.current_thread() is not self._thread:
+        elif threading.current_thread() is not self._thread:
             self._thread.join(GRACE)
 
     # ---- the loop ----

@@ -47,13 +47,6 @@ class BatchJournal:
     """The journal of one batch, which belongs to one chain function.
 
     `key` returns the text by which an item is recognised.
-
-    Raises
-    ------
-    JournalLocked
-        Another process uses it.
-    JournalError
-        It belongs to another chain, is damaged, or cannot be written.
     """
 
     def __init__(self, directory: str | os.PathLike[str], chain: str, key: Key | None) -> None:
@@ -94,13 +87,7 @@ class BatchJournal:
             )
 
     def look_up(self, work: Work) -> WorkflowResult | None:
-        """Return the result of an item, or note what an earlier call began for it.
-
-        Raises
-        ------
-        InvalidRequest
-            The item cannot be recognised.
-        """
+        """Return the result of an item, or note what an earlier call began for it."""
         name = self._name(work.item)
         self._seen[name] += 1
         # Equal items are distinguished by their order.

@@ -169,7 +169,6 @@ class WorkflowResults(ShownAsCard, Iterator[WorkflowResult]):
         self._bar.close()
         self._finish.detach()
         self._dispatcher.close()
-        self._dispatcher.join()
 
     def __enter__(self) -> Self:
         return self
@@ -221,7 +220,6 @@ def _finish(dispatcher: Dispatcher) -> None:
             NothingSentWarning,
         )
     dispatcher.close()
-    dispatcher.join()
 
 
 # ---- after Ctrl-C ----

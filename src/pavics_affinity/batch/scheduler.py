@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from math import ceil, floor
 
 from ..errors import PlacementUndetermined, SteeringImpossible, TopologyError
-from ..topology import Backend, Node, Service, Topology, TopologySource
+from ..topology import Node, Service, Topology, TopologySource
 
 AT_ONCE = 4
 """Chains at a time on the node of least weight, by default."""
@@ -123,13 +123,6 @@ class CandidateNodes:
     A node may take chains if it is not drained, offers all the services that the chain uses,
     and can be reached: through proxies that can be steered to it, or by `direct` requests. If
     no node is known, `weights` is empty and `reason` says why.
-
-    Raises
-    ------
-    UnknownService
-        The topology has no service with such a name.
-    TopologyError
-        No node offers all the services, or all are drained.
     """
 
     def __init__(
@@ -194,7 +187,11 @@ class CandidateNodes:
         """Return the node's mean weight over the services; None if it cannot run them all."""
         whole = 0.0
         for service in services:
-            mine = [b for b in topology.backends(service) if b.node == node.name and _takes(b)]
+            mine = [
+                backend
+                for backend in topology.backends(service)
+                if backend.node == node.name and not (backend.down or backend.backup)
+            ]
             if not mine or not self._is_reachable(topology, service, node):
                 return None
             whole += sum(backend.weight or 1 for backend in mine)
@@ -211,7 +208,3 @@ class CandidateNodes:
             self.reason = unknown.message
             return False
         return True
-
-
-def _takes(backend: Backend) -> bool:
-    return not backend.down and not backend.backup
