@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidRequest, JournalError
-from ..journal import Lines, check_format, checked, is_moment, is_text, read, read_lines
+from ..journal import read
+from ..journal.lines import Lines, check_format, checked, is_moment, is_text, read_lines
 from .intake import Work
 from .reporting import WorkflowResult, describe_error, short_repr
 from .task import Outcome
@@ -67,14 +68,7 @@ class BatchJournal:
             self._lines.begin(chain=chain)
             return
         entries = read_lines(self.path)
-        self._check_header(entries[0] if entries else {}, chain)
-        for entry in entries:
-            if entry["event"] == "done" and isinstance(entry.get("key"), str):
-                checked({"value": None, **entry}, _DONE, self.path)
-                self._finished[entry["key"]] = entry
-        self._lines.resume()
-
-    def _check_header(self, header: Mapping[str, Any], chain: str) -> None:
+        header = entries[0] if entries else {}
         if header.get("event") != "begin" or "chain" not in header:
             raise JournalError(
                 f"{self.path} does not begin like a batch's journal; use another directory"
@@ -85,6 +79,11 @@ class BatchJournal:
                 f"{self.directory} is the journal of chain {header['chain']!r}, not of {chain!r}: "
                 "its values would be returned for the wrong chain. Use another directory"
             )
+        for entry in entries:
+            if entry["event"] == "done" and isinstance(entry.get("key"), str):
+                checked({"value": None, **entry}, _DONE, self.path)
+                self._finished[entry["key"]] = entry
+        self._lines.resume()
 
     def look_up(self, work: Work) -> WorkflowResult | None:
         """Return the result of an item, or note what an earlier call began for it."""
