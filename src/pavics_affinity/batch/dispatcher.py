@@ -122,18 +122,17 @@ class Dispatcher:
     # ---- the loop ----
 
     def _run(self) -> None:
-        error: BaseException | None = None
         try:
             while not self._is_over():
                 self._start_chains()
                 if not self._is_over():
                     self._next_event()()
         except BaseException as unexpected:  # noqa: BLE001  # the caller raises it
-            error = unexpected
+            self._failure = unexpected
         finally:
             self._end()
             self._release()
-        self.reporter.announce(End(error or self._failure))
+        self.reporter.announce(End(self._failure))
 
     def _is_over(self) -> bool:
         if self._closed:
