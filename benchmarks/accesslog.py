@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pavics_affinity.cli.group import group
 
-from .processes import peak_bytes, told
+from .processes import fresh, peak_bytes
 
 LINE = (
     '{{"time":"2026-03-02T{hour:02}:15:42+00:00","client":"10.0.0.9","method":"GET",'
@@ -44,35 +44,29 @@ def write_log(path: Path, lines: int, chains: int) -> None:
             )
 
 
-def measure(path: str) -> None:
-    """Count a log in this process, and print what it took."""
+def measure(path: str) -> tuple[float, int, int]:
+    """Count a log in this process; return seconds of CPU, bytes and the chains that it found."""
     before, start, said = peak_bytes(), time.process_time(), io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
         group(["log", path, "--json"])
     counted = json.loads(said.getvalue())["total"]["chains"]
-    seconds = time.process_time() - start
-    print(json.dumps({"seconds": seconds, "bytes": peak_bytes() - before, "chains": counted}))
+    return time.process_time() - start, peak_bytes() - before, counted
 
 
 def main() -> None:
     """Print a line for each log."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lines", type=int, default=1_000_000)
-    parser.add_argument("--file", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.file:
-        measure(options.file)
-        return
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "access.log"
         for chains in (1000, options.lines):
             write_log(path, options.lines, chains)
             size = path.stat().st_size / 1e6
-            took = told("accesslog", "--file", str(path))
+            seconds, grown, counted = fresh(measure, str(path))
             print(
-                f"{options.lines:,} lines ({size:.0f} MB), {chains:,} chains: "
-                f"{took['seconds']:.1f} s of CPU, {took['bytes'] / 1e6:.0f} MB above the start, "
-                f"{took['chains']:,} chains counted"
+                f"{options.lines:,} lines ({size:.0f} MB), {chains:,} chains: {seconds:.1f} s of "
+                f"CPU, {grown / 1e6:.0f} MB above the start, {counted:,} chains counted"
             )
 
 

@@ -6,15 +6,11 @@ alone and reports its peak memory as the system counts it.
 
 from __future__ import annotations
 
-import argparse
-import json
 import subprocess
-import sys
-import time
 from pathlib import Path
 
-from .measure import in_turns, ratios
-from .processes import peak_bytes, told
+from .measure import in_turns, ratios, seconds
+from .processes import fresh, peak_bytes
 from .proxy import proxy
 from .rows import Row, main, row
 
@@ -51,9 +47,8 @@ def rows(quick: bool) -> list[Row]:
             if client == "curl":
                 took = _curl(url, target)
             else:
-                told_ = told("downloads", client, site.url, url, str(target))
-                took = told_["seconds"]
-                peaks[client].append(told_["peak"])
+                took, peak = fresh(measure, client, site.url, url, str(target))
+                peaks[client].append(peak)
             assert target.stat().st_size == size
             return took
 
@@ -85,34 +80,24 @@ def _curl(url: str, target: Path) -> float:
     return float(done.stdout)
 
 
-def measure() -> None:
-    """Download with one client, in this process."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("client", choices=["ours", "owslib"])
-    parser.add_argument("service")
-    parser.add_argument("url")
-    parser.add_argument("target")
-    options = parser.parse_args()
-    document = _DOCUMENT.format(url=options.url)
-    if options.client == "ours":
+def measure(client: str, service: str, url: str, target: str) -> tuple[float, int]:
+    """Download with one client in this process; return seconds and peak memory."""
+    document = _DOCUMENT.format(url=url)
+    if client == "ours":
         from pavics_affinity import Workflow
 
         with Workflow("a1b2") as wf:
-            wps = wf.wps(options.service, skip_caps=True)
-            execution = wps.execute("produce", [], response=document)
-            start = time.perf_counter()
-            execution.output("output").download(options.target)
-            took = time.perf_counter() - start
+            wps = wf.wps(service, skip_caps=True)
+            output = wps.execute("produce", [], response=document).output("output")
+            took = seconds(lambda: output.download(target))
     else:
         from owslib.wps import WPSExecution
 
-        execution = WPSExecution(url=options.service, headers={"machineid": "a1b2"})
+        execution = WPSExecution(url=service, headers={"machineid": "a1b2"})
         execution.checkStatus(response=document.encode(), sleepSecs=0)
-        start = time.perf_counter()
-        execution.getOutput(options.target)
-        took = time.perf_counter() - start
-    print(json.dumps({"seconds": took, "peak": peak_bytes()}))
+        took = seconds(lambda: execution.getOutput(target))
+    return took, peak_bytes()
 
 
 if __name__ == "__main__":
-    measure() if sys.argv[1:2] and not sys.argv[1].startswith("-") else main(rows, __doc__)
+    main(rows, __doc__)

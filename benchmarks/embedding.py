@@ -7,18 +7,15 @@ on in base64. Its peak memory counts from what the process held before.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import contextlib
-import json
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from .measure import in_turns, ratios
-from .processes import peak_bytes, resident_bytes, told
+from .processes import fresh, peak_bytes, resident_bytes
 from .rows import Row, main, row
 
 MEGABYTES = 100
@@ -116,10 +113,10 @@ def rows(quick: bool) -> list[Row]:
 
         def sent(client: str) -> float:
             _Service.received = 0
-            found = told("embedding", client, origin)
+            seconds, bytes_ = fresh(measure, client, origin)
             assert _Service.received == SIZE, _Service.received
-            grown[client].append(found["grown"] / ENCODED)
-            return float(found["seconds"])
+            grown[client].append(bytes_ / ENCODED)
+            return seconds
 
         sides = {name: lambda name=name: sent(name) for name in grown}
         took = in_turns(sides, rounds, clock=lambda send: send(), warm=False)
@@ -141,14 +138,10 @@ def rows(quick: bool) -> list[Row]:
     ]
 
 
-def measure() -> None:
-    """Fetch the output and send it on with one client, in this process."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("client", choices=["ours", "ogcapi", "owslib"])
-    parser.add_argument("origin")
-    options = parser.parse_args()
-    service, url = f"{options.origin}/wps", f"{options.origin}/output.bin"
-    if options.client == "ours":
+def measure(client: str, origin: str) -> tuple[float, int]:
+    """Fetch the output and send it on in this process; return seconds and bytes of memory."""
+    service, url = f"{origin}/wps", f"{origin}/output.bin"
+    if client == "ours":
         from pavics_affinity import Workflow
 
         with Workflow("a1b2", embed_limit=SIZE) as wf:
@@ -156,11 +149,11 @@ def measure() -> None:
             wps.describeprocess("keep")
             before, start = resident_bytes(), time.perf_counter()
             wps.execute("keep", [("file", url)], mode="sync")
-    elif options.client == "ogcapi":
+    elif client == "ogcapi":
         from pavics_affinity import Workflow
 
         with Workflow("a1b2", embed_limit=SIZE) as wf:
-            api = wf.processes(f"{options.origin}/ogcapi")
+            api = wf.processes(f"{origin}/ogcapi")
             api.process("keep")
             before, start = resident_bytes(), time.perf_counter()
             api.execute("keep", {"file": {"href": url}})
@@ -176,9 +169,8 @@ def measure() -> None:
         text = base64.b64encode(content).decode()
         given = ComplexDataInput(text, mimeType=_KIND, encoding="base64")
         wps.execute("keep", [("file", given)], mode="sync")
-    took = time.perf_counter() - start
-    print(json.dumps({"seconds": took, "grown": peak_bytes() - before}))
+    return time.perf_counter() - start, peak_bytes() - before
 
 
 if __name__ == "__main__":
-    measure() if sys.argv[1:2] and not sys.argv[1].startswith("-") else main(rows, __doc__)
+    main(rows, __doc__)

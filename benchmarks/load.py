@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -50,11 +51,18 @@ def work(site: Proxy, seen: Seen, ended: threading.Event) -> None:
         while not ended.is_set():
             with Workflow(topology=site.topology) as wf:
                 seen.workflows += 1
-                for number in range(ROUNDS):
-                    first, second = (_ours, _bare) if number % 2 else (_bare, _ours)
+                key = {"machineid": f"{wf.machineid}~node1"}
+                sides = [
+                    (seen.ours, partial(wf.session.get, url)),
+                    (seen.bare, partial(bare.get, url, headers=key)),
+                ]
+                for _ in range(ROUNDS):
+                    sides.reverse()
                     try:
-                        for one in (first, second):
-                            one(wf, bare, url, seen)
+                        for took, get in sides:
+                            begun = time.perf_counter()
+                            assert get().status_code == 200
+                            took.append(time.perf_counter() - begun)
                         assert wf.session.post(site.url, data=b"<Execute/>").status_code == 200
                         assert len(wf.session.get(file).content) == 100_000
                     except Exception as error:  # noqa: BLE001  # it is counted, and fails the run
@@ -62,18 +70,6 @@ def work(site: Proxy, seen: Seen, ended: threading.Event) -> None:
                     seen.requests += 3
                     if ended.is_set():
                         return
-
-
-def _ours(wf: Workflow, bare: requests.Session, url: str, seen: Seen) -> None:
-    begun = time.perf_counter()
-    assert wf.session.get(url).status_code == 200
-    seen.ours.append(time.perf_counter() - begun)
-
-
-def _bare(wf: Workflow, bare: requests.Session, url: str, seen: Seen) -> None:
-    begun = time.perf_counter()
-    assert bare.get(url, headers={"machineid": f"{wf.machineid}~node1"}).status_code == 200
-    seen.bare.append(time.perf_counter() - begun)
 
 
 def sample(seen: Seen, ended: threading.Event) -> None:

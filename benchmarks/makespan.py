@@ -10,166 +10,118 @@ import gc
 import threading
 import time
 import warnings
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
 from functools import partial
 from statistics import median
 from typing import Any
 
 import psutil
 
-from benchmarks.rows import Row, main, row
-from pavics_affinity import Topology, Workflow, map_workflows
+from pavics_affinity import Workflow, map_workflows
 from pavics_affinity.errors import AffinityWarning
 from pavics_affinity.testing import LocalCluster
 
+from .measure import seconds
+from .rows import Row, main, row
+
 SERVICE = "malleefowl"
+WEIGHTS = {"node1": 1, "node2": 2, "node3": 5}
 
 
-def makespan(chains: int = 60, nodes: int = 3, seconds: float = 0.5) -> dict[str, Any]:
-    """Run chains over nodes of one worker each: steered, and with random ids over the same hash.
+def rows(quick: bool) -> list[Row]:
+    """Return the figures against their targets."""
+    return [
+        *makespan(18 if quick else 60),
+        shares(160 if quick else 400),
+        left_behind(300 if quick else 2_000),
+    ]
 
-    Parameters
-    ----------
-    chains, nodes : int
-        How many.
-    seconds : float
-        The service time of a chain's one process.
 
-    Returns
-    -------
-    dict
-        ``single``: seconds that one chain takes alone, the median of five; ``ideal``:
-        ``single * chains / nodes``; ``steered`` and ``random``: seconds of wall clock;
-        ``steered_ratio`` and ``random_ratio``: by the ideal; ``steered_nodes`` and
-        ``random_nodes``: chains by node.
-    """
+def makespan(chains: int, nodes: int = 3, delay: float = 0.5) -> Iterator[Row]:
+    """Run chains over nodes of one worker each: steered, and with random ids over the same hash."""
     with LocalCluster(nodes, proxy="nginx", workers=1, services=(SERVICE,)) as cluster:
         topology = cluster.topology
-        chain = partial(nap, url=cluster.url(SERVICE), delay=seconds)
-        alone = [_timed(partial(_once, chain, topology)) for _ in range(6)][1:]
-        single = median(alone)
-        ideal = single * chains / nodes
-        found: dict[str, Any] = {"chains": chains, "nodes": nodes, "single": single, "ideal": ideal}
-        at_once = 4 * nodes
-        for name, options in {
-            "steered": {"topology": topology, "per_node": 4},
-            "random": {"topology": [], "per_node": at_once},
-        }.items():
-            landed: Counter[str] = Counter()
+        chain = partial(nap, url=cluster.url(SERVICE), delay=delay)
+
+        def one() -> None:
+            with Workflow(topology=topology) as wf:
+                chain(wf, 0)
+
+        ideal = median([seconds(one) for _ in range(6)][1:]) * chains / nodes
+        for name, limit, options in (
+            ("steered", ("<=", 1.15), {"topology": topology, "per_node": 4}),
+            ("random ids over the same hash", (), {"topology": [], "per_node": 4 * nodes}),
+        ):
             begun = time.perf_counter()
             with warnings.catch_warnings():
                 # Without a topology it says that the hash decides, as is meant here.
                 warnings.simplefilter("ignore", AffinityWarning)
-                for result in map_workflows(chain, range(chains), **options):
-                    landed[result.value] += 1
-            found[name] = time.perf_counter() - begun
-            found[f"{name}_ratio"] = found[name] / ideal
-            found[f"{name}_nodes"] = dict(sorted(landed.items()))
-    return found
+                results = map_workflows(chain, range(chains), **options)
+                landed = Counter(result.value for result in results)
+            yield row(
+                f"{chains} chains over {nodes} nodes of one worker: wall time, {name}",
+                f"ideal, {ideal:.1f} s",
+                [(time.perf_counter() - begun) / ideal],
+                *limit,
+                note=", ".join(f"{count} on {node}" for node, count in sorted(landed.items())),
+            )
 
 
-def shares(chains: int = 400, weights: tuple[int, ...] = (1, 2, 5)) -> dict[str, Any]:
-    """Run light chains over nodes of unequal weight.
-
-    Returns
-    -------
-    dict
-        ``given`` and ``due``: per cent of the chains by node; ``furthest``: the
-        greatest difference, in percentage points.
-    """
-    named = {f"node{number}": weight for number, weight in enumerate(weights, 1)}
+def shares(chains: int, weights: Mapping[str, int] = WEIGHTS) -> Row:
+    """Run light chains over nodes of unequal weight."""
     with LocalCluster(
-        len(named), proxy="nginx", services=(SERVICE,), weights=named, workers=8
+        len(weights), proxy="nginx", services=(SERVICE,), weights=weights, workers=8
     ) as cluster:
         chain = partial(ask, url=f"{cluster.outputs_url(SERVICE)}/nothing")
         # Few at a time: nodes that share one machine's cores are equals once these are busy.
-        results = list(map_workflows(chain, range(chains), topology=cluster.topology, per_node=5))
+        results = map_workflows(chain, range(chains), topology=cluster.topology, per_node=5)
         landed = Counter(result.node for result in results)
         seen = Counter(
             request.node for request in cluster.requests() if request.path.endswith("/nothing")
         )
         if landed != seen:
             raise AssertionError(f"chains went to {dict(seen)}, and were said to be {dict(landed)}")
-    given = {node: 100 * landed[node] / chains for node in named}
-    due = {node: 100 * weight / sum(named.values()) for node, weight in named.items()}
-    furthest = max(abs(given[node] - due[node]) for node in named)
-    return {"chains": chains, "given": given, "due": due, "furthest": furthest}
+    given = {node: 100 * landed[node] / chains for node in weights}
+    due = {node: 100 * weight / sum(weights.values()) for node, weight in weights.items()}
+    return row(
+        f"{chains} light chains by weight {':'.join(map(str, weights.values()))}: furthest from "
+        "its share",
+        "-",
+        [max(abs(given[node] - due[node]) for node in weights)],
+        "<=",
+        5,
+        unit="points",
+        note=", ".join(f"{node} {share:.1f} %" for node, share in given.items()),
+    )
 
 
-def left_behind(workflows: int = 2_000) -> dict[str, Any]:
-    """Run workflows that send one GET each, and look what stays in this process.
-
-    Returns
-    -------
-    dict
-        ``megabytes``: growth of the resident memory after a first 100; ``sockets`` and
-        ``threads``: how many more there are than before; ``seconds``.
-    """
+def left_behind(workflows: int) -> Row:
+    """Run workflows that send one GET each, and look what stays in this process."""
     me = psutil.Process()
     with LocalCluster(3, proxy="nginx", services=(SERVICE,)) as cluster:
         query = "?service=WPS&request=GetCapabilities"
         chain = partial(ask, url=f"{cluster.url(SERVICE)}{query}")
-        run = partial(map_workflows, chain, topology=cluster.topology)
-        before = len(me.net_connections()), threading.active_count()
-        _exhaust(run(items=range(100)))
-        gc.collect()
-        memory, begun = me.memory_info().rss, time.perf_counter()
-        _exhaust(run(items=range(workflows)))
-        took = time.perf_counter() - begun
-        gc.collect()
+
+        def run(count: int) -> None:
+            deque(map_workflows(chain, range(count), topology=cluster.topology), maxlen=0)
+            gc.collect()
+
+        sockets, threads = len(me.net_connections()), threading.active_count()
+        run(100)
+        memory = me.memory_info().rss
+        took = seconds(lambda: run(workflows))
         time.sleep(0.5)
-        return {
-            "workflows": workflows,
-            "megabytes": (me.memory_info().rss - memory) / 1e6,
-            "sockets": len(me.net_connections()) - before[0],
-            "threads": threading.active_count() - before[1],
-            "seconds": took,
-        }
-
-
-def rows(quick: bool) -> list[Row]:
-    """Return the figures against their targets."""
-    batch = makespan(18 if quick else 60)
-    spread = shares(160 if quick else 400)
-    kept = left_behind(300 if quick else 2_000)
-    many = f"{batch['chains']} chains over {batch['nodes']} nodes of one worker"
-    ideal = f"ideal, {batch['ideal']:.1f} s"
-    return [
-        row(
-            f"{many}: wall time, steered",
-            ideal,
-            [batch["steered_ratio"]],
-            "<=",
-            1.15,
-            note=_told(batch["steered_nodes"]),
-        ),
-        row(
-            f"{many}: wall time, random ids over the same hash",
-            ideal,
-            [batch["random_ratio"]],
-            note=_told(batch["random_nodes"]),
-        ),
-        row(
-            f"{spread['chains']} light chains by weight 1:2:5: furthest from its share",
+        return row(
+            f"{workflows:,} workflows of one GET: growth of memory",
             "-",
-            [spread["furthest"]],
-            "<=",
-            5,
-            unit="points",
-            note=", ".join(f"{node} {share:.1f} %" for node, share in spread["given"].items()),
-        ),
-        row(
-            f"{kept['workflows']:,} workflows of one GET: growth of memory",
-            "-",
-            [kept["megabytes"]],
+            [(me.memory_info().rss - memory) / 1e6],
             "<=",
             50,
             unit="MB",
-            note=f"{kept['sockets']} sockets and {kept['threads']} threads more than before; "
-            f"{kept['seconds']:.0f} s",
-        ),
-    ]
+            note=f"{len(me.net_connections()) - sockets} sockets and "
+            f"{threading.active_count() - threads} threads more than before; {took:.0f} s",
+        )
 
 
 def nap(wf: Workflow, item: Any, *, url: str, delay: float) -> str:
@@ -182,26 +134,6 @@ def nap(wf: Workflow, item: Any, *, url: str, delay: float) -> str:
 def ask(wf: Workflow, item: Any, *, url: str) -> int:
     """Send one GET."""
     return wf.session.get(url).status_code
-
-
-def _once(chain: Any, topology: Topology) -> None:
-    with Workflow(topology=topology) as wf:
-        chain(wf, 0)
-
-
-def _timed(run: Any) -> float:
-    begun = time.perf_counter()
-    run()
-    return time.perf_counter() - begun
-
-
-def _exhaust(results: Any) -> None:
-    for _ in results:
-        pass
-
-
-def _told(landed: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} on {node}" for node, count in landed.items())
 
 
 if __name__ == "__main__":

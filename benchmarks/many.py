@@ -11,7 +11,7 @@ import requests
 
 from pavics_affinity import Workflow
 
-from .measure import in_turns
+from .measure import in_turns, ratios
 from .proxy import NODES, proxy
 from .rows import Row, main, row
 
@@ -49,7 +49,7 @@ def rows(quick: bool) -> list[Row]:
             },
             2 if quick else 20,
         )
-    rates = [other / own for own, other in zip(took["ours"], took["bare"], strict=True)]
+    rates = ratios(took["bare"], took["ours"])
     per_second = [AT_ONCE * REQUESTS / own for own in took["ours"]]
     what = f"{AT_ONCE} workflows at once in threads, requests per second"
     return [

@@ -7,16 +7,14 @@ connections of http.client, which is the socket's part.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import http.client
-import json
-from collections.abc import Callable
+from functools import partial
 from urllib.parse import urlsplit
 
 from pavics_affinity import Topology, Workflow
 
-from .processes import resident_bytes, told
+from .processes import fresh, resident_bytes
 from .proxy import proxy
 from .rows import Row, main, row
 
@@ -31,8 +29,9 @@ def rows(quick: bool) -> list[Row]:
         toml = site.directory.parent / "topology.toml"
         site.topology.dump(toml)
         for _ in range(repeats):
-            workflow = told("memory", "workflow", site.url, str(toml), str(count))["bytes"]
-            socket = told("memory", "socket", site.url, str(toml), str(count))["bytes"]
+            workflow, socket = (
+                fresh(measure, side, site.url, str(toml), count) for side in ("workflow", "socket")
+            )
             beside.append((workflow - socket) / 1000)
             whole.append(workflow / 1000)
     what = "memory per open workflow, idle"
@@ -42,8 +41,12 @@ def rows(quick: bool) -> list[Row]:
     ]
 
 
-def grown(make: Callable[[], object], count: int) -> float:
-    """Return the bytes by which each of what is made adds to the resident memory."""
+def measure(side: str, url: str, topology: str, count: int) -> float:
+    """Return the bytes by which each workflow, or socket, adds to the resident memory."""
+    url = f"{url}?service=WPS&request=Ping"
+    site = Topology.load(topology)
+    opened = {"socket": partial(_socket, url), "workflow": partial(_workflow, url, site)}
+    make = opened[side]
     kept = [make() for _ in range(WARM)]
     gc.collect()
     before = resident_bytes()
@@ -52,34 +55,19 @@ def grown(make: Callable[[], object], count: int) -> float:
     return (resident_bytes() - before) / count
 
 
-def measure() -> None:
-    """Count one side, in this process."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("side", choices=["workflow", "socket"])
-    parser.add_argument("url")
-    parser.add_argument("topology")
-    parser.add_argument("count", type=int)
-    options = parser.parse_args()
-    url = f"{options.url}?service=WPS&request=Ping"
-    topology = Topology.load(options.topology)
+def _workflow(url: str, topology: Topology) -> Workflow:
+    made = Workflow(topology=topology)
+    assert made.session.get(url).status_code == 200
+    return made
 
-    def workflow() -> Workflow:
-        made = Workflow(topology=topology)
-        assert made.session.get(url).status_code == 200
-        return made
 
-    def socket() -> http.client.HTTPConnection:
-        parts = urlsplit(url)
-        made = http.client.HTTPConnection(parts.netloc)
-        made.request("GET", f"{parts.path}?{parts.query}")
-        made.getresponse().read()
-        return made
-
-    make = workflow if options.side == "workflow" else socket
-    print(json.dumps({"bytes": grown(make, options.count)}))
+def _socket(url: str) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    made = http.client.HTTPConnection(parts.netloc)
+    made.request("GET", f"{parts.path}?{parts.query}")
+    made.getresponse().read()
+    return made
 
 
 if __name__ == "__main__":
-    import sys
-
-    measure() if sys.argv[1:2] and not sys.argv[1].startswith("-") else main(rows, __doc__)
+    main(rows, __doc__)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,16 @@ def cost_of(argv: Sequence[str], environment: dict[str, str]) -> tuple[float, fl
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def told(module: str, *arguments: str) -> dict[str, Any]:
-    """Run a module of this package in a separate process; return its output, as JSON."""
-    argv = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
+def fresh(call: Callable[..., Any], *arguments: str | int) -> Any:
+    """Make a call in a fresh interpreter, whose memory counts from nothing; values are JSON."""
+    module = Path(call.__code__.co_filename).stem  # `__module__` may be ``__main__``
+    code = (
+        f"import json, sys; from benchmarks.{module} import {call.__name__} as call; "
+        "print(json.dumps(call(*json.loads(sys.argv[1]))))"
+    )
+    argv = [sys.executable, "-c", code, json.dumps(arguments)]
     done = subprocess.run(argv, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    return json.loads(done.stdout)
 
 
 def peak_bytes() -> int:

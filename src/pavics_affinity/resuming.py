@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from .errors import JournalError, OutcomeUnknownWarning
 from .journal import Contents
 from .pin import Pin
-from .topology import Topology, TopologySource
+from .topology import Topology
 from .topology.sources import FileSource, FixedSource
 from .transport import AffinitySession
 from .warn import warn
+
+_MOMENT = "%Y-%m-%d %H:%M:%S"
 
 
 def header_of(pin: Pin, node: str | None) -> dict[str, Any]:
@@ -35,21 +36,17 @@ def header_of(pin: Pin, node: str | None) -> dict[str, Any]:
 
 
 def options_of(contents: Contents, path: object) -> dict[str, Any]:
-    """Return the arguments of `Workflow` that make an equal one.
-
-    Raises
-    ------
-    JournalError
-        One is missing.
-    TopologyError
-        The topology in the journal cannot be read.
-    """
+    """Return the arguments of `Workflow` that make an equal one."""
     header = contents.begin
     try:
+        topology = [
+            known["file"] if "file" in known else Topology.loads(known["toml"], file="the journal")
+            for known in header["topology"]
+        ]
         return {
             "machineid": contents.machineid,
             "node": contents.node,
-            "topology": _topology_of(header) or None,
+            "topology": topology or None,
             **{name: header[name] for name in ("route", "strict", "header")},
         }
     except (KeyError, TypeError) as error:
@@ -70,21 +67,13 @@ def restore(session: AffinitySession, contents: Contents, *, replay: bool) -> No
             session.pin.restore(step.service, step.node)
     unknown = [step for step in contents.steps if step.state == "unknown"]
     if unknown and not replay:
-        listed = ", ".join(f"{step.process!r} at {_clock(step.started)}" for step in unknown)
+        listed = ", ".join(
+            f"{step.process!r} at {time.strftime(_MOMENT, time.localtime(step.started))}"
+            for step in unknown
+        )
         warn(
             f"it is not known whether these steps of workflow {session.machineid!r} were executed "
             f"on node {session.node!r}: {listed}. They are not sent again; look at the service's "
             "jobs before you send them yourself",
             OutcomeUnknownWarning,
         )
-
-
-def _topology_of(header: Mapping[str, Any]) -> list[Topology | TopologySource | str]:
-    return [
-        known["file"] if "file" in known else Topology.loads(known["toml"], file="the journal")
-        for known in header["topology"]
-    ]
-
-
-def _clock(moment: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))

@@ -11,7 +11,6 @@ import threading
 import weakref
 from collections.abc import Iterable
 from contextvars import Token
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from .brief import brief
@@ -298,8 +297,7 @@ class Workflow(ShownAsCard):
         """
         from .clients.wps.service import WebProcessingService
 
-        self._check_open()
-        return WebProcessingService(url, session=self.session, **options)
+        return WebProcessingService(url, session=self._open_session(), **options)
 
     @overload
     def birdy(self, url: str, *, cls: None = None, **options: Any) -> WPSClient: ...
@@ -334,10 +332,10 @@ class Workflow(ShownAsCard):
         """
         from .clients.birdy.client import WPSClient, make_client
 
-        self._check_open()
+        session = self._open_session()
         if cls is not None:
-            return make_client(self.session, url, cls, options)
-        return WPSClient(url, session=self.session, **options)
+            return make_client(session, url, cls, options)
+        return WPSClient(url, session=session, **options)
 
     @brief
     def processes(self, url: str, **options: Any) -> Processes:
@@ -358,8 +356,7 @@ class Workflow(ShownAsCard):
         """
         from .clients.ogcapi.service import Processes
 
-        self._check_open()
-        return Processes(url, session=self.session, **options)
+        return Processes(url, session=self._open_session(), **options)
 
     # ---- files, and requests of other libraries ----
 
@@ -393,8 +390,7 @@ class Workflow(ShownAsCard):
         """
         from .clients.links import headers_for
 
-        self._check_open()
-        return headers_for(self.session, url)
+        return headers_for(self._open_session(), url)
 
     @brief
     def link(self, url: str, *, form: Form = "path") -> str:
@@ -426,8 +422,7 @@ class Workflow(ShownAsCard):
         """
         from .clients.links import link_for
 
-        self._check_open()
-        return link_for(self.session, url, form)
+        return link_for(self._open_session(), url, form)
 
     @brief
     def gdal_env(self, url: str) -> GdalEnv:
@@ -468,8 +463,7 @@ class Workflow(ShownAsCard):
         """
         from .clients.gdal import gdal_env_for
 
-        self._check_open()
-        return gdal_env_for(self.session, url)
+        return gdal_env_for(self._open_session(), url)
 
     @brief
     def open_dataset(self, url: str | Output, **options: Any) -> xarray.Dataset:
@@ -494,8 +488,7 @@ class Workflow(ShownAsCard):
         """
         from .clients.outputs.output import output_at
 
-        self._check_open()
-        return output_at(self.session, url).open_dataset(**options)
+        return output_at(self._open_session(), url).open_dataset(**options)
 
     @brief
     def download(
@@ -534,8 +527,8 @@ class Workflow(ShownAsCard):
         """
         from .clients.outputs.output import download_all
 
-        self._check_open()
-        return download_all(self.session, urls, directory, parallel=parallel, progress=progress)
+        session = self._open_session()
+        return download_all(session, urls, directory, parallel=parallel, progress=progress)
 
     def add_scope(self, *hosts: str) -> None:
         """Allow the machineid to be sent to further hosts.
@@ -613,16 +606,10 @@ class Workflow(ShownAsCard):
     # ---- closing and pickling ----
 
     def __enter__(self) -> Self:
-        self._check_open()
-        self._tokens.append(use_session(self.session))
+        self._tokens.append(use_session(self._open_session()))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         reset_session(self._tokens.pop())
         if not self._tokens:
             self.close()
@@ -631,25 +618,22 @@ class Workflow(ShownAsCard):
         """End the workflow and close its connections. Safe to call twice."""
         self.session.close()
 
-    def _check_open(self) -> None:
+    def _open_session(self) -> AffinitySession:
         if self.closed:
             raise WorkflowClosed(
                 f"workflow {self.machineid!r} is closed; make a new one, or use "
                 f"Workflow({self.machineid!r}) if you still need its files",
                 about=self,
             )
+        return self.session
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle, (self.session,)
+        return Workflow._of, (self.session,)
 
     def __repr__(self) -> str:
         on = f" on node {self.node!r} ({self.node_known})" if self.node else ", node not known"
         closed = ", closed" if self.closed else ""
         return f"<Workflow {self.machineid!r}{on}{closed}>"
-
-
-def _unpickle(session: AffinitySession) -> Workflow:
-    return Workflow._of(session)
 
 
 def current_workflow() -> Workflow:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from fuzz.seeds import BATCH
+from pavics_affinity.batch.intake import Work
 from pavics_affinity.batch.journal import BatchJournal
 from pavics_affinity.errors import AffinityError, JournalError
 from support.mutations import json_like
@@ -22,7 +23,7 @@ def looked_up(path, entries):
     (path / "results.jsonl").write_text(text)
     journal = BatchJournal(path, "c", None)
     try:
-        return journal.look_up(1, "item")
+        return journal.look_up(Work(1, "item"))
     finally:
         journal.close()
 

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from pavics_affinity import map_workflows
-from pavics_affinity.batch import dispatcher, reporting
+from pavics_affinity.batch import dispatcher
 from pavics_affinity.errors import NothingSentWarning, WorkflowClosed
 from support import chains
 
@@ -83,8 +83,7 @@ def test_with_errors_returned_every_item_gives_a_result(cluster):
 
 
 def test_an_endless_iterable_is_read_only_as_chains_can_begin(cluster, monkeypatch):
-    for module in (dispatcher, reporting):
-        monkeypatch.setattr(module, "WINDOW", 20)
+    monkeypatch.setattr(dispatcher, "WINDOW", 20)
     read = itertools.count()
     results = map_workflows(lambda wf, item: item, read, topology=cluster.topology, per_node=2)
     assert [next(results).value >= 0 for _ in range(3)] == [True] * 3

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pavics_affinity.batch.intake import Restarts, Work
-from pavics_affinity.batch.journal import Entry
+from pavics_affinity.batch.intake import Work
 from pavics_affinity.batch.recovery import LostNodes
 from pavics_affinity.batch.scheduler import CandidateNodes, Scheduler
 
@@ -13,23 +12,26 @@ from pavics_affinity.batch.scheduler import CandidateNodes, Scheduler
 @pytest.mark.parametrize(
     ("before", "ran", "after"),
     [
-        (Restarts(0, unexecuted=5), False, Restarts(0, unexecuted=4)),
-        (Restarts(2, unexecuted=5), False, Restarts(2, unexecuted=4)),
-        (Restarts(2, unexecuted=0), False, Restarts(1, unexecuted=0)),
-        (Restarts(2, unexecuted=5), True, Restarts(1, unexecuted=5)),
-        (Restarts(0, unexecuted=0), False, None),
-        (Restarts(0, unexecuted=5), True, None),
+        ((0, 5), False, (0, 4)),
+        ((2, 5), False, (2, 4)),
+        ((2, 0), False, (1, 0)),
+        ((2, 5), True, (1, 5)),
+        ((0, 0), False, None),
+        ((0, 5), True, None),
     ],
 )
 def test_a_chain_restarts_as_often_as_is_left_for_what_it_did(before, ran, after):
-    assert before.spend(ran=ran) == after
+    work = Work(1, "x", *before, machineid="a1b2", node="a")
+    assert work.restart(ran=ran) == (after is not None)
+    assert (work.restarts, work.unexecuted) == (after or before)
+    assert work.is_resumed == (after is None)
 
 
 @pytest.fixture
 def scheduler():
-    made = Scheduler(None)
-    made.weights = {"a": 1, "b": 1}
-    return made
+    nodes = CandidateNodes((), direct=False)
+    nodes.weights = {"a": 1, "b": 1}
+    return Scheduler(nodes, None)
 
 
 @pytest.fixture
@@ -40,9 +42,8 @@ def lost(scheduler):
 
 
 def test_a_node_is_lost_once(lost, scheduler):
-    nodes = CandidateNodes((), direct=False)
-    assert lost.lose("a", nodes)
-    assert not lost.lose("a", nodes)
+    assert lost.lose("a")
+    assert not lost.lose("a")
     assert scheduler.lost == {"a"}
 
 
@@ -59,8 +60,8 @@ def test_an_outage_begins_when_all_nodes_are_lost_and_no_chain_runs(lost, schedu
 
 def test_only_an_item_that_is_resumed_waits_for_its_node(lost, scheduler):
     scheduler.lost.add("a")
-    fresh = Work(1, "x", Restarts(0))
-    begun = Work(2, "y", Restarts(0), entry=Entry("k", 1, machineid="a1b2", node="a"))
+    fresh = Work(1, "x")
+    begun = Work(2, "y", machineid="a1b2", node="a")
     lost.overdue(begun)
     assert lost.overdue(fresh) is None
     error = lost.overdue(begun)

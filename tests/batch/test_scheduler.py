@@ -7,13 +7,13 @@ from collections import Counter
 
 import pytest
 
-from pavics_affinity.batch.scheduler import Scheduler
+from pavics_affinity.batch.scheduler import CandidateNodes, Scheduler
 
 
 def share(weights: dict[str, float], per_node: int | None = None) -> Scheduler:
-    made = Scheduler(per_node)
-    made.weights = weights
-    return made
+    nodes = CandidateNodes((), direct=False)
+    nodes.weights = weights
+    return Scheduler(nodes, per_node)
 
 
 def fill(made: Scheduler) -> Counter[str | None]:
@@ -112,5 +112,5 @@ def test_a_chain_that_belongs_on_a_node_waits_for_room_there():
 
 
 def test_where_no_nodes_are_known_a_bounded_number_runs_at_a_time():
-    assert fill(Scheduler(None)) == {None: 8}
-    assert fill(Scheduler(3)) == {None: 3}
+    assert fill(share({})) == {None: 8}
+    assert fill(share({}, per_node=3)) == {None: 3}

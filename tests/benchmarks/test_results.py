@@ -87,8 +87,8 @@ def run(code: str) -> str:
 
 def test_the_table_is_what_the_runner_writes_of_the_figures():
     code = (
-        "import json; from benchmarks import report; "
-        "print(report.table(json.load(open('benchmarks/results.json'))), end='')"
+        "import json; from benchmarks import run; "
+        "print(run.table(json.load(open('benchmarks/results.json'))), end='')"
     )
     assert run(code) == SHOWN
 
@@ -96,7 +96,7 @@ def test_the_table_is_what_the_runner_writes_of_the_figures():
 def test_the_runner_measures_every_group_there_is():
     groups = run("from benchmarks.run import GROUPS; print(*GROUPS)").split()
     helpers = {"__init__", "house", "keys", "load", "machine", "measure", "processes", "proxy"}
-    helpers |= {"accesslog", "report", "rows", "run", "scale"}
+    helpers |= {"accesslog", "rows", "run", "scale"}
     modules = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
     assert set(groups) == modules - helpers
 
@@ -112,7 +112,7 @@ def group(name, *, quick):
     return rows
 run.group = group
 found, broken = run.measured(["transport"], quick=True)
-assert broken == [] and "**missed**" in run.report.table(found)
+assert broken == [] and "**missed**" in run.table(found)
 found, broken = run.measured(["transport", "chains"], quick=True)
 assert broken == ["chains"]
 """

@@ -530,7 +530,7 @@ _BATCH = (
     Plant(
         "batch: an item that is finished runs a second time",
         "batch/journal.py",
-        "finished = self._finished.pop(key, None)",
+        "finished = self._finished.pop(work.key, None)",
         "finished = None",
         ("batch/test_damaged.py",),
     ),

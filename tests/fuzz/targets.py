@@ -25,6 +25,7 @@ from requests.cookies import extract_cookies_to_jar
 from fuzz import seeds
 from fuzz.engine import Target
 from pavics_affinity import Topology, Workflow
+from pavics_affinity.batch.intake import Work
 from pavics_affinity.batch.journal import BatchJournal
 from pavics_affinity.clients import references
 from pavics_affinity.clients.http import answers, urls, xml
@@ -495,7 +496,7 @@ def batch_journal(document: bytes) -> None:
     _put("results.jsonl", document)
     opened = BatchJournal(_folder(), "c", None)
     try:
-        repr(opened.look_up(1, "item"))
+        repr(opened.look_up(Work(1, "item")))
     finally:
         opened.close()
 

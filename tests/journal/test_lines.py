@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -21,7 +22,7 @@ def path(tmp_path):
 
 
 def write(path, *entries):
-    with Lines(path) as lines:
+    with closing(Lines(path)) as lines:
         for entry in entries:
             lines.append(entry)
 
@@ -51,7 +52,7 @@ def test_it_is_readable_by_its_owner_alone(path):
 
 
 def test_threads_do_not_tear_each_others_lines(path):
-    with Lines(path) as lines:
+    with closing(Lines(path)) as lines:
 
         def work(number):
             for turn in range(20):
@@ -87,7 +88,7 @@ def test_damage_in_the_middle_is_never_passed_over(path, damage):
 
 
 def test_a_second_writer_learns_which_process_is_the_first(path):
-    with Lines(path) as lines:
+    with closing(Lines(path)) as lines:
         lines.append({"event": "begin", "pid": 4711})
         with pytest.raises(JournalLocked, match=r"process 4711, it seems"):
             Lines(path)
@@ -137,9 +138,9 @@ def test_a_forked_child_neither_writes_nor_holds_the_lock(path):
 
 def test_a_disk_that_is_full_is_an_error_and_costs_no_line_before_or_after(path):
     code = (
-        "import resource, signal, sys; from pavics_affinity.journal import Lines\n"
+        "import contextlib, resource, signal, sys; from pavics_affinity.journal import Lines\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "with Lines(sys.argv[1]) as lines:\n"
+        "with contextlib.closing(Lines(sys.argv[1])) as lines:\n"
         "    lines.append({'event': 'begin'})\n"
         "    limit = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limit[1]))\n"
@@ -171,7 +172,7 @@ def test_a_closed_one_is_not_written(path):
 
 
 def test_what_json_cannot_store_is_not_written(path):
-    with Lines(path) as lines, pytest.raises(ValueError, match="JSON"):
+    with closing(Lines(path)) as lines, pytest.raises(ValueError, match="JSON"):
         lines.append({"event": "x", "value": float("nan")})
     assert path.read_bytes() == b""
 

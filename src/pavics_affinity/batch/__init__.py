@@ -14,10 +14,9 @@ from ..topology import TopologySource
 from ..topology.sources import default_sources, sources_of
 from ..transport.times import Seconds, in_seconds
 from ..workflow import Workflow
-from .chains import ChainRun, WorkflowResult
-from .dispatcher import Dispatcher, Plan
-from .intake import Restarts
+from .dispatcher import Dispatcher
 from .journal import BatchJournal
+from .reporting import ChainRun, WorkflowResult
 from .results import OnError, Order, WorkflowResults
 from .scheduler import CandidateNodes, Scheduler
 from .task import Chain, DaemonThreads
@@ -138,24 +137,23 @@ def map_workflows(
     except TypeError:
         raise InvalidRequest(f"items is {items!r}: expected an iterable") from None
     try:
-        seconds = in_seconds(patience)
+        options["patience"] = in_seconds(patience)
     except InvalidRequest as error:
         raise InvalidRequest(f"patience: {error.message}") from error
     sources = tuple(default_sources() if topology is None else sources_of(topology))
-    options["patience"] = seconds
     _check_options(sources, options)
     _check_executor(executor)
     _check_travel(chain, executor)
     nodes = CandidateNodes(sources, services, direct=options.get("route") == "direct")
-    scheduler = Scheduler(per_node)
-    scheduler.weights = nodes.weights
     dispatcher = Dispatcher(
-        Plan(chain, options, seconds, Restarts(restart), stops=on_error == "raise"),
+        chain,
         iterator,
         DaemonThreads() if executor is None else executor,
-        nodes,
-        scheduler,
+        Scheduler(nodes, per_node),
         None if journal is None else BatchJournal(journal, _name_of(chain), key),
+        options=options,
+        restarts=restart,
+        stops=on_error == "raise",
     )
     return WorkflowResults(
         dispatcher,

@@ -7,85 +7,80 @@ that thread writes the state of a batch.
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from ..errors import UnevenLoadWarning
 from ..machineid import mint_machineid
-from .chains import WorkflowResult
-from .intake import Attempt, Backlog, Intake, Restarts, Work
+from .intake import Attempt, Work, read_items
 from .journal import BatchJournal
 from .recovery import LostNodes
-from .reporting import WINDOW, End, Reporter
-from .scheduler import CandidateNodes, Scheduler
+from .reporting import End, Reporter, WorkflowResult
+from .scheduler import Scheduler
 from .task import Chain, Outcome, Task, ended_here, outcome_of, with_advice
 from .task import run as run_task
 
 GRACE = 2.0
 """Seconds to wait for answers that are on their way when a batch is closed."""
 
+WINDOW = 1_000
+"""Results that may wait for the caller before no more chains are started."""
+
 _TICK = 1.0
 """Seconds after which waiting chains are looked at again."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The settings of a batch's chains."""
-
-    chain: Chain
-    options: Mapping[str, Any]
-    """Options of every workflow."""
-    patience: float
-    """Seconds to wait for a site, or for a node with the files of an earlier call."""
-    restarts: Restarts
-    stops: bool
-    """Whether an error keeps new items from starting until the caller continues."""
-
-
 class Dispatcher:
-    """One batch."""
+    """One batch.
+
+    If it `stops` at an error, no new items start until the caller continues.
+    """
 
     def __init__(
         self,
-        plan: Plan,
+        chain: Chain,
         items: Iterator[Any],
         executor: Executor,
-        nodes: CandidateNodes,
         scheduler: Scheduler,
         journal: BatchJournal | None,
+        *,
+        options: Mapping[str, Any],
+        restarts: int,
+        stops: bool,
     ) -> None:
         self.scheduler = scheduler
-        self.reporter = Reporter(journal)
-        self._plan = plan
+        self.journal = journal
+        self.reporter = Reporter()
+        self._chain = chain
         self._executor = executor
-        self._nodes = nodes
-        self._backlog = Backlog()
+        self._options = options
+        self._stops = stops
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._lost = LostNodes(
+            scheduler, options["patience"], options, partial(self._post, scheduler.lost.discard)
+        )
+        self._next: Work | None = None  # a new item, read ahead
+        self._reading = False  # an item was requested, and has not come
+        self._exhausted = False
+        self._waiting: deque[Work] = deque()  # start again, or are resumed, when there is room
         self._attempts: set[Attempt] = set()
         self._failure: BaseException | None = None
         self._paused = False
         self._closed = False
         self._nodes_learned = False
-        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._intake = Intake(
-            items,
-            journal,
-            plan.restarts,
-            deliver=lambda work, found: self._inbox.put(partial(self._accept, work, found)),
-            ended=lambda error: self._inbox.put(partial(self._exhaust, error)),
-        )
-        self._lost = LostNodes(
-            scheduler,
-            plan.patience,
-            plan.options,
-            found=lambda node: self._inbox.put(partial(scheduler.lost.discard, node)),
-        )
         self._thread = threading.Thread(target=self._run, name="pavics-affinity-batch", daemon=True)
+        self._reader = threading.Thread(
+            target=read_items,
+            args=(items, restarts, self._wanted, self._look_up, partial(self._post, self._exhaust)),
+            name="pavics-affinity-items",
+            daemon=True,
+        )
 
     # ---- called by the caller's thread ----
 
@@ -103,63 +98,84 @@ class Dispatcher:
     def start(self) -> None:
         """Read the first items and start their chains."""
         self._thread.start()
-        self._intake.start()
+        self._reader.start()
 
     def taken(self) -> None:
         """Note that the caller has a result."""
-        if self.reporter.taken():
-            self._inbox.put(_wake)
+        self._post(self.reporter.taken)
 
     def proceed(self) -> None:
         """Start new items again after an error."""
-        self._inbox.put(self._proceed)
+        self._post(self._proceed)
 
     def close(self) -> None:
-        """Stop sending, and end the chains that run in this process."""
-        self._closed = True
-        self._inbox.put(_wake)
-        self._intake.close()
-        self._lost.close()
+        """Stop sending, end the chains that run in this process, and release the journal."""
+        self._end()
+        self._post(_wake)
         for attempt in list(self._attempts):
             attempt.end()
         if not self.started:
-            self.reporter.close()
-
-    def join(self) -> None:
-        """Wait until the journal's directory is free for others."""
-        if self.started and threading.current_thread() is not self._thread:
+            self._release()
+        elif threading.current_thread() is not self._thread:
             self._thread.join(GRACE)
 
     # ---- the loop ----
 
     def _run(self) -> None:
-        error: BaseException | None = None
         try:
             while not self._is_over():
                 self._start_chains()
                 if not self._is_over():
                     self._next_event()()
         except BaseException as unexpected:  # noqa: BLE001  # the caller raises it
-            error = unexpected
+            self._failure = unexpected
         finally:
-            self._closed = True
-            self._intake.close()
-            self._lost.close()
-            self.reporter.close()
-        self.reporter.announce(End(error or self._failure))
+            self._end()
+            self._release()
+        self.reporter.announce(End(self._failure))
 
     def _is_over(self) -> bool:
         if self._closed:
             return True
-        no_new_items = self._failure is not None or self._backlog.all_started
-        return no_new_items and not self._backlog.waiting and not self._attempts
+        no_new_items = self._failure is not None or (self._exhausted and self._next is None)
+        return no_new_items and not self._waiting and not self._attempts
 
     def _next_event(self) -> Callable[[], None]:
-        waits = self._backlog.waiting or self._backlog.next is not None
+        waits = self._waiting or self._next is not None
         try:
             return self._inbox.get(timeout=_TICK if waits else None)
         except queue.Empty:
             return _wake
+
+    def _post(self, event: Callable[..., None], *arguments: Any) -> None:
+        """Have the dispatcher's thread make a call; for all threads."""
+        self._inbox.put(partial(event, *arguments))
+
+    def _end(self) -> None:
+        self._closed = True
+        self._wanted.put(False)
+        self._lost.close()
+
+    def _release(self) -> None:
+        if self.journal is not None:
+            self.journal.close()
+
+    # ---- called by other threads ----
+
+    def _look_up(self, work: Work) -> None:
+        """Look for an item in the journal, in the thread that read it."""
+        try:
+            found = None if self.journal is None else self.journal.look_up(work)
+        except Exception as error:  # noqa: BLE001  # it costs this item only
+            # This frame must not hold the error, which holds this frame.
+            self._post(self._accept, work, error)
+        else:
+            self._post(self._accept, work, found)
+
+    def _report(self, attempt: Attempt, _: Future[Any]) -> None:
+        """Report the end of a chain, in the thread that saw it."""
+        ended_here(attempt.machineid)
+        self._post(self._land, attempt)
 
     # ---- events, in the dispatcher's thread ----
 
@@ -168,19 +184,19 @@ class Dispatcher:
 
     def _accept(self, work: Work, found: WorkflowResult | Exception | None) -> None:
         """Accept an item that was read."""
-        self._backlog.requested = False
+        self._reading = False
         if isinstance(found, WorkflowResult):
             self.reporter.recall(found)
         elif isinstance(found, Exception):
             self._give(work, Outcome.failed(found))
         elif work.is_resumed:
-            self._backlog.waiting.append(work)
+            self._waiting.append(work)
         else:
-            self._backlog.next = work
+            self._next = work
 
     def _exhaust(self, error: BaseException | None) -> None:
         """Note that there are no more items, or that reading them failed."""
-        self._backlog.requested, self._backlog.exhausted = False, True
+        self._exhausted = True
         self._failure = self._failure or error
 
     def _land(self, attempt: Attempt) -> None:
@@ -190,7 +206,7 @@ class Dispatcher:
         work = attempt.work
         if attempt.withdrawn:
             work.attempts -= 1
-            self._backlog.waiting.append(work)
+            self._waiting.append(work)
             return
         try:
             outcome = outcome_of(attempt.future.result())
@@ -198,9 +214,7 @@ class Dispatcher:
             self._failure = interrupt
             return
         except BaseException as error:  # noqa: BLE001  # it is the item's result
-            outcome = Outcome.failed(with_advice(error), node=attempt.node, ran=True)
-        outcome.machineid = outcome.machineid or attempt.machineid
-        outcome.started = outcome.started or outcome.ended
+            outcome = Outcome.failed(with_advice(error), attempt.node, attempt.machineid)
         self._learn_nodes(outcome)
         if outcome.lost and attempt.node is not None:
             self._lose(attempt.node)
@@ -209,15 +223,14 @@ class Dispatcher:
         if restarts:
             if attempt.node is not None:
                 work.avoid.add(attempt.node)
-            self._backlog.waiting.append(work)
+            self._waiting.append(work)
         else:
             self._give(work, outcome)
 
     # ---- starting chains ----
 
     def _start_chains(self) -> None:
-        if self._nodes.renew():
-            self.scheduler.weights = self._nodes.weights
+        self.scheduler.nodes.renew()
         outage = self._lost.outage(busy=bool(self._attempts))
         if outage is not None and self._failure is None:
             self._drop_waiting(outage)
@@ -226,31 +239,27 @@ class Dispatcher:
             place = self.scheduler.choose()
             if place is None:
                 return
-            work = self._backlog.take_next()
-            if work is None:
-                self._request_item()
+            if self._next is None:
+                if not self._reading:
+                    self._reading = True
+                    self._wanted.put(True)
                 return
+            work, self._next = self._next, None
             self._start(work, *place)
-
-    def _request_item(self) -> None:
-        if not self._backlog.requested and not self._backlog.exhausted:
-            self._backlog.requested = True
-            self._intake.request()
 
     def _start_waiting(self) -> None:
         """Start the items that lost a node or are resumed, before new ones."""
-        waiting = self._backlog.waiting
-        for work in list(waiting):
+        for work in list(self._waiting):
             place = self._place(work)
             if place is not None:
-                waiting.remove(work)
+                self._waiting.remove(work)
                 self._start(work, *place)
             elif (overdue := self._lost.overdue(work)) is not None:
-                waiting.remove(work)
-                self._give(work, Outcome.failed(overdue, node=work.node))
+                self._waiting.remove(work)
+                self._give(work, Outcome.failed(overdue, work.node))
 
     def _is_full(self) -> bool:
-        return self.reporter.is_full or len(self._backlog.waiting) >= WINDOW
+        return self.reporter.unread >= WINDOW or len(self._waiting) >= WINDOW
 
     def _place(self, work: Work) -> tuple[str | None] | None:
         if work.is_resumed and work.node in self.scheduler.lost:
@@ -266,7 +275,7 @@ class Dispatcher:
         try:
             future = self._executor.submit(run_task, task)
         except Exception as error:  # noqa: BLE001  # a pool that is shut down or broken
-            self._backlog.waiting.append(work)
+            self._waiting.append(work)
             self._drop_waiting(with_advice(error))
             return
         attempt = Attempt(work, task.machineid, node, future)
@@ -278,68 +287,58 @@ class Dispatcher:
             attempt.end()
 
     def _task(self, work: Work, node: str | None) -> Task:
-        entry = work.entry
-        machineid = None if entry is None else entry.machineid
         files: dict[str, str] = {}
-        journal = self.reporter.journal
-        if journal is not None and entry is not None:
-            files = {"journal": str(journal.next_file(entry)), "batch_journal": str(journal.path)}
+        if self.journal is not None:
+            files["journal"] = str(self.journal.next_file(work))
+            files["batch_journal"] = str(self.journal.path)
         return Task(
-            chain=self._plan.chain,
+            chain=self._chain,
             item=work.item,
-            machineid=machineid or mint_machineid(),
+            machineid=work.machineid or mint_machineid(),
             node=node,
-            sources=self._nodes.sources,
-            options=self._plan.options,
+            sources=self.scheduler.nodes.sources,
+            options=self._options,
             **files,
         )
 
-    def _report(self, attempt: Attempt, _: Future[Any]) -> None:
-        """Report the end of a chain, in the thread that saw it."""
-        ended_here(attempt.machineid)
-        self._inbox.put(partial(self._land, attempt))
-
     def _give(self, work: Work, outcome: Outcome) -> None:
-        if self.reporter.give(work, outcome) and self._plan.stops:
+        """Give the caller an item's result, as a later call will read it from the journal."""
+        if self.journal is not None and work.key:
+            outcome = self.journal.end(work, outcome)
+        self.reporter.give(work, outcome)
+        if outcome.error is not None and self._stops:
             self._paused = True
+
+    def _drop_waiting(self, failure: BaseException) -> None:
+        """End the batch: return the items that cannot continue as errors."""
+        self._failure = failure
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        for work in waiting:
+            self._give(work, Outcome.failed(failure))
 
     # ---- nodes ----
 
     def _lose(self, node: str) -> None:
-        if not self._lost.lose(node, self._nodes):
+        if not self._lost.lose(node):
             return
         for attempt in list(self._attempts):
             if attempt.node == node:
                 attempt.withdrawn = attempt.future.cancel()
 
-    def _drop_waiting(self, failure: BaseException) -> None:
-        """End the batch: return the items that cannot continue as errors."""
-        self._failure = failure
-        waiting = list(self._backlog.waiting)
-        self._backlog.waiting.clear()
-        for work in waiting:
-            self._give(work, Outcome.failed(failure))
-
     def _learn_nodes(self, outcome: Outcome) -> None:
         """Use the topology that the first chain's proxy published; warn if none did."""
-        if self._nodes_learned or self.scheduler.weights:
+        if self._nodes_learned or self.scheduler.nodes.weights:
             return
         self._nodes_learned = True
-        if outcome.sources and not self._nodes.sources:
-            direct = self._plan.options.get("route") == "direct"
-            with contextlib.suppress(Exception):
-                nodes = CandidateNodes(outcome.sources, direct=direct)
-                if nodes.weights:
-                    self._nodes = nodes
-                    self.scheduler.weights = nodes.weights
-                    return
-        self.reporter.announce(
-            UnevenLoadWarning(
-                f"{self._nodes.reason}, so the proxy's hash over random machineids chooses the "
-                f"nodes, with at most {self.scheduler.in_all} chains at a time in all. Pass "
-                "topology= to have the nodes share the work evenly"
+        if not self.scheduler.learn(outcome.sources):
+            self.reporter.announce(
+                UnevenLoadWarning(
+                    f"{self.scheduler.nodes.reason}, so the proxy's hash over random machineids "
+                    f"chooses the nodes, with at most {self.scheduler.in_all} chains at a time in "
+                    "all. Pass topology= to have the nodes share the work evenly"
+                )
             )
-        )
 
 
 def _wake() -> None:

@@ -13,13 +13,15 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidRequest, JournalError
-from ..journal import Lines, check_format, checked, is_moment, is_text, read, read_lines
-from .chains import WorkflowResult, describe_error, short_repr
+from ..journal import read
+from ..journal.lines import Lines, check_format, checked, is_moment, is_text, read_lines
+from .intake import Work
+from .reporting import WorkflowResult, describe_error, short_repr
 from .task import Outcome
 
 Key = Callable[[Any], str]
@@ -42,34 +44,10 @@ _DONE: Mapping[str, Callable[[Any], bool]] = {
 }
 
 
-@dataclass
-class Entry:
-    """An item in the journal, and the last attempt of its chain that has a file."""
-
-    key: str
-    attempt: int = 0
-    machineid: str | None = None
-    """The journal of an earlier call's workflow; None if the next attempt is a new one."""
-    node: str | None = None
-    """The node that has that workflow's files."""
-
-    @property
-    def begun(self) -> bool:
-        """Whether an earlier call executed something."""
-        return self.machineid is not None
-
-
 class BatchJournal:
     """The journal of one batch, which belongs to one chain function.
 
     `key` returns the text by which an item is recognised.
-
-    Raises
-    ------
-    JournalLocked
-        Another process uses it.
-    JournalError
-        It belongs to another chain, is damaged, or cannot be written.
     """
 
     def __init__(self, directory: str | os.PathLike[str], chain: str, key: Key | None) -> None:
@@ -90,14 +68,7 @@ class BatchJournal:
             self._lines.begin(chain=chain)
             return
         entries = read_lines(self.path)
-        self._check_header(entries[0] if entries else {}, chain)
-        for entry in entries:
-            if entry["event"] == "done" and isinstance(entry.get("key"), str):
-                checked({"value": None, **entry}, _DONE, self.path)
-                self._finished[entry["key"]] = entry
-        self._lines.resume()
-
-    def _check_header(self, header: Mapping[str, Any], chain: str) -> None:
+        header = entries[0] if entries else {}
         if header.get("event") != "begin" or "chain" not in header:
             raise JournalError(
                 f"{self.path} does not begin like a batch's journal; use another directory"
@@ -108,58 +79,53 @@ class BatchJournal:
                 f"{self.directory} is the journal of chain {header['chain']!r}, not of {chain!r}: "
                 "its values would be returned for the wrong chain. Use another directory"
             )
+        for entry in entries:
+            if entry["event"] == "done" and isinstance(entry.get("key"), str):
+                checked({"value": None, **entry}, _DONE, self.path)
+                self._finished[entry["key"]] = entry
+        self._lines.resume()
 
-    def look_up(self, number: int, item: Any) -> WorkflowResult | Entry:
-        """Return the result of an item, or its entry if it has none yet.
-
-        Raises
-        ------
-        InvalidRequest
-            The item cannot be recognised.
-        """
-        name = self._name(item)
+    def look_up(self, work: Work) -> WorkflowResult | None:
+        """Return the result of an item, or note what an earlier call began for it."""
+        name = self._name(work.item)
         self._seen[name] += 1
         # Equal items are distinguished by their order.
         text = f"{name}\0{self._seen[name]}"
-        key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        finished = self._finished.pop(key, None)
+        work.key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        finished = self._finished.pop(work.key, None)
         if finished is not None:
             return WorkflowResult(
-                item=item,
+                item=work.item,
                 value=json.loads(finished["value"]),
                 node=finished.get("node"),
                 machineid=str(finished.get("machineid")),
                 started=finished.get("started") or 0.0,
                 ended=finished.get("ended") or 0.0,
-                number=number,
+                number=work.number,
                 recalled=True,
             )
-        return self._entry(key)
+        while self._file(work.key, work.files + 1).is_file():
+            work.files += 1
+        path = self._file(work.key, work.files)
+        # If even the first line is incomplete, nothing was sent.
+        if work.files and b"\n" in path.read_bytes():
+            contents = read(path)
+            if any(step.ran for step in contents.steps):  # else any node will do
+                work.machineid, work.node = contents.machineid, contents.node
+        return None
 
-    def _entry(self, key: str) -> Entry:
-        entry = Entry(key)
-        while self._path(replace(entry, attempt=entry.attempt + 1)).is_file():
-            entry.attempt += 1
-        path = self._path(entry)
-        if not entry.attempt or b"\n" not in path.read_bytes():
-            return entry  # even its first line is incomplete: nothing was sent
-        contents = read(path)
-        if any(step.ran for step in contents.steps):  # else any node will do
-            entry.machineid, entry.node = contents.machineid, contents.node
-        return entry
-
-    def next_file(self, entry: Entry) -> Path:
+    def next_file(self, work: Work) -> Path:
         """Return the file for the chain's next attempt; a new workflow gets a new file."""
-        if not entry.begun:
-            entry.attempt += 1
-        return self._path(entry)
+        if not work.is_resumed:
+            work.files += 1
+        return self._file(work.key, work.files)
 
-    def end(self, entry: Entry, outcome: Outcome) -> Outcome:
+    def end(self, work: Work, outcome: Outcome) -> Outcome:
         """Write an item's outcome, and return it as a later call will read it.
 
         Its value is converted to JSON and back, or replaced by an error if JSON cannot store it.
         """
-        common = {"key": entry.key, **outcome.run}
+        common = {"key": work.key, **outcome.run}
         if outcome.error is None:
             try:
                 text = json.dumps(outcome.value, default=_plain)
@@ -193,9 +159,9 @@ class BatchJournal:
                 "returns a text for an item"
             ) from problem
 
-    def _path(self, entry: Entry) -> Path:
-        suffix = f".{entry.attempt}" if entry.attempt > 1 else ""
-        return self.directory / "chains" / entry.key[:2] / f"{entry.key}{suffix}.jsonl"
+    def _file(self, key: str, number: int) -> Path:
+        suffix = f".{number}" if number > 1 else ""
+        return self.directory / "chains" / key[:2] / f"{key}{suffix}.jsonl"
 
 
 def _plain(value: object) -> str:

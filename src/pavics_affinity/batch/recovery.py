@@ -13,7 +13,7 @@ from ..record import operation
 from ..topology import TopologySource
 from ..workflow import Workflow
 from .intake import Work
-from .scheduler import CandidateNodes, Scheduler
+from .scheduler import Scheduler
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 TIMEOUT = 5.0
@@ -22,7 +22,8 @@ TIMEOUT = 5.0
 class LostNodes:
     """The nodes that do not answer, and how long to wait for them.
 
-    When a node answers again, another thread calls `found` with its name.
+    A thread for each asks its services for their capabilities, with growing pauses. When they
+    answer again, it calls `found` with the node's name.
     """
 
     def __init__(
@@ -34,15 +35,24 @@ class LostNodes:
     ) -> None:
         self._scheduler = scheduler
         self._patience = patience
-        self._health = HealthWatch(options, found)
+        self._options = {**options, "deadline": TIMEOUT, "timeout": TIMEOUT}
+        self._found = found
         self._stranded_since: float | None = None
+        self._closed = threading.Event()
+        self._asking: set[Workflow] = set()
 
-    def lose(self, node: str, nodes: CandidateNodes) -> bool:
+    def lose(self, node: str) -> bool:
         """Mark a node as lost until it answers again; return whether it was not lost before."""
         if node in self._scheduler.lost:
             return False
         self._scheduler.lost.add(node)
-        self._health.watch(node, nodes.sources, nodes.urls)
+        nodes = self._scheduler.nodes
+        threading.Thread(
+            target=self._watch,
+            args=(node, nodes.sources, nodes.urls),
+            name=f"pavics-affinity-watch-{node}",
+            daemon=True,
+        ).start()
         return True
 
     def outage(self, *, busy: bool) -> BackendUnavailable | None:
@@ -74,37 +84,11 @@ class LostNodes:
             f"node {work.node!r}, where an earlier call began this item, does not answer. Start it "
             "again; or pass restart=1 if the chain may run twice",
             node=work.node,
-            machineid=None if work.entry is None else work.entry.machineid,
+            machineid=work.machineid,
         )
 
     def close(self) -> None:
         """Stop asking lost nodes."""
-        self._health.close()
-
-
-class HealthWatch:
-    """Asks each lost node for its capabilities, with growing pauses, until it answers.
-
-    Then a thread of the watch calls `found` with the node's name.
-    """
-
-    def __init__(self, options: Mapping[str, Any], found: Callable[[str], None]) -> None:
-        self._options = {**options, "deadline": TIMEOUT, "timeout": TIMEOUT}
-        self._found = found
-        self._closed = threading.Event()
-        self._asking: set[Workflow] = set()
-
-    def watch(self, node: str, sources: Sequence[TopologySource], urls: Sequence[str]) -> None:
-        """Ask a node at these URLs until it answers."""
-        threading.Thread(
-            target=self._watch,
-            args=(node, sources, urls),
-            name=f"pavics-affinity-watch-{node}",
-            daemon=True,
-        ).start()
-
-    def close(self) -> None:
-        """Stop asking."""
         self._closed.set()
         for workflow in list(self._asking):
             workflow.close()

@@ -1,22 +1,141 @@
-"""Report the chains of a batch: to the caller, to the journal, and for display."""
+"""The reports of a batch: a row for each chain that was started, a result for each item."""
 
 from __future__ import annotations
 
 import queue
+import reprlib
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
-from ..errors import AffinityWarning
-from .chains import ChainRun, ChainState, WorkflowResult, describe_error, short_repr
+from ..errors import AffinityWarning, message_of
 from .intake import Attempt, Work
-from .journal import BatchJournal
 from .task import Outcome
+
+ChainState = Literal["running", "succeeded", "failed", "lost"]
 
 KEPT = 10_000
 """Most rows of chains that are kept; the oldest are dropped first."""
 
-WINDOW = 1_000
-"""Results that may wait for the caller before no more chains are started."""
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+
+
+@dataclass(frozen=True, slots=True)
+class ChainRun:
+    """A chain that was started on a node.
+
+    Attributes
+    ----------
+    number : int
+        Number of the item, from 1, in the order of the items.
+    item : str
+        The item's repr, shortened.
+    machineid : str
+        The machineid of the chain's workflow.
+    node : str or None
+        The node that runs it; None while that is unknown.
+    attempt : int
+        1 for the first attempt; more after a node was lost.
+    started : float
+        Seconds since the epoch.
+    ended : float or None
+        Seconds since the epoch; None while it runs.
+    state : str
+        ``"running"``, ``"succeeded"``, ``"failed"``, or ``"lost"`` if its node was lost
+        and the chain was started again.
+    error : str or None
+        Type and message of the error.
+    recalled : bool
+        Whether the result came from a journal and nothing was run.
+    """
+
+    number: int
+    item: str
+    machineid: str
+    node: str | None
+    attempt: int
+    started: float
+    ended: float | None = None
+    state: ChainState = "running"
+    error: str | None = None
+    recalled: bool = False
+
+    def row(self) -> dict[str, Any]:
+        """Return the fields as a plain dict."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class WorkflowResult:
+    """The result of one chain.
+
+    Attributes
+    ----------
+    item : object
+        The item.
+    value : object
+        The return value of the chain; None if it failed.
+    error : BaseException or None
+        The error that the chain raised; its notes name the item, node and machineid.
+    node : str or None
+        Name of the workflow's node; None if unknown.
+    machineid : str
+        The machineid of the workflow.
+    started, ended : float
+        Seconds since the epoch.
+    number : int
+        Number of the item, from 1, in the order of the items.
+    attempts : int
+        How often the chain was started; more than once after a node was lost.
+    recalled : bool
+        Whether the result came from the journal and nothing was run.
+    """
+
+    item: Any
+    value: Any = None
+    error: BaseException | None = None
+    node: str | None = None
+    machineid: str = ""
+    started: float = 0.0
+    ended: float = 0.0
+    number: int = 0
+    attempts: int = 1
+    recalled: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long the chain took."""
+        return self.ended - self.started
+
+    def get(self) -> Any:
+        """Return the value, or raise the error."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+    def __repr__(self) -> str:
+        on = f" on {self.node}" if self.node else ""
+        if self.error is None:
+            outcome = f"{short_repr(self.value)}{on}"
+        else:
+            outcome = f"failed{on}: {describe_error(self.error)}"
+        how = "from the journal" if self.recalled else f"in {self.seconds:.1f} s"
+        return f"<{type(self).__name__} {short_repr(self.item)} -> {outcome}, {how}>"
+
+
+def short_repr(item: object) -> str:
+    """Return an item's repr, shortened; if the repr fails, the name of its type."""
+    try:
+        return _SHORT.repr(item)
+    except Exception:  # noqa: BLE001  # the repr is the user's, and only shown
+        return f"<{type(item).__name__}>"
+
+
+def describe_error(error: BaseException) -> str:
+    """Return an error's type and message in one line of bounded length."""
+    words = " ".join(message_of(error).split())
+    return f"{type(error).__name__}: {words}"[:500] if words else type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -27,18 +146,18 @@ class End:
 
 
 class Reporter:
-    """Keeps the rows of the chains and the journal, and gives the results to the caller.
+    """Keeps the rows of the chains, and gives the results to the caller.
 
-    The dispatcher's thread writes. The caller's thread reads, and counts what it has taken.
+    The dispatcher's thread writes, and the caller's thread reads.
     """
 
-    def __init__(self, journal: BatchJournal | None) -> None:
-        self.journal = journal
+    def __init__(self) -> None:
+        self.unread = 0
+        """Results that wait for the caller."""
         self._rows: dict[tuple[int, int], ChainRun] = {}
         self._outbox: queue.SimpleQueue[WorkflowResult | AffinityWarning | End] = (
             queue.SimpleQueue()
         )
-        self._given = self._taken = 0
 
     # ---- for the caller's thread ----
 
@@ -54,17 +173,11 @@ class Reporter:
         except queue.Empty:
             return None
 
-    def taken(self) -> bool:
-        """Count a result that the caller took; return whether that made room for another."""
-        self._taken += 1
-        return self._given - self._taken == WINDOW - 1
-
     # ---- for the dispatcher's thread ----
 
-    @property
-    def is_full(self) -> bool:
-        """Whether as many results wait for the caller as may."""
-        return self._given - self._taken >= WINDOW
+    def taken(self) -> None:
+        """Note that the caller has a result."""
+        self.unread -= 1
 
     def announce(self, message: AffinityWarning | End) -> None:
         """Send the caller a warning or the end."""
@@ -84,10 +197,8 @@ class Reporter:
             state: ChainState = "lost" if restarts else "failed" if error else "succeeded"
             self._put(replace(row, **outcome.run, state=state, error=error))
 
-    def give(self, work: Work, outcome: Outcome) -> bool:
-        """Give the caller an item's result; return whether it is an error."""
-        if self.journal is not None and work.entry is not None:
-            outcome = self.journal.end(work.entry, outcome)
+    def give(self, work: Work, outcome: Outcome) -> None:
+        """Give the caller an item's result."""
         if outcome.error is not None:
             on = f" on node {outcome.node!r}" if outcome.node else ", node not known"
             outcome.error.add_note(
@@ -104,7 +215,6 @@ class Reporter:
                 **outcome.run,
             )
         )
-        return outcome.error is not None
 
     def recall(self, result: WorkflowResult) -> None:
         """Give the caller a result that the journal already has."""
@@ -123,16 +233,11 @@ class Reporter:
         )
         self._give(result)
 
-    def close(self) -> None:
-        """Release the journal. May be repeated."""
-        if self.journal is not None:
-            self.journal.close()
-
     def _put(self, row: ChainRun) -> None:
         self._rows[row.number, row.attempt] = row
         if len(self._rows) > KEPT:
             del self._rows[next(iter(self._rows))]
 
     def _give(self, result: WorkflowResult) -> None:
-        self._given += 1
+        self.unread += 1
         self._outbox.put(result)

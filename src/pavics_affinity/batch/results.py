@@ -14,9 +14,8 @@ from ..markup.shown import ShownAsCard
 from ..record.steps import ENDED
 from ..warn import warn
 from ..workflow import Workflow
-from .chains import ChainRun, WorkflowResult, short_repr
 from .dispatcher import GRACE, Dispatcher
-from .reporting import End
+from .reporting import ChainRun, End, WorkflowResult, short_repr
 from .task import running_here
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class WorkflowResults(ShownAsCard, Iterator[WorkflowResult]):
     @property
     def weights(self) -> Mapping[str, float]:
         """The nodes that take new chains, with their weights; empty if none is known."""
-        return dict(self._dispatcher.scheduler.weights)
+        return dict(self._dispatcher.scheduler.nodes.weights)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the chains as plain dicts, for pandas or JSON."""
@@ -170,7 +169,6 @@ class WorkflowResults(ShownAsCard, Iterator[WorkflowResult]):
         self._bar.close()
         self._finish.detach()
         self._dispatcher.close()
-        self._dispatcher.join()
 
     def __enter__(self) -> Self:
         return self
@@ -222,7 +220,6 @@ def _finish(dispatcher: Dispatcher) -> None:
             NothingSentWarning,
         )
     dispatcher.close()
-    dispatcher.join()
 
 
 # ---- after Ctrl-C ----
@@ -250,7 +247,7 @@ def _interrupt(dispatcher: Dispatcher) -> str:
         lines.append(f"  and {len(attempts) - LISTED} more: see .running")
     lines.append(
         "Call map_workflows again with the same journal to continue."
-        if dispatcher.reporter.journal is not None
+        if dispatcher.journal is not None
         else "Their jobs continue at the services: wf.wps(url).attach(job) finds one again. With "
         "journal=DIRECTORY a later call resumes them for you."
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from math import ceil, floor
 
 from ..errors import PlacementUndetermined, SteeringImpossible, TopologyError
-from ..topology import Backend, Node, Service, Topology, TopologySource
+from ..topology import Node, Service, Topology, TopologySource
 
 AT_ONCE = 4
 """Chains at a time on the node of least weight, by default."""
@@ -34,40 +35,48 @@ class Scheduler:
     ``per_node * sum(weights) / max(weights)``, so unfinished work is shared by weight, too.
     """
 
-    def __init__(self, per_node: int | None) -> None:
+    def __init__(self, nodes: CandidateNodes, per_node: int | None) -> None:
+        self.nodes = nodes
         self._limit = per_node
         self._unfinished: Counter[str | None] = Counter()
         self._given: Counter[str | None] = Counter()
-        self.weights: Mapping[str, float] = {}
-        """The nodes that take new chains, including lost ones."""
         self.lost: set[str] = set()
         """The nodes that do not answer."""
 
     @property
     def stranded(self) -> bool:
         """Whether nodes are known and all are lost."""
-        return bool(self.weights) and not self._available()
+        return bool(self.nodes.weights) and not self._available()
 
     @property
     def per_node(self) -> int:
         """Chains at a time on the node of greatest weight."""
         if self._limit is not None:
             return self._limit
-        if not self.weights:
+        weights = self.nodes.weights.values()
+        if not weights:
             return PLAIN_AT_ONCE
-        ratio = max(self.weights.values()) / min(self.weights.values())
-        return max(AT_ONCE, min(MOST_AT_ONCE, ceil(AT_ONCE * ratio)))
+        return max(AT_ONCE, min(MOST_AT_ONCE, ceil(AT_ONCE * max(weights) / min(weights))))
 
     @property
     def in_all(self) -> int:
         """Chains at a time on all nodes together."""
-        if not self.weights:
+        if not self.nodes.weights:
             return self.per_node
         weights = self._available()
         if not weights:
             return 0
         proportion = sum(weights.values()) / max(weights.values())
         return max(len(weights), floor(self.per_node * proportion + 1e-9))
+
+    def learn(self, sources: Sequence[TopologySource]) -> bool:
+        """Use the nodes of a topology that was found, if none was known; return whether any are."""
+        if sources and not self.nodes.sources:
+            with contextlib.suppress(Exception):
+                nodes = CandidateNodes(sources, direct=self.nodes.direct)
+                if nodes.weights:
+                    self.nodes = nodes
+        return bool(self.nodes.weights)
 
     def choose(self, avoid: Collection[str] = ()) -> tuple[str | None] | None:
         """Return the node for a new chain as a tuple of one; None if the chain has to wait.
@@ -77,7 +86,7 @@ class Scheduler:
         """
         if self._unfinished.total() >= self.in_all:
             return None
-        if not self.weights:
+        if not self.nodes.weights:
             return (None,)
         weights = self._available()
         free = [node for node in weights if self._unfinished[node] < self.per_node]
@@ -104,7 +113,8 @@ class Scheduler:
         self._unfinished[node] -= 1
 
     def _available(self) -> dict[str, float]:
-        return {node: weight for node, weight in self.weights.items() if node not in self.lost}
+        weights = self.nodes.weights.items()
+        return {node: weight for node, weight in weights if node not in self.lost}
 
 
 class CandidateNodes:
@@ -113,13 +123,6 @@ class CandidateNodes:
     A node may take chains if it is not drained, offers all the services that the chain uses,
     and can be reached: through proxies that can be steered to it, or by `direct` requests. If
     no node is known, `weights` is empty and `reason` says why.
-
-    Raises
-    ------
-    UnknownService
-        The topology has no service with such a name.
-    TopologyError
-        No node offers all the services, or all are drained.
     """
 
     def __init__(
@@ -131,9 +134,10 @@ class CandidateNodes:
     ) -> None:
         self.sources = tuple(sources)
         self.weights: dict[str, float] = {}
+        """The nodes that take new chains, including those that do not answer."""
         self.reason = "no topology is known"
         self._services = services
-        self._direct = direct
+        self.direct = direct
         self._looked = time.monotonic()
         if self.sources:
             topology = self.sources[0].current
@@ -146,19 +150,16 @@ class CandidateNodes:
                     "the chain uses with services=, or correct the topology"
                 )
 
-    def renew(self) -> bool:
-        """Read the topology again if it has changed; return whether it has."""
+    def renew(self) -> None:
+        """Read the topology again if it has changed."""
         if not self.sources:
-            return False
+            return
         now = time.monotonic()
         thorough = now - self._looked > LOOK_AGAIN
         if thorough:
             self._looked = now
-        source = self.sources[0]
-        if not source.renew(thorough=thorough):
-            return False
-        self._read(source.current)
-        return True
+        if self.sources[0].renew(thorough=thorough):
+            self._read(self.sources[0].current)
 
     @property
     def urls(self) -> list[str]:
@@ -174,27 +175,30 @@ class CandidateNodes:
 
     def _read(self, topology: Topology) -> None:
         services = self._used(topology)
-        self.weights, self.reason = {}, ""
-        if not services:
-            self.reason = "the topology names no service"
-            return
-        for node in topology.nodes:
+        self.reason = "" if services else "the topology names no service"
+        weights = {}
+        for node in topology.nodes if services else ():
             weight = None if node.drain else self._weight(topology, services, node)
             if weight is not None:
-                self.weights[node.name] = weight
+                weights[node.name] = weight
+        self.weights = weights  # whole, because other threads read it
 
     def _weight(self, topology: Topology, services: Sequence[Service], node: Node) -> float | None:
         """Return the node's mean weight over the services; None if it cannot run them all."""
         whole = 0.0
         for service in services:
-            mine = [b for b in topology.backends(service) if b.node == node.name and _takes(b)]
+            mine = [
+                backend
+                for backend in topology.backends(service)
+                if backend.node == node.name and not (backend.down or backend.backup)
+            ]
             if not mine or not self._is_reachable(topology, service, node):
                 return None
             whole += sum(backend.weight or 1 for backend in mine)
         return whole / len(services)
 
     def _is_reachable(self, topology: Topology, service: Service, node: Node) -> bool:
-        if self._direct:
+        if self.direct:
             return True
         try:
             topology.routing_key(service, "a1b2", node.name)
@@ -204,7 +208,3 @@ class CandidateNodes:
             self.reason = unknown.message
             return False
         return True
-
-
-def _takes(backend: Backend) -> bool:
-    return not backend.down and not backend.backup

@@ -7,6 +7,7 @@ an outcome that cannot be read fails its own item and not the whole pool.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import pickle
@@ -112,7 +113,7 @@ class Outcome:
     value: Any = None
     error: BaseException | None = None
     ran: bool = False
-    """Whether anything may have been executed."""
+    """Whether anything may have been executed, if its node was lost."""
     lost: bool = False
     """Whether it ended because its node did not answer."""
     node: str | None = None
@@ -126,10 +127,10 @@ class Outcome:
     """The traceback of the error, which pickle does not include."""
 
     @classmethod
-    def failed(cls, error: BaseException, *, node: str | None = None, ran: bool = False) -> Outcome:
-        """Return the outcome of a chain that failed."""
+    def failed(cls, error: BaseException, node: str | None = None, machineid: str = "") -> Outcome:
+        """Return the outcome of a chain that failed outside of the task."""
         now = time.time()
-        return cls(error=error, node=node, ran=ran, started=now, ended=now)
+        return cls(error=error, node=node, machineid=machineid, started=now, ended=now)
 
     @property
     def run(self) -> dict[str, Any]:
@@ -163,63 +164,43 @@ def outcome_of(result: Outcome | bytes) -> Outcome:
 def _run(task: Task) -> Outcome:
     outcome = Outcome(node=task.node, machineid=task.machineid, started=time.time())
     try:
-        if _is_repeated(task):
-            outcome.ran = True
-            raise ChainFailed(
-                f"the Dask worker that ran this chain died, and Dask started the chain again on "
-                f"process {os.getpid()}. It was not run again, because what it had sent may have "
-                "been executed. Pass journal= to map_workflows, and the chain continues instead",
-                machineid=task.machineid,
-                node=task.node,
-            )
-        workflow = task.open()
+        _refuse_repetition(task)
+        with task.open() as workflow, _known_here(task.machineid, workflow):
+            try:
+                outcome.value = task.chain(workflow, task.item)
+            finally:
+                outcome.machineid, outcome.node = workflow.machineid, workflow.node
+                outcome.ran = any(step.ran for step in workflow.steps)
+                if not task.sources:
+                    outcome.sources = known_sources(workflow)
     except Exception as error:  # noqa: BLE001  # it is the item's result
-        return _failed(outcome, error, task)
-    outcome.machineid = workflow.machineid
-    with _LOCK:
-        _RUNNING[task.machineid] = workflow
-        unwanted = task.machineid in _UNWANTED
-    if unwanted:
-        stop_sending(workflow)
-    try:
-        with workflow:
-            outcome.value = task.chain(workflow, task.item)
-    except Exception as error:  # noqa: BLE001  # it is the item's result
-        _failed(outcome, error, task)
-    finally:
-        with _LOCK:
-            _RUNNING.pop(task.machineid, None)
-        outcome.node = workflow.node
-        outcome.ran = any(step.ran for step in workflow.steps)
-        outcome.ended = time.time()
-        if not task.sources:
-            outcome.sources = known_sources(workflow)
+        outcome.error, outcome.lost = error, is_loss(error, task.node)
+    outcome.ended = time.time()
     return outcome
 
 
-def _is_repeated(task: Task) -> bool:
-    """Return whether a Dask worker began this chain and died; only a journal knows what it sent.
+def _refuse_repetition(task: Task) -> None:
+    """Raise if a Dask worker began this chain and died; only a journal knows what it sent.
 
     The scheduler remembers each chain that began, because Dask starts it again without a word.
     """
     distributed = sys.modules.get("distributed")
     if task.journal is not None or distributed is None:
-        return False
+        return
     try:
         distributed.get_worker()
     except ValueError:  # not a worker of Dask
-        return False
+        return
     begun = distributed.Event(f"pavics-affinity-{task.machineid}")
     if begun.is_set():
-        return True
+        raise ChainFailed(
+            f"the Dask worker that ran this chain died, and Dask started the chain again on "
+            f"process {os.getpid()}. It was not run again, because what it had sent may have "
+            "been executed. Pass journal= to map_workflows, and the chain continues instead",
+            machineid=task.machineid,
+            node=task.node,
+        )
     begun.set()
-    return False
-
-
-def _failed(outcome: Outcome, error: Exception, task: Task) -> Outcome:
-    outcome.error, outcome.ended = error, time.time()
-    outcome.lost = is_loss(error, task.node)
-    return outcome
 
 
 def is_loss(error: BaseException, node: str | None) -> bool:
@@ -282,6 +263,20 @@ def with_advice(error: BaseException) -> BaseException:
 # ---- the chains that run in this process ----
 
 
+@contextlib.contextmanager
+def _known_here(machineid: str, workflow: Workflow) -> Iterator[None]:
+    with _LOCK:
+        _RUNNING[machineid] = workflow
+        unwanted = machineid in _UNWANTED
+    if unwanted:
+        stop_sending(workflow)
+    try:
+        yield
+    finally:
+        with _LOCK:
+            del _RUNNING[machineid]
+
+
 def running_here(machineid: str) -> Workflow | None:
     """Return a chain's workflow, if it runs in this process."""
     with _LOCK:
@@ -316,19 +311,14 @@ class DaemonThreads(Executor):
         """Start a call, and return its future."""
         future: Future[Any] = Future()
         future.set_running_or_notify_cancel()
-        threading.Thread(
-            target=_run_call,
-            args=(future, fn, args, kwargs),
-            name="pavics-affinity-chain",
-            daemon=True,
-        ).start()
+
+        def call() -> None:
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001  # as any executor does
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        threading.Thread(target=call, name="pavics-affinity-chain", daemon=True).start()
         return future
-
-
-def _run_call(future: Future[Any], fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
-    try:
-        result = fn(*args, **kwargs)
-    except BaseException as error:  # noqa: BLE001  # as any executor does
-        future.set_exception(error)
-    else:
-        future.set_result(result)

@@ -12,17 +12,7 @@ only in its answer, so a small answer is stored, unless it repeats the inputs. O
 owner can read the file.
 """
 
-from .lines import Lines, check_format, checked, is_moment, is_text, read_lines
+from .lines import Lines, read_lines
 from .workflow import Contents, Journal, read
 
-__all__ = [
-    "Contents",
-    "Journal",
-    "Lines",
-    "check_format",
-    "checked",
-    "is_moment",
-    "is_text",
-    "read",
-    "read_lines",
-]
+__all__ = ["Contents", "Journal", "Lines", "read", "read_lines"]

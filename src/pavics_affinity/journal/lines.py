@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from weakref import WeakSet
 
 from ..errors import JournalError, JournalLocked
@@ -39,20 +39,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class Lines:
-    """A file of JSON lines that one process at a time appends to.
-
-    Parameters
-    ----------
-    path : str or path
-        The file; created, with its directory, if it does not exist.
-
-    Raises
-    ------
-    JournalLocked
-        Another process, or another object in this process, has it open.
-    JournalError
-        It cannot be opened.
-    """
+    """A file of JSON lines that one object of one process at a time may have open."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -124,23 +111,12 @@ class Lines:
         self._lock = threading.Lock()
         self.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Read the entries of a file of JSON lines.
 
     A line that a crash or a full disk left torn is skipped if it is the last one, or if
-    the next entry is a ``resume``.
-
-    Raises
-    ------
-    JournalError
-        It cannot be read, or is damaged elsewhere.
+    the next entry is a ``resume``. Other damage raises `JournalError`.
     """
     try:
         lines = Path(path).read_bytes().split(b"\n")
@@ -183,13 +159,9 @@ def checked(
     kinds: Mapping[str, Callable[[Any], bool]],
     path: str | os.PathLike[str],
 ) -> None:
-    """Raise `JournalError` if this package cannot have written a value of an entry.
-
-    For each key that is checked, `kinds` has a function that returns whether a value is
-    possible.
-    """
-    for key, possible in kinds.items():
-        if key in entry and not possible(entry[key]):
+    """Raise `JournalError` if this package cannot have written a value of an entry."""
+    for key, is_possible in kinds.items():
+        if key in entry and not is_possible(entry[key]):
             raise JournalError(
                 f"the journal {os.fspath(path)!r} is damaged: in an entry {entry['event'][:40]!r}, "
                 f"{key} is {str(entry[key])[:80]!r}. Another program has changed the file; restore "

@@ -81,22 +81,7 @@ class Journal(Lines):
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], begin: Mapping[str, Any]) -> Journal:
-        """Create a journal in a new or empty file.
-
-        Parameters
-        ----------
-        path : str or path
-            The file.
-        begin : mapping
-            The workflow's options; anything that JSON can store.
-
-        Raises
-        ------
-        JournalError
-            The file is not empty.
-        JournalLocked
-            Another process writes it.
-        """
+        """Create a journal in a new or empty file; `begin` has the workflow's options."""
         journal = cls(path)
         if not journal.empty:
             journal.close()
@@ -109,15 +94,7 @@ class Journal(Lines):
 
     @classmethod
     def reopen(cls, path: str | os.PathLike[str]) -> tuple[Journal, Contents]:
-        """Open an existing journal and read it.
-
-        Raises
-        ------
-        JournalError
-            It does not exist, or is not a journal.
-        JournalLocked
-            Another process writes it.
-        """
+        """Open an existing journal and read it."""
         if not Path(path).is_file():
             raise JournalError(
                 f"there is no journal {os.fspath(path)!r}. Check the path, or begin one with "
@@ -135,11 +112,8 @@ class Journal(Lines):
     def note(self, event: str, step: Step, answer: bytes | None = None) -> None:
         """Write an event of a step; this is the listener of `Steps`.
 
-        Raises
-        ------
-        JournalError
-            A step cannot be written before it is sent. If a later event cannot be written,
-            there is only a warning, because the job already runs.
+        If it cannot be written, that raises before the step is sent. Later it only warns,
+        because the job already runs.
         """
         entry = {"event": event, "step": step.number, "time": time.time()}
         entry |= _details(event, step, answer)
@@ -173,13 +147,7 @@ def _details(event: str, step: Step, answer: bytes | None) -> dict[str, Any]:
 
 
 def read(path: str | os.PathLike[str]) -> Contents:
-    """Read a workflow's journal, even while another process writes it.
-
-    Raises
-    ------
-    JournalError
-        It cannot be read, is damaged, or has another kind or format.
-    """
+    """Read a workflow's journal, even while another process writes it."""
     entries = read_lines(path)
     begin = entries[0] if entries else {}
     if begin.get("event") != "begin" or not isinstance(begin.get("machineid"), str):
