@@ -54,7 +54,9 @@ class LocalCluster:
     Every node has its own address and its own disk, and runs real PyWPS
     services under gunicorn. The other nodes do not see the files that it
     writes. Nothing is left behind, even if the owner is killed. Use it as a
-    context manager, or call `start` and `stop`.
+    context manager, or call `start` and `stop`. The first cluster of a program
+    starts a process that imports PyWPS and stays until the program ends, so
+    later clusters start faster.
 
     Parameters
     ----------
