@@ -14,7 +14,6 @@ from typing import Any
 from ..errors import TopologyError, UnknownNode, UnknownService
 from ..topology import Backend, Node, Outputs, Service, Topology
 from .control import ClusterError
-from .front import TWITCHER, TWITCHER_PORT, server_in_front
 from .nodes import ClusterNode
 from .options import ClusterOptions, Files, ProxyConfig, Upstream
 from .ports import AddressBlock
@@ -25,6 +24,22 @@ _FIRST_FREE_PORT = 8094
 _PUBLISHED = 50_000
 _ONE_PORT = 58_080
 _PROXY_HOST, _FIRST_NODE_HOST = 1, 11
+
+TWITCHER = "twitcher"
+"""Name of Twitcher's port among those of the services."""
+
+_TWITCHER_PORT = 8_000  # as in birdhouse-deploy
+# Like birdhouse-deploy's, it sends only /twitcher/ to Twitcher. It does not log, because the
+# proxy behind it does.
+_SERVER_IN_FRONT = """\
+server {{
+  listen {public};
+  access_log off;
+  client_max_body_size 1g;
+  location /twitcher/ {{ proxy_pass http://{twitcher}/; proxy_set_header Host $http_host; }}
+  location / {{ proxy_pass http://{proxy}; proxy_set_header Host $http_host; }}
+}}
+"""
 
 _HASH = re.compile(r"hash\s+(?:\$http_(\w+)|\"\$http_(\w+)\")(\s+consistent)?\s*;")
 
@@ -86,11 +101,11 @@ class ClusterSite:
         if options.front == "twitcher":
             port = addresses.port([self.proxy_host])
             self._listens = dict.fromkeys(options.services, port)
-            ports = {TWITCHER: addresses.port([self.proxy_host], TWITCHER_PORT)}
+            ports = {TWITCHER: addresses.port([self.proxy_host], _TWITCHER_PORT)}
             self.front = ClusterNode("front", self.proxy_host, ports, self._directory / "front")
             self.front.disk.mkdir()
         elif options.front == "twitcher-per-node":
-            self._ports[TWITCHER] = addresses.port(hosts, TWITCHER_PORT)
+            self._ports[TWITCHER] = addresses.port(hosts, _TWITCHER_PORT)
 
     @property
     def proxy_ports(self) -> set[int]:
@@ -273,20 +288,19 @@ class ClusterSite:
     def proxy_files(self) -> Files:
         """Return the proxy's configuration files, by relative path."""
         config: Any = self.proxy_config
-        if config is None:
-            return self._own_proxy_files() | self._front_files()
         if callable(config):
             config = config(self.topology())
         if isinstance(config, str | Path):
             config = _read_proxy_files(Path(config))
-        return {**config, **self._front_files()}
-
-    def _front_files(self) -> dict[str, str]:
-        if self.front is None:
-            return {}
-        name = next(iter(self.published))
-        public, twitcher = f"{self.proxy_host}:{self.published[name]}", self.front.address(TWITCHER)
-        return {"conf.d/front.conf": server_in_front(public, twitcher, self._listen(name))}
+        files = dict(self._own_proxy_files() if config is None else config)
+        if self.front is not None:
+            name, port = next(iter(self.published.items()))
+            files["conf.d/front.conf"] = _SERVER_IN_FRONT.format(
+                public=f"{self.proxy_host}:{port}",
+                twitcher=self.front.address(TWITCHER),
+                proxy=self._listen(name),
+            )
+        return files
 
     def _own_proxy_files(self) -> dict[str, str]:
         files = {}

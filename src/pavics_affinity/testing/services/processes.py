@@ -59,15 +59,15 @@ class NodeProcess(Process):
         raise NotImplementedError
 
     def _handler(self, request: Any, response: Any) -> Any:
-        entry = {"uuid": str(self.uuid), "service": self.place.service}
+        uuid = str(self.uuid)
         start = {
-            "event": "start",
+            "uuid": uuid,
+            "service": self.place.service,
             "identifier": self.identifier,
             "inputs": _literals(request),
-            "time": time.time(),
-            "pid": os.getpid(),
+            "started": time.time(),
         }
-        append_to_log(self.place.executions, entry | start)
+        append_to_log(self.place.executions, start)
         error: str | None = None
         try:
             self._answer(request, response)
@@ -75,8 +75,8 @@ class NodeProcess(Process):
             error = f"{type(raised).__name__}: {raised}"
             raise
         finally:
-            end = {"event": "end", "time": time.time(), "error": error}
-            append_to_log(self.place.executions, entry | end)
+            end = {"uuid": uuid, "ended": time.time(), "error": error}
+            append_to_log(self.place.executions, end)
         return response
 
     def directory(self, name: str) -> Path:
