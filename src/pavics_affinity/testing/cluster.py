@@ -238,7 +238,8 @@ class LocalCluster:
         Raises
         ------
         TopologyError
-            An upstream's directive is not a hash of a header.
+            An upstream's directive is not a hash of a header, or two upstreams hash different
+            headers.
         """
         return self._live.site.topology()
 

@@ -43,13 +43,7 @@ class Supervisor:
         self._stream = self._channel.makefile("rwb")
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        """Call the method ``do_...`` of `supervisor.ProcessGroups`, and return its answer.
-
-        Raises
-        ------
-        ClusterError
-            The supervisor is gone, or reports a failure.
-        """
+        """Call the method ``do_...`` of `supervisor.ProcessGroups`, and return its answer."""
         if os.getpid() != self._owner:
             raise ClusterError(
                 "this cluster belongs to the parent of this process; start another cluster here"

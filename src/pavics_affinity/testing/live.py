@@ -32,21 +32,8 @@ _READY_SECONDS = 300.0  # finch takes a minute to start on a busy machine
 class Live:
     """The processes of a cluster, its addresses and its directory.
 
-    Attributes
-    ----------
-    directory : pathlib.Path
-        The directory of everything that the cluster writes.
-    site : ClusterSite
-        Nodes, services, proxy.
-    data : dict of str to DataServer
-        Data servers by the directory that they serve.
-
-    Raises
-    ------
-    AddressInUse
-        Another program took an address after it was chosen.
-    ClusterError
-        A process does not start.
+    `data` holds the data servers by the directory that they serve. Raises `AddressInUse` if
+    another program took an address after it was chosen.
     """
 
     def __init__(self, options: ClusterOptions) -> None:

@@ -124,16 +124,9 @@ class Nginx:
     def write(self, files: Mapping[str, str]) -> None:
         """Replace the configuration files, by path below nginx's directory, and test them.
 
-        If ``nginx.conf`` is among them, its paths below ``/etc/nginx`` and
-        ``/var/log/nginx`` are moved to the cluster's directory, and its user,
-        pid and error log are replaced. Without it, ``conf.d/*.conf`` are
-        included.
-
-        Raises
-        ------
-        ClusterError
-            nginx refuses the files, for the reason in the message; the earlier files are
-            back.
+        Paths below ``/etc/nginx`` and ``/var/log/nginx`` are moved to the cluster's directory.
+        Without an ``nginx.conf``, ``conf.d/*.conf`` are included. If nginx refuses the files,
+        the earlier ones are back, and `ClusterError` says why.
         """
         given = {"nginx.conf": _MAIN.format(workers=self._workers), "mime.types": _TYPES, **files}
         written = {name: self._moved(text) for name, text in given.items()}

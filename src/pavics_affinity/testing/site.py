@@ -47,18 +47,8 @@ _HASH = re.compile(r"hash\s+(?:\$http_(\w+)|\"\$http_(\w+)\")(\s+consistent)?\s*
 class ClusterSite:
     """The nodes and services of a cluster, and the proxy in front of them.
 
-    Attributes
-    ----------
-    proxy_host : str
-        The proxy's address.
-    published : dict of str to int
-        Ports of the proxy, by service.
-    nodes : dict of str to ClusterNode
-        Nodes by name, in order.
-    front : ClusterNode or None
-        The place of the Twitcher in front of the proxy; it has no services.
-    upstreams, proxy_config
-        The current configuration of the proxy.
+    `published` holds the proxy's ports by service, `front` the place of the Twitcher in front of
+    the proxy, `upstreams` and `proxy_config` the current configuration of the proxy.
     """
 
     def __init__(self, options: ClusterOptions, addresses: AddressBlock, directory: Path) -> None:
@@ -198,14 +188,7 @@ class ClusterSite:
     # ---- the topology ----
 
     def topology(self) -> Topology:
-        """Return the topology that an operator would write.
-
-        Raises
-        ------
-        TopologyError
-            An upstream's directive is not a hash of a header, or two upstreams
-            hash different headers.
-        """
+        """Return the topology that an operator would write; see `LocalCluster.topology`."""
         listed = self._listed()
         methods = {name: _hash(upstream, name) for name, upstream in self.upstreams.items()}
         if self._options.front == "twitcher-per-node" and any(c for _, c in methods.values()):
