@@ -35,6 +35,12 @@ def started(cluster):
         assert time.monotonic() < end, pids
         time.sleep(0.05)
     print(json.dumps([str(cluster.directory), pids]), flush=True)
+
+def outlive(pid):
+    os.closerange(0, 3)
+    while os.getppid() == pid:
+        time.sleep(0.05)
+    os._exit(0)
 """
 
 ENDINGS = {
@@ -46,6 +52,9 @@ ENDINGS = {
     # Only the fork server is left then, and it ends with its owner.
     "collected": "c = LocalCluster(2).start(); started(c); del c\n"
     "while len(psutil.Process().children(recursive=True)) > 1: time.sleep(0.05)",
+    # The fork has a copy of each open socket.
+    "a fork outlives it": "with LocalCluster(2) as c: started(c); p = os.getpid()\n"
+    "os.fork() or outlive(p)",
     "Ctrl-C": "with LocalCluster(2) as c: started(c); time.sleep(60)",
     "SIGTERM": "with LocalCluster(2) as c: started(c); time.sleep(60)",
     "SIGKILL": "with LocalCluster(2) as c: started(c); time.sleep(60)",

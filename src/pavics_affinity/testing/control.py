@@ -72,7 +72,8 @@ class Supervisor:
         with contextlib.suppress(OSError):
             self._channel.shutdown(socket.SHUT_WR)
             self._channel.settimeout(_STOP_SECONDS)
-            self._channel.recv(1)
+            while self._channel.recv(_TAIL):
+                pass  # the answer to a command that was interrupted
         with contextlib.suppress(OSError):
             self._stream.close()
         self._channel.close()
@@ -122,10 +123,13 @@ class _ForkServer:
         return tail.decode(errors="replace").strip()
 
     def _close(self) -> None:
+        if self._owner == os.getpid():
+            # Not only closed, because a fork may have a copy.
+            with contextlib.suppress(OSError):
+                self._requests.shutdown(socket.SHUT_RDWR)
+            self._process.wait()
         self._requests.close()
         self._log.close()
-        if self._owner == os.getpid():
-            self._process.wait()
 
 
 # For the whole process: only so is the next cluster spared the import.

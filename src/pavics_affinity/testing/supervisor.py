@@ -268,7 +268,10 @@ def main(requests: socket.socket) -> None:
             if not data:
                 return
             with socket.socket(fileno=descriptors[0]) as channel:
-                fork(requests.fileno(), functools.partial(supervise, channel))
+                try:
+                    fork(requests.fileno(), functools.partial(supervise, channel))
+                except OSError:  # too many processes; the other clusters run
+                    traceback.print_exc()
 
 
 if __name__ == "__main__":
