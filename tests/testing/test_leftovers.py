@@ -16,8 +16,9 @@ from pavics_affinity.testing import ClusterError, LocalCluster, Upstream, live
 from pavics_affinity.testing.nginx import find_nginx
 from support.by_hand import execute
 
-# The supervisor; four backends of a master, two workers each, and a job; nginx's two.
-EXPECTED = 1 + 4 * 3 + 1 + (2 if find_nginx() else 0)
+# The fork server and the supervisor; four backends of a master, two workers each, and a job;
+# nginx's two.
+EXPECTED = 2 + 4 * 3 + 1 + (2 if find_nginx() else 0)
 OWNER = f"""
 EXPECTED = {EXPECTED}
 import json, os, sys, time
@@ -34,6 +35,12 @@ def started(cluster):
         assert time.monotonic() < end, pids
         time.sleep(0.05)
     print(json.dumps([str(cluster.directory), pids]), flush=True)
+
+def outlive(pid):
+    os.closerange(0, 3)
+    while os.getppid() == pid:
+        time.sleep(0.05)
+    os._exit(0)
 """
 
 ENDINGS = {
@@ -42,12 +49,31 @@ ENDINGS = {
     "it is never stopped": "c = LocalCluster(2).start(); started(c)",
     "sys.exit": "c = LocalCluster(2).start(); started(c); sys.exit(3)",
     "os._exit": "c = LocalCluster(2).start(); started(c); os._exit(3)",
-    "collected": "c = LocalCluster(2).start(); started(c); del c; time.sleep(60)",
+    # Only the fork server is left then, and it ends with its owner.
+    "collected": "c = LocalCluster(2).start(); started(c); del c\n"
+    "while len(psutil.Process().children(recursive=True)) > 1: time.sleep(0.05)",
+    # The fork has a copy of each open socket.
+    "a fork outlives it": "with LocalCluster(2) as c: started(c); p = os.getpid()\n"
+    "os.fork() or outlive(p)",
     "Ctrl-C": "with LocalCluster(2) as c: started(c); time.sleep(60)",
     "SIGTERM": "with LocalCluster(2) as c: started(c); time.sleep(60)",
     "SIGKILL": "with LocalCluster(2) as c: started(c); time.sleep(60)",
 }
 SIGNALS = {"Ctrl-C": signal.SIGINT, "SIGTERM": signal.SIGTERM, "SIGKILL": signal.SIGKILL}
+
+SERVICE_OF_LATER = """
+import os
+from pywps import Service
+DIRECTORY = os.getcwd()
+
+def create(files):
+    Service([], files)
+    return answer
+
+def answer(environ, start_response):
+    start_response("200 OK", [])
+    return [f"{os.environ['SET_LATER']} {DIRECTORY}".encode()]
+"""
 
 
 def alive(pids):
@@ -90,6 +116,40 @@ def test_nothing_is_left(ending):
         owner.communicate()
 
 
+def test_even_the_fork_server_can_be_killed():
+    """Its clusters end, and the next cluster has another."""
+    ending = """
+c = LocalCluster(2).start()
+started(c)
+[server] = psutil.Process().children()
+server.kill()
+while os.path.exists(c.directory):
+    time.sleep(0.05)
+with LocalCluster(2) as c: started(c)
+"""
+    owner = subprocess.run(
+        [sys.executable, "-c", OWNER + ending], capture_output=True, timeout=300, check=False
+    )
+    assert owner.stderr == b""
+    first, second = map(json.loads, owner.stdout.splitlines())
+    assert gone(*first) == gone(*second) == []
+    assert set(first[1]).isdisjoint(second[1])
+
+
+def test_a_later_cluster_has_the_environment_and_the_search_path_of_its_start(
+    tmp_path, monkeypatch
+):
+    with LocalCluster(1, proxy="none", services=["malleefowl"]):
+        pass
+    (tmp_path / "service_of_later.py").write_text(SERVICE_OF_LATER)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("SET_LATER", "yes")
+    services = {"later": "service_of_later:create"}
+    with LocalCluster(1, proxy="none", services=services) as cluster:
+        answer = requests.get(cluster.node_url("node1", "later"), timeout=30)
+        assert answer.text == f"yes {cluster.directory}"
+
+
 def test_stopping_twice_is_once_and_a_cluster_can_start_again():
     cluster = LocalCluster(1, proxy="none")
     with cluster:
@@ -120,7 +180,8 @@ def test_a_fork_of_the_owner_does_not_end_the_cluster():
 def test_even_the_supervisor_can_be_killed():
     with LocalCluster(1) as cluster:
         directory = cluster.directory
-        [supervisor] = [p for p in psutil.Process().children() if str(directory) in p.cmdline()]
+        servers = psutil.Process().children()
+        [supervisor] = [p for each in servers for p in each.children() if p.cwd() == str(directory)]
         pids = [child.pid for child in supervisor.children(recursive=True)]
         supervisor.kill()
         supervisor.wait(10)
@@ -131,6 +192,8 @@ def test_even_the_supervisor_can_be_killed():
 
 @pytest.mark.skipif(find_nginx() is None, reason="needs nginx")
 def test_a_failed_start_leaves_nothing(tmp_path, monkeypatch):
+    with LocalCluster(1, proxy="none"):
+        pass  # the process that forks its supervisor stays
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     before = psutil.Process().children()
     with (

@@ -94,7 +94,11 @@ def test_the_variable_may_begin_with_the_home_directory(home, monkeypatch):
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [("topology.toml", "a relative path"), ("/missing/site.toml", "no such file")],
+    [
+        ("topology.toml", "a relative path"),
+        (".", "a relative path"),
+        ("/missing/site.toml", "no such file"),
+    ],
 )
 def test_a_variable_that_leads_nowhere_is_an_error(home, monkeypatch, value, words):
     monkeypatch.setenv(VARIABLE, value)

@@ -20,52 +20,33 @@ _TIME = (
     r"(?=[0-9])(?:[0-9]+y *)?(?:[0-9]+M *)?(?:[0-9]+w *)?(?:[0-9]+d *)?"
     r"(?:[0-9]+h *)?(?:[0-9]+m *)?(?:[0-9]+s? *)?"
 )
-_NUMERIC_PARAMETERS = ("weight", "max_conns", "max_fails")
+_PARAMETER = (
+    rf"weight=(?!0+$){_NUMBER}|(?:max_conns|max_fails)={_NUMBER}|fail_timeout={_TIME}|"
+    r"(?:service|route)=.+|down|drain|backup|resolve"
+)
 
 
 class Server(NamedTuple):
-    """One ``server`` line.
-
-    Attributes
-    ----------
-    text : str
-        The address as it is written; ``hash ... consistent`` hashes this text.
-    host : str
-        Name, IPv4 address or bracketed IPv6 address; for a unix socket its path.
-    port : int or None
-        None for a unix socket.
-    down : bool
-        Whether it is marked ``down`` or ``drain``: it keeps its share of the keys, but gets
-        no requests.
-    backup : bool
-        Whether it is used only when no other server is left.
-    at_run_time : str or None
-        ``"resolve"`` if nginx looks the name up repeatedly while it runs, ``"service"`` if it
-        asks for SRV records; else None.
-    """
+    """One ``server`` line."""
 
     text: str
+    """The address as it is written; ``hash ... consistent`` hashes this text."""
     host: str
+    """Name, IPv4 address or bracketed IPv6 address; for a unix socket its path."""
     port: int | None
     weight: int = 1
     down: bool = False
+    """Marked ``down`` or ``drain``: it keeps its share of the keys, but gets no requests."""
     backup: bool = False
     at_run_time: str | None = None
+    """``"resolve"`` if nginx looks the name up while it runs, ``"service"`` for SRV records."""
 
 
 class Peer(NamedTuple):
-    """One address behind a ``server`` line: what nginx chooses among.
-
-    Attributes
-    ----------
-    address : str or None
-        As nginx prints it in ``$upstream_addr``; None if the name's addresses are
-        not known.
-    server : Server
-        The line that it comes from, whose weight counts for each address.
-    """
+    """One address behind a ``server`` line, whose weight counts for each: nginx's choice."""
 
     address: str | None
+    """As nginx prints it in ``$upstream_addr``; None if the name's addresses are not known."""
     server: Server
 
 
@@ -80,12 +61,12 @@ def parse_server(line: str) -> Server:
     weight = 1
     flags = set()
     for parameter in parameters:
-        name, equals, value = parameter.partition("=")
-        if not _is_valid(name, equals, value):
+        if not re.fullmatch(_PARAMETER, parameter):
             raise InvalidPlacement(
                 f"server line {line!r}: nginx refuses the parameter {parameter!r}; "
                 "expected weight=, max_conns=, max_fails=, fail_timeout=, backup, down or resolve"
             )
+        name, _, value = parameter.partition("=")
         if name == "weight":
             weight = int(value)
         flags.add(name)
@@ -136,16 +117,6 @@ def peers_of(server: Server, resolve: Resolve | None) -> tuple[Peer, ...]:
     if not found:
         return (Peer(None, server),)
     return tuple(Peer(_join(address, server), server) for address in found)
-
-
-def _is_valid(name: str, equals: str, value: str) -> bool:
-    if name in _NUMERIC_PARAMETERS:
-        return bool(re.fullmatch(_NUMBER, value)) and not (name == "weight" and int(value) == 0)
-    if name == "fail_timeout":
-        return bool(re.fullmatch(_TIME, value))
-    if name in {"service", "route"}:
-        return bool(value)
-    return name in {"down", "drain", "backup", "resolve"} and not equals
 
 
 class _Refused(Exception):

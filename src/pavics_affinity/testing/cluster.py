@@ -54,7 +54,9 @@ class LocalCluster:
     Every node has its own address and its own disk, and runs real PyWPS
     services under gunicorn. The other nodes do not see the files that it
     writes. Nothing is left behind, even if the owner is killed. Use it as a
-    context manager, or call `start` and `stop`.
+    context manager, or call `start` and `stop`. The first cluster of a program
+    starts a process that imports PyWPS and stays until the program ends, so
+    later clusters start faster.
 
     Parameters
     ----------
@@ -236,7 +238,8 @@ class LocalCluster:
         Raises
         ------
         TopologyError
-            An upstream's directive is not a hash of a header.
+            An upstream's directive is not a hash of a header, or two upstreams hash different
+            headers.
         """
         return self._live.site.topology()
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 from ..errors import AffinityError
 
@@ -26,66 +29,36 @@ class AddressInUse(ClusterError):
 
 
 class Supervisor:
-    """A process that starts, signals and ends the others; see `supervisor`.
+    """A process that starts, signals and ends the others of a cluster; see `supervisor`.
 
-    It imports PyWPS once and forks each backend. When its standard input ends,
-    it ends all processes and removes the cluster's directory, so nothing is
-    left behind if the owner dies.
+    When its channel is closed, it ends all processes and removes the cluster's directory, so
+    nothing is left behind if the owner dies.
     """
 
     def __init__(self, directory: Path) -> None:
         self._owner = os.getpid()
         self._lock = threading.Lock()
-        self._log = directory / "supervisor.log"
-        # PyWPS reads its configuration from PYWPS_CFG, and requests reads its proxies.
-        kept = {k: v for k, v in os.environ.items() if k not in {"PYWPS_CFG", "PYTHONSTARTUP"}}
-        environment = kept | {
-            "NO_PROXY": "*",
-            "OPENBLAS_NUM_THREADS": "1",  # threads do not survive a fork
-            "OMP_NUM_THREADS": "1",
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        }
-        reader, writer = os.pipe()
-        module = "pavics_affinity.testing.supervisor"
-        with self._log.open("wb") as log:
-            try:
-                self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our module
-                    [sys.executable, "-m", module, str(directory), str(writer)],
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=log,
-                    env=environment,
-                    pass_fds=[writer],
-                    start_new_session=True,  # Ctrl-C is for the owner
-                )
-            finally:
-                os.close(writer)
-        self._answers = os.fdopen(reader, "rb")
+        self._server = _fork_server()
+        self._channel = self._server.fork(directory)
+        self._stream = self._channel.makefile("rwb")
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        """Call the method ``do_...`` of `supervisor.ProcessGroups`, and return its answer.
-
-        Raises
-        ------
-        ClusterError
-            The supervisor is gone, or reports a failure.
-        """
+        """Call the method ``do_...`` of `supervisor.ProcessGroups`, and return its answer."""
         if os.getpid() != self._owner:
             raise ClusterError(
                 "this cluster belongs to the parent of this process; start another cluster here"
             )
-        commands = cast("IO[bytes]", self._process.stdin)
         with self._lock:
             try:
-                commands.write(json.dumps({"do": do, **arguments}).encode() + b"\n")
-                commands.flush()
-                line = self._answers.readline()
+                self._stream.write(json.dumps({"do": do, **arguments}).encode() + b"\n")
+                self._stream.flush()
+                line = self._stream.readline()
             except (OSError, ValueError):
                 line = b""
         if not line:
             raise ClusterError(
-                f"the cluster is not running; its supervisor wrote: {self._tail() or 'nothing'}"
+                "the cluster is not running; its supervisor wrote: "
+                f"{self._server.log() or 'nothing'}"
             )
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
@@ -95,17 +68,91 @@ class Supervisor:
 
     def stop(self) -> None:
         """End every process and remove the directory; safe to call twice."""
+        # Closed at its other end when the supervisor has ended.
         with contextlib.suppress(OSError):
-            cast("IO[bytes]", self._process.stdin).close()
-        try:
-            self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._answers.close()
+            self._channel.shutdown(socket.SHUT_WR)
+            self._channel.settimeout(_STOP_SECONDS)
+            while self._channel.recv(_TAIL):
+                pass  # the answer to a command that was interrupted
+        with contextlib.suppress(OSError):
+            self._stream.close()
+        self._channel.close()
 
-    def _tail(self) -> str:
-        try:
-            return self._log.read_text(errors="replace")[-_TAIL:].strip()
-        except OSError:
-            return ""
+
+class _ForkServer:
+    """A process that imports PyWPS once, and forks the supervisor of each cluster.
+
+    It ends with its owner, as the supervisors do.
+    """
+
+    def __init__(self) -> None:
+        self._owner = os.getpid()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed at the end of the process
+        self._requests, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our module
+                [sys.executable, "-m", f"{__package__}.supervisor", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                env=_environment(),
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # Ctrl-C is for the owner
+            )
+        atexit.register(self._close)
+
+    def is_running(self) -> bool:
+        """Return whether it can fork; a fork of the owner needs its own."""
+        return self._owner == os.getpid() and self._process.poll() is None
+
+    def fork(self, directory: Path) -> socket.socket:
+        """Fork a supervisor; return the socket on which it takes commands and answers."""
+        ours, theirs = socket.socketpair()
+        start = {"directory": str(directory), "environment": _environment()}
+        # If the server is gone, the first command finds the socket closed.
+        with theirs, contextlib.suppress(OSError):
+            socket.send_fds(self._requests, [b"fork"], [theirs.fileno()])
+            ours.sendall(json.dumps(start).encode() + b"\n")
+        return ours
+
+    def log(self) -> str:
+        """Return the end of what it and the supervisors printed."""
+        size = os.fstat(self._log.fileno()).st_size
+        # Not by a seek, because the processes write at the same position.
+        tail = os.pread(self._log.fileno(), _TAIL, max(0, size - _TAIL))
+        return tail.decode(errors="replace").strip()
+
+    def _close(self) -> None:
+        if self._owner == os.getpid():
+            # Not only closed, because a fork may have a copy.
+            with contextlib.suppress(OSError):
+                self._requests.shutdown(socket.SHUT_RDWR)
+            self._process.wait()
+        self._requests.close()
+        self._log.close()
+
+
+# For the whole process: only so is the next cluster spared the import.
+_SERVERS: list[_ForkServer] = []
+_STARTING = threading.Lock()
+
+
+def _fork_server() -> _ForkServer:
+    """Return this process's server, and start it first if none is running."""
+    with _STARTING:
+        if not _SERVERS or not _SERVERS[-1].is_running():
+            _SERVERS.append(_ForkServer())
+        return _SERVERS[-1]
+
+
+def _environment() -> dict[str, str]:
+    # PyWPS reads its configuration from PYWPS_CFG, and requests reads its proxies.
+    kept = {k: v for k, v in os.environ.items() if k not in {"PYWPS_CFG", "PYTHONSTARTUP"}}
+    return kept | {
+        "NO_PROXY": "*",
+        "OPENBLAS_NUM_THREADS": "1",  # threads do not survive a fork
+        "OMP_NUM_THREADS": "1",
+        "PYTHONUNBUFFERED": "1",
+        # The working directory is the first, as for `python -m`.
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(map(os.path.abspath, ["", *sys.path]))),
+    }

@@ -11,19 +11,19 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from .control import ClusterError, Supervisor
 from .dataserver import DataServer
-from .front import TWITCHER
 from .nginx import Nginx
 from .nodes import ClusterNode
 from .options import ClusterOptions, ProxyConfig, Upstream
 from .ports import AddressBlock
 from .services.shared import READY_PATH, BackendSettings
-from .site import ClusterSite
+from .site import TWITCHER, ClusterSite
 
 _FIRST_DATA_HOST = 201
 _READY_SECONDS = 300.0  # finch takes a minute to start on a busy machine
@@ -32,21 +32,8 @@ _READY_SECONDS = 300.0  # finch takes a minute to start on a busy machine
 class Live:
     """The processes of a cluster, its addresses and its directory.
 
-    Attributes
-    ----------
-    directory : pathlib.Path
-        The directory of everything that the cluster writes.
-    site : ClusterSite
-        Nodes, services, proxy.
-    data : dict of str to DataServer
-        Data servers by the directory that they serve.
-
-    Raises
-    ------
-    AddressInUse
-        Another program took an address after it was chosen.
-    ClusterError
-        A process does not start.
+    `data` holds the data servers by the directory that they serve. Raises `AddressInUse` if
+    another program took an address after it was chosen.
     """
 
     def __init__(self, options: ClusterOptions) -> None:
@@ -80,7 +67,8 @@ class Live:
             missing = [name for name in node.ports if f"{node.name}/{name}" not in self._running]
             if not missing:
                 raise ClusterError(f"{node.name} is running already")
-            self._spawn_node(node, missing)
+            for service in missing:
+                self._spawn(node, service)
             self._wait_ready(node)
 
     def add_node(self, *, listed: bool) -> ClusterNode:
@@ -161,36 +149,33 @@ class Live:
         if options.proxy == "nginx":
             self._nginx = Nginx(self._supervisor, self.directory / "nginx", options.proxy_workers)
             self._nginx.write(self.site.proxy_files())
-        for node in self.site.nodes.values():
-            self._spawn_node(node, node.ports)
-        if self.site.front is not None:
-            self._spawn_node(self.site.front, self.site.front.ports)
+        nodes = [*self.site.nodes.values(), *filter(None, [self.site.front])]
+        for node in nodes:
+            for service in node.ports:
+                self._spawn(node, service)
         if self._nginx is not None:
             self.start_proxy()
-        fronts = [] if self.site.front is None else [self.site.front]
-        for node in (*self.site.nodes.values(), *fronts):
+        for node in nodes:
             self._wait_ready(node)
 
-    def _spawn_node(self, node: ClusterNode, names: Iterable[str]) -> None:
-        for name in names:
-            if name == TWITCHER:
-                self._spawn_twitcher(node)
-            else:
-                self._spawn(node, name)
-
-    def _spawn_twitcher(self, node: ClusterNode) -> None:
-        self._supervisor.ask(
-            "twitcher",
-            name=f"{node.name}/{TWITCHER}",
-            host=node.host,
-            port=node.ports[TWITCHER],
-            log=str(node.disk / f"{TWITCHER}.log"),
-            urls=self.site.behind_twitcher(node),
-        )
-        self._running.add(f"{node.name}/{TWITCHER}")
-
     def _spawn(self, node: ClusterNode, service: str) -> None:
-        options, name = self._options, f"{node.name}/{service}"
+        name = f"{node.name}/{service}"
+        if service == TWITCHER:
+            do, given = "twitcher", {"urls": self.site.behind_twitcher(node)}
+        else:
+            do, given = "backend", {"settings": self._settings(node, service)}
+        self._supervisor.ask(
+            do,
+            name=name,
+            host=node.host,
+            port=node.ports[service],
+            log=str(node.disk / f"{service}.log"),
+            **given,
+        )
+        self._running.add(name)
+
+    def _settings(self, node: ClusterNode, service: str) -> dict[str, Any]:
+        options = self._options
         if options.announce == "node":
             origin = f"http://{node.address(service)}"
             url, outputurl = f"{origin}/wps", f"{origin}/outputs"
@@ -208,15 +193,7 @@ class Live:
             maxprocesses=options.maxprocesses,
             factory=options.factories.get(service),
         )
-        self._supervisor.ask(
-            "backend",
-            name=name,
-            host=node.host,
-            port=node.ports[service],
-            log=str(node.disk / f"{service}.log"),
-            settings=dataclasses.asdict(settings),
-        )
-        self._running.add(name)
+        return dataclasses.asdict(settings)
 
     def _wait_ready(self, node: ClusterNode) -> None:
         deadline = time.monotonic() + _READY_SECONDS

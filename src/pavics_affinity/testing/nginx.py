@@ -121,24 +121,12 @@ class Nginx:
         for made in (directory, self._logs, directory / "temp"):
             made.mkdir(exist_ok=True)
 
-    @property
-    def configuration(self) -> Path:
-        """The main file that nginx reads."""
-        return self._directory / "nginx.conf"
-
     def write(self, files: Mapping[str, str]) -> None:
         """Replace the configuration files, by path below nginx's directory, and test them.
 
-        If ``nginx.conf`` is among them, its paths below ``/etc/nginx`` and
-        ``/var/log/nginx`` are moved to the cluster's directory, and its user,
-        pid and error log are replaced. Without it, ``conf.d/*.conf`` are
-        included.
-
-        Raises
-        ------
-        ClusterError
-            nginx refuses the files, for the reason in the message; the earlier files are
-            back.
+        Paths below ``/etc/nginx`` and ``/var/log/nginx`` are moved to the cluster's directory.
+        Without an ``nginx.conf``, ``conf.d/*.conf`` are included. If nginx refuses the files,
+        the earlier ones are back, and `ClusterError` says why.
         """
         given = {"nginx.conf": _MAIN.format(workers=self._workers), "mime.types": _TYPES, **files}
         written = {name: self._moved(text) for name, text in given.items()}
@@ -206,40 +194,33 @@ class Nginx:
     def _command(self) -> list[str]:
         prefix = f"{self._directory}{os.sep}"
         # Before it has read its configuration, nginx logs to the compiled-in path.
-        return [self._nginx, "-p", prefix, "-c", str(self.configuration), "-e", "stderr"]
+        return [self._nginx, "-p", prefix, "-c", f"{prefix}nginx.conf", "-e", "stderr"]
 
     def _adapted(self, main: str) -> str:
         """Return the main file with the cluster's own directives."""
         text = re.sub(r"(?m)^\s*(user|pid|error_log|daemon)\s[^;]*;", "", main)
-        http = "\n".join(["http {", *self._own_http_directives()])
-        return "\n".join(
-            [*self._own_directives(), re.sub(r"\bhttp\s*\{", lambda _: http, text, count=1)]
-        )
-
-    def _moved(self, text: str) -> str:
-        text = text.replace("/etc/nginx/", f"{self._directory}/")
-        return text.replace("/var/log/nginx/", f"{self._logs}/")
-
-    def _own_directives(self) -> list[str]:
-        lines = [f"pid {self._directory}/nginx.pid;", f"error_log {self._error_log} notice;"]
+        first = [f"pid {self._directory}/nginx.pid;", f"error_log {self._error_log} notice;"]
         if os.geteuid() == 0:
             import grp
             import pwd
 
             # As root, nginx runs its workers as another user, who may not enter the directory.
             user = pwd.getpwuid(0).pw_name
-            lines.append(f"user {user} {grp.getgrgid(os.getegid()).gr_name};")
-        return lines
-
-    def _own_http_directives(self) -> list[str]:
+            first.append(f"user {user} {grp.getgrgid(os.getegid()).gr_name};")
         fields = ",".join(f'"{name}":"{variable}"' for name, variable in _LOG_FIELDS.items())
-        lines = [
+        http = [
+            "http {",
             f"  log_format local_cluster escape=json '{{{fields}}}';",
             f"  access_log {self._access_log} local_cluster;",
         ]
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"):
-            lines.append(f"  {kind}_temp_path {self._directory}/temp/{kind};")
-        return lines
+            http.append(f"  {kind}_temp_path {self._directory}/temp/{kind};")
+        with_http = re.sub(r"\bhttp\s*\{", lambda _: "\n".join(http), text, count=1)
+        return "\n".join([*first, with_http])
+
+    def _moved(self, text: str) -> str:
+        text = text.replace("/etc/nginx/", f"{self._directory}/")
+        return text.replace("/var/log/nginx/", f"{self._logs}/")
 
     def _replace(self, files: dict[str, str]) -> None:
         for name in set(self._files) - set(files):

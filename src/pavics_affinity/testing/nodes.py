@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,19 +111,7 @@ class ClusterNode:
 
     def executions(self) -> list[Execution]:
         """Return the runs of processes on the node, in order of start."""
-        runs: dict[str, Execution] = {}
-        for entry in read_log(self.disk / "executions.jsonl"):
-            if entry["event"] == "start":
-                runs[entry["uuid"]] = Execution(
-                    node=self.name,
-                    service=entry["service"],
-                    identifier=entry["identifier"],
-                    uuid=entry["uuid"],
-                    inputs=entry["inputs"],
-                    started=entry["time"],
-                )
-            else:
-                runs[entry["uuid"]] = dataclasses.replace(
-                    runs[entry["uuid"]], ended=entry["time"], error=entry["error"]
-                )
-        return list(runs.values())
+        runs: dict[str, dict[str, Any]] = {}
+        for entry in read_log(self.disk / "executions.jsonl"):  # at the start and at the end
+            runs.setdefault(entry["uuid"], {}).update(entry)
+        return [Execution(node=self.name, **run) for run in runs.values()]

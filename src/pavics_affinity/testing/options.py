@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from ..errors import UnknownService
 from ..topology import Topology
@@ -15,13 +15,6 @@ Files = Mapping[str, str]
 ProxyConfig = str | Path | Files | Callable[[Topology], "str | Path | Files"]
 
 _MOST_NODES = 150
-_CHOICES = {
-    "proxy": ("auto", "nginx", "none"),
-    "layout": ("ports", "paths"),
-    "announce": ("proxy", "node"),
-    "front": ("none", "twitcher", "twitcher-per-node"),
-    "outputs": ("common", "by-node"),
-}
 
 
 @dataclass(frozen=True)
@@ -77,8 +70,9 @@ class ClusterOptions:
     def __post_init__(self) -> None:
         if not 1 <= self.nodes <= _MOST_NODES:
             raise ClusterError(f"{self.nodes} nodes: expected 1 to {_MOST_NODES}")
-        for name, choices in _CHOICES.items():
-            if (value := getattr(self, name)) not in choices:
+        for name, kind in get_type_hints(type(self)).items():
+            choices = get_args(kind) if get_origin(kind) is Literal else ()
+            if choices and (value := getattr(self, name)) not in choices:
                 *others, last = map(repr, choices)
                 raise ClusterError(f"{name}={value!r}: expected {', '.join(others)} or {last}")
         if self.front != "none":

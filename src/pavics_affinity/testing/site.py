@@ -14,7 +14,6 @@ from typing import Any
 from ..errors import TopologyError, UnknownNode, UnknownService
 from ..topology import Backend, Node, Outputs, Service, Topology
 from .control import ClusterError
-from .front import TWITCHER, TWITCHER_PORT, server_in_front
 from .nodes import ClusterNode
 from .options import ClusterOptions, Files, ProxyConfig, Upstream
 from .ports import AddressBlock
@@ -26,24 +25,30 @@ _PUBLISHED = 50_000
 _ONE_PORT = 58_080
 _PROXY_HOST, _FIRST_NODE_HOST = 1, 11
 
+TWITCHER = "twitcher"
+"""Name of Twitcher's port among those of the services."""
+
+_TWITCHER_PORT = 8_000  # as in birdhouse-deploy
+# Like birdhouse-deploy's, it sends only /twitcher/ to Twitcher. It does not log, because the
+# proxy behind it does.
+_SERVER_IN_FRONT = """\
+server {{
+  listen {public};
+  access_log off;
+  client_max_body_size 1g;
+  location /twitcher/ {{ proxy_pass http://{twitcher}/; proxy_set_header Host $http_host; }}
+  location / {{ proxy_pass http://{proxy}; proxy_set_header Host $http_host; }}
+}}
+"""
+
 _HASH = re.compile(r"hash\s+(?:\$http_(\w+)|\"\$http_(\w+)\")(\s+consistent)?\s*;")
 
 
 class ClusterSite:
     """The nodes and services of a cluster, and the proxy in front of them.
 
-    Attributes
-    ----------
-    proxy_host : str
-        The proxy's address.
-    published : dict of str to int
-        Ports of the proxy, by service.
-    nodes : dict of str to ClusterNode
-        Nodes by name, in order.
-    front : ClusterNode or None
-        The place of the Twitcher in front of the proxy; it has no services.
-    upstreams, proxy_config
-        The current configuration of the proxy.
+    `published` holds the proxy's ports by service, `front` the place of the Twitcher in front of
+    the proxy, `upstreams` and `proxy_config` the current configuration of the proxy.
     """
 
     def __init__(self, options: ClusterOptions, addresses: AddressBlock, directory: Path) -> None:
@@ -86,11 +91,11 @@ class ClusterSite:
         if options.front == "twitcher":
             port = addresses.port([self.proxy_host])
             self._listens = dict.fromkeys(options.services, port)
-            ports = {TWITCHER: addresses.port([self.proxy_host], TWITCHER_PORT)}
+            ports = {TWITCHER: addresses.port([self.proxy_host], _TWITCHER_PORT)}
             self.front = ClusterNode("front", self.proxy_host, ports, self._directory / "front")
             self.front.disk.mkdir()
         elif options.front == "twitcher-per-node":
-            self._ports[TWITCHER] = addresses.port(hosts, TWITCHER_PORT)
+            self._ports[TWITCHER] = addresses.port(hosts, _TWITCHER_PORT)
 
     @property
     def proxy_ports(self) -> set[int]:
@@ -183,14 +188,7 @@ class ClusterSite:
     # ---- the topology ----
 
     def topology(self) -> Topology:
-        """Return the topology that an operator would write.
-
-        Raises
-        ------
-        TopologyError
-            An upstream's directive is not a hash of a header, or two upstreams
-            hash different headers.
-        """
+        """Return the topology that an operator would write; see `LocalCluster.topology`."""
         listed = self._listed()
         methods = {name: _hash(upstream, name) for name, upstream in self.upstreams.items()}
         if self._options.front == "twitcher-per-node" and any(c for _, c in methods.values()):
@@ -273,20 +271,19 @@ class ClusterSite:
     def proxy_files(self) -> Files:
         """Return the proxy's configuration files, by relative path."""
         config: Any = self.proxy_config
-        if config is None:
-            return self._own_proxy_files() | self._front_files()
         if callable(config):
             config = config(self.topology())
         if isinstance(config, str | Path):
             config = _read_proxy_files(Path(config))
-        return {**config, **self._front_files()}
-
-    def _front_files(self) -> dict[str, str]:
-        if self.front is None:
-            return {}
-        name = next(iter(self.published))
-        public, twitcher = f"{self.proxy_host}:{self.published[name]}", self.front.address(TWITCHER)
-        return {"conf.d/front.conf": server_in_front(public, twitcher, self._listen(name))}
+        files = dict(self._own_proxy_files() if config is None else config)
+        if self.front is not None:
+            name, port = next(iter(self.published.items()))
+            files["conf.d/front.conf"] = _SERVER_IN_FRONT.format(
+                public=f"{self.proxy_host}:{port}",
+                twitcher=self.front.address(TWITCHER),
+                proxy=self._listen(name),
+            )
+        return files
 
     def _own_proxy_files(self) -> dict[str, str]:
         files = {}

@@ -1,8 +1,9 @@
-"""The parent process of all others in a local cluster.
+"""The parent process of all others in a local cluster, and the process that forks it.
 
-It is started as ``python -m pavics_affinity.testing.supervisor DIRECTORY FD``, reads
-commands as JSON lines from standard input, and answers on the descriptor. When the
-input ends, or its parent changes, it ends everything that it started, and itself.
+``python -m pavics_affinity.testing.supervisor FD`` is that process: it forks a supervisor for
+each socket that arrives at the descriptor. A supervisor reads commands as JSON lines from its
+socket, and answers there. When the socket is closed, or its parent changes, it ends everything
+that it started, and itself.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import functools
 import json
 import os
 import select
@@ -17,15 +19,18 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-# One import for all backends: on a busy machine, six interpreters that import at the same
-# time make a cluster slow to start.
-import netCDF4  # noqa: F401 - imported for the forks
+# One import for the backends of all clusters: it takes longer than everything else.
+import gunicorn.arbiter
+import gunicorn.workers.sync  # noqa: F401 - for the forks
+import netCDF4  # noqa: F401 - for the forks
+import sqlalchemy.dialects.sqlite  # noqa: F401 - for the forks
 import xarray
 
 from .services.backend import load_factory, serve
@@ -41,17 +46,14 @@ _BACKLOG = 512
 class ProcessGroups:
     """The cluster's process groups by name; each ``do_`` method is a command of the owner.
 
-    The descriptors in `private` are closed in every process that is started.
+    The descriptor `private` is closed in every process that is started.
     """
 
-    def __init__(self, directory: Path, private: tuple[int, ...]) -> None:
+    def __init__(self, directory: Path, private: int) -> None:
         self._directory = directory
         self._private = private
         self._groups: dict[str, int] = {}
         self._exits: dict[int, int] = {}
-        # Opening the first file takes 0.3 s if Dask is installed, because xarray imports it.
-        # Each asynchronous job, a fork, would need that time again.
-        xarray.Dataset({"first": 0}).to_netcdf(directory / "first.nc", engine="netcdf4")
 
     def do_backend(self, settings: dict[str, Any], **place: Any) -> dict[str, Any]:
         """Fork the process tree of a backend."""
@@ -59,8 +61,7 @@ class ProcessGroups:
         try:
             if factory is not None:
                 # Imported here once for all nodes; some open a log in the current directory.
-                with contextlib.chdir(self._directory):
-                    load_factory(factory)
+                load_factory(factory)
         except Exception as error:  # noqa: BLE001 - an import may raise anything
             return {"error": f"{place['name']}: {factory} cannot be loaded: {error!r}"}
         return self._serve(lambda it: _serve_backend(BackendSettings(**settings), it), **place)
@@ -145,36 +146,43 @@ class ProcessGroups:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _fork(self, name: str, log: str, run: Callable[[], object]) -> dict[str, Any]:
-        parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            _become(parent, self._private, log, run)
-        # Called by parent and child, so that both see the group from the start.
-        with contextlib.suppress(OSError):
-            os.setpgid(pid, pid)
-        self._groups[name] = pid
+        def run_with_log() -> None:
+            descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            os.dup2(descriptor, 1)
+            os.dup2(descriptor, 2)
+            os.close(descriptor)
+            run()
+
+        self._groups[name] = pid = fork(self._private, run_with_log)
         return {"pid": pid}
 
 
-def _become(parent: int, private: tuple[int, ...], log: str, run: Callable[[], object]) -> NoReturn:
+def fork(private: int, run: Callable[[], object]) -> int:
+    """Fork a process group without the descriptor `private`, and return its pid."""
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        _become(parent, private, run)
+    # Called by parent and child, so that both see the group from the start.
+    with contextlib.suppress(OSError):
+        os.setpgid(pid, pid)
+    return pid
+
+
+def _become(parent: int, private: int, run: Callable[[], object]) -> NoReturn:
     code = 1
     try:
-        for descriptor in private:
-            os.close(descriptor)
+        os.close(private)
         os.setpgid(0, 0)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         if os.getppid() != parent:
             os._exit(1)
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.dup2(descriptor, 1)
-        os.dup2(descriptor, 2)
-        os.close(descriptor)
         run()
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1
-    except BaseException:  # noqa: BLE001 - the fork must never return into the supervisor
+    except BaseException:  # noqa: BLE001 - the fork must never return to its parent's code
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -217,36 +225,56 @@ def _prctl(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
-def main(directory: Path, answers: int) -> None:
-    """Obey commands until the input ends, and then remove the cluster's directory."""
+def supervise(channel: socket.socket) -> None:
+    """Obey commands until the channel is closed, and then remove the cluster's directory."""
     parent = os.getppid()
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    commands = os.dup(0)
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    os.set_inheritable(answers, False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    groups = ProcessGroups(directory, (commands, answers))
-    pending = b""
+    stream = channel.makefile("rwb", buffering=0)  # select does not see what a buffer holds
+    start = json.loads(stream.readline())
+    os.environ.clear()
+    os.environ.update(start["environment"])
+    sys.path[:] = os.environ["PYTHONPATH"].split(os.pathsep)
+    os.chdir(start["directory"])
+    groups = ProcessGroups(Path(start["directory"]), channel.fileno())
     try:
         while os.getppid() == parent:
             groups.reap()
-            if not select.select([commands], [], [], _WATCH_SECONDS)[0]:
-                continue
-            data = os.read(commands, 1 << 16)
-            if not data:
-                return
-            *lines, pending = (pending + data).split(b"\n")
-            for line in lines:
+            if select.select([channel], [], [], _WATCH_SECONDS)[0]:
+                line = stream.readline()
+                if not line:
+                    return
                 command = json.loads(line)
                 answer = getattr(groups, f"do_{command.pop('do')}")(**command)
-                os.write(answers, json.dumps(answer).encode() + b"\n")
+                stream.write(json.dumps(answer).encode() + b"\n")
     finally:
         groups.close()
 
 
+def main(requests: socket.socket) -> None:
+    """Fork a supervisor for each socket that the owner sends, until the owner ends."""
+    parent = os.getppid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system collects ended supervisors
+    with tempfile.TemporaryDirectory() as directory:
+        # Opening the first file takes 0.3 s if Dask is installed, because xarray imports it.
+        # Each asynchronous job, a fork, would need that time again.
+        xarray.Dataset({"first": 0}).to_netcdf(f"{directory}/first.nc", engine="netcdf4")
+    tempfile.tempdir = None  # the next cluster may have another
+    while os.getppid() == parent:
+        if select.select([requests], [], [], _WATCH_SECONDS)[0]:
+            data, descriptors, _, _ = socket.recv_fds(requests, len(b"fork"), 1)
+            if not data:
+                return
+            with socket.socket(fileno=descriptors[0]) as channel:
+                try:
+                    fork(requests.fileno(), functools.partial(supervise, channel))
+                except OSError:  # too many processes; the other clusters run
+                    traceback.print_exc()
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
-    # Everything has ended. Taking all modules apart would take the owner's `stop` half a second.
+    main(socket.socket(fileno=int(sys.argv[1])))
+    # Everything has ended. Taking all modules apart would take the owner's end half a second.
     os._exit(0)

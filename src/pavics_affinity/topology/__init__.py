@@ -26,16 +26,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Backend": "parts",
-    "FileSource": "sources",
-    "FixedSource": "sources",
     "Match": "matching",
-    "Node": "parts",
-    "Outputs": "parts",
-    "Service": "parts",
-    "Tls": "parts",
     "Topology": "model",
-    "TopologySource": "sources",
+    **dict.fromkeys(["Backend", "Node", "Outputs", "Service", "Tls"], "parts"),
+    **dict.fromkeys(["FileSource", "FixedSource", "TopologySource"], "sources"),
 }
 
 # Unseen by type checkers, as in the package's own.

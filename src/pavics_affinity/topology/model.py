@@ -333,9 +333,11 @@ class Topology(ShownAsCard):
         """
         if self.proxy == "strict":
             return name_key(machineid, self.node(node).name)
-        if not isinstance(self.placement(service), Rendezvous):
-            self.can_place_on(service.name, node)
-        return self._placing(service).key(machineid, node)
+        placing = self._placing(service)
+        if isinstance(placing.placement, Rendezvous):
+            return machineid
+        self.can_place_on(service.name, node)
+        return placing.key(machineid, node)
 
     def first_node(self, service: str | None, key: str) -> str:
         """Return the name of the node that a key lands on, by default in the first service."""

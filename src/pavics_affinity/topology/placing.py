@@ -49,10 +49,7 @@ class Placing:
         return nginx_placement(directive, lines, resolve=self._resolve)
 
     def key(self, machineid: str, node: str) -> str:
-        """See `Topology.routing_key`."""
-        placement = self.placement
-        if isinstance(placement, Rendezvous):
-            return machineid
+        """Return the key that makes nginx choose a node; see `Topology.routing_key`."""
         addresses = [address for address, name in self.nodes.items() if name == node]
         if not addresses:
             raise SteeringImpossible(
@@ -60,9 +57,9 @@ class Placing:
                 f"{self._service.name!r} has the same one. Give each node its own address",
                 node=node,
             )
-        best = max(addresses, key=placement.share)
+        best = max(addresses, key=self.placement.share)
         try:
-            return steer(placement, machineid, best)
+            return steer(self.placement, machineid, best)
         except SteeringImpossible as error:
             error.node = node
             raise

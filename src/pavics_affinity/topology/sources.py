@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -143,8 +144,8 @@ def default_topology_path() -> Path | None:
 
 
 def _named(path: Path) -> Path:
-    if path.parts[0] == "~":
-        path = _below_home(*path.parts[1:]) or path
+    with contextlib.suppress(RuntimeError):  # as below
+        path = path.expanduser()
     if not path.is_absolute():
         raise TopologyError(
             f"{VARIABLE} is {str(path)!r}, a relative path, which names a different file in each "
@@ -160,16 +161,12 @@ def _named(path: Path) -> Path:
 
 
 def _configuration_directory() -> Path | None:
-    if sys.platform == "win32":
-        base = os.environ.get("APPDATA")
-        return Path(base) if base else _below_home("AppData", "Roaming")
-    base = os.environ.get("XDG_CONFIG_HOME", "")
+    windows = sys.platform == "win32"
+    base = Path(os.environ.get("APPDATA" if windows else "XDG_CONFIG_HOME", ""))
     # The XDG specification says to ignore relative paths.
-    return Path(base) if Path(base).is_absolute() else _below_home(".config")
-
-
-def _below_home(*parts: str) -> Path | None:
+    if base.is_absolute():
+        return base
     try:
-        return Path.home().joinpath(*parts)
+        return Path.home() / ("AppData/Roaming" if windows else ".config")
     except RuntimeError:  # no HOME, and no entry in the password database
         return None

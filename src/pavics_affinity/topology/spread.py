@@ -24,37 +24,21 @@ SAMPLE = 4
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """The keys that a change of a service's servers moves, as shares of all keys.
-
-    Attributes
-    ----------
-    moved : float
-        Keys that change their node.
-    needless : float
-        Keys that change although their old node still accepts requests.
-    """
+    """The keys that a change of a service's servers moves, as shares of all keys."""
 
     moved: float
-    needless: float
+    needless: float  # of them, those whose old node still accepts requests
 
 
 @dataclass(frozen=True, slots=True)
 class NodeSpread:
-    """A node's share of a service's keys.
+    """A node's share of a service's keys, and the keys that move without the node.
 
-    Attributes
-    ----------
-    weight : float
-        The sum of its backends' weights.
-    expected, share : float
-        The share of the keys that its weight asks for, and the share that it gets.
-    removed, down : Moves or None
-        The result of removing its servers, or marking them down; None if that was not tried,
-        or if no server would be left.
+    Moves are None if that was not tried, or if no server would be left.
     """
 
-    weight: float
-    expected: float
+    weight: float  # the sum of its backends' weights
+    expected: float  # the share that this asks for
     share: float
     removed: Moves | None
     down: Moves | None
@@ -72,24 +56,12 @@ class ServiceSpread:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How a site's keys spread.
-
-    Attributes
-    ----------
-    keys : int
-        Number of keys that were tried.
-    services : tuple of ServiceSpread
-        The services, in the topology's order.
-    together : float
-        Share of the keys that land on one node in all services.
-    pairs : mapping of (str, str) to float
-        The same for each pair of services.
-    """
+    """How a number of keys spread over the nodes of a site."""
 
     keys: int
     services: tuple[ServiceSpread, ...]
-    together: float
-    pairs: Mapping[tuple[str, str], float]
+    together: float  # the share of the keys that land on one node in all services
+    pairs: Mapping[tuple[str, str], float]  # the same for each pair of services
 
 
 def measure_spread(topology: Topology, keys: Sequence[str]) -> Spread:
@@ -151,16 +123,15 @@ def _of_service(
             )
             for node, weight in weights.items()
         },
-        added=after([*backends, replace(_NEW, address=_new_address(service))]) or Moves(1.0, 0.0),
+        added=after(
+            [*backends, replace(_NEW, address=join_host("new-node.invalid", service.port or 80))]
+        )
+        or Moves(1.0, 0.0),
     )
 
 
 # No node has this name, because names contain no blanks.
 _NEW = Backend("a new node", weight=1)
-
-
-def _new_address(service: Service) -> str:
-    return join_host("new-node.invalid", service.port or 80)
 
 
 def _nodes_of(

@@ -46,10 +46,9 @@ def loads(text: str, *, file: str, kind: Callable[..., Made]) -> Made:
             file=file,
             line=line,
         ) from bad
-    lines = Lines(text)
 
     def place(path: KeyPath, item: str | None) -> tuple[str, int | None]:
-        line = lines.of(path, item)
+        line = line_of(text, path, item)
         return (file if line is None else f"{file}, line {line}"), line
 
     reader = Reader(place, file)
@@ -136,58 +135,36 @@ def _value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-class Lines:
-    """Finds the line of a key, for a message.
+def line_of(text: str, path: KeyPath, item: str | None = None) -> int | None:
+    """Return the line, from 1, of a key or of the table nearest above it, in valid TOML.
 
-    It reads tables and keys line by line, so it mistakes text in a string of
-    several lines for a key if it looks like one.
-
-    Parameters
-    ----------
-    text : str
-        Valid TOML.
+    With an item, a string in the key's value, return the item's line. The text is read line by
+    line, so text in a string of several lines is mistaken for a key if it looks like one.
     """
-
-    def __init__(self, text: str) -> None:
-        # Not splitlines, because TOML's lines end only in a line feed.
-        self._lines = text.split("\n")
-
-    def of(self, path: tuple[str, ...], item: str | None = None) -> int | None:
-        """Return the line, from 1, of a key or of the table nearest above it.
-
-        Parameters
-        ----------
-        path : tuple of str
-            The key's path.
-        item : str, optional
-            A string in the key's value; return its line, if the value has several.
-        """
-        header: tuple[str, ...] = ()
-        depth, found = 0, None
-        for number, line in enumerate(self._lines, 1):
-            if table := re.match(_HEADER, line):
-                here = header = _split(table["key"])
-            elif assignment := re.match(_ASSIGNMENT, line):
-                here = header + _split(assignment["key"])
-            else:
-                continue
-            # `[service.a]` is the line of `service`, too.
-            shared = min(len(here), len(path))
-            if shared > depth and here[:shared] == path[:shared]:
-                depth, found = shared, number
-        if found is not None and item is not None:
-            return self._line_with(item, found)
+    # Not splitlines, because TOML's lines end only in a line feed.
+    lines = text.split("\n")
+    header: KeyPath = ()
+    depth, found = 0, None
+    for number, line in enumerate(lines, 1):
+        if table := re.match(_HEADER, line):
+            here = header = _split(table["key"])
+        elif assignment := re.match(_ASSIGNMENT, line):
+            here = header + _split(assignment["key"])
+        else:
+            continue
+        # `[service.a]` is the line of `service`, too.
+        shared = min(len(here), len(path))
+        if shared > depth and here[:shared] == path[:shared]:
+            depth, found = shared, number
+    if found is None or item is None:
         return found
-
-    def _line_with(self, item: str, first: int) -> int:
-        for number in range(first, len(self._lines) + 1):
-            line = self._lines[number - 1]
-            if f'"{item}"' in line or f"'{item}'" in line:
-                return number
-            if number > first and re.match(_HEADER, line):
-                break
-        return first
+    for number, line in enumerate(lines[found - 1 :], found):
+        if f'"{item}"' in line or f"'{item}'" in line:
+            return number
+        if number > found and re.match(_HEADER, line):
+            break
+    return found
 
 
-def _split(key: str) -> tuple[str, ...]:
+def _split(key: str) -> KeyPath:
     return tuple(match[1] or match[2] or match[3] or "" for match in re.finditer(_PART, key))

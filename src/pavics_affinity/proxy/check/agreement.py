@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...topology import Backend, Service, Topology
 from ...topology.placing import Placing
-from ...topology.toml import Lines
+from ...topology.toml import line_of
 from ..naming import COMPONENT_PREFIX, address_of, backend_of
 from ..nginx.maps import upstreams_by_node
 from ..nginx.upstreams import Upstream
@@ -34,7 +34,7 @@ class Agreement:
         self.topology = topology
         self.file = file
         self.proxies = proxies
-        self.lines = Lines(Path(file).read_text(encoding="utf-8"))
+        self.text = Path(file).read_text(encoding="utf-8")
         self.upstreams = {each.name: self._upstream_of(each) for each in topology.services}
 
     def _upstream_of(self, service: Service) -> Upstream | None:
@@ -67,7 +67,7 @@ class Agreement:
         yield from self._extra()
 
     def _at(self, *path: str) -> Spot:
-        return Spot(self.file, self.lines.of(path) or 1)
+        return Spot(self.file, line_of(self.text, path) or 1)
 
     # ---- the whole site ----
 
