@@ -675,8 +675,8 @@ _PROXY = (
     Plant(
         "read: the first of several hashes holds",
         "proxy/nginx/upstreams.py",
-        "                hashed = parse_hash(_quoted(line))\n",
-        "                hashed = parse_hash(_quoted(line))\n                break\n",
+        "            hashed = parse_hash(_quoted(line))\n",
+        "            hashed = parse_hash(_quoted(line))\n            break\n",
         ("proxy/test_read.py::test_the_last_of_several_hashes_decides_as_in_nginx",),
     ),
 )
