@@ -14,6 +14,7 @@ import time
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from faults import runs
@@ -39,25 +40,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     runs.THREADS = given.threads
-    matrix = [] if given.no_matrix else _matrix()
-    outcomes = [
-        outcome
-        for route in given.routes
-        for outcome in _random(
-            route, range(given.first_seed, given.first_seed + given.seeds), given
-        )
-    ]
-    findings = sum(bool(case.wrong) for case in matrix)
+    seeds = range(given.first_seed, given.first_seed + given.seeds)
+    # A part mostly waits: two at a time take little longer than one.
+    with ProcessPoolExecutor(2) as pool:
+        matrix_done = None if given.no_matrix else pool.submit(_matrix)
+        runs_done = [pool.submit(_random, route, seeds, given.chains) for route in given.routes]
+        findings, table = (0, "") if matrix_done is None else matrix_done.result()
+        outcomes = [outcome for done in runs_done for outcome in done.result()]
     findings += sum(len(outcome.findings) for outcome in outcomes)
     print(f"{findings} findings")
     if given.write:
-        if matrix:
-            _write("matrix", matrix_table(matrix))
+        if table:
+            _write("matrix", table)
         _write("runs", runs_table(outcomes))
     return bool(findings)
 
 
-def _matrix() -> list[Case]:
+def _matrix() -> tuple[int, str]:
+    """Return how many of its cases went wrong, and its table."""
     done: list[Case] = []
     begun = time.monotonic()
     with faulty_site() as site:
@@ -69,14 +69,14 @@ def _matrix() -> list[Case]:
             print(
                 f"matrix: {len(done)} cases, {time.monotonic() - begun:.0f} s, {client}", flush=True
             )
-    return done
+    return sum(bool(case.wrong) for case in done), matrix_table(done)
 
 
-def _random(route: str, seeds: Sequence[int], given: argparse.Namespace) -> list[runs.Outcome]:
+def _random(route: str, seeds: Sequence[int], chains: int) -> list[runs.Outcome]:
     done = []
     with tempfile.TemporaryDirectory() as directory, runs.site(route, Path(directory)) as site:
         for seed in seeds:
-            outcome = runs.run(site, seed, given.chains)
+            outcome = runs.run(site, seed, chains)
             done.append(outcome)
             for finding in outcome.findings:
                 print(f"FINDING: {finding}", flush=True)
