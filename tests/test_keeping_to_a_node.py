@@ -55,7 +55,7 @@ def test_chains_keep_together_across_services_that_hash_differently(whole_cluste
             return nodes
 
     with ThreadPoolExecutor(4) as pool:
-        chains = list(pool.map(chain, range(40)))
+        chains = list(pool.map(chain, range(20)))
     assert {len(nodes) for nodes in chains} == {1}
     assert set.union(*chains) == set(cluster.nodes)
     # Without steering they would not have: the bare header parts most of them.
