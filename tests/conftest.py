@@ -1,15 +1,19 @@
 """What holds for every test: only loopback, markers by what a test starts, shared clusters."""
 
+import gc
 import signal
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import HealthCheck, settings
 
 from pavics_affinity.errors import MANUAL, AffinityError
 from support.clock import Clock
+from support.loopback import Server
 from support.needs import CLUSTER, PROGRAM, needs
 from support.network import LoopbackOnly
+from support.scriptedwps import ScriptedWPS
 
 # Examples are never too slow: the machine may be busy.
 settings.register_profile(
@@ -33,10 +37,16 @@ SLOW = (  # large documents, thousands of inputs, or faults that are waited for
 def pytest_collection_modifyitems(items):
     """Mark the tests that start nodes or an nginx, and those that take seconds."""
     for item in items:
-        if needs(item, CLUSTER):
+        starts_cluster, starts_program = needs(item, CLUSTER, PROGRAM)
+        if starts_cluster:
             item.add_marker(pytest.mark.cluster)
-        if needs(item, PROGRAM) or is_slow(item):
+        if starts_program or is_slow(item):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish():
+    """Keep the collected tests out of the garbage collector's rounds: they stay to the end."""
+    gc.freeze()
 
 
 def is_slow(item):
@@ -85,10 +95,28 @@ def ctrl_c_is_heard():
 def no_waiting(monkeypatch):
     """Let pauses between attempts and questions pass at once, by a clock that they move."""
     clock = Clock()
-    clock.times_requests(monkeypatch)
-    clock.times_downloads(monkeypatch)
-    clock.times_questions(monkeypatch)
+    clock.times_waits(monkeypatch)
     return clock
+
+
+@pytest.fixture
+def service():
+    """A WPS whose documents, and faults, a test decides."""
+    with ScriptedWPS() as server:
+        yield server
+
+
+@pytest.fixture
+def elsewhere():
+    """A server at another host than that of the services."""
+    with Server("127.0.0.2") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def authority():
+    """An authority that signs certificates."""
+    return trustme.CA()
 
 
 @pytest.fixture(scope="session")
@@ -98,43 +126,51 @@ def cluster(affinity_cluster):
 
 
 @pytest.fixture(scope="session")
-def cluster_no_proxy(affinity_cluster_no_proxy):
-    """Three nodes without a proxy. Others use it, too: leave it as it was."""
-    return affinity_cluster_no_proxy
+def ogc_site(tmp_path_factory):
+    """Three pygeoapi nodes behind nginx. Others use it, too: leave it as it was."""
+    pytest.importorskip("pygeoapi")
+    from support.live_site import nginx
+    from support.oapi import OGCSite
+
+    nginx()
+    with OGCSite(tmp_path_factory.mktemp("oapi")) as site:
+        yield site
 
 
 @pytest.fixture(scope="session")
-def strict_cluster():
-    """Three nodes behind a rendered proxy. Others use it, too: leave it as it was."""
-    from pavics_affinity.testing import LocalCluster
-    from pavics_affinity.testing.nginx import find_nginx
-    from support.batch_site import STRICT
+def broken_clusters():
+    """Clusters as the last tests left them; take one of those below instead."""
+    from support.repair import Broken
 
-    if find_nginx() is None:
-        pytest.skip("nginx is not installed")
-    with LocalCluster(**STRICT) as cluster:
-        yield cluster
+    with Broken() as clusters:
+        yield clusters
 
 
-@pytest.fixture(scope="session")
-def broken_cluster():
-    """Three nodes behind nginx, as the last test left them; take `whole_cluster` instead."""
-    from pavics_affinity.testing import LocalCluster
-    from pavics_affinity.testing.nginx import find_nginx
-
-    if find_nginx() is None:
-        pytest.skip("nginx is not installed")
-    with LocalCluster(proxy="nginx") as cluster:
-        yield cluster
+# Kill, stop and reload these: the next test gets them repaired.
 
 
 @pytest.fixture
-def whole_cluster(broken_cluster):
-    """Three nodes behind nginx. Kill, stop and reload them: the next test gets them repaired."""
-    from support.repair import repair
+def whole_cluster(broken_clusters):
+    """Three nodes behind nginx."""
+    return broken_clusters.repaired("plain")
 
-    repair(broken_cluster)
-    return broken_cluster
+
+@pytest.fixture
+def cluster_with_evidence(broken_clusters):
+    """Three nodes behind nginx, which names the node that answered."""
+    return broken_clusters.repaired("evidence")
+
+
+@pytest.fixture
+def strict_cluster(broken_clusters):
+    """Three nodes behind a rendered proxy."""
+    return broken_clusters.repaired("strict")
+
+
+@pytest.fixture
+def cluster_no_proxy(broken_clusters):
+    """Three nodes without a proxy."""
+    return broken_clusters.repaired("direct")
 
 
 @pytest.fixture

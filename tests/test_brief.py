@@ -11,17 +11,10 @@ import requests
 from pavics_affinity import Topology, Workflow, discover
 from pavics_affinity.errors import AffinityError, NotAService, ServiceUnreachable
 from support.loopback import Answer, free_port
-from support.scriptedwps import ScriptedWPS
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
 
 MOST_LINES = 15
-
-
-@pytest.fixture
-def service():
-    with ScriptedWPS() as made:
-        yield made
 
 
 def shown(mistake):

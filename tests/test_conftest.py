@@ -75,3 +75,8 @@ def test_what_a_test_calls_is_followed_to_what_it_starts():
     assert uses(lambda: "with LocalCluster(2): pass", CLUSTER)
     assert uses(live_site.RealNginx.test, PROGRAM)
     assert not uses(neither, CLUSTER)
+
+
+@pytest.mark.parametrize("named", ["whole_cluster"])
+def test_a_parameter_that_names_a_fixture_is_followed_as_well(request, named):
+    assert request.node.get_closest_marker("cluster")

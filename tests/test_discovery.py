@@ -215,7 +215,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_any_mutation_of_a_document_is_read_or_refused(data):
     told = copy.deepcopy(document(replace(TOPOLOGY, direct=data.draw(st.booleans()))))

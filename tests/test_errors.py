@@ -11,7 +11,7 @@ import tblib.pickling_support
 from lxml import etree
 
 from pavics_affinity import errors
-from support.errors_page import PAGE, section
+from support.manual import ERRORS, section_of_error, text_of
 
 ALL = [
     thing
@@ -36,13 +36,13 @@ def test_each_error_is_in_the_tree_below_its_base(error):
 
 
 def test_each_error_and_warning_has_one_section_in_the_manual_and_no_section_is_left_over():
-    named = re.findall(r"^### (.*)$", PAGE, re.M)
+    named = re.findall(r"^### (.*)$", text_of(ERRORS), re.M)
     assert sorted(named) == sorted(kind.__name__ for kind in [*ALL, *WARNINGS])
 
 
 @pytest.mark.parametrize("error", [*ALL, *WARNINGS])
 def test_each_section_says_what_happened_its_causes_and_what_to_do(error):
-    text = section(error.__name__)
+    text = section_of_error(error.__name__)
     parts = (f"\n.. autoexception:: {error.__name__}\n", "\n**Cause.** ", "\n**Fix.** ")
     assert [text.count(part) for part in parts] == [1, 1, 1]
     assert sorted(parts, key=text.index) == list(parts)

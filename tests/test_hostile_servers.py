@@ -58,12 +58,6 @@ def server(monkeypatch):
 
 
 @pytest.fixture
-def elsewhere():
-    with Server("127.0.0.2") as made:
-        yield made
-
-
-@pytest.fixture
 def wf(server):
     with Workflow("a1b2", deadline=0.2) as made:
         made.session.bind(server.url(), auth=("ann", "s3cret"), headers={"X-Api-Key": "k"})
@@ -179,15 +173,16 @@ def test_a_file_of_a_metalink_is_read_no_further_than_it_says(server, wf, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+def trickle(asked: bytes) -> Iterable[bytes]:
+    yield head("Content-Type: text/xml", "Content-Length: 100000")
+    while True:  # until the client gives up
+        time.sleep(0.1)
+        yield b" "
+
+
 @pytest.mark.parametrize("client", [capabilities, execute, ask_status, landing_page])
 def test_a_trickle_is_given_up(server, wf, monkeypatch, client):
     monkeypatch.setattr(answers, "MAX_SECONDS", 0.3)
-
-    def trickle(asked: bytes) -> Iterable[bytes]:
-        yield head("Content-Type: text/xml", "Content-Length: 100000")
-        while True:  # until the client gives up
-            time.sleep(0.1)
-            yield b" "
 
     server.answer = trickle
     with pytest.raises(AffinityError):
@@ -198,12 +193,6 @@ def test_waiting_ends_in_time_though_the_status_trickles(server, wf):
     started = wpsdocs.response(wpsdocs.STARTED, location=server.url("/status.xml"))
     server.answer = lambda asked: [head("Content-Type: text/xml"), started]
     execution = ask_status(wf, server)
-
-    def trickle(asked: bytes) -> Iterable[bytes]:
-        yield head("Content-Type: text/xml", "Content-Length: 100000")
-        while True:
-            time.sleep(0.1)
-            yield b" "
 
     server.answer = trickle
     with pytest.raises(ServiceError):
@@ -589,7 +578,8 @@ def test_odd_headers_are_an_error_of_ours_or_nothing(server, wf, client, odd):
         else:
             assert client is text  # which takes any text for one
     assert spent.megabytes < MARGIN
-    gc.collect()
+    if odd in {"two lengths", "a chunk beyond numbers"}:
+        gc.collect()
 
 
 def answered_by(server: RawServer, evidence: list[str]) -> Workflow:

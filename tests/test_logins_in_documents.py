@@ -33,12 +33,6 @@ def service(monkeypatch, no_waiting) -> Iterator[ScriptedWPS]:
         yield server
 
 
-@pytest.fixture
-def elsewhere() -> Iterator[Server]:
-    with Server("127.0.0.2") as server:
-        yield server
-
-
 class Shown:
     """All that a person, or a file, gets to see of a workflow; and what is done meanwhile."""
 

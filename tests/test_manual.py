@@ -22,11 +22,11 @@ from pavics_affinity.clients import references
 from pavics_affinity.discovery import WELL_KNOWN
 from pavics_affinity.errors import JournalLocked, ReferenceRefused
 from support.loopback import Answer, Server
-from support.manual import SERVICES, Given, Reader, blocks, commands, pages, text_of
+from support.manual import ERRORS, SERVICES, Given, Reader, blocks, commands, pages, text_of
 from support.outputs import elevation, file_beside_an_output
 from support.rook import rook_class
 
-ERRORS = "docs/errors.md"  # each fix needs its error first: tests/test_remedies.py runs them
+# On the page of errors each fix needs its error first: tests/test_remedies.py runs them.
 PYTHON = [page for page in pages() if page != ERRORS and blocks(page, "python")]
 CONSOLE = [(page, args) for page in pages() for args in commands(page)]
 
@@ -171,11 +171,8 @@ AFTER = {
 
 
 @pytest.fixture
-def ogc_api(tmp_path):
-    from support.oapi import OGCSite
-
-    with OGCSite(tmp_path, nodes=1) as site:
-        yield site.url
+def ogc_url(ogc_site):
+    return ogc_site.url
 
 
 @pytest.fixture
@@ -248,7 +245,7 @@ def nginx_directory(cluster):
 
 STANDS_FOR = {
     "https://proxy.example/magpie": "magpie",
-    "https://proxy.example/ogcapi": "ogc_api",
+    "https://proxy.example/ogcapi": "ogc_url",
     "https://proxy.example/wps": "asking_for_a_certificate",
     "https://proxy.example/twitcher/ows/proxy/flyingpigeon/wps": "guarded",
     "scheduler.example:8786": "dask",

@@ -36,8 +36,8 @@ from pavics_affinity.placement import key_for, steer
 from pavics_affinity.proxy.render import render_proxy
 from pavics_affinity.proxy.write import write
 from support import chains, wpsdocs
-from support.errors_page import code, section
 from support.loopback import Answer, Server, free_port
+from support.manual import code_of_error, section_of_error
 from support.scriptedapi import ScriptedAPI
 from support.scriptedwps import ScriptedWPS
 
@@ -77,8 +77,8 @@ class Remedy:
     def apply(self, **names):
         """Run the examples of the section, and return the names that they leave."""
         assert self.seen, "first the error, then what helps"
-        assert code(self.name), "what is to be done is code"
-        for block in code(self.name):
+        assert code_of_error(self.name), "what is to be done is code"
+        for block in code_of_error(self.name):
             exec(block, names)
         return names
 
@@ -96,20 +96,14 @@ def test_the_remedy_of_each_error_and_warning_is_tried():
 
 
 def test_each_command_of_the_page_is_run_or_listed():
-    own = {name for name in CLASSES if "```console" in section(name)}
+    own = {name for name in CLASSES if "```console" in section_of_error(name)}
     assert own == {"NginxConfigError", *NOT_RUN}
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
+def in_an_empty_directory(tmp_path, monkeypatch):
     """The examples name files of the current directory."""
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def service():
-    with ScriptedWPS() as made:
-        yield made
 
 
 @pytest.fixture
@@ -184,7 +178,7 @@ def test_fix_of_missingextra(remedy, monkeypatch, wf):
         without.setitem(sys.modules, "matplotlib", None)
         with remedy.raised() as caught:
             wf.plot()
-    [command] = code(remedy.name, "console")
+    [command] = code_of_error(remedy.name, "console")
     assert command.removeprefix("$ ").strip() in caught.value.message
     assert wf.plot() is not None
 
@@ -310,7 +304,7 @@ def test_fix_of_nginxconfigerror(remedy, capsys):
     file.write_text(SOUND.replace("8093; }", "8093 }"))
     with remedy.raised():
         read_nginx("conf.d")
-    [command] = code(remedy.name, "console")
+    [command] = code_of_error(remedy.name, "console")
     program, *arguments = shlex.split(command.removeprefix("$ "))
     assert program == "pavics-affinity"
     found = CliRunner().invoke(group, arguments)
@@ -351,7 +345,7 @@ def test_fix_of_steeringimpossible(remedy):
         mint_machineid(node="node1", topology=topology)
     found = remedy.apply(topology=topology)
     assert topology.first_node("wps", found["machineid"]) == "node2"
-    [advice] = re.findall("`(hash .*?;)`", section("SteeringImpossible"))
+    [advice] = re.findall("`(hash .*?;)`", section_of_error("SteeringImpossible"))
     placement, target = NginxHash(["10.0.0.1:8093", "10.0.0.2:8093"]), "10.0.0.2:8093"
     with remedy.raised():
         steer(placement, "a1b2", target, directive="hash $http_machineid$request_uri;")

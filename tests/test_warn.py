@@ -38,13 +38,6 @@ from pavics_affinity.errors import (
 from pavics_affinity.warn import warn
 from support import wpsdocs
 from support.loopback import Answer, Server, free_port
-from support.scriptedwps import ScriptedWPS
-
-
-@pytest.fixture
-def service():
-    with ScriptedWPS() as server:
-        yield server
 
 
 def site(server, url=None, **options):

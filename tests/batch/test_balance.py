@@ -133,6 +133,7 @@ def test_a_busy_server_is_waited_out(make_cluster):
     assert len(refused) > 15
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_a_chain_that_finds_no_place_within_the_patience_is_service_busy():
     with ScriptedWPS() as server:
         server.execute = lambda seen: server.xml(wpsdocs.report("later", code="ServerBusy"), 400)

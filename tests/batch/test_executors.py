@@ -90,7 +90,7 @@ def test_dask_does_not_run_a_chain_twice_if_its_worker_dies(cluster, tmp_path):
 def test_the_topology_that_a_proxy_publishes_reaches_other_processes(strict_cluster, processes):
     urls = {name: strict_cluster.url(name) for name in strict_cluster.services}
     results = map_workflows(
-        partial(chains.echo_twice, urls=urls), range(30), topology=[], executor=processes
+        partial(chains.echo_twice, urls=urls), range(12), topology=[], executor=processes
     )
     assert all(result.value["nodes"] == [result.node] * 2 for result in results)
     assert set(results.weights) == set(strict_cluster.nodes)

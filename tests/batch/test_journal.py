@@ -24,7 +24,6 @@ from pavics_affinity.errors import (
     JournalLocked,
 )
 from support import chains
-from support.batch_site import STRICT
 
 PROGRAM = """
 import json, sys
@@ -47,7 +46,7 @@ def executed(cluster):
     return Counter(
         request.machineid.partition("~")[0]
         for request in cluster.requests()
-        if request.operation == "Execute"
+        if request.operation == "Execute" and request.machineid is not None
     )
 
 
@@ -330,9 +329,9 @@ def wait_for(condition, seconds=30):
 
 
 def test_what_runs_on_a_node_that_does_not_answer_is_waited_for_and_then_an_error(
-    make_cluster, tmp_path
+    strict_cluster, tmp_path
 ):
-    site = make_cluster(**STRICT)
+    site = strict_cluster
     fails = [True]
 
     def chain(wf, item):

@@ -11,26 +11,12 @@ import pytest
 from pavics_affinity import map_workflows
 from pavics_affinity.batch import recovery
 from pavics_affinity.errors import BackendUnavailable, TransportError
-from pavics_affinity.testing import LocalCluster
-from pavics_affinity.testing.nginx import find_nginx
 from support import chains
-from support.batch_site import STRICT
-from support.repair import start_what_is_killed
-
-
-@pytest.fixture(scope="module")
-def shared_site():
-    if find_nginx() is None:
-        pytest.skip("nginx is not installed")
-    with LocalCluster(**STRICT) as cluster:
-        yield cluster
 
 
 @pytest.fixture
-def site(shared_site):
-    """A site all of whose nodes run; a test may kill them."""
-    start_what_is_killed(shared_site)
-    return shared_site
+def site(strict_cluster):
+    return strict_cluster
 
 
 def two_steps(wf, item, *, urls, first_done=None):
@@ -49,10 +35,10 @@ def urls_of(cluster):
     return {name: cluster.url(name) for name in cluster.services}
 
 
-def test_sixty_repeatable_chains_survive_a_killed_node(site):
+def test_thirty_repeatable_chains_survive_a_killed_node(site):
     results = map_workflows(
         partial(two_steps, urls=urls_of(site)),
-        range(60),
+        range(30),
         topology=site.topology,
         restart=1,
         deadline=1,
@@ -63,8 +49,8 @@ def test_sixty_repeatable_chains_survive_a_killed_node(site):
         ended.append(result)
         if len(ended) == 9:
             site.kill("node2")
-    assert sorted(result.item for result in ended) == list(range(60))
-    assert [result.error for result in ended] == [None] * 60
+    assert sorted(result.item for result in ended) == list(range(30))
+    assert [result.error for result in ended] == [None] * 30
     assert all(result.value == [result.node] * 2 for result in ended)
     lost = [chain for chain in results.chains if chain.state == "lost"]
     assert {chain.node for chain in lost} == {"node2"}

@@ -152,7 +152,7 @@ SPLICES = st.lists(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(SPLICES, st.sampled_from(["strict", "plain"]))
 def test_of_a_damaged_topology_everything_is_written_or_nothing(tmp_path_factory, splices, style):
     base = tmp_path_factory.getbasetemp()

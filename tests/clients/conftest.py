@@ -9,13 +9,12 @@ from pavics_affinity.clients.wps.service import WebProcessingService
 from pavics_affinity.pin import Pin
 from pavics_affinity.transport import AffinitySession
 from support.scriptedapi import ScriptedAPI
-from support.scriptedwps import ScriptedWPS
 
 
-@pytest.fixture
-def service():
-    with ScriptedWPS() as server:
-        yield server
+@pytest.fixture(params=["plain", "strict"])
+def site(request, cluster):
+    """A cluster behind a plain proxy, and one behind a rendered one."""
+    return cluster if request.param == "plain" else request.getfixturevalue("strict_cluster")
 
 
 @pytest.fixture

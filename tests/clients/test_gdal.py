@@ -21,11 +21,6 @@ from support.outputs import areas, elevation, file_beside_an_output
 HEADERS = "GDAL_HTTP_HEADERS"
 
 
-@pytest.fixture(params=["plain", "strict"])
-def site(request, cluster):
-    return cluster if request.param == "plain" else request.getfixturevalue("strict_cluster")
-
-
 def nodes_of(site, wf):
     return {request.node for request in site.proxy_requests(machineid=wf.machineid)}
 

@@ -67,6 +67,7 @@ def test_a_job_that_failed_in_the_servers_words_is_a_failure(submit, word):
     assert job.step.state == "failed"
 
 
+@pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("word", ["Accepted", "queued", "started", "paused", "ProcessStarted"])
 def test_a_job_that_continues_in_the_servers_words_is_waited_for(api, submit, word):
     job = submit({"status": word}, {"status": word}, {"status": "succeeded"})
@@ -172,6 +173,7 @@ def test_results_that_are_not_there_yet_are_asked_for_again(api, submit):
         assert ask(job.wait()) == "now"
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_results_that_never_come_are_an_error_after_the_deadline(api, submit, wf):
     job = submit({"status": "successful"}, results=lambda seen: api.json(NOT_READY, 404)).wait()
     with wf.session.deadline(0.3), pytest.raises(ServiceError, match="come back later"):
@@ -198,6 +200,7 @@ def test_results_elsewhere_are_asked_for_without_id_and_credentials(api, wf):
 # ---- answers that break off ----
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_results_that_break_off_are_asked_for_again(api, submit):
     """Also in the middle of a body of a known length, or of chunks."""
     whole = api.json({"out": "whole"})
@@ -210,6 +213,7 @@ def test_results_that_break_off_are_asked_for_again(api, submit):
         assert left == []
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_results_that_always_break_off_are_an_error_of_ours(api, submit, wf):
     broken = api.json({"out": "whole"})
     broken.cut = 5
@@ -221,6 +225,7 @@ def test_results_that_always_break_off_are_an_error_of_ours(api, submit, wf):
     assert len(asked(api, "/jobs/7/results")) > 3
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_a_status_document_that_breaks_off_is_asked_for_again(submit):
     document = b'{"status": "successful"}'
     cut = Answer(200, document, JSON, cut=5)

@@ -7,23 +7,9 @@ import pytest
 from pavics_affinity import Workflow
 from pavics_affinity.errors import OutOfScope, SteeringImpossible
 from support import wpsdocs
-from support.loopback import Server
-from support.scriptedwps import ScriptedWPS
 
 pytestmark = pytest.mark.filterwarnings("ignore::pavics_affinity.errors.AffinityWarning")
 SECRETS = {"machineid", "x-api-key", "cookie", "authorization"}
-
-
-@pytest.fixture
-def service():
-    with ScriptedWPS() as server:
-        yield server
-
-
-@pytest.fixture
-def elsewhere():
-    with Server("127.0.0.2") as server:
-        yield server
 
 
 @pytest.mark.parametrize("ask", ["link", "headers"])

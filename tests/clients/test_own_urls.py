@@ -313,7 +313,7 @@ def readable(body: bytes) -> str:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("client", "way"), WAYS)
 @settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(spelling=st.sampled_from(SPELLINGS), linked=st.booleans(), embeds=st.booleans())
 def test_no_url_of_a_service_leaves_through_a_plain_proxy(

@@ -38,11 +38,6 @@ def rows():
     return dict(re.findall(r"^\| ([^|]+?) \| `([^|]+)` \|", text, re.MULTILINE))
 
 
-@pytest.fixture(params=["plain", "strict"])
-def site(request, cluster):
-    return cluster if request.param == "plain" else request.getfixturevalue("strict_cluster")
-
-
 def run(tool, wf, **names):
     found = {"wf": wf, **LIBRARIES, **names}
     exec(rows()[tool], found)

@@ -22,7 +22,9 @@ matplotlib = pytest.importorskip("matplotlib")
 def _no_window():
     matplotlib.use("Agg")
     yield
-    matplotlib.pyplot.close("all")
+    from matplotlib import pyplot as plt
+
+    plt.close("all")
 
 
 def step(number: int, process: str, node: str | None, start: float, end: float | None, **changed):

@@ -107,6 +107,8 @@ class Line:
     seen: list[str] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    clock: Callable[[], float] = time.monotonic
+    """What a link refuses by."""
 
     def begin(self, fault: Fault | None = None, at: int = -1) -> None:
         """Forget the last chain; break request number `at` of the next one."""
@@ -181,7 +183,7 @@ class Link:
 
     def refuse(self, seconds: float) -> None:
         """Refuse connections for a while, and end those that are kept."""
-        self.refusing_until = time.monotonic() + seconds
+        self.refusing_until = self.line.clock() + seconds
         self._stop_listening()
         self.hang_up()
 
@@ -208,7 +210,7 @@ class Link:
     def _accept(self) -> None:
         while not self._closed.is_set():
             if self._listener is None:
-                if time.monotonic() < self.refusing_until:
+                if self.line.clock() < self.refusing_until:
                     time.sleep(0.005)
                     continue
                 self._listener = socket.create_server(self.address)

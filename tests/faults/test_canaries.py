@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import itertools
 import json
 import pickle
 import re
@@ -78,6 +77,12 @@ SPELLINGS = (
     "file://{evil}/x{end}",
 )
 CODES = (301, 302, 303, 307, 308)
+#: Two codes for each spelling, all codes in turn: nothing reads a URL by the code.
+REDIRECTS = [
+    (spelling, CODES[(number + step) % 5])
+    for number, spelling in enumerate(SPELLINGS)
+    for step in (0, 2)
+]
 CHALLENGES = {
     "basic": 'Basic realm="the service"',
     "digest": 'Digest realm="the service", nonce="n", qop="auth", algorithm=MD5',
@@ -357,7 +362,7 @@ REDIRECTED: dict[str, Callable[[Workflow, Hostile, Path], Any]] = {
 }
 COUNTED = {
     "URLs in documents": len(WAYS) * len(SPELLINGS),
-    "redirects": len(REDIRECTED) * len(SPELLINGS) * len(CODES),
+    "redirects": len(REDIRECTED) * len(REDIRECTS),
     "challenges": len(REDIRECTED) * 3 * len(CHALLENGES),
     "topologies": len(WAYS) * 4,
 }
@@ -460,7 +465,7 @@ def test_no_secret_follows_a_url_of_a_document(case, way):
 def test_no_secret_follows_a_redirect(case, kind):
     found = {
         (s, code): case.heard(s, REDIRECTED[kind], kind, redirects=(kind, code))
-        for s, code in itertools.product(SPELLINGS, CODES)
+        for s, code in REDIRECTS
     }
     assert {way: leaked for way, leaked in found.items() if leaked} == {}
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from faults.chains import CHAINS
 from faults.kinds import KINDS, RIGHT
 from faults.matrix import cases, requests_of
 from faults.site import faulty_site
+from support.clock import Clock
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -15,9 +18,20 @@ pytestmark = [
 ]
 
 
+class Hurried(Clock):
+    """Its pauses are short, but long enough for the links' threads to act in them."""
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        time.sleep(min(seconds, 0.02))
+
+
 @pytest.fixture(scope="module")
 def site():
-    with faulty_site() as made:
+    clock = Hurried()
+    with pytest.MonkeyPatch.context() as patch, faulty_site() as made:
+        clock.times_waits(patch)
+        made.line.clock = clock.monotonic
         yield made
 
 

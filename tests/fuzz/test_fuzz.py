@@ -9,7 +9,7 @@ from fuzz.engine import Target, run
 from fuzz.targets import TARGETS
 from pavics_affinity.errors import AffinityError
 
-INPUTS = 300
+INPUTS = 100
 
 
 @pytest.mark.parametrize("name", TARGETS)

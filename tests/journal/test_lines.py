@@ -16,11 +16,6 @@ from pavics_affinity.errors import JournalError, JournalLocked
 from pavics_affinity.journal import Lines, read_lines
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "run.jsonl"
-
-
 def write(path, *entries):
     with closing(Lines(path)) as lines:
         for entry in entries:

@@ -17,7 +17,6 @@ from pavics_affinity.errors import (
     ExecutionFailed,
     JournalLocked,
 )
-from pavics_affinity.testing.nginx import find_nginx
 
 BEGIN = """
 import os, signal, sys
@@ -31,11 +30,6 @@ def echo(wps, text):
     return wps.execute("echo", [("text", text)], mode="sync")
 """
 DIE = "\nprint(wf.machineid, wf.node, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "run.jsonl"
 
 
 @pytest.fixture
@@ -231,18 +225,8 @@ def test_inputs_and_credentials_are_not_in_it(cluster, path):
 # ---- OGC API - Processes ----
 
 
-@pytest.fixture(scope="module")
-def oapi(tmp_path_factory):
-    if find_nginx() is None:
-        pytest.skip("nginx is not installed")
-    from support.oapi import OGCSite
-
-    made = OGCSite(tmp_path_factory.mktemp("oapi"))
-    yield made
-    made.close()
-
-
-def test_jobs_of_an_ogc_api_are_resumed_and_replayed(oapi, path, tmp_path):
+def test_jobs_of_an_ogc_api_are_resumed_and_replayed(ogc_site, path, tmp_path):
+    oapi, before = ogc_site, len(ogc_site.requests())
     oapi.topology.dump(tmp_path / "site.toml")
     code = """
 import os, signal, sys
@@ -267,7 +251,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     with Workflow.resume(path, replay=True) as wf:
         again = wf.processes(oapi.url).execute("where", {"delay": "1"}, async_=True, response="raw")
         assert again.wait(60).output("node").text() == node
-    posts = [r for r in oapi.requests() if r["method"] == "POST"]
+    posts = [r for r in oapi.requests()[before:] if r["method"] == "POST"]
     assert [r["machineid"].partition("~")[0] for r in posts] == [machineid]
 
 

@@ -16,11 +16,6 @@ SITE = Topology(
 )
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "run.jsonl"
-
-
 def sending(step, process="p", **more):
     return (
         {"event": "sending", "step": step, "process": process, "service": "http://h/wps"}

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pavics_affinity.testing.nginx import find_nginx
+from support.loopback import free_port
 
 BACKENDS = 100
 
@@ -63,12 +64,6 @@ class Nginx:
                 yield response.status, [address for address in tried if address != case.name]
         finally:
             connection.close()
-
-
-def free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
 
 
 def configuration(nginx: Nginx, cases: list[Case]) -> str:

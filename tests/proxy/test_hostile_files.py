@@ -90,7 +90,7 @@ def is_well_formed(found, files):
 # ---- check ----
 
 
-@many(1000)
+@many(300)
 @given(CASES)
 def test_check_finds_faults_in_damaged_nginx_files_and_never_fails(tmp_path, case):
     which, splices = case
@@ -98,7 +98,7 @@ def test_check_finds_faults_in_damaged_nginx_files_and_never_fails(tmp_path, cas
     is_well_formed(check(path), {str(path)})
 
 
-@many(400)
+@many(150)
 @given(SPLICES)
 def test_check_finds_faults_in_damaged_compose_files_and_never_fails(tmp_path, splices):
     nginx = put(tmp_path / "sound.conf", FRONT)
@@ -106,7 +106,7 @@ def test_check_finds_faults_in_damaged_compose_files_and_never_fails(tmp_path, s
     is_well_formed(check(nginx, compose), {str(nginx), str(compose)})
 
 
-@many(300)
+@many(150)
 @given(SPLICES, SPLICES)
 def test_check_against_a_damaged_topology_raises_our_error_or_finds(tmp_path, one, other):
     nginx = put(tmp_path / "against.conf", damaged(NGINX[1], one))
@@ -118,7 +118,7 @@ def test_check_against_a_damaged_topology_raises_our_error_or_finds(tmp_path, on
 # ---- read_nginx, Topology.load ----
 
 
-@many(700)
+@many(300)
 @given(CASES)
 def test_read_nginx_gives_a_topology_or_our_error(tmp_path, case):
     which, splices = case
@@ -129,7 +129,7 @@ def test_read_nginx_gives_a_topology_or_our_error(tmp_path, case):
         assert Topology.loads(topology.dumps()) == topology
 
 
-@many(700)
+@many(300)
 @given(SPLICES)
 def test_a_damaged_topology_is_refused_or_one_that_can_be_written_again(tmp_path, splices):
     path = put(tmp_path / "load.toml", damaged(TOPOLOGY, splices))
@@ -149,7 +149,7 @@ def steer(topology):
 # ---- render and write ----
 
 
-@many(300)
+@many(150)
 @given(SPLICES, st.sampled_from(["strict", "plain"]))
 def test_a_damaged_topology_leaves_whole_files_or_none(tmp_path, splices, style):
     path = put(tmp_path / "render.toml", damaged(TOPOLOGY, splices))

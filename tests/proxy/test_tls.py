@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 import requests
-import trustme
 
 from pavics_affinity import Workflow, read_nginx
 from pavics_affinity.discovery.document import document
@@ -22,7 +21,7 @@ from pavics_affinity.testing.site import ClusterSite
 from pavics_affinity.topology import Node, Outputs, Service, Tls, Topology
 from support.live_site import RealNginx, running, site
 
-CHAINS = 20
+CHAINS = 10
 BOX = [("lon0", "-100"), ("lon1", "-80"), ("lat0", "35"), ("lat1", "50")]
 HTTPS = Topology(
     nodes=[Node("node1", "10.0.0.1"), Node("node2", "10.0.0.2")],
@@ -41,11 +40,6 @@ HTTPS = Topology(
 )
 UPSTREAM = "upstream finch { hash $http_machineid; server 10.0.0.1:8093; server 10.0.0.2:8093; }\n"
 SERVER = "server {{ {} location / {{ proxy_pass http://finch; }} }}\n"
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return trustme.CA()
 
 
 @pytest.fixture
@@ -289,7 +283,7 @@ def https_cluster(directory, issue, where, monkeypatch):
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("where", ["here", "in front"])
-def test_twenty_chains_succeed_over_https(tmp_path, issue, monkeypatch, where):
+def test_ten_chains_succeed_over_https(tmp_path, issue, monkeypatch, where):
     with https_cluster(tmp_path, issue, where, monkeypatch) as cluster:
 
         def chain(_):

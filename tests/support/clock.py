@@ -23,16 +23,10 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def times_requests(self, patch: pytest.MonkeyPatch) -> None:
-        """Repeat requests by this clock."""
+    def times_waits(self, patch: pytest.MonkeyPatch) -> None:
+        """Repeat requests, continue downloads and ask for status documents by this clock."""
         patch.setitem(Patience.__init__.__kwdefaults__, "clock", self.monotonic)
         patch.setitem(Patience.__init__.__kwdefaults__, "sleep", self.sleep)
-
-    def times_downloads(self, patch: pytest.MonkeyPatch) -> None:
-        """Continue a download that broke off by this clock."""
         patch.setattr(transfer, "time", self)
-
-    def times_questions(self, patch: pytest.MonkeyPatch) -> None:
-        """Ask for status documents by this clock."""
         patch.setattr(waiting, "time", self)
         patch.setattr(waiting.Quiet.__init__, "__defaults__", (self.monotonic,))

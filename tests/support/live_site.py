@@ -30,6 +30,7 @@ MANUAL = {"malleefowl": 8091, "flyingpigeon": 8093, "hummingbird": 8094}
 
 
 def nginx() -> str:
+    """Return the path of nginx; skip the test where there is none."""
     found = find_nginx()
     if found is None:
         pytest.skip("nginx is not installed")

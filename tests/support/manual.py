@@ -15,7 +15,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from pavics_affinity import Workflow
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+ERRORS = "docs/errors.md"
 NOT_RUN = re.compile(r"<!-- not run: (.+?) -->\s*", re.DOTALL)
 OUR_LINE = "our line"
 """The second column of the tables whose rows are run as well; it may say "the same"."""
@@ -60,7 +61,24 @@ def text_of(page: str) -> str:
 
 def blocks(page: str, *languages: str) -> list[Block]:
     """Return the blocks of these languages, in the order of the page."""
-    return [block for block in _blocks(text_of(page), 0) if block.language in languages]
+    return [block for block in _blocks_of(page) if block.language in languages]
+
+
+@cache
+def _blocks_of(page: str) -> list[Block]:
+    return list(_blocks(text_of(page), 0))
+
+
+def section_of_error(name: str) -> str:
+    """Return what the manual's page on errors says about a class."""
+    found = re.search(rf"^### {name}\n(.*?)(?=^##|\Z)", text_of(ERRORS), re.MULTILINE | re.DOTALL)
+    assert found, f"{ERRORS} has no section {name!r}"
+    return found[1]
+
+
+def code_of_error(name: str, language: str = "python") -> list[str]:
+    """Return the code of that section, block by block."""
+    return [each.code for each in _blocks(section_of_error(name), 0) if each.language == language]
 
 
 def _blocks(text: str, first: int) -> Iterator[Block]:

@@ -20,9 +20,10 @@ PROGRAM = ("subprocess", "ProcessPoolExecutor", "distributed")
 """Names of what starts a Python, which imports for a second."""
 
 
-def needs(item: pytest.Item, names: tuple[str, ...]) -> bool:
-    """Return whether a test, one of its fixtures or its parameters can use one of the names."""
-    return any(uses(each, names) for each in _used_by(item))
+def needs(item: pytest.Item, *kinds: tuple[str, ...]) -> list[bool]:
+    """Return whether a test, one of its fixtures or its parameters can use a name of each kind."""
+    used = list(_used_by(item))
+    return [any(uses(each, names) for each in used) for names in kinds]
 
 
 def uses(value: Any, names: tuple[str, ...]) -> bool:
@@ -39,14 +40,17 @@ _VERDICTS: dict[tuple[FunctionType, tuple[str, ...]], bool] = {}
 
 def _used_by(item: pytest.Item) -> Iterator[Any]:
     yield getattr(item, "function", None)
-    definitions = getattr(item, "_fixtureinfo", None)
-    if definitions is not None:
-        for name in item.fixturenames:
-            for definition in definitions.name2fixturedefs.get(name, ()):
-                yield definition.func
     callspec = getattr(item, "callspec", None)
-    if callspec is not None:
-        yield from callspec.params.values()
+    parameters = [] if callspec is None else list(callspec.params.values())
+    yield from parameters
+    fixtures = dict(item._fixtureinfo.name2fixturedefs) if hasattr(item, "_fixtureinfo") else {}
+    # A parameter may be the name of a fixture, which the test asks for itself.
+    named = [each for each in parameters if isinstance(each, str)]
+    for name in named:
+        if name not in fixtures:
+            fixtures[name] = item.session._fixturemanager.getfixturedefs(name, item) or ()
+            named += [each for found in fixtures[name] for each in found.argnames]
+    yield from (definition.func for found in fixtures.values() for definition in found)
 
 
 def _uses(value: Any, names: tuple[str, ...], seen: set[int]) -> bool:

@@ -163,7 +163,7 @@ def topologies(draw):
     )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(topologies())
 def test_every_topology_survives_the_file(topology):
     assert Topology.loads(topology.dumps()) == topology
@@ -339,7 +339,7 @@ MUTATIONS = st.lists(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(MUTATIONS)
 def test_a_damaged_file_raises_our_error_and_no_other(mutations):
     text = SITE

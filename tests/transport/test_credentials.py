@@ -7,7 +7,6 @@ import ssl
 
 import pytest
 import requests
-import trustme
 from requests.auth import HTTPDigestAuth
 
 from pavics_affinity import Workflow
@@ -47,11 +46,6 @@ OK = {
     "key header": lambda seen: seen.all("X-Api-Key") == ["word"],
     "cookie header": lambda seen: "auth_tkt=word" in seen.all("Cookie"),
 }
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return trustme.CA()
 
 
 @pytest.fixture

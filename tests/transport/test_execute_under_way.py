@@ -319,12 +319,6 @@ def test_ctrl_c_while_a_refused_execute_is_to_be_repeated_pins_nothing(nodes, mo
 # ---- redirects of an Execute ----
 
 
-@pytest.fixture
-def service() -> Iterator[ScriptedWPS]:
-    with ScriptedWPS() as server:
-        yield server
-
-
 def run(wf: Workflow, service: ScriptedWPS, client: str) -> object:
     if client == "ogcapi":
         api = wf.processes(service.url("/api/"), json_='{"links": []}')

@@ -7,7 +7,6 @@ import ssl
 from collections.abc import Iterator
 
 import pytest
-import trustme
 
 from pavics_affinity.errors import ExecuteOutcomeUnknown, ServiceUnreachable
 from pavics_affinity.pin import Pin
@@ -23,11 +22,6 @@ def bare_environment(monkeypatch):
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-
-
-@pytest.fixture
-def authority() -> trustme.CA:
-    return trustme.CA()
 
 
 @pytest.fixture
@@ -90,6 +84,7 @@ def test_a_get_whose_answer_a_proxy_loses_is_sent_again(monkeypatch):
             assert session.get(HERE).text == "ok"
 
 
+@pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("url", [HERE, "https://service.test/wps"])
 def test_a_proxy_that_refuses_the_connection_was_sent_nothing(monkeypatch, url):
     monkeypatch.setenv(url.partition(":")[0] + "_proxy", f"http://127.0.0.1:{free_port()}")
@@ -122,6 +117,7 @@ def test_an_execute_whose_tunnel_breaks_before_the_answer_is_sent_once(monkeypat
         assert proxy.connections == 1
 
 
+@pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("up", [0, 1, 90, 299])
 def test_a_handshake_that_is_cut_on_its_way_to_the_server_is_repeated(secure, ca, up):
     """The server finds half a greeting, and says so (decode error)."""
@@ -137,6 +133,7 @@ def test_a_handshake_that_is_cut_on_its_way_to_the_server_is_repeated(secure, ca
         assert len(secure.seen) == 1
 
 
+@pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("how", ["closes", "resets"])
 def test_an_execute_whose_tunnel_breaks_in_the_handshake_was_not_sent(monkeypatch, secure, ca, how):
     with Relay(secure.port, tunnel=ESTABLISHED) as proxy:
@@ -151,6 +148,7 @@ def test_an_execute_whose_tunnel_breaks_in_the_handshake_was_not_sent(monkeypatc
         assert proxy.connections > 1
 
 
+@pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize(
     ("reply", "words"),
     [

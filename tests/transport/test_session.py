@@ -41,12 +41,6 @@ def proxy():
         yield server
 
 
-@pytest.fixture
-def elsewhere():
-    with Server("127.0.0.2") as server:
-        yield server
-
-
 def session_for(server: Server | str, machineid: str = "a1b2", **options) -> AffinitySession:
     session = AffinitySession(Pin(machineid, given=True), **options)
     session.bind(server if isinstance(server, str) else server.url())
@@ -577,6 +571,7 @@ def test_evidence_that_never_came_leaves_the_node_predicted_with_a_warning_that_
     assert (session.node, session.node_known) == ("n1", "predicted")
 
 
+@pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
     "words",

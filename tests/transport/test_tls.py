@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import requests
-import trustme
 
 from pavics_affinity.errors import ExecuteOutcomeUnknown, ServiceUnreachable
 from pavics_affinity.pin import Pin
@@ -84,11 +83,6 @@ def talk_nonsense(raw: socket.socket, tls: ssl.SSLSocket | None = None) -> None:
     """Send bytes that are not a TLS record, in the middle of the connection."""
     raw.sendall(b"this is not a TLS record, and long enough to be read as one")
     raw.shutdown(socket.SHUT_WR)
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
 
 
 @pytest.fixture

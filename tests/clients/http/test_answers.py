@@ -50,6 +50,7 @@ VARIANTS = {
 }
 
 
+@pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_document_is_read_as_the_field_writes_it(service, session, variant):
     written = VARIANTS[variant]

@@ -34,21 +34,13 @@ from pavics_affinity.errors import (
     UnknownOutput,
     UnknownProcess,
 )
-from pavics_affinity.testing.nginx import find_nginx
 from support.loopback import Answer, Server
 from support.scriptedapi import JSON, ScriptedAPI
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    pytest.importorskip("pygeoapi")
-    if find_nginx() is None:
-        pytest.skip("nginx is not installed")
-    from support.oapi import OGCSite
-
-    made = OGCSite(tmp_path_factory.mktemp("oapi"))
-    yield made
-    made.close()
+@pytest.fixture
+def site(ogc_site):
+    return ogc_site
 
 
 # ---- real nodes ----

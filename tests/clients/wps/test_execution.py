@@ -233,6 +233,7 @@ def test_a_status_that_does_not_change_is_warned_of_and_waited_for(
 # ---- a status document that is not there, or not whole ----
 
 
+@pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize(
     "trouble",
     [
@@ -270,6 +271,7 @@ def test_a_document_that_stays_unreadable_is_lost(no_waiting, service, execution
         execution.wait()
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_a_deadline_holds_also_while_the_document_is_missing(service, execution):
     script(service, Answer(404))
     with pytest.raises(ExecutionTimeout):
@@ -283,6 +285,7 @@ def test_a_status_that_wants_credentials_says_so(service, execution):
     assert not isinstance(refused.value, StatusLost)
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_a_server_that_is_gone_is_an_error_and_no_endless_loop(execution, service, session):
     script(service, Answer(cut=-1))
     service.stop()

@@ -6,13 +6,6 @@ import pytest
 
 from pavics_affinity import WebProcessingService, Workflow
 from support import wpsdocs
-from support.scriptedwps import ScriptedWPS
-
-
-@pytest.fixture
-def service():
-    with ScriptedWPS() as made:
-        yield made
 
 
 @pytest.fixture

@@ -326,6 +326,7 @@ def test_a_document_that_breaks_off_is_asked_for_again(service, session):
     assert len(service.seen) == 2
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_a_document_that_breaks_off_every_time_is_an_error(service, session):
     service.capabilities = service.xml(wpsdocs.capabilities("step"), cut=200)
     with session.deadline(0.5), pytest.raises(ServiceUnreachable, match=r"broke off \d times"):
