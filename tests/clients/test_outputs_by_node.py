@@ -93,12 +93,12 @@ def test_six_chains_of_six_through_a_plain_proxy(plain, client):
     six_chains(plain, client, "URL", topology=without_addresses(plain.topology))
 
 
-@pytest.mark.parametrize("client", ["wps", "birdy"])
+@pytest.mark.parametrize("client", CLIENTS)
 def test_six_chains_of_six_through_a_strict_proxy_with_nothing_configured(strict, client):
     six_chains(strict, client, "URL")
 
 
-@pytest.mark.parametrize("client", ["wps", "birdy"])
+@pytest.mark.parametrize("client", CLIENTS)
 def test_six_chains_of_six_without_a_proxy(direct, client):
     six_chains(direct, client, "node's URL", topology=direct.topology, route="direct")
 
