@@ -7,12 +7,11 @@ import re
 import sys
 import threading
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from http.cookiejar import Cookie, DefaultCookiePolicy
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
@@ -35,14 +34,16 @@ def is_upgrade(before: str, url: str) -> bool:
     return (old.scheme, old.port, new.scheme, new.port) == ("http", 80, "https", 443)
 
 
-@dataclass(frozen=True, slots=True)
-class OriginSettings:
-    """What a user gave for one origin; its repr tells no secret."""
+class OriginSettings(NamedTuple):
+    """What a user gave for one origin; its repr shows no secret."""
 
-    auth: Any = field(default=None, repr=False)
+    auth: Any = None
     verify: bool | str | None = None
-    cert: str | tuple[str, str] | None = field(default=None, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cert: str | tuple[str, str] | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
+
+    def __repr__(self) -> str:
+        return f"OriginSettings(verify={self.verify!r})"
 
     @property
     def has_credentials(self) -> bool:

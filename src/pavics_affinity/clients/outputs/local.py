@@ -10,25 +10,30 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from ...errors import AffinityError, OutputUnavailable
 from ...topology.urls import is_loopback
-from .resource import Source
+from .resource import Resource, Source
 from .transfer import not_expected, too_large
+
+if TYPE_CHECKING:
+    from ...transport import AffinitySession
 
 _PIECE = 1 << 20
 
 
-@dataclass(frozen=True)
 class LocalFile(Source):
     """A file of this machine."""
 
-    path: Path
+    def __init__(
+        self, session: AffinitySession, resource: Resource, label: str, path: Path
+    ) -> None:
+        super().__init__(session, resource, label)
+        self.path = path
 
     def fill(self, file: BinaryIO, limit: int | None = None) -> None:
         """Copy it; raise OutputUnavailable if it cannot be read."""

@@ -438,7 +438,14 @@ class Output(ShownAsCard, owslib.wps.Output):
             options["verify"] = verify
         # OWSLib's attributes belong to the user, who may have set them.
         resource = self._resource._replace(url=url, media_type=self.mimeType, name=self._name)
-        return Remote(self.session, resource, self._label, options, self.service, self._unpack)
+        return Remote(
+            self.session,
+            resource,
+            self._label,
+            options=options,
+            service=self.service,
+            unpack=self._unpack,
+        )
 
     def _is_opendap(self) -> bool:
         """Return whether it is an OPeNDAP resource, which its server is asked if need be."""

@@ -7,7 +7,6 @@ import binascii
 import hashlib
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self, TypeVar
 
 from lxml import etree
@@ -127,13 +126,13 @@ class Resource(NamedTuple):
             ) from error
 
 
-@dataclass(frozen=True)
 class Source:
     """A resource that a workflow reads, and what its errors say."""
 
-    session: AffinitySession
-    resource: Resource  # its URL, if it has one, is absolute
-    label: str  # in the record and in messages: "output 'output'"
+    def __init__(self, session: AffinitySession, resource: Resource, label: str) -> None:
+        self.session = session
+        self.resource = resource  # its URL, if it has one, is absolute
+        self.label = label  # in the record and in messages: "output 'output'"
 
     @property
     def url(self) -> str:

@@ -10,9 +10,9 @@ import contextlib
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ...errors import AffinityError, DownloadFailed, OutputUnavailable
@@ -22,10 +22,12 @@ from ..http.answers import BodyBroken, chunks
 from ..http.urls import named_by
 from ..progress import Move
 from . import codings
-from .resource import Source, charset_of
+from .resource import Resource, Source, charset_of
 
 if TYPE_CHECKING:
     import requests
+
+    from ...transport import AffinitySession
 
 #: Attempts that bring nothing new, one after the other, before it is given up.
 FRUITLESS = 5
@@ -39,13 +41,23 @@ _LONGEST_PAUSE = 2.0
 _PLAIN = {"Accept-Encoding": "identity"}
 
 
-@dataclass(frozen=True)
 class Remote(Source):
     """A URL, and how it is asked for."""
 
-    options: Mapping[str, Any] = field(default_factory=dict)  # of `session.get`
-    service: str = ""  # URL of the service whose document named it
-    unpack: bool = False  # take off also a content coding with which the file is stored
+    def __init__(
+        self,
+        session: AffinitySession,
+        resource: Resource,
+        label: str,
+        *,
+        options: Mapping[str, Any] = MappingProxyType({}),
+        service: str = "",
+        unpack: bool = False,
+    ) -> None:
+        super().__init__(session, resource, label)
+        self.options = options  # of `session.get`
+        self.service = service  # URL of the service whose document named it
+        self.unpack = unpack  # take off also a content coding with which the file is stored
 
     def fill(self, file: BinaryIO, limit: int | None = None) -> str | None:
         """Fetch it."""
