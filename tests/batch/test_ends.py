@@ -12,12 +12,14 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 
 import psutil
 import pytest
 
 from pavics_affinity import map_workflows
 from pavics_affinity.batch import dispatcher
+from pavics_affinity.batch.intake import read_items
 from pavics_affinity.errors import NothingSentWarning, WorkflowClosed
 from support import chains
 
@@ -157,6 +159,16 @@ def test_a_closed_batch_says_so(cluster):
         next(results)
     with pytest.raises(WorkflowClosed, match="was closed"):
         next(results)
+
+
+def test_a_closed_batch_reads_no_item_that_was_still_wanted():
+    """The caller may continue with the iterator."""
+    items = iter(range(9))
+    wanted = SimpleQueue()
+    wanted.put(True)
+    wanted.put(False)
+    read_items(items, 0, wanted, pytest.fail, pytest.fail)
+    assert next(items) == 0
 
 
 PROGRAM = """

@@ -96,6 +96,13 @@ def gone(directory, pids, seconds=120):
     return []
 
 
+def supervisor_of(cluster):
+    servers = psutil.Process().children()
+    children = [child for each in servers for child in each.children()]
+    [found] = [child for child in children if child.cwd() == str(cluster.directory)]
+    return found
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_nothing_is_left(ending):
     owner = subprocess.Popen(
@@ -134,6 +141,80 @@ with LocalCluster(2) as c: started(c)
     first, second = map(json.loads, owner.stdout.splitlines())
     assert gone(*first) == gone(*second) == []
     assert set(first[1]).isdisjoint(second[1])
+
+
+def test_an_owner_that_is_killed_during_its_first_start_leaves_no_directory(tmp_path):
+    code = "from pavics_affinity.testing import LocalCluster; LocalCluster(1).start()"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    owner = subprocess.Popen([sys.executable, "-c", code], env=environment)
+    while not list(tmp_path.glob("tmp*")):  # the fork server has its imports, and no loop yet
+        assert owner.poll() is None
+        time.sleep(0.005)
+    servers = [child.pid for child in psutil.Process(owner.pid).children()]
+    owner.kill()
+    owner.wait(30)
+    assert gone(tmp_path / "none", servers) == []
+    for directory in tmp_path.glob("pavics-affinity-*"):
+        assert gone(directory, [], 20) == []
+
+
+HANGS = """
+import os, time
+with open("{pid}.part", "w") as file: file.write(str(os.getpid()))
+os.rename("{pid}.part", "{pid}")
+time.sleep(3600)
+"""
+IMPATIENT = """
+from pavics_affinity.testing import LocalCluster, control
+control._STOP_SECONDS = 1
+LocalCluster(1, proxy="none", services={"hangs": "hangs:create"}).start()
+"""
+
+
+@pytest.mark.parametrize("module", ["hangs", "gunicorn"])
+def test_an_import_that_does_not_end_is_killed(tmp_path, module):
+    """One of a service, in a supervisor; and one of PyWPS's server, in the fork server."""
+    pid = tmp_path / "pid"
+    (tmp_path / f"{module}.py").write_text(HANGS.format(pid=pid))
+    owner = subprocess.Popen(
+        [sys.executable, "-c", IMPATIENT], cwd=tmp_path, stderr=subprocess.PIPE
+    )
+    try:
+        while not pid.exists():
+            assert owner.poll() is None
+            time.sleep(0.05)
+        owner.send_signal(signal.SIGINT)
+        assert b"KeyboardInterrupt" in owner.communicate(timeout=60)[1]
+        assert gone(tmp_path / "none", [int(pid.read_text())]) == []
+    finally:
+        owner.kill()
+        owner.communicate()
+
+
+def test_a_later_cluster_finds_a_directory_that_is_newer_than_the_first(tmp_path):
+    code = f"""
+import os, sys
+from pavics_affinity.testing import LocalCluster
+sys.path.insert(0, "newer")
+with LocalCluster(1, proxy="none", services=["malleefowl"]): pass
+os.mkdir("newer")
+with open("newer/service_of_later.py", "w") as file: file.write({SERVICE_OF_LATER!r})
+with LocalCluster(1, proxy="none", services={{"later": "service_of_later:create"}}): pass
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, timeout=120, check=True)
+
+
+def test_an_error_shows_only_what_its_own_supervisor_wrote(tmp_path, monkeypatch):
+    (tmp_path / "service_of_words.py").write_text(f"print('loud')\n{SERVICE_OF_LATER}")
+    monkeypatch.syspath_prepend(tmp_path)
+    services = {"words": "service_of_words:create"}
+    for options, words in (({"services": services}, "loud"), ({}, "nothing")):
+        with LocalCluster(1, proxy="none", **options) as cluster:
+            supervisor = supervisor_of(cluster)
+            supervisor.kill()
+            supervisor.wait(10)
+            with pytest.raises(ClusterError, match=f"supervisor wrote: {words}"):
+                cluster.kill("node1")
 
 
 def test_a_later_cluster_has_the_environment_and_the_search_path_of_its_start(
@@ -180,8 +261,7 @@ def test_a_fork_of_the_owner_does_not_end_the_cluster():
 def test_even_the_supervisor_can_be_killed():
     with LocalCluster(1) as cluster:
         directory = cluster.directory
-        servers = psutil.Process().children()
-        [supervisor] = [p for each in servers for p in each.children() if p.cwd() == str(directory)]
+        supervisor = supervisor_of(cluster)
         pids = [child.pid for child in supervisor.children(recursive=True)]
         supervisor.kill()
         supervisor.wait(10)

@@ -82,13 +82,13 @@ def read_items(
     deliver: Callable[[Work], None],
     ended: Callable[[BaseException | None], None],
 ) -> None:
-    """Read an item for each True in `wanted`, until a False.
+    """Read an item for each True in `wanted`, until a False; no more once it is there.
 
     Calls `deliver` with each, and `ended` once, when the items are exhausted or reading them
     failed.
     """
     number = 0
-    while wanted.get():
+    while wanted.get() and wanted.empty():
         try:
             item = next(items)
         except StopIteration:

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -39,8 +40,10 @@ class Supervisor:
         self._owner = os.getpid()
         self._lock = threading.Lock()
         self._server = _fork_server()
+        self._log_begin = self._server.log_size()
         self._channel = self._server.fork(directory)
         self._stream = self._channel.makefile("rwb")
+        self._pid: int | None = None
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Call the method ``do_...`` of `supervisor.ProcessGroups`, and return its answer."""
@@ -50,6 +53,8 @@ class Supervisor:
             )
         with self._lock:
             try:
+                if self._pid is None:
+                    self._pid = json.loads(self._stream.readline())["pid"]
                 self._stream.write(json.dumps({"do": do, **arguments}).encode() + b"\n")
                 self._stream.flush()
                 line = self._stream.readline()
@@ -58,7 +63,7 @@ class Supervisor:
         if not line:
             raise ClusterError(
                 "the cluster is not running; its supervisor wrote: "
-                f"{self._server.log() or 'nothing'}"
+                f"{self._server.log(self._log_begin) or 'nothing'}"
             )
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
@@ -69,11 +74,17 @@ class Supervisor:
     def stop(self) -> None:
         """End every process and remove the directory; safe to call twice."""
         # Closed at its other end when the supervisor has ended.
-        with contextlib.suppress(OSError):
+        try:
             self._channel.shutdown(socket.SHUT_WR)
             self._channel.settimeout(_STOP_SECONDS)
             while self._channel.recv(_TAIL):
                 pass  # the answer to a command that was interrupted
+        except TimeoutError:  # an import of a service that does not end
+            if self._pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._pid, signal.SIGKILL)
+        except OSError:
+            pass
         with contextlib.suppress(OSError):
             self._stream.close()
         self._channel.close()
@@ -115,11 +126,14 @@ class _ForkServer:
             ours.sendall(json.dumps(start).encode() + b"\n")
         return ours
 
-    def log(self) -> str:
-        """Return the end of what it and the supervisors printed."""
-        size = os.fstat(self._log.fileno()).st_size
+    def log_size(self) -> int:
+        """Return the length of what it and the supervisors printed."""
+        return os.fstat(self._log.fileno()).st_size
+
+    def log(self, begin: int) -> str:
+        """Return the end of what they printed since then."""
         # Not by a seek, because the processes write at the same position.
-        tail = os.pread(self._log.fileno(), _TAIL, max(0, size - _TAIL))
+        tail = os.pread(self._log.fileno(), _TAIL, max(begin, self.log_size() - _TAIL))
         return tail.decode(errors="replace").strip()
 
     def _close(self) -> None:
@@ -127,7 +141,11 @@ class _ForkServer:
             # Not only closed, because a fork may have a copy.
             with contextlib.suppress(OSError):
                 self._requests.shutdown(socket.SHUT_RDWR)
-            self._process.wait()
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:  # its imports do not end
+                self._process.kill()
+                self._process.wait()
         self._requests.close()
         self._log.close()
 

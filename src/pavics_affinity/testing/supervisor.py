@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import errno
 import functools
+import importlib
 import json
 import os
 import select
@@ -146,7 +147,11 @@ class ProcessGroups:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _fork(self, name: str, log: str, run: Callable[[], object]) -> dict[str, Any]:
+        parent = os.getpid()
+
         def run_with_log() -> None:
+            if os.getppid() != parent:
+                os._exit(1)
             descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             os.dup2(descriptor, 1)
             os.dup2(descriptor, 2)
@@ -159,25 +164,22 @@ class ProcessGroups:
 
 def fork(private: int, run: Callable[[], object]) -> int:
     """Fork a process group without the descriptor `private`, and return its pid."""
-    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _become(parent, private, run)
+        _become(private, run)
     # Called by parent and child, so that both see the group from the start.
     with contextlib.suppress(OSError):
         os.setpgid(pid, pid)
     return pid
 
 
-def _become(parent: int, private: int, run: Callable[[], object]) -> NoReturn:
+def _become(private: int, run: Callable[[], object]) -> NoReturn:
     code = 1
     try:
         os.close(private)
         os.setpgid(0, 0)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
-        if os.getppid() != parent:
-            os._exit(1)
         run()
         code = 0
     except SystemExit as stop:
@@ -225,9 +227,8 @@ def _prctl(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
-def supervise(channel: socket.socket) -> None:
+def supervise(channel: socket.socket, parent: int) -> None:
     """Obey commands until the channel is closed, and then remove the cluster's directory."""
-    parent = os.getppid()
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -236,9 +237,11 @@ def supervise(channel: socket.socket) -> None:
     os.environ.clear()
     os.environ.update(start["environment"])
     sys.path[:] = os.environ["PYTHONPATH"].split(os.pathsep)
+    importlib.invalidate_caches()  # a directory may be newer than the import of PyWPS
     os.chdir(start["directory"])
     groups = ProcessGroups(Path(start["directory"]), channel.fileno())
     try:
+        stream.write(json.dumps({"pid": os.getpid()}).encode() + b"\n")
         while os.getppid() == parent:
             groups.reap()
             if select.select([channel], [], [], _WATCH_SECONDS)[0]:
@@ -262,16 +265,19 @@ def main(requests: socket.socket) -> None:
         # Each asynchronous job, a fork, would need that time again.
         xarray.Dataset({"first": 0}).to_netcdf(f"{directory}/first.nc", engine="netcdf4")
     tempfile.tempdir = None  # the next cluster may have another
-    while os.getppid() == parent:
+    while True:
         if select.select([requests], [], [], _WATCH_SECONDS)[0]:
+            # Even if the owner has ended, because its cluster has a directory.
             data, descriptors, _, _ = socket.recv_fds(requests, len(b"fork"), 1)
             if not data:
                 return
             with socket.socket(fileno=descriptors[0]) as channel:
                 try:
-                    fork(requests.fileno(), functools.partial(supervise, channel))
+                    fork(requests.fileno(), functools.partial(supervise, channel, os.getpid()))
                 except OSError:  # too many processes; the other clusters run
                     traceback.print_exc()
+        elif os.getppid() != parent:
+            return
 
 
 if __name__ == "__main__":

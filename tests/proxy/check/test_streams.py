@@ -69,3 +69,4 @@ def test_a_stream_target_that_is_not_known_is_named(found):
     text = "stream { server { listen 1; proxy_pass $upstream_of_njs; } }\n" + HTTP
     [told] = found(text, "not-judged")
     assert "$upstream_of_njs" in told.message
+    assert "one machine" in told.remedy  # connections have no machineid

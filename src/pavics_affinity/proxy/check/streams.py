@@ -21,6 +21,10 @@ _BREAK = (
     "that hashes the machineid, over the same nodes"
 )
 _MAY_BREAK = "If workflows come in here, their steps can run on several of them, and break"
+_WRITE_IT = (
+    "write the server, or a map whose values are all in the files; --ignore not-judged, if you "
+    "know that it is one machine"
+)
 
 
 def stream_findings(site: Site) -> Findings:
@@ -37,7 +41,7 @@ def stream_findings(site: Site) -> Findings:
         yield from _chosen(passed, site)
         if passed.unknown:
             what = "TCP connections go to several machines"
-            yield target_not_known(passed.statement, passed.unknown, what, site)
+            yield target_not_known(passed.statement, passed.unknown, what, _WRITE_IT, site)
     for name, upstream in streams.upstreams.items():
         if name not in only_udp and (upstream.chooses(site.resolve) or upstream.balancer):
             yield _balanced(upstream, site)

@@ -68,12 +68,18 @@ def _targets(site: Site) -> Findings:
         unresolved = [target for target in passed.targets if PLACEHOLDER.search(target.host)]
         if all(target.name in site.upstreams for target in unresolved):
             continue
-        what = "the machineid decides"
-        yield target_not_known(passed.statement, passed.unknown, what, site, passed.place)
+        yield target_not_known(
+            passed.statement,
+            passed.unknown,
+            "the machineid decides",
+            f"write the upstream's name, or a map whose values are all in the files; {_IGNORE}",
+            site,
+            passed.place,
+        )
 
 
 def target_not_known(
-    line: Statement, unknown: Set[str], what: str, site: Site, place: str = ""
+    line: Statement, unknown: Set[str], what: str, remedy: str, site: Site, place: str = ""
 ) -> Finding:
     """Report a target that depends on something unknown, so that `what` was not checked."""
     if not is_unknown(unknown, line, site):
@@ -83,7 +89,7 @@ def target_not_known(
         line,
         f"'{line.text};'{place and f' in {place}'}: the target depends on "
         f"{listed(sorted(unknown))}, which is not known here. Whether {what} was not checked",
-        f"write the upstream's name, or a map whose values are all in the files; {_IGNORE}",
+        remedy,
         severity=_severity(site),
     )
 
