@@ -518,6 +518,18 @@ def test_what_is_set_on_the_session_goes_to_hosts_in_scope_only(service, others,
 
 
 @pytest.mark.filterwarnings("ignore:.* belongs to no known service")
+@pytest.mark.parametrize("params", [f"token={SECRET}", [("token", SECRET)], {"token": SECRET}])
+def test_parameters_of_the_session_in_any_form_stay_in_scope(others, params):
+    other = others["host"]
+    with Workflow("a1b2") as wf:
+        wf.session.params = params
+        wf.session.get(other.url("/x"))
+        wf.session.get(other.url("/x"), params={"own": "1"})
+    assert len(other.seen) == 2
+    assert not [seen.path for seen in other.seen if SECRET in seen.path]
+
+
+@pytest.mark.filterwarnings("ignore:.* belongs to no known service")
 def test_what_one_request_was_given_goes_where_it_was_sent(others):
     other = others["host"]
     with Workflow("a1b2") as wf:

@@ -352,7 +352,10 @@ def job(document: bytes) -> None:
 def results(document: bytes) -> None:
     with _workflow() as wf:
         for kind in ("application/json", "text/plain"):
-            _each(lambda kind=kind: raw_results(_answer(document, kind), "o", wf.session))
+            answer = _answer(document, kind)
+            _each(
+                lambda answer=answer: raw_results(answer, "o", doing="Execute", session=wf.session)
+            )
         with contextlib.suppress(ValueError):
             value = read_json(document)
             if isinstance(value, dict):  # the clients make results of nothing else

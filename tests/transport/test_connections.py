@@ -199,6 +199,27 @@ def test_what_follows_an_opened_tunnel_has_the_whole_timeout(monkeypatch):
         proxy.join()
 
 
+@pytest.mark.parametrize("head", ["HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nVia: squid\r\n"])
+def test_a_tunnel_whose_answer_is_cut_between_two_lines_is_not_open(head):
+    def break_off(listener: socket.socket) -> None:
+        client, _ = listener.accept()
+        with client:
+            client.recv(65_536)
+            client.sendall(head.encode())
+
+    pool = connections._marking(HTTPConnectionPool)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        proxy = threading.Thread(target=break_off, args=(listener,))
+        proxy.start()
+        connection = pool.ConnectionCls(*listener.getsockname(), timeout=60.0)
+        connection.set_tunnel("service.example", 443)
+        with pytest.raises(connections.BrokenHead) as broken:
+            connection.connect()
+        assert connections.came_while_connecting(broken.value)
+        connection.close()
+        proxy.join()
+
+
 def test_the_body_has_all_the_time_that_it_takes(server):
     def slowly(asked: bytes) -> Iterable[bytes]:
         yield b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n"

@@ -100,6 +100,7 @@ class _Lines(io.BufferedReader):
 
     raw: _Timed
     in_head = True  # of the answer to a CONNECT, which http.client reads line by line
+    _begun = False
 
     def head(self) -> bytes:
         """Return the status line and the headers; nothing if the connection ends before them."""
@@ -122,9 +123,10 @@ class _Lines(io.BufferedReader):
         """Return a whole line, or one of `size` bytes; the body's end where it is cut there."""
         size = -1 if size is None else size
         line = super().readline(size)
+        begun, self._begun = self._begun, True
         if line.endswith(b"\n") or 0 <= size <= len(line):
             return line
-        if self.in_head and line:
+        if self.in_head and (line or begun):
             raise BrokenHead(_CUT)
         return b""  # "1" of "1f": a size of a chunk that is cut is none
 

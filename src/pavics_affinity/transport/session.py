@@ -266,7 +266,8 @@ class AffinitySession(requests.Session):
             request.headers = {**withheld, **(request.headers or {})}
             request.params = self._own_params(request.params)
             own = {cookie.name for cookie in self.cookies if not cookie.domain}
-        request.params = request.params or None  # which requests need not merge
+        if not self.params:
+            request.params = request.params or None  # which requests need not merge
         try:
             prepared = super().prepare_request(request)
         except UnicodeError:

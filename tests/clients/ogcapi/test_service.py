@@ -390,6 +390,12 @@ def test_a_job_that_is_gone_is_lost(api, client):
         client.execute("step", {}, async_=True).wait()
 
 
+def test_the_error_for_results_that_are_broken_names_the_process(api, client):
+    api.execute = lambda seen: Answer(200, b"{", {"Content-Type": "application/json"})
+    with pytest.raises(NotAService, match="answered Execute step with HTTP 200"):
+        client.execute("step", {})
+
+
 def test_a_job_without_location_is_found_by_its_name(api, client):
     api.execute = lambda seen: api.json({"jobID": "a 7", "status": "accepted"}, 201)
     api.other = lambda seen: api.json({"status": "successful", "jobID": "a 7"})

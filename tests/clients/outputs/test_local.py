@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+from urllib.parse import quote
 
 import pytest
 
@@ -53,6 +54,15 @@ def test_a_file_of_a_service_on_this_machine_is_read_in_every_form(named, servic
         assert (into / "x").read_bytes() == CONTENT
         assert len(service.seen) == asked
     assert file.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("name", ["a#b.txt", "a;v=1.txt"])
+def test_it_keeps_a_name_that_a_url_would_cut(named, tmp_path, name):
+    file = tmp_path / name
+    file.write_bytes(CONTENT)
+    into = tmp_path / "into"
+    into.mkdir()
+    assert named(f"file://{quote(str(file), safe='/#;=')}").download(into).path.name == name
 
 
 def test_owslibs_getoutput_writes_it(wps, service, named, tmp_path):

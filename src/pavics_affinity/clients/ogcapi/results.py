@@ -110,14 +110,16 @@ class Results(ShownAsCard, HasOutputs, dict[str, Any]):
         }
 
 
-def raw_results(answer: Answer, identifier: str, session: AffinitySession) -> Results:
+def raw_results(
+    answer: Answer, identifier: str, *, doing: str, session: AffinitySession
+) -> Results:
     """Return what came in answer to an Execute: the results, or one output without a document.
 
-    Raise NotAService if its media type is JSON, and it is not.
+    Raise NotAService, which names what was done, if its media type is JSON, and it is not.
     """
     value: Any
     if answer.is_json:
-        value = expect_json(answer, doing="Execute", session=session, execute=True)
+        value = expect_json(answer, doing=doing, session=session, execute=True)
         if isinstance(value, dict):
             return Results(value, session=session, url=answer.url)
     else:

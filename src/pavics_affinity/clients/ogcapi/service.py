@@ -411,11 +411,12 @@ class Processes(KeepsItsLogin, owslib.ogcapi.processes.Processes):
         return Job(self.session, step.location, step, timeout=self.timeout).refresh()
 
     def _results(self, process_id: str, answer: Answer, *, raw: bool) -> Results:
-        check_status(answer, doing=f"Execute {process_id}", session=self.session, execute=True)
+        doing = f"Execute {process_id}"
+        check_status(answer, doing=doing, session=self.session, execute=True)
         name = "value"
         if raw or not answer.is_json:
             name = next(iter(self._described_outputs(process_id)), "output")
-        return raw_results(answer, name, self.session)
+        return raw_results(answer, name, doing=doing, session=self.session)
 
     def _job(self, process_id: str, answer: Answer, step: Step) -> Job:
         stated = job_url(answer, self._url)

@@ -371,8 +371,9 @@ class Output(ShownAsCard, owslib.wps.Output):
         return f"output {self._name!r}"
 
     def _file_name(self) -> str:
-        """Return the clean name that its URL, or else its document, gives to the file."""
-        given = names.from_url(self.reference or "")
+        """Return the clean name that its path or URL, or else its document, gives to the file."""
+        local = self._local_file()  # its name may have "#" or ";", which end the path of a URL
+        given = names.clean(local.path.name) if local else names.from_url(self.reference or "")
         if given:
             return given
         given = names.clean(self._resource.name)
