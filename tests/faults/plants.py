@@ -231,8 +231,8 @@ _TRANSPORT = (
     Plant(
         "transport: headers may drip beyond the read time-out",
         "transport/connections.py",
-        "            if left <= 0:\n",
-        "            if False:\n",
+        "            left = self._end - time.monotonic()\n",
+        "            left = self._timeout or 0\n",
         (
             "transport/test_connections.py::test_a_beginning_that_drips_ends_with_the_read_timeout[headers]",
         ),
@@ -281,8 +281,8 @@ _TRANSPORT = (
     Plant(
         "transport: the repr of an origin's settings shows the login",
         "transport/credentials.py",
-        "auth: Any = field(default=None, repr=False)",
-        "auth: Any = field(default=None)",
+        'return f"OriginSettings(verify={self.verify!r})"',
+        'return f"OriginSettings(auth={self.auth!r}, verify={self.verify!r})"',
         ("transport/test_credentials.py::test_settings_of_an_origin_show_no_secret",),
     ),
     Plant(
