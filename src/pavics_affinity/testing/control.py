@@ -150,7 +150,7 @@ class _ForkServer:
         self._log.close()
 
 
-# For the whole process: only so is the next cluster spared the import.
+# Of the whole process, so that the next cluster needs no import: docs/design/0011.
 _SERVERS: list[_ForkServer] = []
 _STARTING = threading.Lock()
 
