@@ -7,8 +7,9 @@ import gc
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import psutil
 import pytest
@@ -168,6 +169,20 @@ def test_a_beginning_that_drips_ends_with_the_read_timeout(server, beginning, dr
             session.post(server.url(), data=b"<Execute/>")
 
 
+@contextlib.contextmanager
+def tunnel_through(answer: Callable[[socket.socket], None]) -> Iterator[Any]:
+    """A connection that will ask a proxy for a tunnel; `answer` gets the proxy's listener."""
+    pool = connections._marking(HTTPConnectionPool)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        proxy = threading.Thread(target=answer, args=(listener,))
+        proxy.start()
+        connection = pool.ConnectionCls(*listener.getsockname(), timeout=60.0)
+        connection.set_tunnel("service.example", 443)
+        yield connection
+        connection.close()
+        proxy.join()
+
+
 def test_what_follows_an_opened_tunnel_has_the_whole_timeout(monkeypatch):
     def open_slowly(listener: socket.socket) -> None:
         client, _ = listener.accept()
@@ -187,16 +202,9 @@ def test_what_follows_an_opened_tunnel_has_the_whole_timeout(monkeypatch):
         return count
 
     monkeypatch.setattr(connections._Timed, "readinto", readinto)
-    pool = connections._marking(HTTPConnectionPool)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        proxy = threading.Thread(target=open_slowly, args=(listener,))
-        proxy.start()
-        connection = pool.ConnectionCls(*listener.getsockname(), timeout=60.0)
-        connection.set_tunnel("service.example", 443)
+    with tunnel_through(open_slowly) as connection:
         connection.connect()
         assert connection.sock.gettimeout() == 60.0
-        connection.close()
-        proxy.join()
 
 
 @pytest.mark.parametrize("head", ["HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nVia: squid\r\n"])
@@ -207,17 +215,10 @@ def test_a_tunnel_whose_answer_is_cut_between_two_lines_is_not_open(head):
             client.recv(65_536)
             client.sendall(head.encode())
 
-    pool = connections._marking(HTTPConnectionPool)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        proxy = threading.Thread(target=break_off, args=(listener,))
-        proxy.start()
-        connection = pool.ConnectionCls(*listener.getsockname(), timeout=60.0)
-        connection.set_tunnel("service.example", 443)
+    with tunnel_through(break_off) as connection:
         with pytest.raises(connections.BrokenHead) as broken:
             connection.connect()
         assert connections.came_while_connecting(broken.value)
-        connection.close()
-        proxy.join()
 
 
 def test_the_body_has_all_the_time_that_it_takes(server):
